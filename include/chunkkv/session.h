@@ -1,0 +1,177 @@
+#pragma once
+
+#include <chunkkv/budget.h>
+#include <chunkkv/error.h>
+#include <chunkkv/method.h>
+#include <chunkkv/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct llama_model;
+struct llama_context;
+
+namespace chunkkv {
+
+// ---- model ------------------------------------------------------------------------------------
+
+struct ModelOptions {
+  std::int32_t n_gpu_layers = -1;  ///< layers on the GPU; negative: all. Ignored without one
+  bool use_mmap = true;
+};
+
+struct ModelInfo {
+  std::string path;
+  std::string architecture;  ///< GGUF's general.architecture
+  std::string description;   ///< "llama 135M Q4_1"
+  std::int32_t n_layer = 0;
+  std::int32_t n_head = 0;
+  std::int32_t n_head_kv = 0;
+  std::int32_t n_ctx_train = 0;
+  std::uint64_t n_bytes = 0;
+  std::uint64_t n_params = 0;
+};
+
+/// A loaded GGUF model. Immutable; may be shared by sessions. Destroy it after its sessions (they hold it).
+class Model {
+ public:
+  /// Error when the file is missing or broken.
+  static std::shared_ptr<Model> load(const std::string& path, const ModelOptions& options = {});
+  ~Model();
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  const ModelInfo& info() const { return info_; }
+  /// Why this model's cache cannot be compressed, as a sentence; empty when it can.
+  std::string refusal() const;
+
+  std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  std::string detokenize(Token token) const;
+  std::string detokenize(std::span<const Token> tokens) const;
+  bool is_end(Token token) const;
+
+  llama_model* handle() const { return model_; }
+
+ private:
+  Model() = default;
+  llama_model* model_ = nullptr;
+  ModelInfo info_;
+};
+
+// ---- session ----------------------------------------------------------------------------------
+
+enum class CacheType : std::uint8_t { f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl };
+/// "f16" ...; UsageError lists the names.
+CacheType parse_cache_type(std::string_view name);
+std::string_view to_string(CacheType type);
+
+struct SessionOptions {
+  std::int32_t n_cells = 0;  ///< cells of the cache, shared by all sequences; 0: the model's trained context
+  std::int32_t n_sequences = 1;
+  std::int32_t n_threads = 0;   ///< 0: all cores
+  std::int32_t n_ubatch = 512;  ///< tokens of the prompt computed together; a window must fit into it
+  CacheType type_k = CacheType::f16;
+  CacheType type_v = CacheType::f16;
+  bool flash_attention = true;  ///< without it the cache can be observed but not compressed
+  bool offload_kv = true;       ///< keep the cache on the GPU
+};
+
+/// What one compression is to do.
+struct Plan {
+  std::shared_ptr<const Method> method;
+  Budget budget;
+  std::int32_t protect_first = 0;  ///< entries at the beginning that every method keeps (a system prompt)
+  bool keep_scores = false;        ///< hold the token scores of every layer that scored
+};
+
+/// What a plan chose.
+struct Selection {
+  std::vector<LayerKept> layers;  ///< every layer, ascending
+  std::vector<Scores>
+      scores;  ///< with Plan::keep_scores, one per layer; empty where a layer reused another's
+  std::int32_t n_entries = 0;  ///< entries before
+  std::int32_t n_kept = 0;     ///< entries after
+};
+
+/// Milliseconds of the calls so far; each call adds to its own.
+struct Timings {
+  double prefill = 0;  ///< the whole of prefill, observe and select included
+  double observe = 0;
+  double select = 0;
+  double move = 0;
+};
+
+/// State of the cache. Bytes are keys and values of all layers.
+struct CacheUse {
+  std::int32_t cells_used = 0;  ///< of one sequence, or of all
+  std::int32_t cells_allocated = 0;
+  std::uint64_t bytes_used = 0;
+  std::uint64_t bytes_allocated = 0;
+};
+
+/// Called with tokens done and tokens to do; returning false stops with Interrupted.
+using Progress = std::function<bool(std::int64_t done, std::int64_t total)>;
+
+/// One cache with the life of its prompts: prefill, compress, decode, clear. Not thread-safe.
+class Session {
+ public:
+  /// Error when the model's cache cannot be allocated or its kind is unsupported.
+  Session(std::shared_ptr<Model> model, const SessionOptions& options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const Model& model() const;
+  const SessionOptions& options() const;
+
+  /// Reads `tokens` into `sequence`, which must be empty, and lets every plan choose what it would keep;
+  /// nothing is dropped yet. UsageError: no tokens, no room, a budget that cannot hold what a plan
+  /// protects, a window larger than n_ubatch. `logits` holds the last token's afterwards.
+  void prefill(std::span<const Token> tokens, std::span<const Plan> plans = {}, const Progress& progress = {},
+               Sequence sequence = 0);
+
+  /// What plan `index` of the last prefill chose. Valid until the next prefill.
+  const Selection& selection(std::size_t index = 0) const;
+
+  /// Drops every entry that is not in `layers` (all layers, lists of one length, ascending, unique,
+  /// in range; UsageError otherwise). Kept keys and values are moved byte for byte into the
+  /// sequence's lowest cells; the next token still has its true position. Other sequences are
+  /// untouched. Memory of freed host cells goes back to the system.
+  void compress(std::span<const LayerKept> layers, Sequence sequence = 0);
+
+  /// Reads one token at the next position and returns the logits of what follows, [n_vocab], valid
+  /// until the next call. Error when the cache is full.
+  std::span<const float> decode(Token token, Sequence sequence = 0);
+
+  /// Logits after the last token read, [n_vocab].
+  std::span<const float> logits() const;
+
+  /// Drops all entries of `sequence`.
+  void clear(Sequence sequence = 0);
+  /// Drops the newest entries of `sequence` until `n_entries` are left; the next position follows the last
+  /// one left.
+  void truncate(std::int32_t n_entries, Sequence sequence = 0);
+
+  std::int32_t n_entries(Sequence sequence = 0) const;
+  /// Position of the next token.
+  Position next_position(Sequence sequence = 0) const;
+  /// True positions held by `layer` and KV head `head`, by entry.
+  std::vector<Position> positions(std::int32_t layer, std::int32_t head, Sequence sequence = 0) const;
+  CacheUse use(Sequence sequence) const;  ///< of one sequence
+  CacheUse use() const;                   ///< of the whole cache
+  const Timings& timings() const;
+
+  llama_context* handle() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace chunkkv
