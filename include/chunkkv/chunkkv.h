@@ -5,5 +5,8 @@
 #include <chunkkv/error.h>
 #include <chunkkv/method.h>
 #include <chunkkv/metrics.h>
+#include <chunkkv/observation.h>
+#include <chunkkv/registry.h>
+#include <chunkkv/selection.h>
 #include <chunkkv/session.h>
 #include <chunkkv/types.h>

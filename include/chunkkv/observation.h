@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace chunkkv {
+
+/// Which queries' attention a method reads.
+enum class Queries : std::uint8_t {
+  none,    ///< no attention at all
+  window,  ///< the last `ObservationRequest::window` queries of the prompt
+  all,     ///< every query of the prompt
+};
+
+/// What attention rows are reduced to before they leave the device.
+enum class AttentionKind : std::uint8_t {
+  /// Column sums of softmax(q k / sqrt d + mask) over the observed queries, one row per query head.
+  softmax,
+  /// R-KV: logits are first maximised over the query heads of a KV head, and the softmax runs only
+  /// over the entries before the window; column sums, one row per KV head. Window entries hold 0.
+  group_max_past,
+};
+
+/// Statistics that a method needs of each layer that scores. Only what is asked for is computed.
+struct ObservationRequest {
+  Queries queries = Queries::none;
+  std::int32_t window = 0;  ///< number of last queries, with Queries::window
+  AttentionKind attention = AttentionKind::softmax;
+  bool value_norms = false;
+  bool key_norms = false;
+  bool key_similarity = false;                ///< cosine of each key with the mean normalised key
+  std::optional<float> redundancy_threshold;  ///< R-KV's redundancy with this threshold
+
+  bool operator==(const ObservationRequest&) const = default;
+};
+
+/// What was observed in one layer. Arrays that were not asked for are empty. Keys are post-RoPE.
+struct LayerObservation {
+  std::int32_t layer = 0;
+  std::int32_t n_entries = 0;
+  std::int32_t n_head = 0;  ///< query heads
+  /// KV heads; query heads g*G .. g*G+G-1 share KV head g, G = n_head / n_head_kv.
+  std::int32_t n_head_kv = 0;
+  std::int32_t n_queries = 0;  ///< how many queries `attention` sums over
+
+  std::vector<float> attention;       ///< [n_head][n_entries], or [n_head_kv][n_entries] with group_max_past
+  std::vector<float> value_norms;     ///< [n_head_kv][n_entries], L2
+  std::vector<float> key_norms;       ///< [n_head_kv][n_entries], L2
+  std::vector<float> key_similarity;  ///< [n_head_kv][n_entries], cosine with mean_j(k_j / |k_j|)
+  /// [n_head_kv][n_entries]: column means of the cosine-similarity matrix of keys with zero diagonal,
+  /// and in each row i the last entry j with similarity > threshold set to zero (entry 0 when there is
+  /// none, as R-KV's reference does). Before the softmax over entries.
+  std::vector<float> redundancy;
+};
+
+}  // namespace chunkkv

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chunkkv/method.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace chunkkv {
+
+struct ParameterInfo {
+  enum class Kind : std::uint8_t { integer, real, choice };
+  std::string name;
+  Kind kind = Kind::integer;
+  std::string default_value;
+  double min = 0, max = 0;           ///< inclusive; integer and real
+  std::vector<std::string> choices;  ///< choice
+  std::string help;                  ///< one line
+};
+
+/// Parsed parameters; every declared name is present and in range.
+class Parameters {
+ public:
+  std::int32_t integer(std::string_view name) const;
+  double real(std::string_view name) const;
+  const std::string& choice(std::string_view name) const;
+  bool flag(std::string_view name) const { return integer(name) != 0; }
+  void set(std::string name, std::string value) { values_[std::move(name)] = std::move(value); }
+
+ private:
+  std::map<std::string, std::string, std::less<>> values_;
+};
+
+struct MethodInfo {
+  std::string name;
+  std::string summary;  ///< one line
+  std::string paper;    ///< title and arXiv number, or the source of the formula
+  std::vector<ParameterInfo> parameters;
+  std::function<std::shared_ptr<Method>(const Parameters&)> make;
+};
+
+/// All methods, in the order in which they are listed to users.
+std::span<const MethodInfo> methods();
+
+/// "name" or "name:key=value,key=value". UsageError names what is allowed. Thread-safe.
+std::shared_ptr<const Method> make_method(std::string_view spec);
+
+}  // namespace chunkkv

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <chunkkv/types.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace chunkkv {
+
+enum class ChunkRule : std::uint8_t {
+  exact,    ///< exactly the budget; the last chunk taken is cut to its first tokens
+  paper,    ///< floor((budget - protected) / chunk) chunks of the unprotected part (arXiv 2502.00299, Alg. 1)
+  kvpress,  ///< chunk grid over all entries, max(1, floor(n_chunks * share)) chunks, protected entries
+            ///< rank first by holding the maximum score + 1 (NVIDIA kvpress' ChunkKVPress)
+};
+
+enum class ChunkScore : std::uint8_t { sum, mean };
+
+/// How the shared selection turns one head's scores into a kept set.
+struct SelectionRule {
+  std::int32_t first = 0;  ///< entries at the beginning that are always kept (attention sinks)
+  std::int32_t last = 0;   ///< entries at the end that are always kept (observation window, recent tokens)
+  std::int32_t chunk = 1;  ///< unit of selection in entries
+  ChunkScore chunk_score = ChunkScore::sum;
+  ChunkRule rule = ChunkRule::exact;
+};
+
+/// What a selection is to achieve, given to methods whose rule depends on it.
+struct Target {
+  std::int32_t n_entries = 0;
+  std::int32_t budget = 0;  ///< entries to keep, 1 .. n_entries
+  double share = 1.0;       ///< the share asked for; budget / n_entries where a number was asked for
+};
+
+/// The kept set of one head's scores: ascending, unique, protected entries kept, ties to the lower
+/// index. Exactly `target.budget` entries with ChunkRule::exact. Throws UsageError when the protected
+/// entries do not fit into the budget, Error when a score is not finite. O(n).
+std::vector<std::int32_t> select(std::span<const float> scores, const Target& target,
+                                 const SelectionRule& rule);
+
+/// Kept sets of all heads of one layer. `scores.n_heads` lists.
+LayerKept select_layer(std::int32_t layer, const Scores& scores, const Target& target,
+                       const SelectionRule& rule);
+
+}  // namespace chunkkv
