@@ -1,0 +1,33 @@
+# Target `llama` (with ggml behind it), and `llama-common` where it can be had: the command line needs it.
+
+if(CHUNKKV_LLAMA_SOURCE)
+  if(NOT EXISTS "${CHUNKKV_LLAMA_SOURCE}/include/llama.h")
+    message(FATAL_ERROR "CHUNKKV_LLAMA_SOURCE is not a llama.cpp source folder: '${CHUNKKV_LLAMA_SOURCE}'")
+  endif()
+  set(GGML_OPENMP OFF CACHE BOOL "")  # its threads spin and starve ours
+  set(LLAMA_OPENSSL OFF CACHE BOOL "")
+  set(LLAMA_BUILD_COMMON ON CACHE BOOL "")
+  foreach(extra TESTS TOOLS EXAMPLES SERVER APP)
+    set(LLAMA_BUILD_${extra} OFF CACHE BOOL "")
+  endforeach()
+  add_subdirectory("${CHUNKKV_LLAMA_SOURCE}" llama.cpp)
+  if(NOT TARGET ggml::ggml)
+    add_library(ggml::ggml ALIAS ggml)
+  endif()
+else()
+  if(CHUNKKV_ENGINE)
+    # Results of an earlier search may point to another engine.
+    foreach(package llama ggml llama-common)
+      set(${package}_DIR "${CHUNKKV_ENGINE}/lib/cmake/${package}" CACHE PATH "" FORCE)
+    endforeach()
+    unset(llama_LIBRARY CACHE)
+  endif()
+  find_package(llama QUIET)
+  if(NOT llama_FOUND)
+    message(
+      FATAL_ERROR
+        "No llama.cpp found. scripts/demo builds one; or set CHUNKKV_LLAMA_SOURCE to a llama.cpp source "
+        "folder, CHUNKKV_ENGINE to the prefix of an installed one, or CHUNKKV_CORE_ONLY=ON to do without.")
+  endif()
+  find_package(llama-common QUIET)
+endif()

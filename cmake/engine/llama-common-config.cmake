@@ -1,0 +1,17 @@
+# Target `llama-common` of the engine prefix that this file is installed in.
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+find_dependency(llama)
+
+if(NOT TARGET llama-common)
+  get_filename_component(_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+  add_library(llama-common STATIC IMPORTED)
+  set_target_properties(
+    llama-common
+    PROPERTIES IMPORTED_LOCATION "${_prefix}/lib/libllama-common.a"
+               INTERFACE_COMPILE_DEFINITIONS LLAMA_SUBPROCESS
+               INTERFACE_INCLUDE_DIRECTORIES "${_prefix}/include/llama-common"
+               INTERFACE_LINK_LIBRARIES
+               "${_prefix}/lib/libllama-common-base.a;${_prefix}/lib/libcpp-httplib.a;llama;Threads::Threads")
+  unset(_prefix)
+endif()
