@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# The engine, llama.cpp, built once per set of options into the cache. Sets engine_prefix.
+# CHUNKKV_ENGINE_OPTIONS holds more CMake options for it, as in "-DGGML_CUDA=ON".
+
+engine_prefix=""
+
+prepare_engine() {
+  local -a options
+  read -ra options <<<"${CHUNKKV_ENGINE_OPTIONS:-}"
+  engine_prefix="$cache/engine/$engine_version-$(engine_key "${options[@]}")"
+  [[ -d $engine_prefix ]] && return
+
+  # An interrupted build leaves its folder, and goes on from there.
+  local work="$engine_prefix.build"
+  mkdir -p "$work" || fail_disk_full "$cache" 400
+  if [[ ! -d $work/source ]]; then
+    download "$engine_package" "$engine_version" "$engine_archive" "$engine_sha256" 77
+    need_megabytes "$cache" 400
+    unpack_engine "$work"
+  fi
+  run_quietly "$work/log" "Configuring llama.cpp" \
+    cmake -G Ninja -S "$root/cmake/engine" -B "$work/build" -DCMAKE_BUILD_TYPE=Release \
+    -DENGINE_SOURCE="$work/source" -DCMAKE_INSTALL_PREFIX="$work/prefix" "${options[@]}"
+  run_quietly "$work/log" "Building llama.cpp, once (3 minutes on two cores)" \
+    cmake --build "$work/build" --parallel "$jobs"
+  rm -rf "$work/prefix"
+  run_quietly "$work/log" "Installing llama.cpp into the cache" cmake --install "$work/build"
+  mv "$work/prefix" "$engine_prefix"
+  rm -rf "$work"
+}
+
+# --touch: the archive's times may lie in the future, and a build never settles on such files.
+unpack_engine() {
+  local unpacking="$1/unpacking"
+  rm -rf "$unpacking"
+  mkdir "$unpacking"
+  run_quietly "$1/log" "Unpacking llama.cpp" \
+    tar --extract --touch --no-same-owner --gzip --file "$cache/downloads/$engine_archive" \
+    --directory "$unpacking" --strip-components=3 "$engine_folder"
+  mv "$unpacking" "$1/source"
+}
+
+# Changes whenever the engine would be built differently: source, options, compiler, processor.
+engine_key() {
+  {
+    printf '%s\n' "$engine_sha256" "$@"
+    cat "$root"/cmake/engine/*
+    "${CC:-cc}" --version
+    "${CXX:-c++}" --version
+    "${CXX:-c++}" -march=native -dM -E -x c++ /dev/null | sort
+  } | sha256sum | cut -c1-12
+}
