@@ -1,0 +1,111 @@
+#include "llama/attention_sums.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace chunkkv::engine {
+namespace {
+
+/// Logits q k (unscaled) of `queries`: [n_kv, count, n_head].
+ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, QueryRange queries) {
+  const ggml_tensor* k = cache.k;
+  const std::int64_t head_dim = k->ne[0] / cache.n_head_kv;
+  const std::size_t head = cache.head_bytes(k);
+  ggml_tensor* keys = g.alias(k, k->type, {head_dim, a.n_kv, cache.n_head_kv, 1},
+                              {k->nb[0], k->nb[1], head, head * std::size_t(cache.n_head_kv)});
+  ggml_tensor* q =
+      g.alias(a.q, a.q->type, {a.q->ne[0], queries.count, a.q->ne[2], 1},
+              {a.q->nb[0], a.q->nb[1], a.q->nb[2], a.q->nb[3]}, a.q->nb[1] * std::size_t(queries.first));
+  ggml_tensor* kq = ggml_mul_mat(g.ctx(), keys, q);
+  ggml_prec_set_acc(kq, GGML_PREC_F32);
+  return kq;
+}
+
+/// A part of dimension 1 of a contiguous [n, rows, heads].
+ggml_tensor* rows_of(Graph& g, ggml_tensor* t, std::int64_t first, std::int64_t count) {
+  return ggml_view_3d(g.ctx(), t, t->ne[0], count, t->ne[2], t->nb[1], t->nb[2],
+                      t->nb[1] * std::size_t(first));
+}
+
+/// Sums dimension 1 by adding halves: [n, rows, heads] -> [n, 1, heads]. ggml sums only dimension 0,
+/// and transposing the attention for that would cost more than computing it.
+ggml_tensor* sum_rows_by_halves(Graph& g, ggml_tensor* t) {
+  ggml_tensor* odd = nullptr;
+  while (t->ne[1] > 1) {
+    const std::int64_t half = t->ne[1] / 2;
+    if (t->ne[1] % 2 == 1) {
+      ggml_tensor* last = rows_of(g, t, 2 * half, 1);
+      odd = odd == nullptr ? last : ggml_add(g.ctx(), odd, last);
+    }
+    t = ggml_add(g.ctx(), rows_of(g, t, 0, half), rows_of(g, t, half, half));
+  }
+  t = odd == nullptr ? t : ggml_add(g.ctx(), t, odd);
+  return t;
+}
+
+constexpr std::size_t max_tensors = 128;
+
+}  // namespace
+
+std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                  QueryRange queries, std::int32_t tile) {
+  const std::size_t n = std::size_t(a.n_kv) * std::size_t(cache.n_head);
+  std::vector<float> sums(n);
+  std::vector<float> part;
+  for (std::int32_t done = 0; done < queries.count; done += tile) {
+    const QueryRange now{queries.first + done, std::min(tile, queries.count - done)};
+    Graph g(compute.device_of(cache.k), max_tensors);
+    ggml_tensor* kq = logits(g, cache, a, now);
+    float scale = a.scale;
+    if (a.softcap != 0) {
+      kq = ggml_tanh(g.ctx(), ggml_scale(g.ctx(), kq, a.scale / a.softcap));
+      scale = a.softcap;
+    }
+    ggml_tensor* mask = nullptr;
+    if (a.mask != nullptr)
+      mask = g.alias(a.mask, a.mask->type, {a.mask->ne[0], now.count, 1, 1},
+                     {a.mask->nb[0], a.mask->nb[1], a.mask->nb[1] * std::size_t(now.count),
+                      a.mask->nb[1] * std::size_t(now.count)},
+                     a.mask->nb[1] * std::size_t(now.first));
+    ggml_tensor* p = ggml_soft_max_ext_inplace(g.ctx(), kq, mask, scale, a.max_bias);
+    if (a.sinks != nullptr)
+      ggml_soft_max_add_sinks(p, g.alias(a.sinks, a.sinks->type, {a.sinks->ne[0], 1, 1, 1},
+                                         {a.sinks->nb[0], a.sinks->nb[1], a.sinks->nb[2], a.sinks->nb[3]}));
+    ggml_tensor* sum = sum_rows_by_halves(g, p);
+    if (!ggml_is_contiguous(sum)) sum = ggml_cont(g.ctx(), sum);
+    part.resize(n);
+    g.output(sum, part.data());
+    g.run();
+    for (std::size_t i = 0; i < n; ++i) sums[i] += part[i];
+  }
+  return sums;
+}
+
+std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                       QueryRange queries, std::span<const std::uint8_t> past) {
+  Graph g(compute.device_of(cache.k), max_tensors + 4 * std::size_t(cache.n_head));
+  ggml_tensor* kq = logits(g, cache, a, queries);
+  const std::int64_t group = cache.n_head / cache.n_head_kv;
+  auto member = [&](std::int64_t i) {  // query head i of every KV head
+    return ggml_view_3d(g.ctx(), kq, kq->ne[0], kq->ne[1], cache.n_head_kv, kq->nb[1],
+                        kq->nb[2] * std::size_t(group), kq->nb[2] * std::size_t(i));
+  };
+  ggml_tensor* top = ggml_cont(g.ctx(), member(0));
+  for (std::int64_t i = 1; i < group; ++i)  // max(a, b) = a + relu(b - a)
+    top = ggml_add(g.ctx(), top, ggml_relu(g.ctx(), ggml_sub(g.ctx(), member(i), top)));
+
+  const std::size_t n_kv = std::size_t(a.n_kv);
+  std::vector<float> mask(n_kv * std::size_t(queries.count));
+  for (std::size_t i = 0; i < mask.size(); ++i)
+    mask[i] = past[i % n_kv] != 0 ? 0.0f : -std::numeric_limits<float>::infinity();
+  ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, queries.count, 1, 1}, mask.data());
+  ggml_tensor* sum = sum_rows_by_halves(g, ggml_soft_max_ext(g.ctx(), top, hidden, a.scale, 0.0f));
+
+  std::vector<float> sums(n_kv * std::size_t(cache.n_head_kv));
+  if (!ggml_is_contiguous(sum)) sum = ggml_cont(g.ctx(), sum);
+  g.output(sum, sums.data());
+  g.run();
+  return sums;
+}
+
+}  // namespace chunkkv::engine

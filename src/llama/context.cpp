@@ -1,0 +1,167 @@
+#include "llama/context.h"
+
+#include "llama/release_pages.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace chunkkv::engine {
+namespace {
+
+ggml_type engine_type(CacheType type) {
+  switch (type) {
+    case CacheType::f32:
+      return GGML_TYPE_F32;
+    case CacheType::f16:
+      return GGML_TYPE_F16;
+    case CacheType::bf16:
+      return GGML_TYPE_BF16;
+    case CacheType::q8_0:
+      return GGML_TYPE_Q8_0;
+    case CacheType::q4_0:
+      return GGML_TYPE_Q4_0;
+    case CacheType::q4_1:
+      return GGML_TYPE_Q4_1;
+    case CacheType::q5_0:
+      return GGML_TYPE_Q5_0;
+    case CacheType::q5_1:
+      return GGML_TYPE_Q5_1;
+    case CacheType::iq4_nl:
+      return GGML_TYPE_IQ4_NL;
+  }
+  throw UsageError("unknown cache type");
+}
+
+/// Batch of tokens of one sequence; only the last one's logits are computed.
+class Batch {
+ public:
+  Batch(std::span<const Token> tokens, Position first, Sequence sequence)
+      : batch_(llama_batch_init(std::int32_t(tokens.size()), 0, 1)) {
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      batch_.token[i] = tokens[i];
+      batch_.pos[i] = first + Position(i);
+      batch_.n_seq_id[i] = 1;
+      batch_.seq_id[i][0] = sequence;
+      batch_.logits[i] = i + 1 == tokens.size();
+    }
+    batch_.n_tokens = std::int32_t(tokens.size());
+  }
+  ~Batch() { llama_batch_free(batch_); }
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+
+  const llama_batch& get() const { return batch_; }
+
+ private:
+  llama_batch batch_;
+};
+
+}  // namespace
+
+Context::Context(const Model& model, const SessionOptions& options)
+    : pool_(options.n_threads),
+      scratch_(options.n_sequences),
+      n_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(model.handle()))),
+      n_layer_(llama_model_n_layer(model.handle())) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = std::uint32_t(options.n_cells > 0 ? options.n_cells : model.info().n_ctx_train);
+  params.n_batch = params.n_ubatch = std::uint32_t(std::min(options.n_ubatch, std::int32_t(params.n_ctx)));
+  params.n_seq_max = std::uint32_t(options.n_sequences + 1);
+  params.kv_unified = true;
+  params.n_threads = params.n_threads_batch = pool_.n_threads();
+  params.flash_attn_type =
+      options.flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  params.type_k = engine_type(options.type_k);
+  params.type_v = engine_type(options.type_v);
+  params.offload_kqv = options.offload_kv;
+  params.cb_eval = &Tap::callback;
+  params.cb_eval_user_data = &tap_;
+  context_.reset(llama_init_from_model(model.handle(), params));
+  if (!context_)
+    throw Error("the engine could not allocate a cache of " + std::to_string(params.n_ctx) + " cells (" +
+                std::string(to_string(options.type_k)) + " keys, " + std::string(to_string(options.type_v)) +
+                " values); use a smaller -c, another cache type, or -v to see its messages");
+  pool_.attach(context_.get());
+  learn_cache();
+}
+
+void Context::learn_cache() {
+  const Token any = 0;
+  decode({&any, 1}, 0, scratch_);
+  llama_memory_clear(llama_get_memory(context_.get()), false);
+  bool known = tap_.layers().size() == std::size_t(n_layer_);
+  for (const auto& [number, layer] : tap_.layers())
+    known = known && number < n_layer_ && layer.k != nullptr && layer.v != nullptr && layer.n_head_kv > 0 &&
+            layer.k->ne[2] == 1;
+  if (!known)
+    throw Error(
+        "this model does not keep one key and one value a token and layer; only such caches are supported");
+}
+
+std::uint64_t Context::cell_bytes(const CacheLayer& layer) {
+  return layer.k->nb[1] + layer.v->nb[1];
+}
+
+std::int32_t Context::n_cells() const {
+  return std::int32_t(llama_n_ctx(context_.get()));
+}
+std::int32_t Context::n_ubatch() const {
+  return std::int32_t(llama_n_ubatch(context_.get()));
+}
+
+std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Position first, Sequence sequence) {
+  const Batch batch(tokens, first, sequence);
+  tap_.begin();
+  const std::int32_t status = llama_decode(context_.get(), batch.get());
+  tap_.end();
+  switch (status) {
+    case 0:
+      return tap_.cells();
+    case 1:
+      throw Error("the cache is full: all " + std::to_string(n_cells()) + " cells are used");
+    case 2:
+      throw Interrupted("interrupted");
+    default:
+      throw Error("the engine failed to compute a batch (code " + std::to_string(status) +
+                  "); -v shows its messages");
+  }
+}
+
+std::span<const float> Context::logits() const {
+  const float* values = llama_get_logits_ith(context_.get(), -1);
+  if (values == nullptr) return {};
+  return {values, std::size_t(n_vocab_)};
+}
+
+void Context::remove(Sequence sequence, Position from, Position to) {
+  llama_memory_seq_rm(llama_get_memory(context_.get()), sequence, from, to);
+}
+
+void Context::relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  std::vector<std::uint8_t> state;
+  for (std::size_t done = 0; done < positions.size(); done += at_once) {
+    const auto now = positions.subspan(done, std::min(at_once, positions.size() - done));
+    for (const Position p : now) llama_memory_seq_cp(memory, sequence, scratch_, p, p + 1);
+    state.resize(llama_state_seq_get_size(context_.get(), scratch_));
+    const std::size_t written =
+        llama_state_seq_get_data(context_.get(), state.data(), state.size(), scratch_);
+    llama_memory_seq_rm(memory, scratch_, -1, -1);
+    for (const Position p : now) llama_memory_seq_rm(memory, sequence, p, p + 1);
+    // The engine fills the lowest free cells first.
+    if (written == 0 || llama_state_seq_set_data(context_.get(), state.data(), written, scratch_) == 0)
+      throw Error("the engine could not move cells of the cache; -v shows its messages");
+    llama_memory_seq_cp(memory, scratch_, sequence, -1, -1);
+    llama_memory_seq_rm(memory, scratch_, -1, -1);
+  }
+}
+
+void Context::release_cells(std::int32_t first) {
+  for (const auto& [number, layer] : tap_.layers())
+    for (ggml_tensor* rows : {layer.k, layer.v})
+      if (ggml_backend_buffer_get_type(rows->buffer) == ggml_backend_cpu_buffer_type())
+        release_pages(static_cast<std::byte*>(rows->data) + rows->nb[1] * std::size_t(first),
+                      rows->nb[1] * std::size_t(rows->ne[1] - first));
+}
+
+}  // namespace chunkkv::engine

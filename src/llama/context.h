@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include "llama/compute.h"
+#include "llama/handles.h"
+#include "llama/tap.h"
+#include "llama/thread_pool.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace chunkkv::engine {
+
+/// The engine's context of one session with its tap, threads and devices. All sequences share one
+/// stream of cells; one sequence more than asked for exists, as scratch for `Relocation`.
+class Context {
+ public:
+  Context(const Model& model, const SessionOptions& options);
+
+  /// Reads tokens at positions first, first + 1, ... and returns their cells. Error when no cells are
+  /// free. At most n_ubatch tokens.
+  std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, Sequence sequence);
+  /// Logits of the last token of the last decode, [n_vocab].
+  std::span<const float> logits() const;
+
+  /// Frees the cells of `sequence` with positions in [from, to); `to` < 0: no end.
+  void remove(Sequence sequence, Position from, Position to);
+
+  /// Frees the cells of `sequence` that hold `positions` and gives the sequence as many of the lowest free
+  /// cells instead, with the same positions and contents, in the same order: `positions` are listed by
+  /// ascending cell. At most `at_once` cells are held in host memory.
+  void relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once);
+
+  /// Gives the memory of the cells from `first` on back to the operating system where the cache lies in
+  /// ordinary host memory. Their contents become zero.
+  void release_cells(std::int32_t first);
+
+  llama_context* handle() const { return context_.get(); }
+  Tap& tap() { return tap_; }
+  const Tap& tap() const { return tap_; }
+  Compute& compute() { return compute_; }
+  static std::uint64_t cell_bytes(const CacheLayer& layer);
+  std::int32_t n_cells() const;
+  std::int32_t n_ubatch() const;
+  std::int32_t n_layer() const { return n_layer_; }
+
+ private:
+  /// Decodes one token and forgets it, so that the tap knows the cache from the start.
+  void learn_cache();
+
+  ThreadPool pool_;
+  Tap tap_;
+  Compute compute_{pool_};
+  ContextHandle context_;
+  Sequence scratch_;
+  std::int32_t n_vocab_;
+  std::int32_t n_layer_;
+};
+
+}  // namespace chunkkv::engine

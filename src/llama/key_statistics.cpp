@@ -1,0 +1,90 @@
+#include "llama/key_statistics.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace chunkkv::engine {
+namespace {
+
+constexpr std::size_t tile_rows = 2048;
+constexpr std::size_t max_tensors = 32;
+constexpr float smallest_norm = 1e-12f;
+
+/// The rows of `cells` as F32: [head_dim, n_head_kv, cells.size()].
+ggml_tensor* gather(Graph& g, const CacheLayer& cache, const ggml_tensor* rows,
+                    std::span<const std::int32_t> cells) {
+  ggml_tensor* all = g.alias(rows, rows->type, {rows->ne[0], rows->ne[1], 1, 1},
+                             {rows->nb[0], rows->nb[1], rows->nb[2], rows->nb[2]});
+  ggml_tensor* index = g.input(GGML_TYPE_I32, {std::int64_t(cells.size()), 1, 1, 1}, cells.data());
+  ggml_tensor* picked = ggml_get_rows(g.ctx(), all, index);
+  return ggml_reshape_3d(g.ctx(), picked, rows->ne[0] / cache.n_head_kv, cache.n_head_kv,
+                         std::int64_t(cells.size()));
+}
+
+/// Runs `build(graph, tile of cells)`, whose result is [.., n_head_kv values a row], for all tiles and
+/// turns the rows around: [n_head_kv][cells.size()].
+template <class Build>
+std::vector<float> by_head(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+                           std::span<const std::int32_t> cells, Build build) {
+  const std::size_t heads = std::size_t(cache.n_head_kv);
+  std::vector<float> result(heads * cells.size());
+  std::vector<float> part;
+  for (std::size_t done = 0; done < cells.size(); done += tile_rows) {
+    const auto tile = cells.subspan(done, std::min(tile_rows, cells.size() - done));
+    Graph g(compute.device_of(rows), max_tensors);
+    part.resize(heads * tile.size());
+    g.output(build(g, tile), part.data());
+    g.run();
+    for (std::size_t i = 0; i < tile.size(); ++i)
+      for (std::size_t h = 0; h < heads; ++h) result[h * cells.size() + done + i] = part[i * heads + h];
+  }
+  return result;
+}
+
+/// Mean direction of the normalised keys, normalised itself: [n_head_kv][head_dim].
+std::vector<float> mean_direction(Compute& compute, const CacheLayer& cache,
+                                  std::span<const std::int32_t> cells) {
+  const std::size_t width = std::size_t(cache.k->ne[0]);
+  const std::size_t dim = width / std::size_t(cache.n_head_kv);
+  std::vector<double> sum(width);
+  std::vector<float> part(width);
+  for (std::size_t done = 0; done < cells.size(); done += tile_rows) {
+    const auto tile = cells.subspan(done, std::min(tile_rows, cells.size() - done));
+    Graph g(compute.device_of(cache.k), max_tensors);
+    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, cache.k, tile), smallest_norm);
+    ggml_tensor* columns = ggml_reshape_2d(g.ctx(), keys, cache.k->ne[0], std::int64_t(tile.size()));
+    g.output(ggml_sum_rows(g.ctx(), ggml_cont(g.ctx(), ggml_transpose(g.ctx(), columns))), part.data());
+    g.run();
+    for (std::size_t i = 0; i < width; ++i) sum[i] += part[i];
+  }
+  std::vector<float> direction(width);
+  for (std::size_t head = 0; head < width; head += dim) {
+    double norm = 0;
+    for (std::size_t i = head; i < head + dim; ++i) norm += sum[i] * sum[i];
+    norm = std::max(std::sqrt(norm), double(smallest_norm));
+    for (std::size_t i = head; i < head + dim; ++i) direction[i] = float(sum[i] / norm);
+  }
+  return direction;
+}
+
+}  // namespace
+
+std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+                             std::span<const std::int32_t> cells) {
+  return by_head(compute, cache, rows, cells, [&](Graph& g, std::span<const std::int32_t> tile) {
+    return ggml_sqrt(g.ctx(), ggml_sum_rows(g.ctx(), ggml_sqr(g.ctx(), gather(g, cache, rows, tile))));
+  });
+}
+
+std::vector<float> key_similarity(Compute& compute, const CacheLayer& cache,
+                                  std::span<const std::int32_t> cells) {
+  const std::vector<float> direction = mean_direction(compute, cache, cells);
+  const std::int64_t dim = cache.k->ne[0] / cache.n_head_kv;
+  return by_head(compute, cache, cache.k, cells, [&](Graph& g, std::span<const std::int32_t> tile) {
+    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, cache.k, tile), smallest_norm);
+    ggml_tensor* mean = g.input(GGML_TYPE_F32, {dim, cache.n_head_kv, 1, 1}, direction.data());
+    return ggml_sum_rows(g.ctx(), ggml_mul(g.ctx(), keys, mean));
+  });
+}
+
+}  // namespace chunkkv::engine

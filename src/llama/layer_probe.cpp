@@ -1,0 +1,93 @@
+#include "llama/layer_probe.h"
+
+#include <chunkkv/error.h>
+
+#include "llama/key_statistics.h"
+#include "llama/redundancy.h"
+
+#include <algorithm>
+
+namespace chunkkv::engine {
+namespace {
+
+// Attention weights of so many queries of a layer exist at once: the usual window, small enough for caches.
+constexpr std::int32_t query_tile = 32;
+
+template <class Compute>
+const std::vector<float>& once(std::optional<std::vector<float>>& memo, Compute compute) {
+  if (!memo) memo = compute();
+  return *memo;
+}
+
+}  // namespace
+
+LayerProbe::LayerProbe(Context& context, std::int32_t layer, std::span<const std::int32_t> cells)
+    : context_(context), layer_(layer), cells_(cells) {}
+
+LayerProbe::AttentionKey LayerProbe::key_of(const ObservationRequest& request) {
+  return {request.attention, request.queries == Queries::all ? 0 : request.window};
+}
+
+std::vector<float> LayerProbe::by_entry(std::span<const float> by_cell, std::int64_t n_kv) const {
+  const std::size_t heads = by_cell.size() / std::size_t(n_kv);
+  std::vector<float> result(heads * cells_.size());
+  for (std::size_t h = 0; h < heads; ++h)
+    for (std::size_t i = 0; i < cells_.size(); ++i)
+      if (cells_[i] < n_kv)
+        result[h * cells_.size() + i] = by_cell[h * std::size_t(n_kv) + std::size_t(cells_[i])];
+  return result;
+}
+
+void LayerProbe::add_attention(const ObservationRequest& request, const Attention& attention,
+                               QueryRange queries, std::int32_t first_window_entry) {
+  AttentionSum& sum = attention_[key_of(request)];
+  if (request.queries == Queries::window && sum.n_queries > 0) return;  // another method asked for the same
+
+  const CacheLayer& cache = context_.tap().layers().at(layer_);
+  std::vector<float> by_cell;
+  if (request.attention == AttentionKind::group_max_past) {
+    std::vector<std::uint8_t> past(std::size_t(attention.n_kv), 0);
+    for (std::int32_t i = 0; i < first_window_entry; ++i) past[std::size_t(cells_[std::size_t(i)])] = 1;
+    by_cell = group_max_past_sums(context_.compute(), cache, attention, queries, past);
+  } else {
+    by_cell = attention_sums(context_.compute(), cache, attention, queries, query_tile);
+  }
+
+  std::vector<float> values = by_entry(by_cell, attention.n_kv);
+  if (sum.values.size() < values.size()) sum.values.resize(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
+  sum.n_queries += queries.count;
+}
+
+LayerObservation LayerProbe::observe(const ObservationRequest& request) {
+  const CacheLayer& cache = context_.tap().layers().at(layer_);
+  Compute& compute = context_.compute();
+  LayerObservation o;
+  o.layer = layer_;
+  o.n_entries = std::int32_t(cells_.size());
+  o.n_head = cache.n_head;
+  o.n_head_kv = cache.n_head_kv;
+  if (request.queries != Queries::none) {
+    const AttentionSum& sum = attention_[key_of(request)];
+    o.attention = sum.values;
+    o.n_queries = sum.n_queries;
+  }
+  if (request.value_norms) {
+    if (cache.v_transposed) throw UsageError("value norms (vnorm=1) need flash attention (-fa on)");
+    o.value_norms = once(value_norms_, [&] { return row_norms(compute, cache, cache.v, cells_); });
+  }
+  if (request.key_norms)
+    o.key_norms = once(key_norms_, [&] { return row_norms(compute, cache, cache.k, cells_); });
+  if (request.key_similarity)
+    o.key_similarity =
+        once(key_similarity_, [&] { return chunkkv::engine::key_similarity(compute, cache, cells_); });
+  if (request.redundancy_threshold) {
+    auto [it, is_new] = redundancy_.try_emplace(*request.redundancy_threshold);
+    if (is_new)
+      it->second = chunkkv::engine::redundancy(compute, cache, cells_, *request.redundancy_threshold);
+    o.redundancy = it->second;
+  }
+  return o;
+}
+
+}  // namespace chunkkv::engine

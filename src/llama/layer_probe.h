@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chunkkv/observation.h>
+
+#include "llama/attention_sums.h"
+#include "llama/context.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace chunkkv::engine {
+
+/// Computes what methods ask to observe of one layer; what several ask for is computed once.
+class LayerProbe {
+ public:
+  /// `cells`: the cell of every entry; must outlive the probe.
+  LayerProbe(Context& context, std::int32_t layer, std::span<const std::int32_t> cells);
+
+  /// Adds the attention of a micro-batch's rows `queries` to what `observe` returns for `request`, which
+  /// reads attention. With group_max_past, entries from `first_window_entry` on are hidden.
+  void add_attention(const ObservationRequest& request, const Attention& attention, QueryRange queries,
+                     std::int32_t first_window_entry);
+
+  LayerObservation observe(const ObservationRequest& request);
+
+ private:
+  struct AttentionSum {
+    std::vector<float> values;
+    std::int32_t n_queries = 0;
+  };
+  using AttentionKey = std::pair<AttentionKind, std::int32_t>;  // the window; 0 for all queries
+  static AttentionKey key_of(const ObservationRequest& request);
+  /// [heads][n_kv] by cell -> [heads][entries]; cells that attention did not reach yet count as 0.
+  std::vector<float> by_entry(std::span<const float> by_cell, std::int64_t n_kv) const;
+
+  Context& context_;
+  std::int32_t layer_;
+  std::span<const std::int32_t> cells_;
+  std::map<AttentionKey, AttentionSum> attention_;
+  std::optional<std::vector<float>> value_norms_, key_norms_, key_similarity_;
+  std::map<float, std::vector<float>> redundancy_;
+};
+
+}  // namespace chunkkv::engine

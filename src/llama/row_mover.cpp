@@ -1,0 +1,82 @@
+#include "llama/row_mover.h"
+
+#include <cstddef>
+
+namespace chunkkv::engine {
+namespace {
+
+/// Cells target[first] .. target[first + count - 1] follow one another.
+struct Run {
+  std::size_t first, count;
+};
+
+std::vector<Run> runs_of(std::span<const std::int32_t> cells) {
+  std::vector<Run> runs;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (i > 0 && cells[i] == cells[i - 1] + 1)
+      ++runs.back().count;
+    else
+      runs.push_back({i, 1});
+  }
+  return runs;
+}
+
+/// Rows as 32-bit words, which every backend copies unchanged: gathered into a temporary, then stored.
+void move_words(Compute& compute, const ggml_tensor* rows, std::size_t head_bytes,
+                std::span<const std::vector<std::int32_t>> from, std::span<const std::int32_t> to) {
+  const auto heads = std::int64_t(from.size());
+  const auto words = std::int64_t(head_bytes / sizeof(std::int32_t));
+  const auto count = std::int64_t(to.size());
+  const std::vector<Run> runs = runs_of(to);
+  std::vector<std::int32_t> index;
+  index.reserve(to.size() * from.size());
+  for (const auto& list : from) index.insert(index.end(), list.begin(), list.end());
+
+  Graph g(compute.device_of(rows), 16 + 4 * runs.size());
+  ggml_tensor* all = g.alias(rows, GGML_TYPE_I32, {words, rows->ne[1], heads, 1},
+                             {sizeof(std::int32_t), rows->nb[1], head_bytes, head_bytes * from.size()});
+  ggml_tensor* kept = ggml_get_rows(g.ctx(), all, g.input(GGML_TYPE_I32, {count, heads, 1, 1}, index.data()));
+  for (const Run& run : runs) {
+    ggml_tensor* part = ggml_view_3d(g.ctx(), kept, words, std::int64_t(run.count), heads, kept->nb[1],
+                                     kept->nb[2], kept->nb[1] * run.first);
+    ggml_tensor* target = g.alias(rows, GGML_TYPE_I32, {words, std::int64_t(run.count), heads, 1},
+                                  {sizeof(std::int32_t), rows->nb[1], head_bytes, head_bytes * from.size()},
+                                  rows->nb[1] * std::size_t(to[run.first]));
+    g.effect(ggml_cpy(g.ctx(), part, target));
+  }
+  g.run();
+}
+
+/// Rows whose size is no whole number of words (an 18-byte Q4_0 head): through host memory.
+void move_bytes(const ggml_tensor* rows, std::size_t head_bytes,
+                std::span<const std::vector<std::int32_t>> from, std::span<const std::int32_t> to) {
+  std::vector<std::byte> kept(head_bytes * from.size() * to.size());
+  auto* target = const_cast<ggml_tensor*>(rows);
+  auto each = [&](auto&& act) {
+    for (std::size_t h = 0; h < from.size(); ++h)
+      for (std::size_t i = 0; i < to.size(); ++i)
+        act(kept.data() + (h * to.size() + i) * head_bytes, h * head_bytes, std::size_t(from[h][i]),
+            std::size_t(to[i]));
+  };
+  each([&](std::byte* row, std::size_t offset, std::size_t source, std::size_t) {
+    ggml_backend_tensor_get(rows, row, source * rows->nb[1] + offset, head_bytes);
+  });
+  each([&](const std::byte* row, std::size_t offset, std::size_t, std::size_t destination) {
+    ggml_backend_tensor_set(target, row, destination * rows->nb[1] + offset, head_bytes);
+  });
+}
+
+}  // namespace
+
+void move_rows(Compute& compute, const CacheLayer& cache, std::span<const std::vector<std::int32_t>> from,
+               std::span<const std::int32_t> to) {
+  for (const ggml_tensor* rows : {cache.k, cache.v}) {
+    const std::size_t head_bytes = rows->nb[1] / from.size();
+    if (head_bytes % sizeof(std::int32_t) == 0)
+      move_words(compute, rows, head_bytes, from, to);
+    else
+      move_bytes(rows, head_bytes, from, to);
+  }
+}
+
+}  // namespace chunkkv::engine

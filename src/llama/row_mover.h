@@ -1,0 +1,20 @@
+#pragma once
+
+#include "llama/compute.h"
+#include "llama/tap.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace chunkkv::engine {
+
+/// Moves rows of one layer's keys and values, byte for byte, whatever the cache type or device.
+///
+/// For every KV head h, the row of cell `from[h][i]` goes to cell `to[i]`. `from` has one list, which
+/// all heads follow, or one per KV head; sources and targets may overlap. No other row is touched.
+/// Holds one tensor's kept rows of one layer at a time.
+void move_rows(Compute& compute, const CacheLayer& cache, std::span<const std::vector<std::int32_t>> from,
+               std::span<const std::int32_t> to);
+
+}  // namespace chunkkv::engine

@@ -1,0 +1,168 @@
+#include "llama/tap.h"
+
+#include <chunkkv/error.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace chunkkv::engine {
+namespace {
+
+const ggml_tensor* root_of(const ggml_tensor* t) {
+  while (t->view_src != nullptr) t = t->view_src;
+  return t;
+}
+
+/// "cache_k_l7" -> 7; -1 for anything else, such as the tagged caches of sliding-window models.
+std::int32_t layer_named(const ggml_tensor* t, const char* prefix) {
+  const std::size_t n = std::strlen(prefix);
+  if (std::strncmp(t->name, prefix, n) != 0) return -1;
+  char* end = nullptr;
+  const long layer = std::strtol(t->name + n, &end, 10);
+  return end != t->name + n && *end == '\0' ? std::int32_t(layer) : -1;
+}
+
+/// The layer whose keys `k` reads. An F32 cache reaches flash attention through a cast, so copies are
+/// followed.
+std::int32_t layer_of_keys(const ggml_tensor* k) {
+  while (k != nullptr) {
+    const ggml_tensor* root = root_of(k);
+    if (const std::int32_t layer = layer_named(root, "cache_k_l"); layer >= 0) return layer;
+    k = root->op == GGML_OP_CPY || root->op == GGML_OP_CONT ? root->src[0] : nullptr;
+  }
+  return -1;
+}
+
+float op_float(const ggml_tensor* node, int index) {
+  float value;
+  std::memcpy(&value, reinterpret_cast<const char*>(node->op_params) + sizeof(float) * std::size_t(index),
+              sizeof value);
+  return value;
+}
+
+}  // namespace
+
+bool Tap::callback(ggml_tensor* node, bool ask, void* tap) {
+  auto& self = *static_cast<Tap*>(tap);
+  try {  // the callers are C frames
+    if (ask) return self.ask(node);
+    self.show(node);
+  } catch (...) {
+    self.error_ = std::current_exception();
+    self.ignore();
+  }
+  return !ask;
+}
+
+void Tap::watch(std::vector<bool> layers, Handler handler) {
+  wanted_ = std::move(layers);
+  handler_ = std::move(handler);
+}
+
+void Tap::ignore() {
+  wanted_.clear();
+  product_ = nullptr;
+}
+
+void Tap::end() {
+  learned_ = !layers_.empty();
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+bool Tap::watched(std::int32_t layer) const {
+  return layer >= 0 && std::size_t(layer) < wanted_.size() && wanted_[std::size_t(layer)];
+}
+
+bool Tap::ask(ggml_tensor* node) {
+  switch (node->op) {
+    case GGML_OP_SET_ROWS:
+      on_store(node);
+      return false;
+    case GGML_OP_FLASH_ATTN_EXT:
+      return on_flash_attention(node);
+    case GGML_OP_MUL_MAT:
+      return (!learned_ || !wanted_.empty()) && on_product(node);
+    case GGML_OP_SOFT_MAX:
+      if (product_ != nullptr) on_soft_max(node);
+      return false;
+    default:
+      return false;
+  }
+}
+
+void Tap::on_store(const ggml_tensor* node) {
+  const ggml_tensor* root = root_of(node);
+  if (!learned_) {
+    if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) {
+      layers_[k].k = const_cast<ggml_tensor*>(root);
+      if (first_store_ == nullptr) first_store_ = root;
+    } else if (const std::int32_t v = layer_named(root, "cache_v_l"); v >= 0) {
+      layers_[v].v = const_cast<ggml_tensor*>(root);
+      layers_[v].v_transposed = node->ne[0] == 1 && root->ne[0] != 1;
+    }
+  }
+  if (root == first_store_) {
+    const ggml_tensor* rows = node->src[1];
+    std::vector<std::int64_t> cells(std::size_t(ggml_nelements(rows)));
+    ggml_backend_tensor_get(rows, cells.data(), 0, cells.size() * sizeof(cells[0]));
+    cells_.insert(cells_.end(), cells.begin(), cells.end());
+  }
+  if (!wanted_.empty())
+    if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) last_stored_layer_ = k;
+}
+
+void Tap::learn(std::int32_t layer, const ggml_tensor* q) {
+  const auto it = layers_.find(layer);
+  if (it == layers_.end() || it->second.k == nullptr) return;
+  it->second.n_head = std::int32_t(q->ne[2]);
+  it->second.n_head_kv = std::int32_t(it->second.k->ne[0] / q->ne[0]);
+}
+
+bool Tap::on_flash_attention(ggml_tensor* node) {
+  if (learned_ && wanted_.empty()) return false;
+  const std::int32_t named = layer_of_keys(node->src[1]);
+  // A copy that the scheduler made for another device has no sources; the keys were stored just before.
+  const std::int32_t layer = named >= 0 ? named : last_stored_layer_;
+  if (!learned_) learn(layer, node->src[0]);
+  return watched(layer);
+}
+
+bool Tap::on_product(ggml_tensor* node) {
+  const std::int32_t layer = layer_of_keys(node->src[0]);
+  if (layer < 0) return false;
+  if (!learned_) learn(layer, node->src[1]);
+  if (!watched(layer)) return false;
+  product_ = node;
+  return true;  // so that the query is computed, and nothing after it, when the soft max is asked about
+}
+
+void Tap::on_soft_max(ggml_tensor* node) {
+  const ggml_tensor* product = std::exchange(product_, nullptr);
+  if (node->src[0] != product)
+    throw Error(
+        "this model caps its attention logits, which can only be observed with flash attention (-fa on)");
+  handler_({.layer = layer_of_keys(product->src[0]),
+            .q = product->src[1],
+            .mask = node->src[1],
+            .sinks = node->src[2],
+            .scale = op_float(node, 0),
+            .max_bias = op_float(node, 1),
+            .softcap = 0,
+            .n_kv = product->ne[0]});
+}
+
+void Tap::show(ggml_tensor* node) {
+  if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention the soft max's question shows it
+  const std::int32_t named = layer_of_keys(node->src[1]);
+  handler_({.layer = named >= 0 ? named : last_stored_layer_,
+            .q = node->src[0],
+            .mask = node->src[3],
+            .sinks = node->src[4],
+            .scale = op_float(node, 0),
+            .max_bias = op_float(node, 1),
+            .softcap = op_float(node, 2),
+            .n_kv = node->src[1]->ne[1]});
+}
+
+}  // namespace chunkkv::engine

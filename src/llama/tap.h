@@ -1,0 +1,83 @@
+#pragma once
+
+#include "llama/handles.h"
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <vector>
+
+namespace chunkkv::engine {
+
+/// The cache tensors of one layer, as the engine keeps them for the life of its context.
+struct CacheLayer {
+  ggml_tensor* k = nullptr;  ///< [n_head_kv * head_dim_k, n_cells]
+  ggml_tensor* v = nullptr;  ///< [n_head_kv * head_dim_v, n_cells], or transposed without flash attention
+  std::int32_t n_head = 0;
+  std::int32_t n_head_kv = 0;
+  bool v_transposed = false;
+
+  std::int64_t n_cells() const { return k->ne[1]; }
+  /// Bytes of one cell's row of one head.
+  std::size_t head_bytes(const ggml_tensor* t) const { return t->nb[1] / std::size_t(n_head_kv); }
+};
+
+/// One layer's attention over one micro-batch, seen when its queries and keys are computed.
+struct Attention {
+  std::int32_t layer = 0;
+  const ggml_tensor* q = nullptr;     ///< after RoPE, [head_dim, n_tokens, n_head], strided
+  const ggml_tensor* mask = nullptr;  ///< [n_kv, n_tokens], -inf where a query may not see a cell
+  const ggml_tensor* sinks = nullptr;
+  float scale = 1;
+  float max_bias = 0;
+  float softcap = 0;
+  std::int64_t n_kv = 0;  ///< cells that attention reads
+};
+
+/// The eval callback of one context: learns the cache's tensors, records the cell of every token, and
+/// shows the attention of watched layers. It goes by operations, not by a model's tensor names.
+class Tap {
+ public:
+  using Handler = std::function<void(const Attention&)>;
+
+  /// For llama_context_params::cb_eval, with the tap as user data.
+  static bool callback(ggml_tensor* node, bool ask, void* tap);
+
+  /// Calls `handler` for every layer in `layers` (by layer number) until `ignore`.
+  void watch(std::vector<bool> layers, Handler handler);
+  void ignore();
+
+  /// Starts a decode: forgets the cells of the last one.
+  void begin() { cells_.clear(); }
+  /// Ends a decode: rethrows what a handler threw.
+  void end();
+
+  /// Cells of the tokens of the last decode, in batch order.
+  const std::vector<std::int32_t>& cells() const { return cells_; }
+  /// By layer number; complete after the first decode.
+  const std::map<std::int32_t, CacheLayer>& layers() const { return layers_; }
+
+ private:
+  bool ask(ggml_tensor* node);
+  void show(ggml_tensor* node);
+  void on_store(const ggml_tensor* node);
+  bool on_flash_attention(ggml_tensor* node);
+  bool on_product(ggml_tensor* node);
+  void on_soft_max(ggml_tensor* node);
+  void learn(std::int32_t layer, const ggml_tensor* q);
+  bool watched(std::int32_t layer) const;
+
+  std::map<std::int32_t, CacheLayer> layers_;
+  bool learned_ = false;
+  const ggml_tensor* first_store_ = nullptr;  // the cache tensor whose writes tell the cells
+  std::vector<std::int32_t> cells_;
+  std::int32_t last_stored_layer_ = -1;
+  const ggml_tensor* product_ =
+      nullptr;  // K q of the layer whose soft max comes next, without flash attention
+  std::vector<bool> wanted_;
+  Handler handler_;
+  std::exception_ptr error_;
+};
+
+}  // namespace chunkkv::engine

@@ -1,0 +1,38 @@
+#include "session/kept_lengths.h"
+
+#include <chunkkv/error.h>
+#include <chunkkv/selection.h>
+
+#include <string>
+
+namespace chunkkv {
+namespace {
+
+void check(const std::vector<std::int32_t>& list, std::int32_t n_entries, std::int32_t layer) {
+  const std::string where = "kept set of layer " + std::to_string(layer);
+  if (list.empty()) throw UsageError(where + " is empty");
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (list[i] < 0 || list[i] >= n_entries)
+      throw UsageError(where + ": entry " + std::to_string(list[i]) + " is not in 0 .. " +
+                       std::to_string(n_entries - 1));
+    if (i > 0 && list[i] <= list[i - 1])
+      throw UsageError(where + " is not ascending and unique at entry " + std::to_string(list[i]));
+  }
+}
+
+}  // namespace
+
+std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::int32_t n_entries) {
+  std::vector<LayerKept> result(layers.begin(), layers.end());
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (result[i].layer != std::int32_t(i) || result[i].heads.empty())
+      throw UsageError("kept sets must list every layer in order; layer " + std::to_string(i) +
+                       " is missing");
+    for (const auto& list : result[i].heads) check(list, n_entries, result[i].layer);
+  }
+  if (result.empty()) throw UsageError("there are no kept sets");
+  level(result, n_entries);
+  return result;
+}
+
+}  // namespace chunkkv

@@ -1,0 +1,92 @@
+#include "session/sequence_cells.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace chunkkv {
+
+Position SequenceCells::position(std::size_t layer, std::size_t head, std::int32_t entry) const {
+  if (entry >= n_compressed) return next - (n_entries() - entry);
+  const auto& heads = positions[layer];
+  return heads[heads.size() == 1 ? 0 : head][std::size_t(entry)];
+}
+
+void SequenceCells::append(std::span<const std::int32_t> new_cells) {
+  cells.insert(cells.end(), new_cells.begin(), new_cells.end());
+  for (std::size_t i = 0; i < new_cells.size(); ++i) cell_positions.push_back(next++);
+}
+
+CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
+                               const std::vector<bool>& taken) {
+  std::vector<std::int32_t> targets;
+  for (std::int32_t cell = 0; targets.size() < std::size_t(count); ++cell)
+    if (!taken[std::size_t(cell)]) targets.push_back(cell);
+
+  std::vector<std::size_t> by_cell(sequence.cells.size());  // entries, by ascending cell
+  std::iota(by_cell.begin(), by_cell.end(), 0);
+  std::sort(by_cell.begin(), by_cell.end(),
+            [&](std::size_t a, std::size_t b) { return sequence.cells[a] < sequence.cells[b]; });
+
+  // Own cells among the targets stay; as many others as are missing are relocated, the one with the
+  // highest position always being
+  // among one or the other.
+  const auto n_staying = std::size_t(std::count_if(
+      by_cell.begin(), by_cell.end(), [&](std::size_t e) { return sequence.cells[e] <= targets.back(); }));
+  const Position newest = sequence.next - 1;
+  const bool newest_stays = std::any_of(by_cell.begin(), by_cell.begin() + std::ptrdiff_t(n_staying),
+                                        [&](std::size_t e) { return sequence.cell_positions[e] == newest; });
+  const std::size_t n_own = std::min(n_staying, std::size_t(count) - (newest_stays ? 0 : 1));
+  std::size_t n_others = std::size_t(count) - n_own;
+  bool newest_is_due = !newest_stays;
+
+  CompactionPlan plan;
+  std::vector<bool> used(sequence.cells.size(), false);
+  for (std::size_t i = 0; i < by_cell.size(); ++i) {
+    const std::size_t entry = by_cell[i];
+    const bool is_newest = sequence.cell_positions[entry] == newest;
+    const bool stays = i < n_own;
+    const bool wanted = i >= n_staying && n_others > (newest_is_due && !is_newest ? 1u : 0u);
+    if (!stays && !wanted) continue;
+    if (wanted) {
+      --n_others;
+      newest_is_due = newest_is_due && !is_newest;
+      plan.relocated.push_back(sequence.cell_positions[entry]);
+    }
+    used[entry] = true;
+    plan.slots.push_back({sequence.cells[entry], sequence.cells[entry], sequence.cell_positions[entry]});
+  }
+
+  // The engine fills the lowest free cells first: the targets that are not the sequence's own.
+  auto own = plan.slots.begin();
+  auto relocated = plan.slots.begin() + std::ptrdiff_t(n_own);
+  const auto end_of_own = relocated;
+  for (const std::int32_t target : targets) {
+    if (own != end_of_own && own->cell == target)
+      ++own;
+    else
+      (relocated++)->cell = target;
+  }
+  std::sort(plan.slots.begin(), plan.slots.end(),
+            [](const auto& a, const auto& b) { return a.cell < b.cell; });
+
+  std::vector<std::size_t> by_position(sequence.cells.size());
+  std::iota(by_position.begin(), by_position.end(), 0);
+  std::sort(by_position.begin(), by_position.end(), [&](std::size_t a, std::size_t b) {
+    return sequence.cell_positions[a] < sequence.cell_positions[b];
+  });
+  bool open = false;
+  for (const std::size_t entry : by_position) {
+    const Position p = sequence.cell_positions[entry];
+    if (used[entry]) {
+      open = false;
+    } else if (open) {
+      plan.removed.back().to = p + 1;
+    } else {
+      plan.removed.push_back({p, p + 1});
+      open = true;
+    }
+  }
+  return plan;
+}
+
+}  // namespace chunkkv

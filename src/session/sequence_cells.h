@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chunkkv/types.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace chunkkv {
+
+/// Where the entries of one sequence lie, and which prompt positions they hold.
+struct SequenceCells {
+  std::vector<std::int32_t> cells;  ///< cell of each entry
+  std::vector<Position>
+      cell_positions;             ///< the engine's position of each entry's cell; the highest is next - 1
+  Position next = 0;              ///< position of the next token
+  std::int32_t n_compressed = 0;  ///< entries that a compression kept; those after it are in order
+  /// True positions of the compressed entries, [layer][1 or n_head_kv][entry].
+  std::vector<std::vector<std::vector<Position>>> positions;
+
+  std::int32_t n_entries() const { return std::int32_t(cells.size()); }
+  Position position(std::size_t layer, std::size_t head, std::int32_t entry) const;
+  void append(std::span<const std::int32_t> new_cells);
+};
+
+/// How a sequence's cells change when `count` of its entries are kept, so that it ends in the lowest
+/// cells that no other sequence holds and the engine still expects the same next position.
+///
+/// The rows of the kept entries are first moved into `rows`, cells that the sequence already has. Those
+/// of them that lie too high, `relocated`, then change their cell through the engine; usually that is one
+/// cell, the one with the highest position, which the engine continues from.
+struct CompactionPlan {
+  struct Slot {
+    std::int32_t row;        ///< cell that takes the entry's row, before relocation
+    std::int32_t cell;       ///< the entry's cell afterwards
+    Position cell_position;  ///< the engine's position of that cell
+  };
+  std::vector<Slot> slots;          ///< of entry i, by ascending `cell`
+  std::vector<Position> relocated;  ///< positions of the cells that are relocated, by ascending cell
+  struct Range {
+    Position from, to;
+  };
+  std::vector<Range> removed;  ///< half-open ranges of positions that the engine drops
+};
+
+/// `taken`: for each cell of the cache, whether another sequence holds it. 0 < count < n_entries.
+CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
+                               const std::vector<bool>& taken);
+
+}  // namespace chunkkv
