@@ -1,0 +1,147 @@
+#include "tiny_architectures.h"
+
+#include <cmath>
+#include <vector>
+
+namespace chunkkv::test {
+
+void write_norm(GgufBuilder& file, const std::string& name, std::int64_t n) {
+  file.values(name, {n}, 1.0F, 0.1F);
+}
+
+void write_size_keys(const TinyModel& what, GgufBuilder& file) {
+  file.set("vocab_size", what.n_vocab);
+  file.set("context_length", what.n_ctx_train);
+  file.set("embedding_length", what.n_embd);
+  file.set("block_count", what.n_layer);
+  file.set("feed_forward_length", what.n_ff);
+  file.set("attention.layer_norm_rms_epsilon", 1e-5F);
+}
+
+void write_attention_keys(const TinyModel& what, GgufBuilder& file) {
+  file.set("attention.head_count", what.n_head);
+  file.set("attention.head_count_kv", what.n_head_kv);
+  file.set("attention.key_length", what.head_dim);
+  file.set("attention.value_length", what.head_dim);
+  file.set("rope.dimension_count", what.head_dim);
+  file.set("rope.freq_base", what.rope_base);
+}
+
+void write_embedding(const TinyModel& what, GgufBuilder& file, float deviation) {
+  file.matrix("token_embd.weight", what.n_embd, {{what.n_vocab, deviation * std::sqrt(float(what.n_embd))}});
+}
+
+void write_attention(const TinyModel& what, GgufBuilder& file, std::uint32_t layer) {
+  const std::uint32_t n_q = what.n_head * what.head_dim;
+  const std::uint32_t n_kv = what.n_head_kv * what.head_dim;
+  file.matrix(block(layer, "attn_q.weight"), what.n_embd, {{n_q, attention_gain}});
+  file.matrix(block(layer, "attn_k.weight"), what.n_embd, {{n_kv, attention_gain}});
+  file.matrix(block(layer, "attn_v.weight"), what.n_embd, {{n_kv}});
+  file.matrix(block(layer, "attn_output.weight"), n_q, {{what.n_embd, residual_gain}});
+}
+
+void write_gated_ffn(const TinyModel& what, GgufBuilder& file, std::uint32_t layer) {
+  file.matrix(block(layer, "ffn_gate.weight"), what.n_embd, {{what.n_ff}});
+  file.matrix(block(layer, "ffn_up.weight"), what.n_embd, {{what.n_ff}});
+  file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, residual_gain}});
+}
+
+namespace {
+
+/// What tells the decoders of the Llama line apart.
+struct Style {
+  bool fused = false;  ///< q, k and v in one matrix, gate and up in another
+  bool qkv_bias = false;
+  bool qk_norm = false;    ///< queries and keys are normalised per head
+  bool post_norm = false;  ///< norms behind attention and feed-forward as well
+  bool tied_output = false;
+};
+
+void write_layer(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, const Style& style) {
+  const std::uint32_t n_q = what.n_head * what.head_dim;
+  const std::uint32_t n_kv = what.n_head_kv * what.head_dim;
+
+  write_norm(file, block(layer, "attn_norm.weight"), what.n_embd);
+  if (style.fused) {
+    file.matrix(block(layer, "attn_qkv.weight"), what.n_embd,
+                {{n_q, attention_gain}, {n_kv, attention_gain}, {n_kv}});
+    file.matrix(block(layer, "attn_output.weight"), n_q, {{what.n_embd, residual_gain}});
+  } else {
+    write_attention(what, file, layer);
+  }
+  if (style.qkv_bias) {
+    file.values(block(layer, "attn_q.bias"), {n_q}, 0.0F, 0.3F);
+    file.values(block(layer, "attn_k.bias"), {n_kv}, 0.0F, 0.3F);
+    file.values(block(layer, "attn_v.bias"), {n_kv}, 0.0F, 0.3F);
+  }
+  if (style.qk_norm) {
+    file.values(block(layer, "attn_q_norm.weight"), {what.head_dim}, attention_gain, 0.1F);
+    file.values(block(layer, "attn_k_norm.weight"), {what.head_dim}, attention_gain, 0.1F);
+  }
+  if (style.post_norm) write_norm(file, block(layer, "post_attention_norm.weight"), what.n_embd);
+
+  write_norm(file, block(layer, "ffn_norm.weight"), what.n_embd);
+  if (style.fused) {
+    file.matrix(block(layer, "ffn_up.weight"), what.n_embd, {{2 * what.n_ff}});
+    file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, residual_gain}});
+  } else {
+    write_gated_ffn(what, file, layer);
+  }
+  if (style.post_norm) write_norm(file, block(layer, "post_ffw_norm.weight"), what.n_embd);
+}
+
+void write_decoder(const TinyModel& what, GgufBuilder& file, const Style& style) {
+  write_size_keys(what, file);
+  write_attention_keys(what, file);
+  // Gemma multiplies its embedding by sqrt(n_embd) and uses it as the output as well.
+  write_embedding(what, file, style.tied_output ? 1 / std::sqrt(float(what.n_embd)) : 1.0F);
+  write_norm(file, "output_norm.weight", what.n_embd);
+  if (!style.tied_output) file.matrix("output.weight", what.n_embd, {{what.n_vocab, 2}});
+  for (std::uint32_t layer = 0; layer < what.n_layer; ++layer) write_layer(what, file, layer, style);
+}
+
+}  // namespace
+
+void write_llama(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {});
+  if (what.rope_factors) file.values("rope_freqs.weight", {what.head_dim / 2}, 2.0F, 0.3F);
+}
+
+void write_qwen2(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.qkv_bias = true});
+}
+
+void write_qwen3(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.qk_norm = true});
+}
+
+void write_phi3(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.fused = true});
+  if (what.rope_factors) {
+    file.set("rope.scaling.original_context_length", what.n_ctx_train);
+    file.set("rope.scaling.attn_factor", 1.1F);
+    file.values("rope_factors_short.weight", {what.head_dim / 2}, 1.2F, 0.05F);
+    file.values("rope_factors_long.weight", {what.head_dim / 2}, 3.0F, 0.3F);
+  }
+}
+
+void write_gemma(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.tied_output = true});
+}
+
+void write_gemma2(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.post_norm = true, .tied_output = true});
+  file.set("attention.sliding_window", std::uint32_t{64});
+  file.set("attn_logit_softcapping", 50.0F);
+  file.set("final_logit_softcapping", 30.0F);
+}
+
+void write_qwen2vl(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.qkv_bias = true});
+  // Rotated pairs that follow time, height and width.
+  const auto pairs = std::int32_t(what.head_dim / 2);
+  file.set("rope.dimension_sections",
+           std::vector<std::int32_t>{pairs - 2 * (pairs / 3), pairs / 3, pairs / 3, 0});
+}
+
+}  // namespace chunkkv::test

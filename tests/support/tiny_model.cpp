@@ -1,0 +1,139 @@
+#include "tiny_model.h"
+
+#include "tiny_architectures.h"
+
+#include <cmath>
+#include <stdexcept>
+
+#include <unistd.h>
+
+namespace chunkkv::test {
+
+namespace {
+
+/// What an architecture cannot have otherwise.
+enum Needs : unsigned {
+  nothing = 0,
+  square = 1,  ///< n_embd == n_head * head_dim
+  mha = 2,     ///< n_head_kv == n_head
+};
+
+struct Architecture {
+  const char* name;
+  unsigned needs;
+  void (*write)(const TinyModel&, GgufBuilder&);
+};
+
+constexpr Architecture architectures[] = {
+    {"llama", nothing, write_llama},          // Llama, Mistral up to Nemo
+    {"mistral3", nothing, write_llama},       // Ministral 3: the same tensors
+    {"qwen2", square, write_qwen2},           //
+    {"qwen3", nothing, write_qwen3},          //
+    {"phi3", square, write_phi3},             //
+    {"gemma", nothing, write_gemma},          //
+    {"gemma2", nothing, write_gemma2},        // sliding window in every second layer
+    {"qwen2vl", square, write_qwen2vl},       // M-RoPE
+    {"deepseek2", nothing, write_deepseek2},  // latent attention
+    {"bloom", square, write_bloom},           // ALiBi
+    {"mamba", nothing, write_mamba},          // recurrent
+    {"lfm2", square, write_lfm2},             // hybrid
+    {"bert", square | mha, write_bert},       // encoder
+    {"t5", nothing, write_t5},                // encoder and decoder
+};
+
+const Architecture& find(const TinyModel& what) {
+  for (const Architecture& architecture : architectures) {
+    if (architecture.name != what.architecture) continue;
+    if ((architecture.needs & square) != 0 && what.n_embd != what.n_head * what.head_dim) {
+      throw std::invalid_argument("a tiny " + what.architecture + " needs n_embd == n_head * head_dim");
+    }
+    if ((architecture.needs & mha) != 0 && what.n_head_kv != what.n_head) {
+      throw std::invalid_argument("a tiny " + what.architecture + " needs n_head_kv == n_head");
+    }
+    return architecture;
+  }
+  throw std::invalid_argument("no tiny model of architecture '" + what.architecture + "'");
+}
+
+/// A name that tells all fields, so that two models of one folder never share a file.
+std::string file_name(const TinyModel& what) {
+  std::string name = "tiny-" + what.architecture;
+  const auto add = [&](const char* letter, const std::string& value) { name += "-" + (letter + value); };
+  add("l", std::to_string(what.n_layer));
+  add("h", std::to_string(what.n_head));
+  add("kv", std::to_string(what.n_head_kv));
+  add("d", std::to_string(what.head_dim));
+  add("e", std::to_string(what.n_embd));
+  add("ff", std::to_string(what.n_ff));
+  add("v", std::to_string(what.n_vocab));
+  add("c", std::to_string(what.n_ctx_train));
+  add("b", std::to_string(std::lround(what.rope_base)));
+  if (what.rope_factors) add("", "factors");
+  add("", what.f16 ? "f16" : "f32");
+  add("s", std::to_string(what.seed));
+  return name + ".gguf";
+}
+
+}  // namespace
+
+std::string write_tiny_model(const TinyModel& what, const std::filesystem::path& folder) {
+  TinyModel full = what;
+  if (full.n_embd == 0) full.n_embd = full.n_head * full.head_dim;
+  const Architecture& architecture = find(full);
+  if (full.n_head_kv == 0 || full.n_head % full.n_head_kv != 0) {
+    throw std::invalid_argument("a tiny model's n_head must be a multiple of n_head_kv");
+  }
+
+  GgufBuilder file(full.architecture, full.seed, full.f16 ? GGML_TYPE_F16 : GGML_TYPE_F32);
+  file.set_tokenizer(full.n_vocab);
+  architecture.write(full, file);
+  const std::filesystem::path path = folder / file_name(full);
+  file.write(path);
+  return path.string();
+}
+
+const std::filesystem::path& tiny_folder() {
+  static const struct Folder {
+    std::filesystem::path path =
+        std::filesystem::temp_directory_path() / ("chunkkv-tiny-" + std::to_string(getpid()));
+    Folder() { std::filesystem::create_directories(path); }
+    ~Folder() {
+      std::error_code ignored;
+      std::filesystem::remove_all(path, ignored);
+    }
+  } folder;
+  return folder.path;
+}
+
+std::vector<std::string> tiny_architectures() {
+  std::vector<std::string> names;
+  for (const Architecture& architecture : architectures) names.emplace_back(architecture.name);
+  return names;
+}
+
+std::vector<NamedModel> compressible_models() {
+  return {
+      {"llama", {}},
+      {"llama3", {.architecture = "llama", .head_dim = 64, .rope_base = 500000, .rope_factors = true}},
+      {"llama_mha", {.architecture = "llama", .n_head_kv = 4}},
+      {"llama_mqa", {.architecture = "llama", .n_head_kv = 1}},
+      {"mistral", {.architecture = "llama", .n_head = 8, .n_head_kv = 2, .rope_base = 1000000}},
+      {"mistral3", {.architecture = "mistral3", .n_embd = 96, .rope_base = 1000000}},
+      {"qwen2", {.architecture = "qwen2", .rope_base = 1000000}},
+      {"qwen3", {.architecture = "qwen3", .head_dim = 64, .n_embd = 96, .rope_base = 1000000}},
+      {"phi3", {.architecture = "phi3", .n_head_kv = 4}},
+      {"phi3_factors", {.architecture = "phi3", .rope_factors = true}},
+      {"gemma", {.architecture = "gemma", .n_head_kv = 1, .head_dim = 64, .n_embd = 128}},
+  };
+}
+
+std::vector<NamedModel> refused_models() {
+  return {
+      {"gemma2", {.architecture = "gemma2", .n_layer = 4}}, {"mamba", {.architecture = "mamba"}},
+      {"lfm2", {.architecture = "lfm2", .n_layer = 4}},     {"deepseek2", {.architecture = "deepseek2"}},
+      {"bert", {.architecture = "bert", .n_head_kv = 4}},   {"t5", {.architecture = "t5", .n_head_kv = 4}},
+      {"bloom", {.architecture = "bloom", .n_head_kv = 4}}, {"qwen2vl", {.architecture = "qwen2vl"}},
+  };
+}
+
+}  // namespace chunkkv::test

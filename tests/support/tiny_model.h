@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace chunkkv::test {
+
+/// A model with random weights, small enough to be written and run inside a test. The same fields give
+/// the same bytes. Its tokenizer has one token a byte, so that text of n ASCII characters has n tokens
+/// (and a beginning-of-sequence token with add_special).
+struct TinyModel {
+  std::string architecture = "llama";  ///< GGUF's general.architecture, one of tiny_architectures()
+  std::uint32_t seed = 1;
+  std::uint32_t n_layer = 3;
+  std::uint32_t n_head = 4;
+  std::uint32_t n_head_kv = 2;
+  std::uint32_t head_dim = 32;
+  std::uint32_t n_embd = 0;  ///< 0: n_head * head_dim, which most architectures demand
+  std::uint32_t n_ff = 256;
+  std::uint32_t n_vocab = 260;  ///< at least 260
+  std::uint32_t n_ctx_train = 4096;
+  float rope_base = 10000;
+  bool rope_factors = false;  ///< per-dimension factors: Llama 3's, and Phi-3's long and short ones
+  bool f16 = false;           ///< matrices in F16 instead of F32
+};
+
+/// Writes the model into `folder`, under a name of its own, and returns the file's path. A file that is
+/// already there is replaced as a whole, never changed. std::invalid_argument for an unknown
+/// architecture or fields that it cannot have, std::runtime_error when the file cannot be written.
+std::string write_tiny_model(const TinyModel& what, const std::filesystem::path& folder);
+
+/// A folder of this process for such files, removed when it ends.
+const std::filesystem::path& tiny_folder();
+
+std::vector<std::string> tiny_architectures();
+
+struct NamedModel {
+  std::string name;  ///< letters, digits and underscores
+  TinyModel model;
+};
+inline std::ostream& operator<<(std::ostream& out, const NamedModel& named) {
+  return out << named.name;
+}
+
+/// One of every family and head layout whose cache chunkkv compresses.
+std::vector<NamedModel> compressible_models();
+/// One of every kind that llama.cpp runs and chunkkv refuses.
+std::vector<NamedModel> refused_models();
+
+}  // namespace chunkkv::test
