@@ -25,12 +25,12 @@ struct Architecture {
 };
 
 constexpr Architecture architectures[] = {
-    {"llama", nothing, write_llama},          // Llama, Mistral up to Nemo
-    {"mistral3", nothing, write_llama},       // Ministral 3: the same tensors
-    {"qwen2", square, write_qwen2},           //
-    {"qwen3", nothing, write_qwen3},          //
-    {"phi3", square, write_phi3},             //
-    {"gemma", nothing, write_gemma},          //
+    {"llama", nothing, write_llama},     // Llama, Mistral up to Nemo
+    {"mistral3", nothing, write_llama},  // Ministral 3: the same tensors
+    {"qwen2", square, write_qwen2},
+    {"qwen3", nothing, write_qwen3},
+    {"phi3", square, write_phi3},
+    {"gemma", nothing, write_gemma},
     {"gemma2", nothing, write_gemma2},        // sliding window in every second layer
     {"qwen2vl", square, write_qwen2vl},       // M-RoPE
     {"deepseek2", nothing, write_deepseek2},  // latent attention
