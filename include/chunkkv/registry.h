@@ -14,6 +14,7 @@
 
 namespace chunkkv {
 
+/// One parameter of a method as users see it.
 struct ParameterInfo {
   enum class Kind : std::uint8_t { integer, real, choice };
   std::string name;
@@ -24,7 +25,8 @@ struct ParameterInfo {
   std::string help;                  ///< one line
 };
 
-/// Parsed parameters; every declared name is present and in range.
+/// Parsed parameters; every declared name is present and in range. Asking for another name is a bug
+/// (std::logic_error).
 class Parameters {
  public:
   std::int32_t integer(std::string_view name) const;
@@ -37,6 +39,7 @@ class Parameters {
   std::map<std::string, std::string, std::less<>> values_;
 };
 
+/// One method as users see it.
 struct MethodInfo {
   std::string name;
   std::string summary;  ///< one line

@@ -9,10 +9,14 @@
 namespace chunkkv {
 
 enum class ChunkRule : std::uint8_t {
-  exact,    ///< exactly the budget; the last chunk taken is cut to its first tokens
-  paper,    ///< floor((budget - protected) / chunk) chunks of the unprotected part (arXiv 2502.00299, Alg. 1)
-  kvpress,  ///< chunk grid over all entries, max(1, floor(n_chunks * share)) chunks, protected entries
-            ///< rank first by holding the maximum score + 1 (NVIDIA kvpress' ChunkKVPress)
+  /// Exactly the budget; the last chunk taken is cut to its first entries.
+  exact,
+  /// floor((budget - protected) / chunk) chunks of the unprotected part (arXiv 2502.00299, Alg. 1). Keeps
+  /// fewer entries where it takes the short last chunk: see `level`.
+  paper,
+  /// Chunk grid over all entries, max(1, floor(n_chunks * share)) chunks ranked by their mean; chunks of
+  /// protected entries rank first (NVIDIA kvpress' ChunkKVPress, which raises scores to the same end).
+  kvpress,
 };
 
 enum class ChunkScore : std::uint8_t { sum, mean };
@@ -42,5 +46,10 @@ std::vector<std::int32_t> select(std::span<const float> scores, const Target& ta
 /// Kept sets of all heads of one layer. `scores.n_heads` lists.
 LayerKept select_layer(std::int32_t layer, const Scores& scores, const Target& target,
                        const SelectionRule& rule);
+
+/// Gives all lists the length of the longest, as a cache needs them: ChunkRule::paper keeps fewer entries
+/// in a layer that takes the short last chunk than in one that does not. Shorter lists get the newest
+/// entries that they lack.
+void level(std::span<LayerKept> layers, std::int32_t n_entries);
 
 }  // namespace chunkkv

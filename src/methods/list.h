@@ -1,0 +1,19 @@
+#pragma once
+
+#include <chunkkv/registry.h>
+
+namespace chunkkv {
+
+// One function a file: name, paper, parameters and how the method is made. methods() lists them.
+MethodInfo full_method();
+MethodInfo random_method();
+MethodInfo streamingllm_method();
+MethodInfo tova_method();
+MethodInfo h2o_method();
+MethodInfo snapkv_method();
+MethodInfo chunkkv_method();
+MethodInfo rkv_method();
+MethodInfo keydiff_method();
+MethodInfo knorm_method();
+
+}  // namespace chunkkv

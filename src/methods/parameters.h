@@ -1,0 +1,29 @@
+#pragma once
+
+#include <chunkkv/registry.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace chunkkv {
+
+ParameterInfo integer_parameter(std::string name, std::int32_t default_value, std::int32_t min,
+                                std::int32_t max, std::string help);
+ParameterInfo real_parameter(std::string name, double default_value, double min, double max,
+                             std::string help);
+/// The first choice is the default.
+ParameterInfo choice_parameter(std::string name, std::vector<std::string> choices, std::string help);
+
+// Parameters that several methods share.
+ParameterInfo window_parameter(std::int32_t default_value);
+ParameterInfo kernel_parameter(std::int32_t default_value);
+ParameterInfo pool_parameter();
+ParameterInfo chunk_parameter(std::int32_t default_value);
+ParameterInfo vnorm_parameter();
+
+/// The canonical text of a value, which parses back to it. UsageError, saying what `method` allows, when
+/// `text` is no such value.
+std::string canonical_value(const std::string& method, const ParameterInfo& parameter, std::string_view text);
+
+}  // namespace chunkkv

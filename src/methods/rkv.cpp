@@ -1,0 +1,95 @@
+#include "methods/list.h"
+#include "methods/parameters.h"
+#include "methods/scoring.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace chunkkv {
+namespace {
+
+std::vector<double> softmax(std::span<const float> values) {
+  std::vector<double> shares(values.begin(), values.end());
+  if (shares.empty()) return shares;
+  const double largest = *std::max_element(shares.begin(), shares.end());
+  for (double& share : shares) share = std::exp(share - largest);
+  const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& share : shares) share /= total;
+  return shares;
+}
+
+class RKV final : public Method {
+ public:
+  explicit RKV(const Parameters& p)
+      : lambda_(p.real("lambda")),
+        threshold_(p.real("threshold")),
+        window_(p.integer("window")),
+        kernel_(p.integer("kernel")),
+        vnorm_(p.flag("vnorm")) {}
+
+  ObservationRequest request() const override {
+    ObservationRequest request;
+    request.queries = Queries::window;
+    request.window = window_;
+    request.attention = AttentionKind::group_max_past;
+    request.value_norms = vnorm_;
+    request.redundancy_threshold = float(threshold_);
+    return request;
+  }
+
+  Scores score(const LayerObservation& observation) const override {
+    Scores scores = importance(observation);
+    const auto redundancy = observed(observation.redundancy, scores.n_heads, observation, "redundancy");
+    const auto n = std::size_t(observation.n_entries);
+    for (std::int32_t h = 0; h < scores.n_heads; ++h) {
+      const auto shares = softmax(redundancy.subspan(std::size_t(h) * n, n));
+      float* values = scores.head(h);
+      for (std::size_t i = 0; i < n; ++i)
+        values[i] = float(lambda_ * values[i] - (1.0 - lambda_) * shares[i]);
+    }
+    return scores;
+  }
+
+  SelectionRule selection(const Target&) const override { return {.last = window_}; }
+
+ private:
+  Scores importance(const LayerObservation& observation) const {
+    Scores scores =
+        scaled(observation.attention, observation, "attention", 1.0f / float(observation.n_queries));
+    if (vnorm_) weigh_by_relative_value_norms(scores, observation);
+    pool_before_window(scores, window_, Pool::max, kernel_);
+    return scores;
+  }
+
+  /// Norms relative to their head's mean, so that lambda still weighs two distributions.
+  static void weigh_by_relative_value_norms(Scores& scores, const LayerObservation& observation) {
+    weigh_by_value_norms(scores, observation);
+    const auto n = std::size_t(observation.n_entries);
+    for (std::int32_t h = 0; h < scores.n_heads; ++h) {
+      const auto norms = std::span(observation.value_norms).subspan(std::size_t(h) * n, n);
+      const double total = std::accumulate(norms.begin(), norms.end(), 0.0);
+      const float inverse_mean = total > 0.0 ? float(double(n) / total) : 0.0f;
+      std::for_each_n(scores.head(h), n, [&](float& score) { score *= inverse_mean; });
+    }
+  }
+
+  double lambda_, threshold_;
+  std::int32_t window_, kernel_;
+  bool vnorm_;
+};
+
+}  // namespace
+
+MethodInfo rkv_method() {
+  return {
+      "rkv",
+      "keeps tokens that are attended to and whose keys do not repeat others', per KV head",
+      "R-KV: Redundancy-aware KV Cache Compression for Reasoning Models, arXiv 2505.24133",
+      {real_parameter("lambda", 0.1, 0, 1, "weight of the importance; the redundancy weighs 1 - lambda"),
+       window_parameter(8), kernel_parameter(7),
+       real_parameter("threshold", 0.5, 0, 1, "cosine above which keys count as similar"), vnorm_parameter()},
+      [](const Parameters& p) { return std::make_shared<RKV>(p); }};
+}
+
+}  // namespace chunkkv

@@ -1,0 +1,85 @@
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+
+#include "methods/parameters.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+namespace chunkkv {
+namespace {
+
+template <class Named>
+std::string names(const Named& items) {
+  std::vector<std::string_view> list;
+  for (const auto& item : items) list.push_back(item.name);
+  return fmt::format("{}", fmt::join(list, ", "));
+}
+
+const MethodInfo& find_method(std::string_view name) {
+  for (const auto& info : methods())
+    if (info.name == name) return info;
+  throw UsageError(fmt::format("there is no method \"{}\"; choose one of {}", name, names(methods())));
+}
+
+const ParameterInfo& find_parameter(const MethodInfo& info, std::string_view name) {
+  for (const auto& parameter : info.parameters)
+    if (parameter.name == name) return parameter;
+  if (info.parameters.empty())
+    throw UsageError(fmt::format("{} has no parameters, so not \"{}\"", info.name, name));
+  throw UsageError(fmt::format("{} has no parameter \"{}\"; its parameters are {}", info.name, name,
+                               names(info.parameters)));
+}
+
+/// Text up to the first `separator`, which is removed from `text` with it.
+std::string_view take_until(std::string_view& text, char separator) {
+  const auto end = std::min(text.find(separator), text.size());
+  const auto part = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return part;
+}
+
+using Values = std::map<std::string, std::string, std::less<>>;
+
+/// Canonical values by name of "key=value,key=value".
+Values parse_values(const MethodInfo& info, std::string_view text) {
+  Values values;
+  for (bool more = true; more;) {
+    more = text.find(',') != std::string_view::npos;
+    std::string_view value = take_until(text, ',');
+    const bool is_pair = value.find('=') != std::string_view::npos;
+    const std::string_view name = take_until(value, '=');
+    if (!is_pair)
+      throw UsageError(
+          fmt::format("{}: \"{}\" is not a parameter; write name:key=value,key=value", info.name, name));
+    const ParameterInfo& parameter = find_parameter(info, name);
+    if (!values.emplace(parameter.name, canonical_value(info.name, parameter, value)).second)
+      throw UsageError(fmt::format("{}: {} is given twice", info.name, name));
+  }
+  return values;
+}
+
+}  // namespace
+
+std::shared_ptr<const Method> make_method(std::string_view spec) {
+  const bool has_values = spec.find(':') != std::string_view::npos;
+  const MethodInfo& info = find_method(take_until(spec, ':'));
+  const Values values = has_values ? parse_values(info, spec) : Values();
+
+  Parameters parameters;
+  std::vector<std::string> changed;
+  for (const auto& parameter : info.parameters) {
+    const auto given = values.find(parameter.name);
+    const bool is_default = given == values.end() || given->second == parameter.default_value;
+    parameters.set(parameter.name, is_default ? parameter.default_value : given->second);
+    if (!is_default) changed.push_back(parameter.name + "=" + given->second);
+  }
+  auto method = info.make(parameters);
+  method->spec_ = changed.empty() ? info.name : fmt::format("{}:{}", info.name, fmt::join(changed, ","));
+  return method;
+}
+
+}  // namespace chunkkv

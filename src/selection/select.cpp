@@ -1,0 +1,161 @@
+#include <chunkkv/error.h>
+#include <chunkkv/selection.h>
+
+#include "selection/chunks.h"
+#include "selection/share.h"
+#include "selection/top_k.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+namespace chunkkv {
+namespace {
+
+using Indices = std::vector<std::int32_t>;
+
+/// What SelectionRule::first and last mean for n entries: 0 .. first - 1 and last .. n - 1 are kept.
+struct Protected {
+  std::int32_t first = 0;
+  std::int32_t last = 0;
+
+  Protected(const SelectionRule& rule, std::int32_t n)
+      : first(std::min(rule.first, n)), last(n - std::min(rule.last, n - first)) {}
+
+  bool holds(std::int32_t entry) const { return entry < first || entry >= last; }
+};
+
+void check(std::span<const float> scores, const Target& target, const SelectionRule& rule) {
+  if (rule.first < 0 || rule.last < 0 || rule.chunk < 1)
+    throw UsageError("a selection needs chunks of at least 1 entry, and protects 0 or more at each end");
+  if (target.n_entries < 1 || target.budget < 1 || target.budget > target.n_entries)
+    throw UsageError(
+        fmt::format("{} of {} tokens cannot be kept: the budget must be between 1 and all of them",
+                    target.budget, target.n_entries));
+  if (!(target.share > 0.0 && target.share <= 1.0))
+    throw UsageError(
+        fmt::format("the share to keep is {}: it must be more than 0 and at most 1", target.share));
+  if (scores.size() != std::size_t(target.n_entries))
+    throw Error(fmt::format("{} scores for {} tokens: the method must score each token", scores.size(),
+                            target.n_entries));
+  const auto bad = std::find_if_not(scores.begin(), scores.end(), [](float s) { return std::isfinite(s); });
+  if (bad != scores.end())
+    throw Error(
+        fmt::format("the score of token {} is {}: the model's attention, keys or values are not finite",
+                    bad - scores.begin(), *bad));
+}
+
+void append(Indices& kept, std::int32_t begin, std::int32_t end) {
+  for (std::int32_t entry = begin; entry < end; ++entry) kept.push_back(entry);
+}
+
+/// The best chunks that together hold `room` entries or more, ascending.
+Indices covering_chunks(std::span<const double> scores, const Chunks& chunks, std::int32_t room) {
+  const std::int32_t count = room / chunks.length + (room % chunks.length != 0);
+  const Indices best = top_k(scores, count);
+  // One more fills up when the short last chunk is among them.
+  return chunks.size(best) < room ? top_k(scores, count + 1) : best;
+}
+
+/// The chunk of `taken` that ranks last: the highest index among the lowest scores.
+std::int32_t lowest_ranked(std::span<const double> scores, const Indices& taken) {
+  return *std::min_element(taken.rbegin(), taken.rend(), [&](std::int32_t a, std::int32_t b) {
+    return scores[std::size_t(a)] < scores[std::size_t(b)];
+  });
+}
+
+/// ChunkRule::exact and ChunkRule::paper: chunks of what is not protected.
+Indices select_between(std::span<const float> scores, const Target& target, const SelectionRule& rule,
+                       const Protected& kept_anyway) {
+  const Chunks chunks{kept_anyway.first, kept_anyway.last, rule.chunk};
+  const std::int32_t room = target.budget - (target.n_entries - (chunks.end - chunks.begin));
+  const auto ranking = chunk_scores(scores, chunks, rule.chunk_score);
+  const Indices taken = rule.rule == ChunkRule::paper ? top_k<double>(ranking, room / rule.chunk)
+                                                      : covering_chunks(ranking, chunks, room);
+  const std::int32_t surplus = std::max(0, chunks.size(taken) - room);
+  const std::int32_t cut = surplus > 0 ? lowest_ranked(ranking, taken) : -1;
+
+  Indices kept;
+  kept.reserve(std::size_t(target.budget));
+  append(kept, 0, chunks.begin);
+  for (const auto c : taken)
+    append(kept, chunks.first(c), chunks.first(c) + chunks.size(c) - (c == cut ? surplus : 0));
+  append(kept, chunks.end, target.n_entries);
+  if (kept.empty())
+    throw UsageError(
+        fmt::format("a budget of {} tokens holds no chunk of {}: keep at least {} tokens, or choose "
+                    "a smaller chunk",
+                    target.budget, rule.chunk, rule.chunk));
+  return kept;
+}
+
+/// ChunkRule::kvpress: chunks of all entries, ranked by the share of protected entries, then by score.
+Indices select_overall(std::span<const float> scores, const Target& target, const SelectionRule& rule,
+                       const Protected& kept_anyway) {
+  const Chunks chunks{0, target.n_entries, rule.chunk};
+  std::vector<float> own(scores.begin(), scores.end());
+  std::vector<float> is_protected(scores.size(), 0.0f);
+  for (std::int32_t i = 0; i < target.n_entries; ++i)
+    if (kept_anyway.holds(i)) {
+      own[std::size_t(i)] = 0.0f;
+      is_protected[std::size_t(i)] = 1.0f;
+    }
+  const auto score = chunk_scores(own, chunks, ChunkScore::mean);
+  const auto share = chunk_scores(is_protected, chunks, ChunkScore::mean);
+  std::vector<std::pair<double, double>> ranking(score.size());
+  for (std::size_t c = 0; c < ranking.size(); ++c) ranking[c] = {share[c], score[c]};
+
+  const std::int32_t count = std::max(1, floor_share(chunks.count(), target.share));
+  const auto needed = std::count_if(share.begin(), share.end(), [](double s) { return s > 0.0; });
+  if (needed > count)
+    throw UsageError(fmt::format(
+        "rule=kvpress keeps {} of {} chunks here, and the tokens that are always kept lie in {}: keep at "
+        "least "
+        "{:.1f}%",
+        count, chunks.count(), needed, std::ceil(1000.0 * double(needed) / chunks.count()) / 10.0));
+
+  Indices kept;
+  for (const auto c : top_k<std::pair<double, double>>(ranking, count))
+    append(kept, chunks.first(c), chunks.first(c) + chunks.size(c));
+  return kept;
+}
+
+}  // namespace
+
+std::vector<std::int32_t> select(std::span<const float> scores, const Target& target,
+                                 const SelectionRule& rule) {
+  check(scores, target, rule);
+  if (target.budget == target.n_entries) {
+    Indices all(scores.size());
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+  }
+  const Protected kept_anyway(rule, target.n_entries);
+  const std::int32_t n_protected = target.n_entries - (kept_anyway.last - kept_anyway.first);
+  if (n_protected > target.budget)
+    throw UsageError(
+        fmt::format("a budget of {} tokens cannot hold the {} that are always kept (the first {} and the "
+                    "last {} of {}): keep "
+                    "more, or choose a smaller window",
+                    target.budget, n_protected, kept_anyway.first, target.n_entries - kept_anyway.last,
+                    target.n_entries));
+  return rule.rule == ChunkRule::kvpress ? select_overall(scores, target, rule, kept_anyway)
+                                         : select_between(scores, target, rule, kept_anyway);
+}
+
+LayerKept select_layer(std::int32_t layer, const Scores& scores, const Target& target,
+                       const SelectionRule& rule) {
+  if (scores.n_heads < 1 ||
+      scores.values.size() != std::size_t(scores.n_heads) * std::size_t(scores.n_entries))
+    throw Error(fmt::format("{} scores for {} heads of {} tokens: the method must score each token",
+                            scores.values.size(), scores.n_heads, scores.n_entries));
+  LayerKept kept{layer, {}};
+  for (std::int32_t h = 0; h < scores.n_heads; ++h)
+    kept.heads.push_back(select({scores.head(h), std::size_t(scores.n_entries)}, target, rule));
+  return kept;
+}
+
+}  // namespace chunkkv
