@@ -3,34 +3,59 @@
 #include "llama/handles.h"
 
 #include <array>
+#include <cstdlib>
 
 namespace chunkkv::engine {
 namespace {
 
 std::string metadata(const llama_model* model, const std::string& key) {
   std::array<char, 256> text{};
-  return llama_model_meta_val_str(model, key.c_str(), text.data(), text.size()) < 0
-             ? std::string()
-             : std::string(text.data());
+  const std::int32_t length = llama_model_meta_val_str(model, key.c_str(), text.data(), text.size());
+  return length < 0 ? std::string() : std::string(text.data());
+}
+
+// Positions count as distances from cell to cell under ALiBi, and kept rows change their cells. Some
+// architectures have it without saying so in their metadata.
+bool has_alibi(const llama_model* model, const std::string& architecture) {
+  return architecture == "bloom" || architecture == "refact" ||
+         (architecture == "baichuan" && llama_model_n_layer(model) == 40) ||
+         std::atof(metadata(model, architecture + ".attention.max_alibi_bias").c_str()) > 0;
+}
+
+bool has_2d_positions(const llama_model* model) {
+  const llama_rope_type rope = llama_model_rope_type(model);
+  return rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE || rope == LLAMA_ROPE_TYPE_VISION;
 }
 
 }  // namespace
 
 std::string why_unsupported(const llama_model* model) {
   const std::string architecture = metadata(model, "general.architecture");
-  const std::string who = "the model's architecture (" + architecture + ") ";
+  auto has = [&](const char* key) { return !metadata(model, architecture + key).empty(); };
+
+  std::string reason;
   if (llama_model_is_recurrent(model))
-    return who + "is recurrent: it has no cache of keys and values to compress";
-  if (llama_model_is_hybrid(model))
-    return who + "mixes attention with recurrent layers, whose state cannot drop tokens";
-  if (llama_model_is_diffusion(model)) return who + "is a diffusion model: it does not generate from a cache";
-  if (llama_model_has_encoder(model) || !llama_model_has_decoder(model))
-    return who + "has an encoder; only decoder-only models are supported";
-  if (llama_model_n_swa(model) > 0)
-    return who + "uses sliding-window attention, whose layers keep separate caches";
-  if (!metadata(model, architecture + ".attention.kv_lora_rank").empty())
-    return who + "uses multi-head latent attention (MLA): its cache has no separate values";
-  return {};
+    reason = "is recurrent: it has a state instead of a cache of keys and values";
+  else if (llama_model_is_hybrid(model))
+    reason = "mixes attention with recurrent layers, whose state cannot drop tokens";
+  else if (llama_model_is_diffusion(model))
+    reason = "is a diffusion model: it does not generate from a cache";
+  else if (llama_model_has_encoder(model) || metadata(model, architecture + ".attention.causal") == "false")
+    reason = "is an encoder or has one: only decoder-only models generate from the cache";
+  else if (llama_model_n_swa(model) > 0)
+    reason =
+        "uses sliding-window attention, which already drops tokens and keeps separate caches for its layers";
+  else if (has(".attention.key_length_mla"))
+    reason =
+        "uses multi-head latent attention (MLA): its cache is compressed already and has no separate values";
+  else if (has(".attention.indexer.top_k"))
+    reason = "keeps a second cache for its sparse-attention indexer, which would no longer fit";
+  else if (has_2d_positions(model))
+    reason = "uses multi-dimensional positions (M-RoPE), which moved cells would lose";
+  else if (has_alibi(model, architecture))
+    reason = "uses ALiBi, which takes distances from the cells that compression moves";
+  if (reason.empty()) return {};
+  return "the cache of this model cannot be compressed: its architecture (" + architecture + ") " + reason;
 }
 
 }  // namespace chunkkv::engine
