@@ -35,7 +35,7 @@ pip_download() {
 explain_download() {
   local file="$1" log="$2" target="$3"
   grep -qi 'no space left' <<<"$log" && fail_disk_full "$cache" 500
-  grep -v '^ *$' <<<"$log" | tail -n 3 >&2
+  grep -v '^ *$' <<<"$log" | tail -n 3 | cut -c1-300 >&2
   if grep -q 'DO NOT MATCH THE HASHES' <<<"$log"; then
     fail "The package index served another file than the pinned $file. Use an index that mirrors it unchanged."
   fi

@@ -4,8 +4,8 @@ pip asks the back end for the package's metadata before it saves the file. A sou
 its metadata in PKG-INFO, so there is nothing to build and no build dependency to install.
 """
 
+import email
 import pathlib
-import shutil
 
 
 def get_requires_for_build_wheel(config_settings=None):
@@ -13,9 +13,11 @@ def get_requires_for_build_wheel(config_settings=None):
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-    folder = pathlib.Path(metadata_directory, "source.dist-info")
+    text = pathlib.Path("PKG-INFO").read_text(encoding="utf-8")
+    package = email.message_from_string(text)
+    folder = pathlib.Path(metadata_directory, f"{package['Name']}-{package['Version']}.dist-info")
     folder.mkdir()
-    shutil.copy("PKG-INFO", folder / "METADATA")
+    (folder / "METADATA").write_text(text, encoding="utf-8")
     return folder.name
 
 
