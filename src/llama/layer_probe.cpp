@@ -21,8 +21,9 @@ const std::vector<float>& once(std::optional<std::vector<float>>& memo, Compute 
 
 }  // namespace
 
-LayerProbe::LayerProbe(Context& context, std::int32_t layer, std::span<const std::int32_t> cells)
-    : context_(context), layer_(layer), cells_(cells) {}
+LayerProbe::LayerProbe(Context& context, std::int32_t layer, const std::vector<std::int32_t>& cells,
+                       std::int32_t n_entries)
+    : context_(context), layer_(layer), cells_(cells), n_entries_(std::size_t(n_entries)) {}
 
 LayerProbe::AttentionKey LayerProbe::key_of(const ObservationRequest& request) {
   return {request.attention, request.queries == Queries::all ? 0 : request.window};
@@ -30,11 +31,10 @@ LayerProbe::AttentionKey LayerProbe::key_of(const ObservationRequest& request) {
 
 std::vector<float> LayerProbe::by_entry(std::span<const float> by_cell, std::int64_t n_kv) const {
   const std::size_t heads = by_cell.size() / std::size_t(n_kv);
-  std::vector<float> result(heads * cells_.size());
+  std::vector<float> result(heads * n_entries_);
   for (std::size_t h = 0; h < heads; ++h)
     for (std::size_t i = 0; i < cells_.size(); ++i)
-      if (cells_[i] < n_kv)
-        result[h * cells_.size() + i] = by_cell[h * std::size_t(n_kv) + std::size_t(cells_[i])];
+      result[h * n_entries_ + i] = by_cell[h * std::size_t(n_kv) + std::size_t(cells_[i])];
   return result;
 }
 
@@ -54,7 +54,7 @@ void LayerProbe::add_attention(const ObservationRequest& request, const Attentio
   }
 
   std::vector<float> values = by_entry(by_cell, attention.n_kv);
-  if (sum.values.size() < values.size()) sum.values.resize(values.size());
+  sum.values.resize(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
   sum.n_queries += queries.count;
 }
@@ -64,7 +64,7 @@ LayerObservation LayerProbe::observe(const ObservationRequest& request) {
   Compute& compute = context_.compute();
   LayerObservation o;
   o.layer = layer_;
-  o.n_entries = std::int32_t(cells_.size());
+  o.n_entries = std::int32_t(n_entries_);
   o.n_head = cache.n_head;
   o.n_head_kv = cache.n_head_kv;
   if (request.queries != Queries::none) {

@@ -17,14 +17,17 @@ namespace chunkkv::engine {
 /// Computes what methods ask to observe of one layer; what several ask for is computed once.
 class LayerProbe {
  public:
-  /// `cells`: the cell of every entry; must outlive the probe.
-  LayerProbe(Context& context, std::int32_t layer, std::span<const std::int32_t> cells);
+  /// `cells`: the cell of every entry read so far. It grows to `n_entries` with the prompt and must outlive
+  /// the probe.
+  LayerProbe(Context& context, std::int32_t layer, const std::vector<std::int32_t>& cells,
+             std::int32_t n_entries);
 
   /// Adds the attention of a micro-batch's rows `queries` to what `observe` returns for `request`, which
   /// reads attention. With group_max_past, entries from `first_window_entry` on are hidden.
   void add_attention(const ObservationRequest& request, const Attention& attention, QueryRange queries,
                      std::int32_t first_window_entry);
 
+  /// Only when all entries are read.
   LayerObservation observe(const ObservationRequest& request);
 
  private:
@@ -34,12 +37,13 @@ class LayerProbe {
   };
   using AttentionKey = std::pair<AttentionKind, std::int32_t>;  // the window; 0 for all queries
   static AttentionKey key_of(const ObservationRequest& request);
-  /// [heads][n_kv] by cell -> [heads][entries]; cells that attention did not reach yet count as 0.
+  /// [heads][n_kv] by cell -> [heads][n_entries]; entries that are not read yet count as 0.
   std::vector<float> by_entry(std::span<const float> by_cell, std::int64_t n_kv) const;
 
   Context& context_;
   std::int32_t layer_;
-  std::span<const std::int32_t> cells_;
+  const std::vector<std::int32_t>& cells_;
+  std::size_t n_entries_;
   std::map<AttentionKey, AttentionSum> attention_;
   std::optional<std::vector<float>> value_norms_, key_norms_, key_similarity_;
   std::map<float, std::vector<float>> redundancy_;

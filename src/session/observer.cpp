@@ -51,7 +51,7 @@ std::vector<bool> Observer::layers_to_tap(bool is_last) const {
 
 engine::LayerProbe& Observer::probe(std::int32_t layer) {
   auto& p = probes_[std::size_t(layer)];
-  if (!p) p = std::make_unique<engine::LayerProbe>(context_, layer, cells_);
+  if (!p) p = std::make_unique<engine::LayerProbe>(context_, layer, cells_, n_entries_);
   return *p;
 }
 

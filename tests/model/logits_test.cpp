@@ -1,0 +1,218 @@
+// What a compressed cache computes, against the engine's own truths.
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "support/random_input.h"
+#include "support/tiny_model.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+#include <llama.h>
+
+#include <cmath>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr std::int32_t n_prompt = 300;
+// The engine adds up values of one token's attention in half precision, in cell order.
+constexpr double tolerance = 5e-3;
+
+std::shared_ptr<Model> load(const TinyModel& tiny) {
+  return Model::load(write_tiny_model(tiny, tiny_folder()));
+}
+
+SessionOptions small_cache(CacheType type = CacheType::f16) {
+  SessionOptions options;
+  options.n_cells = 1024;
+  options.n_ubatch = 64;
+  options.n_threads = 1;
+  options.type_k = options.type_v = type;
+  return options;
+}
+
+std::vector<float> copy(std::span<const float> values) {
+  return {values.begin(), values.end()};
+}
+
+/// Root of the mean squared difference relative to the spread of `expected`.
+double relative_difference(std::span<const float> expected, std::span<const float> actual) {
+  double mean = 0, difference = 0, spread = 0;
+  for (const float x : expected) mean += x / double(expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(double(expected[i]) - double(actual[i]), 2);
+    spread += std::pow(double(expected[i]) - mean, 2);
+  }
+  return std::sqrt(difference / spread);
+}
+
+class Families : public testing::TestWithParam<NamedModel> {};
+
+TEST_P(Families, KeepingAllLeavesTheNextLogitsBitIdentical) {
+  const auto model = load(GetParam().model);
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, n_prompt);
+  std::vector<std::vector<float>> runs;
+  for (const bool compressed : {false, true}) {
+    Session session(model, small_cache());
+    const Plan plan{make_method("snapkv:window=16"), Budget::parse("100%")};
+    if (compressed) {
+      session.prefill(tokens, {&plan, 1});
+      EXPECT_EQ(session.selection().n_kept, n_prompt);
+      session.compress(session.selection().layers);
+    } else {
+      session.prefill(tokens);
+    }
+    runs.push_back(copy(session.logits()));
+    for (const Token t : {7, 9, 40})
+      runs.back().insert(runs.back().end(), session.decode(t).begin(), session.logits().end());
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+}
+
+// Keeping the same entries in all layers is the full cache without the other cells.
+TEST_P(Families, CompressedEqualsFullCacheWithDroppedCellsMasked) {
+  const auto model = load(GetParam().model);
+  const auto seed = random_seed();
+  SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
+  std::mt19937 random(seed);
+  const auto tokens = random_tokens(random, n_prompt);
+  const auto kept = random_kept(random, n_prompt, 60);
+
+  Session compressed(model, small_cache());
+  compressed.prefill(tokens);
+  compressed.compress(same_layers(model->info().n_layer, kept));
+
+  Session masked(model, small_cache());
+  masked.prefill(tokens);
+  for (std::int32_t p = 0; p < n_prompt; ++p)
+    if (!std::binary_search(kept.begin(), kept.end(), p))
+      llama_memory_seq_rm(llama_get_memory(masked.handle()), 0, p, p + 1);
+
+  for (const Token t : {7, 9, 40}) {
+    const auto expected = copy(masked.decode(t));
+    const auto actual = copy(compressed.decode(t));
+    EXPECT_LT(relative_difference(expected, actual), tolerance);
+  }
+  // The test can tell: the full cache says something else.
+  Session full(model, small_cache());
+  full.prefill(tokens);
+  EXPECT_GT(relative_difference(copy(full.decode(7)),
+                                [&] {
+                                  Session again(model, small_cache());
+                                  again.prefill(tokens);
+                                  again.compress(same_layers(model->info().n_layer, kept));
+                                  return copy(again.decode(7));
+                                }()),
+            10 * tolerance);
+}
+
+TEST_P(Families, TheSameRunTwiceGivesTheSameBytes) {
+  const auto model = load(GetParam().model);
+  std::mt19937 random(3);
+  const auto tokens = random_tokens(random, n_prompt);
+  std::vector<std::vector<float>> runs;
+  std::vector<std::vector<LayerKept>> kept;
+  for (int run = 0; run < 2; ++run) {
+    Session session(model, small_cache());
+    const Plan plan{make_method("chunkkv:window=16"), Budget::parse("30%")};
+    session.prefill(tokens, {&plan, 1});
+    kept.push_back(session.selection().layers);
+    session.compress(session.selection().layers);
+    runs.push_back(copy(session.decode(7)));
+  }
+  EXPECT_EQ(kept[0], kept[1]);
+  EXPECT_EQ(runs[0], runs[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Families, testing::ValuesIn(compressible_models()),
+                         [](const auto& info) { return info.param.name; });
+
+class RefusedModels : public testing::TestWithParam<NamedModel> {};
+
+TEST_P(RefusedModels, WithASentence) {
+  const auto model = load(GetParam().model);
+  EXPECT_NE(model->refusal(), "");
+  EXPECT_NE(model->refusal().find(GetParam().model.architecture), std::string::npos) << model->refusal();
+  EXPECT_THROW(Session(model, small_cache()), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RefusedModels, testing::ValuesIn(refused_models()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(SessionTest, QuantisedCachesGenerateAfterCompression) {
+  TinyModel tiny;
+  tiny.head_dim = 64;
+  const auto model = load(tiny);
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, n_prompt);
+  const auto kept = random_kept(random, n_prompt, 60);
+  for (const CacheType type : {CacheType::q8_0, CacheType::q4_0, CacheType::bf16, CacheType::f32}) {
+    Session compressed(model, small_cache(type));
+    compressed.prefill(tokens);
+    compressed.compress(same_layers(3, kept));
+    Session masked(model, small_cache(type));
+    masked.prefill(tokens);
+    for (std::int32_t p = 0; p < n_prompt; ++p)
+      if (!std::binary_search(kept.begin(), kept.end(), p))
+        llama_memory_seq_rm(llama_get_memory(masked.handle()), 0, p, p + 1);
+    EXPECT_LT(relative_difference(copy(masked.decode(7)), copy(compressed.decode(7))), 5e-3)
+        << to_string(type);
+  }
+}
+
+TEST(SessionTest, TruncateGoesBackToThePrompt) {
+  const auto model = load({});
+  std::mt19937 random(5);
+  Session session(model, small_cache());
+  session.prefill(random_tokens(random, 100));
+  const auto first = copy(session.decode(7));
+  session.decode(8);
+  session.truncate(100);
+  EXPECT_EQ(session.next_position(), 100);
+  EXPECT_EQ(copy(session.decode(7)), first);
+  session.truncate(100);
+  session.compress(same_layers(3, {0, 50, 99}));
+  session.decode(7);
+  session.truncate(3);
+  EXPECT_EQ(session.next_position(), 100);
+  EXPECT_THROW(session.truncate(2), UsageError);
+  EXPECT_THROW(session.truncate(4), UsageError);
+}
+
+TEST(SessionTest, AFullCacheAndABadPromptSayWhatToDo) {
+  const auto model = load({});
+  SessionOptions options = small_cache();
+  options.n_cells = 256;
+  Session session(model, options);
+  std::mt19937 random(5);
+  EXPECT_THROW(session.prefill({}), UsageError);
+  EXPECT_THROW(session.prefill(random_tokens(random, 257)), UsageError);
+  const Plan small{make_method("chunkkv:window=32"), Budget::tokens(20)};
+  EXPECT_THROW(session.prefill(random_tokens(random, 200), {&small, 1}), UsageError);
+  const Plan wide{make_method("snapkv:window=100"), Budget::tokens(120)};
+  EXPECT_THROW(session.prefill(random_tokens(random, 200), {&wide, 1}), UsageError);
+  EXPECT_EQ(session.n_entries(), 0);
+
+  session.prefill(random_tokens(random, 255));
+  EXPECT_THROW(session.prefill(random_tokens(random, 1)), UsageError);
+  session.decode(7);
+  EXPECT_THROW(session.decode(7), Error);
+  EXPECT_EQ(session.n_entries(), 256);
+  session.clear();
+  session.prefill(random_tokens(random, 256));
+}
+
+TEST(SessionTest, AnInterruptedPrefillKeepsWhatWasRead) {
+  const auto model = load({});
+  Session session(model, small_cache());
+  std::mt19937 random(5);
+  EXPECT_THROW(session.prefill(random_tokens(random, 300), {}, [](auto done, auto) { return done < 128; }),
+               Interrupted);
+  EXPECT_EQ(session.n_entries(), 128);
+  session.clear();
+  session.prefill(random_tokens(random, 300));
+}
+
+}  // namespace
+}  // namespace chunkkv::test

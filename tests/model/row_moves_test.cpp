@@ -1,0 +1,167 @@
+// Rows that compression keeps are the bytes that were there before, and no other row changes.
+#include <chunkkv/session.h>
+
+#include "support/cache_rows.h"
+#include "support/random_input.h"
+#include "support/tiny_model.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr std::int32_t n_layers = 3;
+constexpr std::int32_t n_heads = 2;
+
+Session make_session(std::uint32_t head_dim, CacheType k, CacheType v, std::int32_t n_sequences = 1) {
+  TinyModel tiny;
+  tiny.head_dim = head_dim;
+  auto model = Model::load(write_tiny_model(tiny, tiny_folder()));
+  SessionOptions options;
+  options.n_cells = 512;
+  options.n_ubatch = 64;
+  options.n_threads = 1;
+  options.n_sequences = n_sequences;
+  options.type_k = k;
+  options.type_v = v;
+  return Session(std::move(model), options);
+}
+
+void expect_moved(const CacheRows& before, const CacheRows& after, const std::vector<LayerKept>& kept) {
+  ASSERT_EQ(after.k.size(), before.k.size());
+  for (std::size_t l = 0; l < kept.size(); ++l) {
+    const auto& heads = kept[l].heads;
+    for (std::size_t h = 0; h < std::size_t(n_heads); ++h) {
+      const auto& list = heads[heads.size() == 1 ? 0 : h];
+      ASSERT_EQ(after.k[l].size(), list.size());
+      for (std::size_t i = 0; i < list.size(); ++i) {
+        const auto old = std::size_t(list[i]);
+        ASSERT_EQ(CacheRows::head(after.k[l][i], h, n_heads), CacheRows::head(before.k[l][old], h, n_heads))
+            << "key of layer " << l << ", head " << h << ", entry " << i << " (was " << old << ")";
+        ASSERT_EQ(CacheRows::head(after.v[l][i], h, n_heads), CacheRows::head(before.v[l][old], h, n_heads))
+            << "value of layer " << l << ", head " << h << ", entry " << i << " (was " << old << ")";
+      }
+    }
+  }
+}
+
+class RowMoves : public testing::TestWithParam<std::tuple<std::string, std::string, std::uint32_t, bool>> {};
+
+TEST_P(RowMoves, EqualANaiveCopy) {
+  const auto& [type_k, type_v, head_dim, per_head] = GetParam();
+  const auto seed = random_seed();
+  std::mt19937 random(seed);
+  SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
+  Session session = make_session(head_dim, parse_cache_type(type_k), parse_cache_type(type_v));
+  session.prefill(random_tokens(random, 300));
+
+  const CacheRows before = read_cache(session.handle(), 0);
+  const auto kept = random_layers(random, n_layers, per_head ? n_heads : 1, 300, 77);
+  session.compress(kept);
+  expect_moved(before, read_cache(session.handle(), 0), kept);
+
+  EXPECT_EQ(session.n_entries(), 77);
+  EXPECT_EQ(session.next_position(), 300);
+  for (std::int32_t l = 0; l < n_layers; ++l)
+    for (std::int32_t h = 0; h < n_heads; ++h)
+      EXPECT_EQ(session.positions(l, h), kept[std::size_t(l)].heads[per_head ? std::size_t(h) : 0]);
+
+  // Once more, on top: tokens read since, then other sets.
+  for (const Token t : random_tokens(random, 30)) session.decode(t);
+  const CacheRows again = read_cache(session.handle(), 0);
+  const auto fewer = random_layers(random, n_layers, n_heads, 107, 40);
+  std::vector<std::vector<Position>> expected;
+  for (std::int32_t h = 0; h < n_heads; ++h) {
+    const auto all = session.positions(1, h);
+    expected.emplace_back();
+    for (const auto entry : fewer[1].heads[std::size_t(h)])
+      expected.back().push_back(all[std::size_t(entry)]);
+  }
+  session.compress(fewer);
+  expect_moved(again, read_cache(session.handle(), 0), fewer);
+  for (std::int32_t h = 0; h < n_heads; ++h) EXPECT_EQ(session.positions(1, h), expected[std::size_t(h)]);
+  EXPECT_EQ(session.next_position(), 330);
+}
+
+// 32 * 18 / 32 bytes: a Q4_0 head of 32 is no whole number of words.
+INSTANTIATE_TEST_SUITE_P(CacheTypes, RowMoves,
+                         testing::Combine(testing::Values("f32", "f16", "bf16", "q8_0", "q4_0"),
+                                          testing::Values("f16", "q8_0"), testing::Values(32u, 64u),
+                                          testing::Bool()),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" + std::get<1>(info.param) + "_dim" +
+                                  std::to_string(std::get<2>(info.param)) +
+                                  (std::get<3>(info.param) ? "_per_head" : "_shared");
+                         });
+
+TEST(RowMovesOfSequences, NeverTouchEachOther) {
+  const auto seed = random_seed();
+  std::mt19937 random(seed);
+  SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
+  Session session = make_session(32, CacheType::f16, CacheType::f16, 3);
+  session.prefill(random_tokens(random, 100), {}, {}, 0);
+  session.prefill(random_tokens(random, 120), {}, {}, 1);
+  for (int i = 0; i < 40; ++i) {  // cells of two sequences in turn
+    session.decode(Token(10 + i), 0);
+    session.decode(Token(60 + i), 1);
+  }
+  const auto compress = [&](Sequence sequence, std::int32_t count) {
+    std::vector<CacheRows> before;
+    for (Sequence s = 0; s < 3; ++s) before.push_back(read_cache(session.handle(), s));
+    const Position next = session.next_position(sequence);
+    const auto kept = random_layers(random, n_layers, n_heads, session.n_entries(sequence), count);
+    session.compress(kept, sequence);
+    expect_moved(before[std::size_t(sequence)], read_cache(session.handle(), sequence), kept);
+    EXPECT_EQ(session.next_position(sequence), next);
+    for (Sequence s = 0; s < 3; ++s) {
+      if (s == sequence) continue;
+      EXPECT_EQ(read_cache(session.handle(), s), before[std::size_t(s)]) << "sequence " << s;
+    }
+  };
+  compress(1, 31);
+  compress(0, 17);
+  session.prefill(random_tokens(random, 200), {}, {}, 2);  // into the cells that became free
+  compress(2, 50);
+  compress(1, 30);
+  session.decode(5, 0);
+  session.decode(5, 1);
+  session.decode(5, 2);
+  compress(0, 2);
+  compress(2, 51 - 1);
+  EXPECT_EQ(session.use().cells_used, 2 + 31 + 50);
+
+  // Attention reads up to the highest used cell: nothing lies above what is needed.
+  session.clear(0);
+  session.clear(2);
+  compress(1, 10);
+  const CacheRows rows = read_cache(session.handle(), 1);
+  EXPECT_EQ(rows.positions.size(), 10u);
+}
+
+TEST(RowMovesOfSequences, RefuseBadKeptSets) {
+  Session session = make_session(32, CacheType::f16, CacheType::f16);
+  std::mt19937 random(1);
+  session.prefill(random_tokens(random, 50));
+  const CacheRows before = read_cache(session.handle(), 0);
+  const auto refuses = [&](const std::vector<LayerKept>& layers) {
+    EXPECT_THROW(session.compress(layers), UsageError);
+    EXPECT_EQ(read_cache(session.handle(), 0), before);
+  };
+  refuses({});
+  refuses(same_layers(2, {1, 2}));
+  refuses(same_layers(4, {1, 2}));
+  refuses(same_layers(3, {}));
+  refuses(same_layers(3, {2, 1}));
+  refuses(same_layers(3, {1, 1}));
+  refuses(same_layers(3, {-1, 1}));
+  refuses(same_layers(3, {1, 50}));
+  auto three_heads = same_layers(3, {1});
+  three_heads[1].heads.assign(3, {1});
+  refuses(three_heads);
+}
+
+}  // namespace
+}  // namespace chunkkv::test
