@@ -28,6 +28,8 @@ struct SelectionRule {
   std::int32_t chunk = 1;  ///< unit of selection in entries
   ChunkScore chunk_score = ChunkScore::sum;
   ChunkRule rule = ChunkRule::exact;
+
+  bool operator==(const SelectionRule&) const = default;
 };
 
 /// What a selection is to achieve, given to methods whose rule depends on it.

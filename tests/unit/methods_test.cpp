@@ -1,0 +1,283 @@
+#include <chunkkv/budget.h>
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+
+#include "unit/expect_throw.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <vector>
+
+namespace chunkkv {
+namespace {
+
+using Indices = std::vector<std::int32_t>;
+using Lists = std::vector<Indices>;
+using Values = std::vector<float>;
+
+/// Four query heads, two KV heads, six tokens; attention of the last two queries by query head.
+LayerObservation six_tokens() {
+  LayerObservation o;
+  o.n_entries = 6;
+  o.n_head = 4;
+  o.n_head_kv = 2;
+  o.n_queries = 2;
+  o.attention = {8, 0, 0, 4, 0, 4,  //
+                 0, 0, 8, 4, 0, 4,  //
+                 0, 4, 4, 0, 8, 0,  //
+                 0, 8, 0, 0, 4, 4};
+  o.value_norms = {1, 1,   0.5, 4, 1, 1,  //
+                   1, 0.5, 2,   1, 1, 1};
+  return o;
+}
+
+Values scores(std::string_view spec, const LayerObservation& observation) {
+  return make_method(spec)->score(observation).values;
+}
+
+Lists kept(std::string_view spec, const LayerObservation& observation, std::int32_t budget) {
+  const auto method = make_method(spec);
+  const Target target{observation.n_entries, budget, double(budget) / observation.n_entries};
+  return select_layer(0, method->score(observation), target, method->selection(target)).heads;
+}
+
+void expect_near(const Values& actual, const Values& expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 1e-6f) << "at " << i;
+}
+
+TEST(Full, KeepsAllAndObservesNothing) {
+  const auto method = make_method("full");
+  EXPECT_TRUE(method->keeps_all());
+  EXPECT_EQ(method->request(), ObservationRequest());
+  EXPECT_EQ(kept("full", six_tokens(), 6), (Lists{{0, 1, 2, 3, 4, 5}}));
+}
+
+TEST(RandomMethod, SeedAndLayerChangeTheDraw) {
+  LayerObservation o;
+  o.n_entries = 1000;
+  const auto draw = kept("random", o, 100);
+  EXPECT_EQ(draw, kept("random:seed=0", o, 100));
+  EXPECT_NE(draw, kept("random:seed=1", o, 100));
+  o.layer = 1;
+  EXPECT_NE(draw, kept("random", o, 100));
+  EXPECT_EQ(make_method("random")->request(), ObservationRequest());
+}
+
+TEST(RandomMethod, IsSpreadEvenly) {
+  // 200 layers keep 10 of 100 tokens: each token 20 times on average, with a deviation of about 4.
+  std::vector<int> counts(100);
+  LayerObservation o;
+  o.n_entries = 100;
+  for (o.layer = 0; o.layer < 200; ++o.layer) {
+    const auto lists = kept("random", o, 10);
+    for (const auto i : lists.front()) ++counts[std::size_t(i)];
+  }
+  for (const int count : counts) {
+    EXPECT_GT(count, 0);
+    EXPECT_LT(count, 45);
+  }
+}
+
+TEST(RandomMethod, KeepsChunksTogether) {
+  LayerObservation o;
+  o.n_entries = 100;
+  const auto list = kept("random:chunk=10", o, 30).front();
+  ASSERT_EQ(list.size(), 30u);
+  std::set<std::int32_t> chunks;
+  for (const auto i : list) chunks.insert(i / 10);
+  EXPECT_EQ(chunks.size(), 3u);
+}
+
+TEST(StreamingLLM, KeepsSinksAndTheMostRecent) {
+  LayerObservation o;
+  o.n_entries = 10;
+  EXPECT_EQ(kept("streamingllm", o, 6), (Lists{{0, 1, 2, 3, 8, 9}}));
+  EXPECT_EQ(kept("streamingllm:sinks=1", o, 3), (Lists{{0, 8, 9}}));
+  EXPECT_EQ(kept("streamingllm:sinks=0", o, 3), (Lists{{7, 8, 9}}));
+  EXPECT_EQ(kept("streamingllm", o, 4), (Lists{{0, 1, 2, 3}}));
+  EXPECT_THROW(kept("streamingllm", o, 3), UsageError);
+  EXPECT_EQ(make_method("streamingllm")->request(), ObservationRequest());
+}
+
+TEST(StreamingLLM, MakesRoomForAProtectedBeginning) {
+  LayerObservation o;
+  o.n_entries = 10;
+  const auto method = make_method("streamingllm");
+  const Target target{10, 7, 0.7};
+  SelectionRule rule = method->selection(target);
+  rule.first = std::max(rule.first, 5);
+  EXPECT_EQ(select_layer(0, method->score(o), target, rule).heads, (Lists{{0, 1, 2, 3, 4, 8, 9}}));
+}
+
+TEST(Tova, TakesTheMeanOfAllHeadsAndKeepsTheLastToken) {
+  LayerObservation o = six_tokens();
+  o.n_queries = 1;
+  expect_near(scores("tova", o), {2, 3, 3, 2, 3, 3});
+  EXPECT_EQ(kept("tova", o, 3), (Lists{{1, 2, 5}}));
+  // Times the value's norm: KV head 0 holds (4 0 4 4 0 4), KV head 1 (0 6 2 0 6 2) before.
+  expect_near(scores("tova:vnorm=1", o), {2, 1.5, 3, 8, 3, 3});
+  EXPECT_EQ(kept("tova:vnorm=1", o, 3), (Lists{{2, 3, 5}}));
+
+  const auto request = make_method("tova")->request();
+  EXPECT_EQ(request.queries, Queries::window);
+  EXPECT_EQ(request.window, 1);
+  EXPECT_FALSE(request.value_norms);
+  EXPECT_TRUE(make_method("tova:vnorm=1")->request().value_norms);
+}
+
+TEST(H2O, KeepsHeavyHittersAndTheRecentHalf) {
+  const LayerObservation o = six_tokens();
+  expect_near(scores("h2o", o), {4, 0, 4, 4, 0, 4, 0, 6, 2, 0, 6, 2});
+  EXPECT_EQ(kept("h2o", o, 4), (Lists{{0, 2, 4, 5}, {1, 2, 4, 5}}));
+  EXPECT_EQ(kept("h2o", o, 3), (Lists{{0, 2, 5}, {1, 4, 5}}));
+  EXPECT_EQ(kept("h2o", o, 1), (Lists{{0}, {1}}));
+  EXPECT_EQ(kept("h2o:recent=0", o, 2), (Lists{{0, 2}, {1, 4}}));
+  EXPECT_EQ(kept("h2o:recent=1", o, 2), (Lists{{4, 5}, {4, 5}}));
+  EXPECT_EQ(kept("h2o:recent=0,vnorm=1", o, 2), (Lists{{0, 3}, {2, 4}}));
+  EXPECT_EQ(make_method("h2o")->request().queries, Queries::all);
+}
+
+TEST(SnapKV, GroupsQueryHeads) {
+  const LayerObservation o = six_tokens();
+  expect_near(scores("snapkv:window=2,kernel=1", o), {2, 0, 2, 2, 0, 2, 0, 3, 1, 0, 3, 1});
+  expect_near(scores("snapkv:window=2,kernel=1,group=sum", o), {4, 0, 4, 4, 0, 4, 0, 6, 2, 0, 6, 2});
+  expect_near(scores("snapkv:window=2,kernel=1,group=max", o), {4, 0, 4, 2, 0, 2, 0, 4, 2, 0, 4, 2});
+}
+
+TEST(SnapKV, PoolsBeforeTheWindowOnly) {
+  const LayerObservation o = six_tokens();
+  expect_near(scores("snapkv:window=2,kernel=3", o),
+              {2.0f / 3, 4.0f / 3, 4.0f / 3, 4.0f / 3, 0, 2, 1, 4.0f / 3, 4.0f / 3, 1.0f / 3, 3, 1});
+  expect_near(scores("snapkv:window=2,kernel=3,pool=max", o), {2, 2, 2, 2, 0, 2, 3, 3, 3, 1, 3, 1});
+}
+
+TEST(SnapKV, WeighsByValueNormsBeforePooling) {
+  const LayerObservation o = six_tokens();
+  expect_near(scores("snapkv:window=2,kernel=1,vnorm=1", o), {2, 0, 1, 8, 0, 2, 0, 1.5, 2, 0, 3, 1});
+  expect_near(scores("snapkv:window=2,kernel=3,pool=max,vnorm=1", o), {2, 2, 8, 8, 0, 2, 1.5, 2, 2, 2, 3, 1});
+}
+
+TEST(SnapKV, KeepsTheWindowAndTheBestPerHead) {
+  const LayerObservation o = six_tokens();
+  EXPECT_EQ(kept("snapkv:window=2,kernel=1", o, 4), (Lists{{0, 2, 4, 5}, {1, 2, 4, 5}}));
+  EXPECT_EQ(kept("snapkv:window=2,kernel=1", o, 2), (Lists{{4, 5}, {4, 5}}));
+  EXPECT_THROW(kept("snapkv:window=2", o, 1), UsageError);
+  EXPECT_EQ(make_method("snapkv")->request().window, 32);
+}
+
+TEST(ChunkKV, SumsAttentionOfAllHeads) {
+  const LayerObservation o = six_tokens();
+  expect_near(scores("chunkkv:window=2", o), {8, 12, 12, 8, 12, 12});
+  expect_near(scores("chunkkv:window=2,vnorm=1", o), {8, 6, 12, 32, 12, 12});
+  expect_near(scores("chunkkv:window=2,kernel=3", o), {20.0f / 3, 32.0f / 3, 32.0f / 3, 20.0f / 3, 12, 12});
+  expect_near(scores("chunkkv:window=2,rule=kvpress", o), {2, 3, 3, 2, 3, 3});
+}
+
+TEST(ChunkKV, PoolsPerHeadBeforeItSums) {
+  // Head maxima over 3 tokens: (8 8 8 8) and (12 12 12 4); pooling the sum (8 12 12 8) would give 12s.
+  expect_near(scores("chunkkv:window=2,kernel=3,pool=max", six_tokens()), {20, 20, 20, 12, 12, 12});
+}
+
+TEST(ChunkKV, RulesRoundTheBudgetDifferently) {
+  LayerObservation o;
+  o.n_entries = 11;
+  o.n_head = o.n_head_kv = 1;
+  o.n_queries = 2;
+  o.attention = {1, 1, 1, 3, 3, 3, 2, 2, 2, 5, 5};
+  // Unprotected 0-8 in three chunks of 3; window 9-10.
+  EXPECT_EQ(kept("chunkkv:chunk=3,window=2", o, 6), (Lists{{3, 4, 5, 9, 10}}));
+  EXPECT_EQ(kept("chunkkv:chunk=3,window=2,rule=exact", o, 6), (Lists{{3, 4, 5, 6, 9, 10}}));
+  // Grid 0-2, 3-5, 6-8, 9-10; floor(4 * 6 / 11) = 2 chunks.
+  EXPECT_EQ(kept("chunkkv:chunk=3,window=2,rule=kvpress", o, 6), (Lists{{3, 4, 5, 9, 10}}));
+}
+
+TEST(ChunkKV, DefaultsAreThePapers) {
+  const auto method = make_method("chunkkv");
+  const auto rule = method->selection({1000, 100, 0.1});
+  EXPECT_EQ(rule.chunk, 10);
+  EXPECT_EQ(rule.last, 32);
+  EXPECT_EQ(rule.first, 0);
+  EXPECT_EQ(rule.rule, ChunkRule::paper);
+  EXPECT_EQ(rule.chunk_score, ChunkScore::sum);
+  EXPECT_EQ(method->request().window, 32);
+  EXPECT_EQ(method->reuse(), 1);
+  EXPECT_EQ(make_method("chunkkv:reuse=2")->reuse(), 2);
+  EXPECT_EQ(make_method("chunkkv:score=mean")->selection({1000, 100, 0.1}).chunk_score, ChunkScore::mean);
+}
+
+/// One KV head of four tokens; attention as R-KV reads it, window entries 0.
+LayerObservation four_keys() {
+  LayerObservation o;
+  o.n_entries = 4;
+  o.n_head = 2;
+  o.n_head_kv = 1;
+  o.n_queries = 2;
+  o.attention = {0.4f, 1.6f, 0, 0};
+  o.redundancy = {0, float(std::log(2.0)), 0, 0};
+  o.value_norms = {4, 1, 1, 2};
+  return o;
+}
+
+TEST(RKV, WeighsImportanceAgainstRedundancy) {
+  const LayerObservation o = four_keys();
+  // Importance 0.2 0.8, redundancy 1/5 2/5 1/5 1/5.
+  expect_near(scores("rkv:lambda=0.5,window=2,kernel=1", o), {0, 0.2f, -0.1f, -0.1f});
+  expect_near(scores("rkv:lambda=0.1,window=2,kernel=1", o), {0.02f - 0.18f, 0.08f - 0.36f, -0.18f, -0.18f});
+  EXPECT_EQ(kept("rkv:lambda=0.5,window=2,kernel=1", o, 3), (Lists{{1, 2, 3}}));
+  EXPECT_EQ(kept("rkv:lambda=0.1,window=2,kernel=1", o, 3), (Lists{{0, 2, 3}}));
+}
+
+TEST(RKV, PoolsImportanceByMaximum) {
+  expect_near(scores("rkv:lambda=1,window=2,kernel=3", four_keys()), {0.8f, 0.8f, 0, 0});
+}
+
+TEST(RKV, ValueNormsAreRelativeToTheirMean) {
+  expect_near(scores("rkv:lambda=1,window=2,kernel=1,vnorm=1", four_keys()), {0.4f, 0.4f, 0, 0});
+  LayerObservation o = four_keys();
+  o.value_norms = {0, 0, 0, 0};
+  expect_near(scores("rkv:lambda=1,window=2,kernel=1,vnorm=1", o), {0, 0, 0, 0});
+}
+
+TEST(RKV, AsksForItsOwnAttentionAndRedundancy) {
+  const auto request = make_method("rkv:threshold=0.75")->request();
+  EXPECT_EQ(request.attention, AttentionKind::group_max_past);
+  EXPECT_EQ(request.window, 8);
+  EXPECT_EQ(request.redundancy_threshold, 0.75f);
+}
+
+TEST(KeyMethods, PreferUnusualAndShortKeys) {
+  LayerObservation o;
+  o.n_entries = 3;
+  o.n_head = 4;
+  o.n_head_kv = 2;
+  o.key_similarity = {0.9f, -0.2f, 0.1f, 0.3f, 0.4f, 0.5f};
+  o.key_norms = {3, 2, 1, 5, 9, 7};
+  EXPECT_EQ(kept("keydiff", o, 2), (Lists{{1, 2}, {0, 1}}));
+  EXPECT_EQ(kept("knorm", o, 1), (Lists{{2}, {0}}));
+  EXPECT_TRUE(make_method("keydiff")->request().key_similarity);
+  EXPECT_TRUE(make_method("knorm")->request().key_norms);
+  EXPECT_EQ(make_method("knorm")->request().queries, Queries::none);
+}
+
+TEST(Methods, PromptShorterThanTheWindowCanOnlyBeKept) {
+  const LayerObservation o = six_tokens();
+  for (const char* spec : {"snapkv", "chunkkv", "chunkkv:rule=exact", "chunkkv:rule=kvpress"}) {
+    EXPECT_EQ(kept(spec, o, 6).front(), (Indices{0, 1, 2, 3, 4, 5})) << spec;
+    EXPECT_THROW(kept(spec, o, 5), UsageError) << spec;
+  }
+}
+
+TEST(Methods, MissingObservationsAreNamed) {
+  LayerObservation o = six_tokens();
+  o.layer = 9;
+  o.value_norms.clear();
+  const auto message = test::message_of<Error>([&] { scores("snapkv:vnorm=1", o); });
+  test::expect_mentions(message, {"layer 9", "value norms", "2 heads and 6 tokens"});
+}
+
+}  // namespace
+}  // namespace chunkkv
