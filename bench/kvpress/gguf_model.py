@@ -1,4 +1,4 @@
-"""A GGUF file of a Llama-like model as a transformers model and tokenizer, for comparisons on the same weights.
+"""A GGUF file of a Llama-like model as transformers model and tokenizer: the same weights on both sides.
 
 usage: gguf_model.py MODEL.gguf FOLDER float32|bfloat16    writes a folder that transformers loads directly
 """
@@ -26,7 +26,9 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerFast:
         return fields[f"tokenizer.ggml.{key}"].contents()
 
     if (value("model"), value("pre")) != ("gpt2", "smollm"):
-        raise SystemExit(f"{path}: only the tokenizer kind of SmolLM is supported, not {value('model')}/{value('pre')}")
+        raise SystemExit(
+            f"{path}: only the tokenizer kind of SmolLM is supported, not {value('model')}/{value('pre')}"
+        )
     tokens = value("tokens")
     merges = [tuple(merge.split(" ")) for merge in value("merges")]
     tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
