@@ -1,0 +1,115 @@
+// What chunkkv keeps of a prompt is what kvpress and the papers' formulas keep on the same F32 weights
+// (tests/fixtures/README.md tells how the fixture was made).
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "support/default_model.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+namespace chunkkv::test {
+namespace {
+
+const nlohmann::json& fixture() {
+  static const nlohmann::json all = nlohmann::json::parse(std::ifstream(CHUNKKV_FIXTURES "/kvpress.json"));
+  return all;
+}
+
+std::vector<std::int32_t> set_of(const std::string& digits) {
+  std::vector<std::int32_t> set;
+  for (std::size_t i = 0; i < digits.size(); ++i)
+    for (int bit = 0, value = std::stoi(digits.substr(i, 1), nullptr, 16); bit < 4; ++bit)
+      if ((value >> bit & 1) != 0) set.push_back(std::int32_t(4 * i) + bit);
+  return set;
+}
+
+/// Fixture case -> our method.
+struct Pair {
+  const char* fixture;
+  const char* spec;
+  /// How close to the cut, relative to its score, a token may lie that only one of the two keeps.
+  double tolerance;
+};
+
+constexpr Pair pairs[] = {
+    {"paper_chunkkv_c10_w32", "chunkkv", 1e-4},
+    {"paper_chunkkv_c10_w32_reuse2", "chunkkv:reuse=2", 1e-4},
+    {"kvpress_chunkkv_c10_w32_k1", "chunkkv:rule=kvpress,score=mean", 1e-4},
+    {"kvpress_chunkkv_c10_w32_k5", "chunkkv:rule=kvpress,score=mean,kernel=5", 1e-4},
+    {"kvpress_chunkkv_c20_w64_k5", "chunkkv:chunk=20,window=64,rule=kvpress,score=mean,kernel=5", 1e-4},
+    {"snapkv_w32_k5", "snapkv:window=32,kernel=5", 1e-4},
+    {"keydiff", "keydiff", 1e-4},
+    {"knorm", "knorm", 1e-5},
+    {"tova", "tova", 1e-4},
+    {"streamingllm_s4", "streamingllm:sinks=4", 0},
+    {"h2o", "h2o", 1e-4},
+    {"rkv_w8_p7_l0.1_t0.5", "rkv", 1e-4},
+};
+
+TEST(Kvpress, KeepsTheSameTokens) {
+  const auto model = Model::load(f32_model());
+  SessionOptions options;
+  options.n_cells = 1024;
+  options.n_threads = 2;
+  options.flash_attention = false;  // it would round the keys
+  options.type_k = options.type_v = CacheType::f32;
+  Session session(model, options);
+
+  std::vector<Plan> plans;
+  std::vector<std::pair<const Pair*, const nlohmann::json*>> compared;
+  for (const auto& one : fixture().at("cases"))
+    for (const Pair& pair : pairs)
+      if (one.at("name") == pair.fixture) {
+        plans.push_back({make_method(pair.spec), Budget::fraction(one.at("share")), 0, true});
+        compared.emplace_back(&pair, &one);
+      }
+  ASSERT_GE(plans.size(), std::size(pairs) * 2);
+  const auto tokens = fixture().at("tokens").get<std::vector<Token>>();
+  EXPECT_EQ(model->tokenize(fixture().at("prompt").get<std::string>(), false, false), tokens);
+  session.prefill(tokens, plans);
+
+  for (std::size_t p = 0; p < plans.size(); ++p) {
+    const auto& [pair, expected] = compared[p];
+    const std::string name = std::string(pair->fixture) + " at " + plans[p].budget.to_string();
+    const Selection& selection = session.selection(p);
+    const auto& kept = expected->at("kept");
+    std::size_t n_sets = 0, n_equal = 0, n_different = 0;
+    double widest = 0;
+    for (std::size_t l = 0; l < selection.layers.size(); ++l) {
+      const auto& heads = selection.layers[l].heads;
+      const auto& expected_heads = kept.at(std::min(l, kept.size() - 1));
+      ASSERT_EQ(heads.size() == 1, expected_heads.size() == 1) << name;
+      for (std::size_t h = 0; h < heads.size(); ++h) {
+        const auto theirs = set_of(expected_heads.at(h));
+        std::vector<std::int32_t> differing;
+        std::set_symmetric_difference(heads[h].begin(), heads[h].end(), theirs.begin(), theirs.end(),
+                                      std::back_inserter(differing));
+        ++n_sets;
+        n_equal += differing.empty();
+        n_different += differing.size();
+        if (differing.empty()) continue;
+        ASSERT_EQ(heads[h].size(), theirs.size()) << name << ", layer " << l << ", head " << h;
+        // A difference is one only if the cut lies between scores that arithmetic can tell apart.
+        ASSERT_FALSE(expected->at("min_kept").empty()) << name;
+        const std::size_t scored = std::min(l, expected->at("min_kept").size() - 1);
+        const double low = expected->at("min_kept").at(scored).at(h),
+                     high = expected->at("max_dropped").at(scored).at(h);
+        const double gap = std::abs(low - high) / std::max(std::abs(low), 1e-12);
+        widest = std::max(widest, gap);
+        EXPECT_LE(gap, pair->tolerance) << name << ", layer " << l << ", head " << h << ": "
+                                        << differing.size() << " tokens differ, first " << differing.front();
+      }
+    }
+    std::printf("%-40s %4zu of %4zu sets equal, %zu tokens differ, widest gap %.1e\n", name.c_str(), n_equal,
+                n_sets, n_different, widest);
+    EXPECT_GE(double(n_equal), 0.9 * double(n_sets)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace chunkkv::test

@@ -1,0 +1,33 @@
+#include "support/default_model.h"
+
+#include "support/tiny_model.h"
+
+#include <llama.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+
+namespace chunkkv::test {
+
+std::string default_model() {
+  const char* path = std::getenv("CHUNKKV_TEST_MODEL");
+  if (path == nullptr || !std::filesystem::exists(path))
+    throw std::runtime_error(
+        "set CHUNKKV_TEST_MODEL to SmolLM2-135M-Instruct.Q4_1.gguf; scripts/test fetches it");
+  return path;
+}
+
+std::string f32_model() {
+  const std::string path = tiny_folder() / "default.F32.gguf";
+  if (std::filesystem::exists(path)) return path;
+  llama_model_quantize_params params = llama_model_quantize_default_params();
+  params.ftype = LLAMA_FTYPE_ALL_F32;
+  params.allow_requantize = true;
+  params.nthread = 2;
+  if (llama_model_quantize(default_model().c_str(), path.c_str(), &params) != 0)
+    throw std::runtime_error("could not convert the default model to F32");
+  return path;
+}
+
+}  // namespace chunkkv::test

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+namespace chunkkv::test {
+
+/// The default model's file, from CHUNKKV_TEST_MODEL.
+std::string default_model();
+
+/// The same weights in F32, converted by the engine into this process's temporary folder.
+std::string f32_model();
+
+}  // namespace chunkkv::test
