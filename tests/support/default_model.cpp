@@ -11,10 +11,10 @@
 namespace chunkkv::test {
 
 std::string default_model() {
-  const char* path = std::getenv("CHUNKKV_TEST_MODEL");
-  if (path == nullptr || !std::filesystem::exists(path))
-    throw std::runtime_error(
-        "set CHUNKKV_TEST_MODEL to SmolLM2-135M-Instruct.Q4_1.gguf; scripts/test fetches it");
+  const char* other = std::getenv("CHUNKKV_TEST_MODEL");
+  const std::string path = other != nullptr ? other : CHUNKKV_TEST_MODEL;
+  if (!std::filesystem::exists(path))
+    throw std::runtime_error("there is no " + path + "; scripts/test fetches it, CHUNKKV_TEST_MODEL names another");
   return path;
 }
 
