@@ -1,0 +1,14 @@
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+/// One function a subcommand: it declares the options and what happens when the subcommand is called.
+namespace chunkkv::cli {
+
+void add_run(CLI::App& app);
+void add_inspect(CLI::App& app);
+void add_methods(CLI::App& app);
+
+}  // namespace chunkkv::cli

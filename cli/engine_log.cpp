@@ -1,0 +1,56 @@
+#include "engine_log.h"
+
+#include "output.h"
+
+#include <llama.h>
+#include <log.h>
+
+#include <cstddef>
+#include <deque>
+#include <mutex>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr std::size_t kMaxLines = 8;
+
+std::mutex mutex;
+std::deque<std::string> errors;  // pieces; a line may come in several
+
+void keep_errors(ggml_log_level level, const char* text, void*) {
+  static thread_local bool in_error = false;
+  if (level != GGML_LOG_LEVEL_CONT) in_error = level == GGML_LOG_LEVEL_ERROR;
+  if (!in_error) return;
+  const std::lock_guard lock(mutex);
+  if (level == GGML_LOG_LEVEL_CONT && !errors.empty()) {
+    errors.back() += text;
+    return;
+  }
+  errors.emplace_back(text);
+  if (errors.size() > kMaxLines) errors.pop_front();
+}
+
+void show(ggml_log_level level, const char* text, void*) {
+  if (level != GGML_LOG_LEVEL_DEBUG) print_error(text);
+}
+
+}  // namespace
+
+void set_engine_log(bool verbose) {
+  llama_log_set(verbose ? show : keep_errors, nullptr);
+  common_log_set_verbosity_thold(verbose ? LOG_LEVEL_INFO : LOG_LEVEL_OUTPUT);
+}
+
+std::string silenced_errors() {
+  const std::lock_guard lock(mutex);
+  std::string all;
+  for (const std::string& line : errors) all += line;
+  while (!all.empty() && all.back() == '\n') all.pop_back();
+  return all;
+}
+
+std::string engine_version() {
+  return llama_version();
+}
+
+}  // namespace chunkkv::cli

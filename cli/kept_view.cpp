@@ -1,0 +1,54 @@
+#include "kept_view.h"
+
+#include "utf8.h"
+
+#include <filesystem>
+
+namespace chunkkv::cli {
+namespace {
+
+ChunkGrid chunk_grid(const SelectionRule& rule, std::int32_t n_entries) {
+  if (rule.rule == ChunkRule::kvpress) return {0, n_entries, rule.chunk};
+  return {rule.first, std::max(rule.first, n_entries - rule.last), rule.chunk};
+}
+
+}  // namespace
+
+KeptView make_view(const Session& session, const Plan& plan, const std::vector<Token>& prompt) {
+  const ModelInfo& info = session.model().info();
+  const auto n_entries = static_cast<std::int32_t>(prompt.size());
+  KeptView view;
+  view.model = std::filesystem::path(info.path).filename().string();
+  view.method = plan.method->spec();
+  view.keep = plan.budget.to_string();
+  view.selection = session.selection();
+  view.n_head_kv = info.n_head_kv;
+  view.rule = plan.method->selection({.n_entries = n_entries,
+                                      .budget = plan.budget.resolve(n_entries),
+                                      .share = plan.budget.share(n_entries)});
+  view.chunks = chunk_grid(view.rule, n_entries);
+  view.pieces = text_pieces(session.model(), prompt);
+  return view;
+}
+
+std::vector<std::string> text_pieces(const Model& model, const std::vector<Token>& tokens) {
+  std::vector<std::string> pieces;
+  pieces.reserve(tokens.size());
+  Utf8Stream stream;
+  for (const Token token : tokens) pieces.push_back(stream.push(model.detokenize(token)));
+  if (!pieces.empty()) pieces.back() += stream.finish();
+  return pieces;
+}
+
+std::vector<double> kept_share(const KeptView& view) {
+  std::vector<double> share(static_cast<std::size_t>(view.selection.n_entries));
+  for (const LayerKept& layer : view.selection.layers) {
+    const auto lists = static_cast<double>(layer.heads.size() * view.selection.layers.size());
+    for (const auto& kept : layer.heads) {
+      for (const std::int32_t entry : kept) share[static_cast<std::size_t>(entry)] += 1 / lists;
+    }
+  }
+  return share;
+}
+
+}  // namespace chunkkv::cli

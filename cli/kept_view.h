@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace chunkkv::cli {
+
+/// Boundaries of the units that a method keeps or drops together.
+struct ChunkGrid {
+  std::int32_t begin = 0;   ///< first entry of the grid
+  std::int32_t end = 0;     ///< one past the last
+  std::int32_t length = 1;  ///< entries of a chunk; the last may be shorter
+};
+
+/// Everything that is shown of one prompt's kept sets.
+struct KeptView {
+  std::string model;   ///< file name
+  std::string method;  ///< spec
+  std::string keep;    ///< budget
+  Selection selection;
+  std::int32_t n_head_kv = 0;
+  SelectionRule rule;
+  ChunkGrid chunks;
+  std::vector<std::string> pieces;  ///< text of every token; see text_pieces
+};
+
+KeptView make_view(const Session& session, const Plan& plan, const std::vector<Token>& prompt);
+
+/// The text of every token. A character that several tokens make up belongs to the last of them; the others
+/// have none.
+std::vector<std::string> text_pieces(const Model& model, const std::vector<Token>& tokens);
+
+/// For every entry the share of layers and KV heads that keep it, 0 to 1.
+std::vector<double> kept_share(const KeptView& view);
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,79 @@
+#include "arguments.h"
+#include "commands.h"
+#include "engine_log.h"
+#include "output.h"
+#include "signals.h"
+
+#include <chunkkv/error.h>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr int kFailure = 1;
+constexpr int kUsage = 2;
+
+int fail(int code, std::string_view message) {
+  print_error(fmt::format("chunkkv: {}\n", message));
+  return code;
+}
+
+int fail_with_engine_errors(std::string_view message) {
+  std::string text(message);
+  if (const std::string errors = silenced_errors(); !errors.empty()) text += "\nllama.cpp said:\n" + errors;
+  return fail(kFailure, text);
+}
+
+/// The arguments last first, as the parser takes them.
+std::vector<std::string> reversed_arguments(int argc, const char* const* argv) {
+  std::vector<std::string> arguments = spell_out(argc, argv);
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
+int run(int argc, const char* const* argv) {
+  CLI::App app("KV-cache compression for llama.cpp", "chunkkv");
+  app.set_version_flag("--version",
+                       fmt::format("chunkkv {} (llama.cpp {})", CHUNKKV_VERSION, engine_version()));
+  app.require_subcommand(1);
+  add_run(app);
+  add_inspect(app);
+  add_methods(app);
+  try {
+    app.parse(reversed_arguments(argc, argv));
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return fail(kUsage, fmt::format("{} (`chunkkv --help` and `chunkkv COMMAND --help` tell what is allowed)",
+                                    error.what()));
+  }
+  return stop_requested() ? stop_exit_code() : 0;
+}
+
+}  // namespace
+}  // namespace chunkkv::cli
+
+int main(int argc, char** argv) {
+  using namespace chunkkv;
+  using namespace chunkkv::cli;
+  catch_stop_signals();
+  try {
+    return run(argc, argv);
+  } catch (const Interrupted& error) {
+    return fail(stop_exit_code(), error.what());
+  } catch (const UsageError& error) {
+    return fail(kUsage, error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(kFailure, "out of memory; use a smaller context (-c) or smaller cache types (-ctk, -ctv)");
+  } catch (const std::exception& error) {
+    return fail_with_engine_errors(error.what());
+  }
+}

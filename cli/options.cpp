@@ -1,0 +1,128 @@
+#include "options.h"
+
+#include "engine_log.h"
+#include "signals.h"
+
+#include <chunkkv/registry.h>
+
+#include <fmt/format.h>
+#include <llama.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr std::int32_t kMaxCount = 1 << 24;
+/// Attention works on multiples of this many cells.
+constexpr std::int32_t kCellStep = 256;
+
+}  // namespace
+
+void add_model_options(CLI::App& app, ModelArguments& arguments) {
+  CLI::Option_group& group = *app.add_option_group("Model and cache");
+  group.add_option("-m,--model", arguments.model, "GGUF file")->option_text("FILE");
+  group
+      .add_option("-c,--ctx-size", arguments.ctx_size,
+                  "cells of the cache (default: what prompt and answer need, within the trained context)")
+      ->option_text("N")
+      ->check(CLI::Range(0, kMaxCount));
+  group.add_option("-t,--threads", arguments.threads, "CPU threads (default: all cores)")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1024));
+  group
+      .add_option("--ubatch-size", arguments.ubatch,
+                  fmt::format("-ub: prompt tokens computed together (default: {})", arguments.ubatch))
+      ->option_text("N")
+      ->check(CLI::Range(1, kMaxCount));
+  group
+      .add_option("--cache-type-k", arguments.type_k,
+                  "-ctk: type of cached keys: f32, f16 (default), bf16, q8_0, q4_0, ...")
+      ->option_text("TYPE");
+  group.add_option("--cache-type-v", arguments.type_v, "-ctv: type of cached values, likewise")
+      ->option_text("TYPE");
+  group
+      .add_option("--flash-attn", arguments.flash_attention,
+                  "-fa: on (default) or off; with off a cache can be observed, not compressed")
+      ->option_text("on|off");
+  group
+      .add_option("--gpu-layers,--n-gpu-layers", arguments.gpu_layers,
+                  "-ngl: layers computed on the GPU, where there is one (default: all)")
+      ->option_text("N");
+  group.add_flag("--no-kv-offload", arguments.no_kv_offload, "-nkvo: keep the cache in main memory");
+  group.add_flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages");
+}
+
+void add_compression_options(CLI::App& app, CompressionArguments& arguments) {
+  CLI::Option_group& group = *app.add_option_group("Compression");
+  group
+      .add_option("--method", arguments.method,
+                  fmt::format("method and parameters, as chunkkv:chunk=20,reuse=2; `chunkkv methods` lists "
+                              "them (default: {})",
+                              arguments.method))
+      ->option_text("SPEC");
+  group
+      .add_option("--keep", arguments.keep,
+                  fmt::format("what is kept of the prompt: a share (10%, 0.1) or a number of tokens (512) "
+                              "(default: {})",
+                              arguments.keep))
+      ->option_text("BUDGET");
+}
+
+SessionOptions session_options(const ModelArguments& arguments) {
+  if (arguments.flash_attention != "on" && arguments.flash_attention != "off") {
+    throw UsageError(fmt::format("--flash-attn (-fa) is 'on' or 'off', not '{}'", arguments.flash_attention));
+  }
+  SessionOptions options;
+  options.n_threads = arguments.threads;
+  options.n_ubatch = arguments.ubatch;
+  options.type_k = parse_cache_type(arguments.type_k);
+  options.type_v = parse_cache_type(arguments.type_v);
+  options.flash_attention = arguments.flash_attention == "on";
+  options.offload_kv = !arguments.no_kv_offload;
+  return options;
+}
+
+Plan plan(const CompressionArguments& arguments) {
+  Plan plan;
+  plan.method = make_method(arguments.method);
+  plan.budget = Budget::parse(arguments.keep);
+  return plan;
+}
+
+std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std::size_t n_prompt,
+                       std::int32_t n_predict) {
+  const std::int64_t trained = model.info().n_ctx_train;
+  const auto prompt = static_cast<std::int64_t>(n_prompt);
+  if (arguments.ctx_size > 0 && prompt > arguments.ctx_size) {
+    throw UsageError(fmt::format(
+        "the prompt has {} tokens, but the cache only {} cells; give a larger -c or a shorter text", prompt,
+        arguments.ctx_size));
+  }
+  if (arguments.ctx_size > 0) return arguments.ctx_size;
+  if (prompt > trained) {
+    throw UsageError(fmt::format(
+        "the prompt has {} tokens, but this model was trained for {}; give a shorter text, or -c {} "
+        "to read it all the same",
+        prompt, trained, prompt + n_predict));
+  }
+  const std::int64_t needed = (prompt + n_predict + kCellStep - 1) / kCellStep * kCellStep;
+  return static_cast<std::int32_t>(std::min(needed, trained));
+}
+
+std::shared_ptr<Model> load_model(const ModelArguments& arguments) {
+  if (arguments.model.empty()) throw UsageError("no model given; name a GGUF file with -m FILE");
+  set_engine_log(arguments.verbose);
+  return Model::load(arguments.model, {.n_gpu_layers = arguments.gpu_layers});
+}
+
+std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const SessionOptions& options) {
+  auto session = std::make_unique<Session>(std::move(model), options);
+  llama_set_abort_callback(
+      session->handle(), [](void*) { return stop_requested(); }, nullptr);
+  return session;
+}
+
+}  // namespace chunkkv::cli

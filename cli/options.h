@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+/// Options that several subcommands share. Names are llama.cpp's where it has them.
+namespace chunkkv::cli {
+
+struct ModelArguments {
+  std::string model;
+  std::int32_t gpu_layers = -1;
+  std::int32_t ctx_size = 0;  ///< 0: as much as the prompt needs
+  std::int32_t threads = 0;
+  std::int32_t ubatch = SessionOptions{}.n_ubatch;
+  std::string type_k = "f16";
+  std::string type_v = "f16";
+  std::string flash_attention = "on";
+  bool no_kv_offload = false;
+  bool verbose = false;
+};
+
+struct CompressionArguments {
+  std::string method = "chunkkv";
+  std::string keep = "10%";
+};
+
+void add_model_options(CLI::App& app, ModelArguments& arguments);
+void add_compression_options(CLI::App& app, CompressionArguments& arguments);
+
+/// Everything but the number of cells. UsageError where a value is not allowed.
+SessionOptions session_options(const ModelArguments& arguments);
+
+/// The plan that the options ask for. UsageError says what is allowed.
+Plan plan(const CompressionArguments& arguments);
+
+/// Cells for a prompt and what is to follow: -c, or as many as needed within the trained context.
+/// UsageError when the prompt does not fit.
+std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std::size_t n_prompt,
+                       std::int32_t n_predict);
+
+/// Loads the model; llama.cpp's messages are shown only with --verbose. UsageError without --model.
+std::shared_ptr<Model> load_model(const ModelArguments& arguments);
+
+/// A session whose work stops soon after Ctrl-C.
+std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const SessionOptions& options);
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,77 @@
+#include "page.h"
+
+#include "page_template.h"
+
+#include <chunkkv/metrics.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+
+namespace chunkkv::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A kept set as numbers of entries to skip, take, skip, take, ...
+std::vector<std::int32_t> runs(const std::vector<std::int32_t>& kept) {
+  std::vector<std::int32_t> runs;
+  std::int32_t next = 0;
+  for (const std::int32_t entry : kept) {
+    if (entry != next || runs.empty()) {
+      runs.push_back(entry - next);
+      runs.push_back(0);
+    }
+    ++runs.back();
+    next = entry + 1;
+  }
+  return runs;
+}
+
+Json page_data(const KeptView& view) {
+  Json layers = Json::array();
+  for (const LayerKept& layer : view.selection.layers) {
+    Json heads = Json::array();
+    for (const auto& kept : layer.heads) heads.push_back(runs(kept));
+    layers.push_back({{"layer", layer.layer}, {"heads", std::move(heads)}});
+  }
+  auto similarity = layer_similarity(view.selection.layers);
+  const double adjacent = adjacent_similarity(similarity, view.selection.layers.size());
+  for (double& cell : similarity) cell = std::round(cell * 1000) / 1000;
+  return {
+      {"model", view.model},
+      {"method", view.method},
+      {"keep", view.keep},
+      {"tokens", view.selection.n_entries},
+      {"kept", view.selection.n_kept},
+      {"kvHeads", view.n_head_kv},
+      {"first", view.rule.first},
+      {"last", view.rule.last},
+      {"chunks", {{"begin", view.chunks.begin}, {"end", view.chunks.end}, {"length", view.chunks.length}}},
+      {"layers", std::move(layers)},
+      {"adjacent", adjacent},
+      {"similarity", similarity},
+      {"pieces", view.pieces}};
+}
+
+/// JSON that can stand inside a script element: no end tag, no comment can begin in it.
+std::string script_safe(const Json& json) {
+  std::string safe;
+  for (const char c : json.dump(-1, ' ', false, Json::error_handler_t::replace)) {
+    if (c == '<') {
+      safe += "\\u003c";
+    } else {
+      safe += c;
+    }
+  }
+  return safe;
+}
+
+}  // namespace
+
+std::string kept_page(const KeptView& view) {
+  return fmt::format("{}{}{}", kPageBegin, script_safe(page_data(view)), kPageEnd);
+}
+
+}  // namespace chunkkv::cli

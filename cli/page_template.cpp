@@ -1,0 +1,346 @@
+#include "page_template.h"
+
+namespace chunkkv::cli {
+
+const std::string_view kPageBegin = R"html(<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>What the cache kept</title>
+<style>
+:root {
+  color-scheme: light dark;
+  --page: #f6f5f2; --card: #ffffff; --line: #dedbd3; --ink: #1d1c1a; --soft: #6a665e; --dropped: #76726a;
+  --kept: #f2a73b; --kept-ink: #1d1c1a; --tick: #b9b3a6; --accent: #0b6e75; --window: #0b6e75;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #16171a; --card: #1f2125; --line: #34373d; --ink: #ecebe8; --soft: #a3a29e; --dropped: #8b8b88;
+    --kept: #c27a12; --kept-ink: #ffffff; --tick: #565a62; --accent: #5cc4cc; --window: #5cc4cc;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; padding-bottom: 6.5rem; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
+header, main { max-width: 84rem; margin: 0 auto; padding: 0 1.25rem; }
+header { padding-top: 1.5rem; }
+h1 { margin: 0; font-size: 1.5rem; letter-spacing: -.01em; }
+h2 { margin: 0 0 .5rem; font-size: .95rem; }
+code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .92em; overflow-wrap: anywhere; }
+.soft { color: var(--soft); }
+.subtitle { margin: .25rem 0 1rem; }
+.figures { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 0 0 1rem; }
+.figures div { display: flex; flex-direction: column-reverse; }
+.figures dt { font-size: .8rem; color: var(--soft); }
+.figures dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.bar { position: sticky; top: 0; z-index: 1; background: var(--page); border-bottom: 1px solid var(--line); }
+.controls { max-width: 84rem; margin: 0 auto; padding: .6rem 1.25rem; display: flex; flex-wrap: wrap;
+  align-items: center; gap: .5rem 1.5rem; }
+.controls label { display: flex; align-items: center; gap: .5rem; }
+.layer { flex: 1 1 20rem; }
+.layer input { flex: 1; min-width: 8rem; accent-color: var(--accent); }
+.layer output { min-width: 6.5em; font-weight: 600; font-variant-numeric: tabular-nums; }
+select { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line);
+  border-radius: .35rem; padding: .15rem .4rem; }
+input[type=checkbox] { accent-color: var(--accent); }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+main { display: grid; grid-template-columns: minmax(0, 1fr) 21rem; gap: 1.25rem; margin-top: 1.25rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.15rem; }
+aside { display: flex; flex-direction: column; gap: 1.25rem; align-self: start; }
+canvas { display: block; width: 100%; border-radius: .25rem; image-rendering: pixelated; cursor: crosshair; }
+.axis { display: flex; justify-content: space-between; margin: .3rem 0 0; font-size: .8rem; color: var(--soft); }
+.legend { display: grid; grid-template-columns: auto 1fr; gap: .4rem .75rem; margin: 0; font-size: .9rem; }
+.legend dt { width: 5.5rem; } .legend dd { margin: 0; color: var(--soft); }
+.ramp { height: 1.1em; margin-top: .2em; border-radius: .2rem; border: 1px solid var(--line);
+  background: linear-gradient(90deg, transparent, var(--kept)); }
+#text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.75; cursor: default;
+  font-family: Charter, Georgia, "DejaVu Serif", serif; }
+.t { border-radius: .15rem; padding: .1em 0; color: var(--dropped);
+  background: color-mix(in srgb, var(--kept) calc(var(--h, 0) * 1%), transparent); }
+.t.some { color: var(--ink); } .t.most { color: var(--kept-ink); }
+.chunks .t.start { box-shadow: inset 1px 0 0 var(--tick); }
+.t.protected { text-decoration: underline dotted var(--window) 2px; text-underline-offset: .25em; }
+.t.here { outline: 2px solid var(--accent); outline-offset: 1px; }
+.sign { opacity: .45; font-family: system-ui, sans-serif; font-size: .8em; }
+.details { position: fixed; inset: auto 0 0 0; background: var(--card); border-top: 1px solid var(--line); }
+.details > div { max-width: 84rem; margin: 0 auto; padding: .6rem 1.25rem .75rem; min-height: 5rem; }
+.details p { margin: 0 0 .35rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.cells { display: flex; gap: 2px; height: 1.1rem; max-width: 50rem; }
+.cells i { flex: 1; border-radius: 2px; border: 1px solid var(--line);
+  background: color-mix(in srgb, var(--kept) calc(var(--h, 0) * 1%), transparent); }
+.cells i.here { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
+@media (max-width: 60rem) {
+  main { grid-template-columns: minmax(0, 1fr); }
+  aside { grid-row: 1; }
+  .similarity canvas { max-width: 21rem; }
+}
+</style>
+</head>
+<body>
+<header>
+  <h1>What the cache kept</h1>
+  <p class="subtitle soft"><code id="method"></code> on <code id="model"></code></p>
+  <dl class="figures" id="figures"></dl>
+</header>
+<div class="bar"><div class="controls">
+  <label class="layer">Layer <input type="range" id="layer" min="0" value="0"><output id="layer-name" for="layer"></output></label>
+  <label id="head-label">KV head <select id="head"></select></label>
+  <label id="chunk-label"><input type="checkbox" id="boundaries" checked> chunk boundaries</label>
+</div></div>
+<main>
+  <section class="card">
+    <h2 id="count" aria-live="polite"></h2>
+    <div id="text" tabindex="0" role="group" aria-label="The prompt. Left and right arrows go from token to token, up and down from chunk to chunk."></div>
+  </section>
+  <aside>
+    <section class="card">
+      <h2>Legend</h2>
+      <dl class="legend">
+        <dt><div class="ramp"></div></dt><dd id="ramp-text"></dd>
+        <dt><span class="t">dropped</span></dt><dd>kept nowhere in this view</dd>
+        <dt id="window-sign"><span class="t some protected">protected</span></dt><dd id="window-text"></dd>
+        <dt id="chunk-sign" class="chunks"><span class="t start">&nbsp;a chunk</span></dt><dd id="chunk-text"></dd>
+      </dl>
+    </section>
+    <section class="card">
+      <h2>Every layer at a glance</h2>
+      <canvas id="map" role="img" aria-label="Kept tokens, one row a layer, the prompt from left to right"></canvas>
+      <p class="axis"><span>first token</span><span id="map-axis"></span><span>last</span></p>
+    </section>
+    <section class="card similarity">
+      <h2>Similarity of layers</h2>
+      <canvas id="matrix" role="img" aria-label="Jaccard similarity of the kept sets, layer by layer"></canvas>
+      <p class="axis"><span id="pair">Jaccard similarity of kept sets</span></p>
+    </section>
+  </aside>
+</main>
+<div class="details"><div>
+  <p id="token" aria-live="polite" class="soft">Point at a token, or move with the arrow keys in the text.</p>
+  <div class="cells" id="cells" aria-hidden="true"></div>
+</div></div>
+<noscript><p style="padding: 1.25rem">This page draws its text with JavaScript; nothing is loaded from elsewhere.</p></noscript>
+<script type="application/json" id="data">)html";
+
+const std::string_view kPageEnd = R"html(</script>
+<script>
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const $ = id => document.getElementById(id);
+const N = data.tokens, L = data.layers.length;
+const ALL = -1;  // all layers, or all heads
+const view = { layer: ALL, head: ALL, token: null };
+
+// kept[layer][head] is a byte a token.
+const kept = data.layers.map(({ heads }) => heads.map(runs => {
+  const set = new Uint8Array(N);
+  for (let r = 0, at = 0; r < runs.length; r += 2) {
+    at += runs[r];
+    set.fill(1, at, at + runs[r + 1]);
+    at += runs[r + 1];
+  }
+  return set;
+}));
+const manyHeads = kept.some(heads => heads.length > 1);
+const number = n => n.toLocaleString("en");
+const percent = x => (100 * x).toFixed(x > 0 && x < 0.0995 ? 1 : 0) + " %";
+
+// Share of the heads in view that keep every token of one layer.
+function layerShare(l, head = view.head) {
+  const heads = head === ALL || kept[l].length === 1 ? kept[l] : [kept[l][head]];
+  const share = new Float32Array(N);
+  for (const set of heads) for (let i = 0; i < N; i++) share[i] += set[i] / heads.length;
+  return share;
+}
+function share() {
+  if (view.layer !== ALL) return layerShare(view.layer);
+  const mean = new Float32Array(N);
+  for (let l = 0; l < L; l++) layerShare(l).forEach((s, i) => { mean[i] += s / L; });
+  return mean;
+}
+
+const { begin, end, length } = data.chunks;
+const isChunked = length > 1;
+const isProtected = i => i < data.first || i >= N - data.last;
+const startsChunk = i => isChunked && i <= end && i >= begin && ((i - begin) % length === 0 || i === end);
+const chunkOf = i => i >= begin && i < end ? Math.floor((i - begin) / length) : null;
+
+// ---- text
+const spans = data.pieces.map((piece, i) => {
+  const span = document.createElement("span");
+  span.dataset.i = i;
+  const parts = piece === "" ? ["·"] : piece.split(/(\n)/);
+  for (const part of parts) {
+    if (part === "\n" || piece === "") {
+      const sign = document.createElement("span");
+      sign.className = "sign";
+      sign.textContent = part === "\n" ? "↵" : "·";
+      span.append(sign);
+      if (part === "\n") span.append("\n");
+    } else {
+      span.append(part);
+    }
+  }
+  return span;
+});
+$("text").append(...spans);
+
+function paintText() {
+  const s = share();
+  let any = 0, runs = 0;
+  for (let i = 0; i < N; i++) {
+    spans[i].className = "t" + (s[i] > 0.6 ? " most" : s[i] > 0 ? " some" : "") +
+      (startsChunk(i) ? " start" : "") + (isProtected(i) ? " protected" : "") + (i === view.token ? " here" : "");
+    spans[i].style.setProperty("--h", s[i] > 0 ? 12 + 88 * s[i] : 0);
+    if (s[i] > 0) { any++; if (i === 0 || s[i - 1] === 0) runs++; }
+  }
+  const where = view.layer === ALL ? "Kept somewhere" : `Layer ${data.layers[view.layer].layer} keeps`;
+  $("count").textContent = view.layer === ALL
+    ? `${where}: ${number(any)} of ${number(N)} tokens, in ${number(runs)} passages`
+    : `${where} ${number(any)} of ${number(N)} tokens, in ${number(runs)} passages`;
+}
+
+// ---- pictures
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const rgb = name => style.getPropertyValue(name).trim().match(/[0-9a-f]{2}/gi).map(h => parseInt(h, 16));
+  return { low: rgb("--page"), high: rgb("--kept"), accent: style.getPropertyValue("--accent") };
+}
+function pixels(canvas, width, height, value) {
+  const { low, high } = colours();
+  canvas.width = width; canvas.height = height;
+  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
+  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+    const v = value(x, y), at = 4 * (y * width + x);
+    for (let c = 0; c < 3; c++) image.data[at + c] = low[c] + (high[c] - low[c]) * v;
+    image.data[at + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+  return context;
+}
+const rowHeight = Math.max(3, Math.min(8, Math.round(260 / L)));
+function paintMap() {
+  const width = Math.max(1, Math.min(N, Math.round($("map").clientWidth)));
+  const rows = data.layers.map((_, l) => layerShare(l));
+  const column = x => [Math.floor(x * N / width), Math.max(Math.floor((x + 1) * N / width), Math.floor(x * N / width) + 1)];
+  const context = pixels($("map"), width, L * rowHeight, (x, y) => {
+    const [from, to] = column(x), row = rows[Math.floor(y / rowHeight)];
+    let sum = 0;
+    for (let i = from; i < to; i++) sum += row[i];
+    return sum / (to - from);
+  });
+  $("map").style.height = L * rowHeight + "px";
+  context.fillStyle = colours().accent;
+  if (view.layer !== ALL) for (const x of [0, width - 3]) context.fillRect(x, view.layer * rowHeight, 3, rowHeight);
+  if (view.token !== null) context.fillRect(Math.floor(view.token * width / N), 0, 1, L * rowHeight);
+}
+function paintMatrix() {
+  const context = pixels($("matrix"), L, L, (x, y) => data.similarity[y * L + x]);
+  $("matrix").style.aspectRatio = "1";
+  return context;
+}
+
+// ---- details of one token
+function showToken(i) {
+  view.token = i;
+  const counts = kept.map(heads => heads.reduce((n, set) => n + set[i], 0) / heads.length);
+  const mean = counts.reduce((a, b) => a + b, 0) / L;
+  const layers = counts.filter(c => c > 0).length;
+  const chunk = chunkOf(i);
+  const text = document.createElement("strong");
+  text.textContent = data.pieces[i] === "" ? "(part of a character)" : JSON.stringify(data.pieces[i]);
+  $("token").replaceChildren(text, ` token ${number(i)}` + (isChunked && chunk !== null ? `, chunk ${number(chunk)}` : "") +
+    (isProtected(i) ? ", always kept" : "") + `: kept in ${layers} of ${L} layers` +
+    (manyHeads ? `, by ${percent(mean)} of layers and heads` : ""));
+  $("token").className = "";
+  $("cells").replaceChildren(...counts.map((c, l) => {
+    const cell = document.createElement("i");
+    cell.title = `layer ${data.layers[l].layer}: ${percent(c)}`;
+    cell.style.setProperty("--h", 100 * c);
+    if (l === view.layer) cell.className = "here";
+    return cell;
+  }));
+}
+function moveTo(i, scroll) {
+  const before = view.token;
+  showToken(Math.max(0, Math.min(N - 1, i)));
+  if (before !== null) spans[before].classList.remove("here");
+  spans[view.token].classList.add("here");
+  if (scroll) spans[view.token].scrollIntoView({ block: "center" });
+  paintMap();
+}
+
+// ---- controls
+function refresh() {
+  const name = view.layer === ALL ? "all layers" : String(data.layers[view.layer].layer);
+  $("layer").value = view.layer + 1;
+  $("layer").setAttribute("aria-valuetext", name);
+  $("layer-name").textContent = name;
+  $("head-label").hidden = !manyHeads;
+  const unit = manyHeads && view.head === ALL ? "heads" : "";
+  $("ramp-text").textContent = view.layer === ALL ? `kept in few to all layers${unit && " and " + unit}`
+    : unit ? "kept by few to all heads" : "dropped, kept";
+  $("text").classList.toggle("chunks", $("boundaries").checked);
+  paintText(); paintMap();
+  if (view.token !== null) showToken(view.token);
+}
+$("layer").max = L;
+$("layer").addEventListener("input", e => { view.layer = Number(e.target.value) - 1; refresh(); });
+$("head").append(new Option("all", ALL), ...Array.from({ length: data.kvHeads }, (_, h) => new Option(h, h)));
+$("head").addEventListener("change", e => { view.head = Number(e.target.value); refresh(); });
+$("boundaries").addEventListener("change", refresh);
+$("text").addEventListener("mouseover", e => {
+  const span = e.target.closest(".t");
+  if (span) moveTo(Number(span.dataset.i), false);
+});
+$("text").addEventListener("keydown", e => {
+  const at = view.token ?? 0, step = isChunked ? length : 10;
+  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - step, ArrowDown: at + step, Home: 0, End: N - 1 }[e.key];
+  if (to === undefined || e.ctrlKey || e.metaKey || e.altKey) return;
+  e.preventDefault();
+  moveTo(view.token === null ? 0 : to, true);
+});
+const cellAt = (canvas, e, columns, rows) => {
+  const box = canvas.getBoundingClientRect();
+  const inside = (x, n) => Math.max(0, Math.min(n - 1, Math.floor(x * n)));
+  return [inside((e.clientX - box.left) / box.width, columns), inside((e.clientY - box.top) / box.height, rows)];
+};
+$("map").addEventListener("click", e => {
+  const [i, l] = cellAt($("map"), e, N, L);
+  view.layer = l;
+  refresh();
+  moveTo(i, true);
+});
+$("matrix").addEventListener("mousemove", e => {
+  const [a, b] = cellAt($("matrix"), e, L, L);
+  $("pair").textContent = `layers ${data.layers[b].layer} and ${data.layers[a].layer}: ${percent(data.similarity[b * L + a])}`;
+});
+const redraw = () => { paintMap(); paintMatrix(); };
+addEventListener("resize", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+// ---- words
+document.title = `What ${data.method} kept`;
+$("method").textContent = data.method;
+$("model").textContent = data.model;
+for (const [name, value] of [["prompt tokens", number(N)], ["kept in each layer", number(data.kept)],
+    [`of the prompt (asked for ${data.keep})`, percent(data.kept / N)], ["layers", number(L)], ["KV heads", number(data.kvHeads)],
+    ["shared by neighbouring layers", percent(data.adjacent)]]) {
+  const row = document.createElement("div"), dt = document.createElement("dt"), dd = document.createElement("dd");
+  dt.textContent = name; dd.textContent = value;
+  row.append(dt, dd);
+  $("figures").append(row);
+}
+const edges = [data.first && `the first ${number(data.first)}`, data.last && `the last ${number(data.last)}`].filter(Boolean);
+$("window-text").textContent = edges.length ? `always kept: ${edges.join(" and ")} tokens` : "";
+$("window-sign").hidden = $("window-text").hidden = !edges.length;
+$("chunk-text").textContent = `kept or dropped together: ${length} tokens`;
+$("chunk-sign").hidden = $("chunk-text").hidden = $("chunk-label").hidden = !isChunked;
+$("map-axis").textContent = `layer ${data.layers[0].layer} above, ${data.layers[L - 1].layer} below`;
+refresh(); paintMatrix();
+</script>
+</body>
+</html>
+)html";
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,66 @@
+#include "progress.h"
+
+#include "output.h"
+#include "signals.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr std::string_view kEraseLine = "\r\x1b[K";
+
+std::string duration(double seconds) {
+  if (seconds < 99.5) return fmt::format("{:.0f} s", seconds);
+  return fmt::format("{:.0f} min", seconds / 60);
+}
+
+}  // namespace
+
+void add_progress_options(CLI::App& app, ProgressArguments& arguments) {
+  app.add_option(
+         "--progress", arguments.when,
+         "progress on standard error: auto (default; a live line on a terminal, else a line every 5 s), "
+         "lines (after every batch) or off")
+      ->option_text("WHEN")
+      ->check(CLI::IsMember({"auto", "lines", "off"}));
+}
+
+ProgressDisplay::ProgressDisplay(const ProgressArguments& arguments)
+    : style_(Style::lines), interval_(std::chrono::seconds(5)) {
+  if (arguments.when == "off") style_ = Style::none;
+  if (arguments.when == "lines") interval_ = {};
+  if (arguments.when == "auto" && isatty(STDERR_FILENO)) {
+    style_ = Style::live;
+    interval_ = std::chrono::milliseconds(50);
+  }
+}
+
+Progress ProgressDisplay::callback() {
+  start_ = last_ = Clock::now();
+  if (style_ == Style::live) print_error("reading the prompt ...");
+  return [this](std::int64_t done, std::int64_t total) {
+    show(done, total);
+    return !stop_requested();
+  };
+}
+
+void ProgressDisplay::show(std::int64_t done, std::int64_t total) {
+  const auto now = Clock::now();
+  if (style_ == Style::none || done <= 0 || now - last_ < interval_) return;
+  last_ = now;
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  const double rate = static_cast<double>(done) / seconds;
+  const auto line =
+      fmt::format("reading the prompt: {} of {} tokens ({} %), {:.0f} tokens/s, {} left", done, total,
+                  done * 100 / total, rate, duration(static_cast<double>(total - done) / rate));
+  print_error(style_ == Style::live ? fmt::format("{}{}", kEraseLine, line) : line + "\n");
+}
+
+void ProgressDisplay::finish() {
+  if (style_ == Style::live) print_error(kEraseLine);
+}
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,75 @@
+#include "prompt.h"
+
+#include "chat_template.h"
+#include "text_file.h"
+#include "utf8.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <string_view>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr std::string_view kHowToGive = "give one with -f FILE, -p TEXT or on standard input";
+
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n\v\f") == text.npos;
+}
+
+std::string read_document(const PromptArguments& arguments) {
+  if (arguments.text && arguments.file) {
+    throw UsageError("-p and -f both give the text; use one of them, and -q for a question about it");
+  }
+  if (arguments.text) return *arguments.text;
+  if (arguments.file) return read_text(*arguments.file);
+  if (isatty(STDIN_FILENO)) {
+    if (!arguments.question.empty()) return {};
+    throw UsageError(fmt::format("there is no prompt; {}", kHowToGive));
+  }
+  return read_text("-");
+}
+
+}  // namespace
+
+void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
+  CLI::Option_group& group = *app.add_option_group("Prompt");
+  group
+      .add_option("-f,--file", arguments.file,
+                  "file with the text; - is standard input, also read without -f and -p")
+      ->option_text("FILE");
+  group.add_option("-p,--prompt", arguments.text, "the text itself")->option_text("TEXT");
+  group.add_option("-q,--question", arguments.question, "question about the text, put after it")
+      ->option_text("TEXT");
+  group.add_option("--system-prompt,--system", arguments.system, "-sys: system message of the chat template")
+      ->option_text("TEXT");
+  group.add_flag("--no-chat-template", arguments.no_chat_template,
+                 "read the text as it is, without the model's chat template");
+}
+
+std::string read_prompt(const PromptArguments& arguments) {
+  std::string prompt = read_document(arguments);
+  while (!arguments.question.empty() && !prompt.empty() && prompt.back() == '\n') prompt.pop_back();
+  if (!prompt.empty() && !arguments.question.empty()) prompt += "\n\n";
+  prompt += arguments.question;
+  if (is_blank(prompt)) throw UsageError(fmt::format("the prompt is empty; {}", kHowToGive));
+  if (const std::size_t at = find_invalid_utf8(prompt); at != std::string::npos) {
+    throw UsageError(fmt::format(
+        "the prompt is not UTF-8 text (byte {} is wrong); convert it, for example with iconv -t UTF-8", at));
+  }
+  return prompt;
+}
+
+std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& arguments,
+                                   const std::string& prompt) {
+  const bool chat = !arguments.no_chat_template && has_chat_template(model);
+  if (!chat && !arguments.system.empty()) {
+    throw UsageError("--system-prompt needs the model's chat template; put its text into the prompt instead");
+  }
+  const std::string text = chat ? apply_chat_template(model, arguments.system, prompt) : prompt;
+  return model.tokenize(text, /*add_special=*/true, /*parse_special=*/true);
+}
+
+}  // namespace chunkkv::cli

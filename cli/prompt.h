@@ -1,0 +1,35 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace chunkkv::cli {
+
+struct PromptArguments {
+  std::optional<std::string> text;
+  std::optional<std::string> file;  ///< "-" is standard input
+  std::string question;
+  std::string system;
+  bool no_chat_template = false;
+};
+
+void add_prompt_options(CLI::App& app, PromptArguments& arguments);
+
+/// The text that is to be read: the document, then the question, so that the question lies in a method's
+/// observation window. Reads standard input where neither -p nor -f is given. UsageError when there
+/// is nothing to read or it is not text; Error when a file cannot be read.
+std::string read_prompt(const PromptArguments& arguments);
+
+/// Tokens of `prompt` as one message of the user in the model's chat template; plain text where the model has
+/// none or --no-chat-template is given.
+std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& arguments,
+                                   const std::string& prompt);
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "generate.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace chunkkv::cli {
+
+/// One cache, what it cost and what the model answered from it.
+struct Outcome {
+  std::string model;   ///< path
+  std::string method;  ///< spec
+  std::string keep;    ///< budget
+  std::int32_t prompt_tokens = 0;
+  std::int32_t kept_tokens = 0;
+  std::int32_t cells = 0;  ///< allocated
+  std::uint64_t bytes_before = 0;
+  std::uint64_t bytes_after = 0;
+  Timings ms;
+  double first_token_ms = 0;  ///< from the start of reading
+  Answer answer;
+};
+
+/// A heading for people: "full cache" or "chunkkv, 10% kept".
+std::string title(const Outcome& outcome);
+
+nlohmann::ordered_json to_json(const Outcome& outcome);
+
+/// The figures as a table, one column an outcome.
+std::string figures(std::span<const Outcome> outcomes);
+
+/// JSON text in one line; bytes that are not UTF-8 (of a path) are replaced.
+std::string dump(const nlohmann::ordered_json& json);
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,95 @@
+#include "sampler.h"
+
+#include <llama.h>
+#include <CLI/CLI.hpp>
+
+#include <cmath>
+#include <random>
+
+namespace chunkkv::cli {
+namespace {
+
+/// Tokens that must not come: those the model's file suppresses, and with --ignore-eos those that end an
+/// answer.
+std::vector<llama_logit_bias> forbidden_tokens(const Model& model, bool ignore_eos) {
+  const llama_vocab* vocab = llama_model_get_vocab(model.handle());
+  std::vector<llama_logit_bias> forbidden;
+  std::int32_t n_suppressed = 0;
+  const llama_token* suppressed = llama_vocab_get_suppress_tokens(vocab, &n_suppressed);
+  for (std::int32_t i = 0; i < n_suppressed; ++i) forbidden.push_back({suppressed[i], -INFINITY});
+  const Token n_vocab = llama_vocab_n_tokens(vocab);
+  for (Token token = 0; ignore_eos && token < n_vocab; ++token) {
+    if (model.is_end(token)) forbidden.push_back({token, -INFINITY});
+  }
+  return forbidden;
+}
+
+}  // namespace
+
+void add_sampling_options(CLI::App& app, SamplingArguments& arguments) {
+  CLI::Option_group& group = *app.add_option_group("Sampling");
+  group
+      .add_option("--temp,--temperature", arguments.temperature,
+                  "temperature; 0 (default) takes the most likely token, and the next three do nothing")
+      ->option_text("X")
+      ->check(CLI::Range(0.0, 100.0));
+  group.add_option("--top-k", arguments.top_k, "only the K most likely tokens, 0: all (default: 40)")
+      ->option_text("K")
+      ->check(CLI::Range(0, 1 << 24));
+  group
+      .add_option("--top-p", arguments.top_p,
+                  "only the most likely tokens of this total probability (default: 0.95)")
+      ->option_text("X")
+      ->check(CLI::Range(0.0, 1.0));
+  group
+      .add_option("--min-p", arguments.min_p,
+                  "only tokens of this share of the best one's probability (default: 0.05)")
+      ->option_text("X")
+      ->check(CLI::Range(0.0, 1.0));
+  group.add_option("-s,--seed", arguments.seed, "seed of the sampling (default: 0), -1: a random one")
+      ->option_text("N")
+      ->check(CLI::Range(std::int64_t{-1}, std::int64_t{UINT32_MAX} - 1));
+  group.add_flag("--ignore-eos", arguments.ignore_eos, "go on after the end of the answer, to the limit -n");
+}
+
+void Sampler::Free::operator()(llama_sampler* sampler) const {
+  llama_sampler_free(sampler);
+}
+
+Sampler::Sampler(const Model& model, const SamplingArguments& arguments)
+    : chain_(llama_sampler_chain_init(llama_sampler_chain_default_params())) {
+  const std::int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.handle()));
+  candidates_.resize(static_cast<std::size_t>(n_vocab));
+
+  const auto add = [&](llama_sampler* sampler) { llama_sampler_chain_add(chain_.get(), sampler); };
+  const auto forbidden = forbidden_tokens(model, arguments.ignore_eos);
+  if (!forbidden.empty()) {
+    add(llama_sampler_init_logit_bias(n_vocab, static_cast<std::int32_t>(forbidden.size()),
+                                      forbidden.data()));
+  }
+  if (arguments.temperature <= 0) {
+    add(llama_sampler_init_greedy());
+    return;
+  }
+  const auto seed = arguments.seed < 0 ? std::random_device{}() : static_cast<std::uint32_t>(arguments.seed);
+  add(llama_sampler_init_top_k(arguments.top_k));
+  add(llama_sampler_init_top_p(arguments.top_p, 1));
+  add(llama_sampler_init_min_p(arguments.min_p, 1));
+  add(llama_sampler_init_temp(arguments.temperature));
+  add(llama_sampler_init_dist(seed));
+}
+
+Sampler::~Sampler() = default;
+
+Token Sampler::sample(std::span<const float> logits) {
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    candidates_[i] = {static_cast<Token>(i), logits[i], 0.0F};
+  }
+  llama_token_data_array array = {candidates_.data(), candidates_.size(), -1, false};
+  llama_sampler_apply(chain_.get(), &array);
+  const Token token = array.data[array.selected].id;
+  llama_sampler_accept(chain_.get(), token);
+  return token;
+}
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+struct llama_sampler;
+struct llama_token_data;
+
+namespace chunkkv::cli {
+
+struct SamplingArguments {
+  float temperature = 0;
+  std::int32_t top_k = 40;
+  float top_p = 0.95F;
+  float min_p = 0.05F;
+  std::int64_t seed = 0;  ///< -1: a random one
+  bool ignore_eos = false;
+};
+
+void add_sampling_options(CLI::App& app, SamplingArguments& arguments);
+
+/// llama.cpp's samplers over logits that may be a copy, so that two runs can start from the same ones.
+/// Temperature 0 takes the most likely token.
+class Sampler {
+ public:
+  Sampler(const Model& model, const SamplingArguments& arguments);
+  ~Sampler();
+  Sampler(const Sampler&) = delete;
+  Sampler& operator=(const Sampler&) = delete;
+
+  Token sample(std::span<const float> logits);
+
+ private:
+  struct Free {
+    void operator()(llama_sampler* sampler) const;
+  };
+  std::unique_ptr<llama_sampler, Free> chain_;
+  std::vector<llama_token_data> candidates_;
+};
+
+}  // namespace chunkkv::cli
