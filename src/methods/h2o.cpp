@@ -38,7 +38,8 @@ MethodInfo h2o_method() {
   return {
       "h2o",
       "keeps the tokens that all queries together attend to most (heavy hitters), and the most recent ones",
-      "H2O: Heavy-Hitter Oracle for Efficient Generative Inference of LLMs, arXiv 2306.14048",
+      "H2O: Heavy-Hitter Oracle for Efficient Generative Inference of Large Language Models, arXiv "
+      "2306.14048",
       {real_parameter("recent", 0.5, 0, 1, "share of the budget that goes to the most recent tokens"),
        vnorm_parameter()},
       [](const Parameters& p) { return std::make_shared<H2O>(p); }};

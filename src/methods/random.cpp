@@ -46,7 +46,7 @@ class Random final : public Method {
 
 MethodInfo random_method() {
   return {"random",
-          "keeps random tokens or chunks, others in each layer: the floor to beat",
+          "keeps random tokens or chunks, drawn anew in each layer: the floor to beat",
           "uniform draws, nothing protected",
           {integer_parameter("seed", 0, 0, std::numeric_limits<std::int32_t>::max(),
                              "another seed, another draw"),
