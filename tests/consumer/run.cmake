@@ -18,7 +18,8 @@ foreach(file IN LISTS package_files)
   endforeach()
 endforeach()
 
+set(ENV{CMAKE_PREFIX_PATH} "${work}/prefix:${engine}")
 run("${CMAKE_COMMAND}" -G Ninja -S "${source}/tests/consumer" -B "${work}/build"
-    "-DCMAKE_PREFIX_PATH=${work}/prefix;${engine}" "-DCMAKE_CXX_FLAGS=${cxx_flags}" -DCMAKE_BUILD_TYPE=Release)
+    "-DCMAKE_CXX_FLAGS=${cxx_flags}" -DCMAKE_BUILD_TYPE=Release)
 run("${CMAKE_COMMAND}" --build "${work}/build")
 run("${work}/build/consumer")
