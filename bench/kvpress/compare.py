@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
 HERE = Path(__file__).resolve().parent
 FIGURES = {
@@ -26,6 +27,7 @@ FIGURES = {
     "ms_per_token": ("ms/token", ".1f"),
     "peak_mib": ("peak MiB", ".0f"),
 }
+CALM = 0.1  # cores that other programs may use during a run
 
 
 def arguments() -> argparse.Namespace:
@@ -56,18 +58,30 @@ def arguments() -> argparse.Namespace:
 
 
 def measured(command: list[str]) -> dict:
-    """Runs `command`; its JSON output and, as peak_mib, the largest resident size of the process."""
-    load = os.getloadavg()[0]
+    """Runs `command`; its JSON output, peak_mib (largest resident size of the process), and other_cores (how
+    many processor cores other programs kept busy meanwhile)."""
+    start, busy_before = perf_counter(), busy_seconds()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
+        others = busy_seconds() - busy_before - usage.ru_utime - usage.ru_stime
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         errors.seek(0)
         if process.returncode != 0:
             message = errors.read().decode(errors="replace")[-2000:]
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{message}")
-        return json.loads(out.read()) | {"peak_mib": usage.ru_maxrss / 1024, "load_before": load}
+        figures = {"peak_mib": usage.ru_maxrss / 1024, "other_cores": others / (perf_counter() - start)}
+        return json.loads(out.read()) | figures
+
+
+def busy_seconds() -> float:
+    """Processor time that the whole machine has worked; 0 where the system does not tell."""
+    if not Path("/proc/stat").exists():
+        return 0.0
+    fields = Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, fields)
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def prepare(options: argparse.Namespace, work: Path) -> dict:
@@ -207,6 +221,9 @@ def main() -> None:
     )
     if pairs:
         print(f"\n{ratios_table(pairs)}")
+    others = max(run["other_cores"] for runs in results.values() for run in runs)
+    if others > CALM:
+        print(f"\nNot to be trusted: other programs kept up to {others:.2f} cores busy during a run.")
     if options.json:
         rows = [{"side": side, "share": share, "runs": runs} for (side, share), runs in results.items()]
         report = {"machine": machine(), "options": vars(options), "results": rows, "ratios": pairs}
