@@ -47,6 +47,7 @@ int run(int argc, const char* const* argv) {
   app.require_subcommand(1);
   add_run(app);
   add_inspect(app);
+  add_perf(app);
   add_methods(app);
   try {
     app.parse(reversed_arguments(argc, argv));

@@ -92,6 +92,21 @@ Plan plan(const CompressionArguments& arguments) {
   return plan;
 }
 
+std::vector<std::string> split_methods(std::string_view list) {
+  std::vector<std::string> specs;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    const std::string part(list.substr(begin, end - begin));
+    const bool is_parameter = part.find('=') < part.find(':') && !specs.empty();
+    if (is_parameter)
+      specs.back() += "," + part;
+    else
+      specs.push_back(part);
+    begin = end + 1;
+  }
+  return specs;
+}
+
 std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std::size_t n_prompt,
                        std::int32_t n_predict) {
   const std::int64_t trained = model.info().n_ctx_train;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -39,6 +41,9 @@ SessionOptions session_options(const ModelArguments& arguments);
 
 /// The plan that the options ask for. UsageError says what is allowed.
 Plan plan(const CompressionArguments& arguments);
+
+/// "a,b:x=1,y=2,c" -> a | b:x=1,y=2 | c: the specs of a list. Parameters stay with their method.
+std::vector<std::string> split_methods(std::string_view list);
 
 /// Cells for a prompt and what is to follow: -c, or as many as needed within the trained context.
 /// UsageError when the prompt does not fit.
