@@ -139,10 +139,10 @@ class Session {
   /// What plan `index` of the last prefill chose. Valid until the next prefill.
   const Selection& selection(std::size_t index = 0) const;
 
-  /// Drops every entry that is not in `layers` (all layers, lists of one length, ascending, unique,
-  /// in range; UsageError otherwise). Kept keys and values are moved byte for byte into the
-  /// sequence's lowest cells; the next token still has its true position. Other sequences are
-  /// untouched. Memory of freed host cells goes back to the system.
+  /// Drops every entry that is not in `layers` (all layers in order; lists ascending, unique, in range;
+  /// UsageError otherwise). Shorter lists are filled up as `level` does. Kept keys and values are moved byte
+  /// for byte into the sequence's lowest cells; the next token still has its true position. Other sequences
+  /// are untouched. Memory of freed host cells goes back to the system.
   void compress(std::span<const LayerKept> layers, Sequence sequence = 0);
 
   /// Reads one token at the next position and returns the logits of what follows, [n_vocab], valid

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -20,7 +21,7 @@ using Position = std::int32_t;
 using Sequence = std::int32_t;
 
 /// One layer's kept entries: one ascending list per KV head, or a single list that all heads share.
-/// All lists of all layers of one compression have the same length.
+/// A cache needs lists of one length; `level` gives it to them where a method's rule does not.
 struct LayerKept {
   std::int32_t layer = 0;
   std::vector<std::vector<std::int32_t>> heads;
