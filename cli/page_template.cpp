@@ -17,11 +17,12 @@ const std::string_view kPageBegin = R"html(<!doctype html>
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #16171a; --card: #1f2125; --line: #34373d; --ink: #ecebe8; --soft: #a3a29e; --dropped: #8b8b88;
-    --kept: #c27a12; --kept-ink: #ffffff; --tick: #565a62; --accent: #5cc4cc; --window: #5cc4cc;
+    --kept: #a5640c; --kept-ink: #ffffff; --tick: #565a62; --accent: #5cc4cc; --window: #5cc4cc;
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; padding-bottom: 6.5rem; background: var(--page); color: var(--ink);
+[hidden] { display: none !important; }
+body { margin: 0; padding-bottom: 5.5rem; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
 header, main { max-width: 84rem; margin: 0 auto; padding: 0 1.25rem; }
 header { padding-top: 1.5rem; }
@@ -30,7 +31,8 @@ h2 { margin: 0 0 .5rem; font-size: .95rem; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .92em; overflow-wrap: anywhere; }
 .soft { color: var(--soft); }
 .subtitle { margin: .25rem 0 1rem; }
-.figures { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 0 0 1rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, max-content)); gap: .5rem 2rem;
+  margin: 0 0 1rem; }
 .figures div { display: flex; flex-direction: column-reverse; }
 .figures dt { font-size: .8rem; color: var(--soft); }
 .figures dd { margin: 0; font-size: 1.35rem; font-weight: 600; font-variant-numeric: tabular-nums; }
@@ -47,6 +49,7 @@ input[type=checkbox] { accent-color: var(--accent); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 main { display: grid; grid-template-columns: minmax(0, 1fr) 21rem; gap: 1.25rem; margin-top: 1.25rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.15rem; }
+main > .card { align-self: start; }
 aside { display: flex; flex-direction: column; gap: 1.25rem; align-self: start; }
 canvas { display: block; width: 100%; border-radius: .25rem; image-rendering: pixelated; cursor: crosshair; }
 .axis { display: flex; justify-content: space-between; margin: .3rem 0 0; font-size: .8rem; color: var(--soft); }
@@ -56,7 +59,7 @@ canvas { display: block; width: 100%; border-radius: .25rem; image-rendering: pi
   background: linear-gradient(90deg, transparent, var(--kept)); }
 #text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.75; cursor: default;
   font-family: Charter, Georgia, "DejaVu Serif", serif; }
-.t { border-radius: .15rem; padding: .1em 0; color: var(--dropped);
+.t { padding: .1em 0; color: var(--dropped);
   background: color-mix(in srgb, var(--kept) calc(var(--h, 0) * 1%), transparent); }
 .t.some { color: var(--ink); } .t.most { color: var(--kept-ink); }
 .chunks .t.start { box-shadow: inset 1px 0 0 var(--tick); }
@@ -64,7 +67,7 @@ canvas { display: block; width: 100%; border-radius: .25rem; image-rendering: pi
 .t.here { outline: 2px solid var(--accent); outline-offset: 1px; }
 .sign { opacity: .45; font-family: system-ui, sans-serif; font-size: .8em; }
 .details { position: fixed; inset: auto 0 0 0; background: var(--card); border-top: 1px solid var(--line); }
-.details > div { max-width: 84rem; margin: 0 auto; padding: .6rem 1.25rem .75rem; min-height: 5rem; }
+.details > div { max-width: 84rem; margin: 0 auto; padding: .6rem 1.25rem .75rem; min-height: 4.3rem; }
 .details p { margin: 0 0 .35rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 .cells { display: flex; gap: 2px; height: 1.1rem; max-width: 50rem; }
 .cells i { flex: 1; border-radius: 2px; border: 1px solid var(--line);
@@ -194,10 +197,8 @@ function paintText() {
     spans[i].style.setProperty("--h", s[i] > 0 ? 12 + 88 * s[i] : 0);
     if (s[i] > 0) { any++; if (i === 0 || s[i - 1] === 0) runs++; }
   }
-  const where = view.layer === ALL ? "Kept somewhere" : `Layer ${data.layers[view.layer].layer} keeps`;
-  $("count").textContent = view.layer === ALL
-    ? `${where}: ${number(any)} of ${number(N)} tokens, in ${number(runs)} passages`
-    : `${where} ${number(any)} of ${number(N)} tokens, in ${number(runs)} passages`;
+  const who = view.layer === ALL ? "Some layer" : `Layer ${data.layers[view.layer].layer}`;
+  $("count").textContent = `${who} keeps ${number(any)} of ${number(N)} tokens, in ${number(runs)} passages`;
 }
 
 // ---- pictures
@@ -235,9 +236,8 @@ function paintMap() {
   if (view.token !== null) context.fillRect(Math.floor(view.token * width / N), 0, 1, L * rowHeight);
 }
 function paintMatrix() {
-  const context = pixels($("matrix"), L, L, (x, y) => data.similarity[y * L + x]);
+  pixels($("matrix"), L, L, (x, y) => data.similarity[y * L + x]);
   $("matrix").style.aspectRatio = "1";
-  return context;
 }
 
 // ---- details of one token

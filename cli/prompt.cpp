@@ -51,7 +51,6 @@ void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
 
 std::string read_prompt(const PromptArguments& arguments) {
   std::string prompt = read_document(arguments);
-  while (!arguments.question.empty() && !prompt.empty() && prompt.back() == '\n') prompt.pop_back();
   if (!prompt.empty() && !arguments.question.empty()) prompt += "\n\n";
   prompt += arguments.question;
   if (is_blank(prompt)) throw UsageError(fmt::format("the prompt is empty; {}", kHowToGive));
