@@ -3,7 +3,8 @@
 
 # shellcheck disable=SC2034  # used by those who source this
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
-cache="${CHUNKKV_CACHE:-${XDG_CACHE_HOME:-~/.cache}/chunkkv}"
+home=~  # also right where HOME is not set
+cache="${CHUNKKV_CACHE:-${XDG_CACHE_HOME:-$home/.cache}/chunkkv}"
 # shellcheck disable=SC2034
 jobs="$(nproc)"
 
