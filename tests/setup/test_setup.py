@@ -48,6 +48,13 @@ class FailingSetup(unittest.TestCase):
         self.assertIn(f"{SOURCE_ARCHIVE} could not be downloaded. Check the network", message)
         self.assert_nothing_downloaded()
 
+    def test_cache_folder_follows_the_environment(self):
+        home = str(self.folder)
+        self.build(CHUNKKV_CACHE="", XDG_CACHE_HOME="", HOME=home)
+        self.assertTrue((self.folder / ".cache/chunkkv/downloads").is_dir())
+        self.build(CHUNKKV_CACHE="", XDG_CACHE_HOME=f"{home}/xdg", HOME=home)
+        self.assertTrue((self.folder / "xdg/chunkkv/downloads").is_dir())
+
     def test_another_file_than_the_pinned_one(self):
         mirror = self.folder / "mirror"
         mirror.mkdir()
