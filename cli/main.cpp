@@ -44,7 +44,7 @@ int run(int argc, const char* const* argv) {
   CLI::App app("KV-cache compression for llama.cpp", "chunkkv");
   app.set_version_flag("--version",
                        fmt::format("chunkkv {} (llama.cpp {})", CHUNKKV_VERSION, engine_version()));
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   add_run(app);
   add_inspect(app);
   add_perf(app);
@@ -53,8 +53,11 @@ int run(int argc, const char* const* argv) {
     app.parse(reversed_arguments(argc, argv));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return fail(kUsage, fmt::format("{} (`chunkkv --help` and `chunkkv COMMAND --help` tell what is allowed)",
-                                    error.what()));
+    return fail(kUsage, fmt::format("{} (see `chunkkv --help` or `chunkkv COMMAND --help`)", error.what()));
+  }
+  if (app.get_subcommands().empty()) {
+    throw UsageError(
+        "no command given; choose run, inspect, perf or methods (`chunkkv --help` explains them)");
   }
   return stop_requested() ? stop_exit_code() : 0;
 }

@@ -22,52 +22,53 @@ constexpr std::int32_t kCellStep = 256;
 }  // namespace
 
 void add_model_options(CLI::App& app, ModelArguments& arguments) {
-  CLI::Option_group& group = *app.add_option_group("Model and cache");
-  group.add_option("-m,--model", arguments.model, "GGUF file")->option_text("FILE");
-  group
-      .add_option("-c,--ctx-size", arguments.ctx_size,
-                  "cells of the cache (default: what prompt and answer need, within the trained context)")
+  const std::string group = "Model and cache";
+  app.add_option("-m,--model", arguments.model, "GGUF file")->group(group)->option_text("FILE");
+  app.add_option("-c,--ctx-size", arguments.ctx_size,
+                 "cells of the cache (default: what prompt and answer need)")
+      ->group(group)
       ->option_text("N")
       ->check(CLI::Range(0, kMaxCount));
-  group.add_option("-t,--threads", arguments.threads, "CPU threads (default: all cores)")
+  app.add_option("-t,--threads", arguments.threads, "CPU threads (default: all cores)")
+      ->group(group)
       ->option_text("N")
       ->check(CLI::Range(0, 1024));
-  group
-      .add_option("--ubatch-size", arguments.ubatch,
-                  fmt::format("-ub: prompt tokens computed together (default: {})", arguments.ubatch))
+  app.add_option("--ubatch-size", arguments.ubatch,
+                 fmt::format("-ub: prompt tokens computed together (default: {})", arguments.ubatch))
+      ->group(group)
       ->option_text("N")
       ->check(CLI::Range(1, kMaxCount));
-  group
-      .add_option("--cache-type-k", arguments.type_k,
-                  "-ctk: type of cached keys: f32, f16 (default), bf16, q8_0, q4_0, ...")
+  app.add_option("--cache-type-k", arguments.type_k,
+                 "-ctk: type of cached keys: f32, f16 (default), bf16, q8_0, q4_0, ...")
+      ->group(group)
       ->option_text("TYPE");
-  group.add_option("--cache-type-v", arguments.type_v, "-ctv: type of cached values, likewise")
+  app.add_option("--cache-type-v", arguments.type_v, "-ctv: type of cached values, likewise")
+      ->group(group)
       ->option_text("TYPE");
-  group
-      .add_option("--flash-attn", arguments.flash_attention,
-                  "-fa: on (default) or off; with off a cache can be observed, not compressed")
+  app.add_option("--flash-attn", arguments.flash_attention,
+                 "-fa: on (default) or off; off: observe only, no compression")
+      ->group(group)
       ->option_text("on|off");
-  group
-      .add_option("--gpu-layers,--n-gpu-layers", arguments.gpu_layers,
-                  "-ngl: layers computed on the GPU, where there is one (default: all)")
+  app.add_option("--gpu-layers,--n-gpu-layers", arguments.gpu_layers,
+                 "-ngl: layers computed on the GPU, where there is one (default: all)")
+      ->group(group)
       ->option_text("N");
-  group.add_flag("--no-kv-offload", arguments.no_kv_offload, "-nkvo: keep the cache in main memory");
-  group.add_flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages");
+  app.add_flag("--no-kv-offload", arguments.no_kv_offload, "-nkvo: keep the cache in main memory")
+      ->group(group);
+  app.add_flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages")->group(group);
 }
 
 void add_compression_options(CLI::App& app, CompressionArguments& arguments) {
-  CLI::Option_group& group = *app.add_option_group("Compression");
-  group
-      .add_option("--method", arguments.method,
-                  fmt::format("method and parameters, as chunkkv:chunk=20,reuse=2; `chunkkv methods` lists "
-                              "them (default: {})",
-                              arguments.method))
+  const std::string group = "Compression";
+  app.add_option(
+         "--method", arguments.method,
+         fmt::format("method, as chunkkv:chunk=20; see `chunkkv methods` (default: {})", arguments.method))
+      ->group(group)
       ->option_text("SPEC");
-  group
-      .add_option("--keep", arguments.keep,
-                  fmt::format("what is kept of the prompt: a share (10%, 0.1) or a number of tokens (512) "
-                              "(default: {})",
-                              arguments.keep))
+  app.add_option(
+         "--keep", arguments.keep,
+         fmt::format("share (10%, 0.1) or tokens (512) of the prompt to keep (default: {})", arguments.keep))
+      ->group(group)
       ->option_text("BUDGET");
 }
 

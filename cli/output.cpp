@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 namespace chunkkv::cli {
@@ -24,6 +26,9 @@ void print_error(std::string_view text) {
 
 AtomicFile::AtomicFile(std::string path)
     : path_(std::move(path)), temporary_(fmt::format("{}.{}.tmp", path_, getpid())) {
+  std::error_code error;
+  if (std::filesystem::exists(path_, error) && !std::filesystem::is_regular_file(path_, error))
+    throw UsageError(fmt::format("'{}' is no regular file; name a file to write", path_));
   file_ = std::fopen(temporary_.c_str(), "wbx");
   if (!file_) {
     throw Error(

@@ -20,10 +20,8 @@ std::string duration(double seconds) {
 }  // namespace
 
 void add_progress_options(CLI::App& app, ProgressArguments& arguments) {
-  app.add_option(
-         "--progress", arguments.when,
-         "progress on standard error: auto (default; a live line on a terminal, else a line every 5 s), "
-         "lines (after every batch) or off")
+  app.add_option("--progress", arguments.when,
+                 "on standard error: auto (a live line, or one every 5 s), lines or off")
       ->option_text("WHEN")
       ->check(CLI::IsMember({"auto", "lines", "off"}));
 }

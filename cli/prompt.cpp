@@ -35,18 +35,21 @@ std::string read_document(const PromptArguments& arguments) {
 }  // namespace
 
 void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
-  CLI::Option_group& group = *app.add_option_group("Prompt");
-  group
-      .add_option("-f,--file", arguments.file,
-                  "file with the text; - is standard input, also read without -f and -p")
+  const std::string group = "Prompt";
+  app.add_option("-f,--file", arguments.file,
+                 "file with the text; -: standard input, also read without -f and -p")
+      ->group(group)
       ->option_text("FILE");
-  group.add_option("-p,--prompt", arguments.text, "the text itself")->option_text("TEXT");
-  group.add_option("-q,--question", arguments.question, "question about the text, put after it")
+  app.add_option("-p,--prompt", arguments.text, "the text itself")->group(group)->option_text("TEXT");
+  app.add_option("-q,--question", arguments.question, "question about the text, put after it")
+      ->group(group)
       ->option_text("TEXT");
-  group.add_option("--system-prompt,--system", arguments.system, "-sys: system message of the chat template")
+  app.add_option("--system-prompt,--system", arguments.system, "-sys: system message of the chat template")
+      ->group(group)
       ->option_text("TEXT");
-  group.add_flag("--no-chat-template", arguments.no_chat_template,
-                 "read the text as it is, without the model's chat template");
+  app.add_flag("--no-chat-template", arguments.no_chat_template,
+               "read the text as it is, without the model's chat template")
+      ->group(group);
 }
 
 std::string read_prompt(const PromptArguments& arguments) {

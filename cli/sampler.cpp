@@ -27,29 +27,32 @@ std::vector<llama_logit_bias> forbidden_tokens(const Model& model, bool ignore_e
 }  // namespace
 
 void add_sampling_options(CLI::App& app, SamplingArguments& arguments) {
-  CLI::Option_group& group = *app.add_option_group("Sampling");
-  group
-      .add_option("--temp,--temperature", arguments.temperature,
-                  "temperature; 0 (default) takes the most likely token, and the next three do nothing")
+  const std::string group = "Sampling";
+  app.add_option("--temp,--temperature", arguments.temperature,
+                 "temperature; 0 (default): always the most likely token")
+      ->group(group)
       ->option_text("X")
       ->check(CLI::Range(0.0, 100.0));
-  group.add_option("--top-k", arguments.top_k, "only the K most likely tokens, 0: all (default: 40)")
+  app.add_option("--top-k", arguments.top_k, "only the K most likely tokens, 0: all (default: 40)")
+      ->group(group)
       ->option_text("K")
       ->check(CLI::Range(0, 1 << 24));
-  group
-      .add_option("--top-p", arguments.top_p,
-                  "only the most likely tokens of this total probability (default: 0.95)")
+  app.add_option("--top-p", arguments.top_p,
+                 "only the most likely tokens of this total probability (default: 0.95)")
+      ->group(group)
       ->option_text("X")
       ->check(CLI::Range(0.0, 1.0));
-  group
-      .add_option("--min-p", arguments.min_p,
-                  "only tokens of this share of the best one's probability (default: 0.05)")
+  app.add_option("--min-p", arguments.min_p,
+                 "only tokens of this share of the best one's probability (default: 0.05)")
+      ->group(group)
       ->option_text("X")
       ->check(CLI::Range(0.0, 1.0));
-  group.add_option("-s,--seed", arguments.seed, "seed of the sampling (default: 0), -1: a random one")
+  app.add_option("-s,--seed", arguments.seed, "seed of the sampling (default: 0), -1: a random one")
+      ->group(group)
       ->option_text("N")
       ->check(CLI::Range(std::int64_t{-1}, std::int64_t{UINT32_MAX} - 1));
-  group.add_flag("--ignore-eos", arguments.ignore_eos, "go on after the end of the answer, to the limit -n");
+  app.add_flag("--ignore-eos", arguments.ignore_eos, "go on after the end of the answer, to the limit -n")
+      ->group(group);
 }
 
 void Sampler::Free::operator()(llama_sampler* sampler) const {
