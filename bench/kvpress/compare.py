@@ -47,6 +47,12 @@ def arguments() -> argparse.Namespace:
     )
     add("--threads", type=int, default=2)
     add("--repetitions", type=int, default=3)
+    add(
+        "--retries",
+        type=int,
+        default=2,
+        help="times to repeat a run that other programs disturbed (default: 2)",
+    )
     add("--dtypes", default="bfloat16,float32", help="kvpress' number types; '' leaves kvpress out")
     add("--chunkkv", help="the chunkkv program; without it only kvpress is measured")
     add("--model", action="append", default=[], help="GGUF for chunkkv; may be repeated (default: --weights)")
@@ -140,6 +146,14 @@ def check_same_work(results: dict, options: argparse.Namespace) -> None:
                 raise SystemExit(f"{side} generated {run['generated_tokens']} tokens, not {options.generate}")
 
 
+def least_disturbed(run, retries: int) -> dict:
+    """A run that other programs left alone; after so many retries the one that they disturbed least."""
+    attempts = [run()]
+    while attempts[-1]["other_cores"] > CALM and len(attempts) <= retries:
+        attempts.append(run())
+    return min(attempts, key=lambda attempt: attempt["other_cores"])
+
+
 def spread(values: list[float], form: str) -> str:
     """Median (lowest - highest)."""
     values = sorted(values)
@@ -211,7 +225,7 @@ def main() -> None:
         for repetition in range(options.repetitions):
             for key, run in runs.items():
                 print(f"{repetition + 1}/{options.repetitions} {key[0]}, share {key[1]:g}", file=sys.stderr)
-                results[key].append(run())
+                results[key].append(least_disturbed(run, options.retries))
         check_same_work(results, options)
 
     pairs = ratios(results)
