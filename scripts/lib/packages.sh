@@ -11,6 +11,7 @@ package_present() {
     python3) command -v python3 ;;
     python3-pip) python3 -m pip --version ;;
     clang-format) command -v clang-format ;;
+    clang) command -v clang && command -v clang++ ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
     libfmt-dev) has_header fmt/format.h ;;
     libgtest-dev) has_header gtest/gtest.h ;;
@@ -28,27 +29,34 @@ missing_packages() {
   done
 }
 
-need_packages() {
-  local missing
-  mapfile -t missing < <(missing_packages "$@")
-  ((${#missing[@]} == 0)) && return
-  local by_hand="Install these packages and run this again: ${missing[*]}"
-
+# apt_install PACKAGE...: fails with a reason on standard output.
+apt_install() {
   local -a as_root=()
+  command -v apt-get >/dev/null || { echo "there is no apt-get" && return 1; }
   if ((EUID != 0)); then
-    sudo -n true 2>/dev/null || fail "$by_hand (on Debian: sudo apt-get install ${missing[*]})"
+    sudo -n true 2>/dev/null || { echo "that needs root (on Debian: sudo apt-get install $*)" && return 1; }
     as_root=(sudo -n)
   fi
-  command -v apt-get >/dev/null || fail "$by_hand"
-
-  say "Installing ${missing[*]} ..."
   local log
   log="$("${as_root[@]}" apt-get update -q 2>&1 &&
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -qy --no-install-recommends "${missing[@]}" 2>&1)" || {
-    tail -n 15 <<<"$log" >&2
-    fail "apt-get could not install them. $by_hand"
-  }
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" 2>&1)" ||
+    { tail -n 15 <<<"$log" && return 1; }
+}
+
+need_packages() {
+  local missing reason
+  mapfile -t missing < <(missing_packages "$@")
+  ((${#missing[@]} == 0)) && return
+  say "Installing ${missing[*]} ..."
+  reason="$(apt_install "${missing[@]}")" ||
+    fail "Install these packages and run this again: ${missing[*]}"$'\n'"They were not installed: $reason"
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]} == 0)) || fail "Still missing after apt-get: ${missing[*]}"
+}
+
+# For what is only better to have.
+want_package() {
+  package_present "$1" && return
+  say "Installing $1 ..."
+  apt_install "$1" >/dev/null || say "$1 could not be installed; going on without it."
 }
