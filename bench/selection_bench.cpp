@@ -1,0 +1,39 @@
+// The host's part of a compression: scores to kept sets, by number of tokens. It must stay linear.
+#include <chunkkv/chunkkv.h>
+
+#include <benchmark/benchmark.h>
+
+#include <random>
+
+namespace {
+
+chunkkv::LayerObservation observation(std::int32_t n_entries) {
+  chunkkv::LayerObservation o;
+  o.n_entries = n_entries;
+  o.n_head = 32;
+  o.n_head_kv = 8;
+  o.n_queries = 32;
+  o.attention.resize(std::size_t(o.n_head) * std::size_t(n_entries));
+  std::mt19937 random(1);
+  std::exponential_distribution<float> weight(1.0f);
+  for (float& a : o.attention) a = weight(random);
+  return o;
+}
+
+/// One layer of a model with 32 query and 8 KV heads at 10 %.
+void choose(benchmark::State& state, const char* spec) {
+  const auto n = std::int32_t(state.range(0));
+  const auto method = chunkkv::make_method(spec);
+  const auto seen = observation(n);
+  const auto budget = chunkkv::Budget::fraction(0.1);
+  const chunkkv::Target target{n, budget.resolve(n), budget.share(n)};
+  for ([[maybe_unused]] auto _ : state)
+    benchmark::DoNotOptimize(
+        chunkkv::select_layer(0, method->score(seen), target, method->selection(target)));
+  state.SetComplexityN(n);
+}
+
+BENCHMARK_CAPTURE(choose, chunkkv, "chunkkv")->RangeMultiplier(4)->Range(1 << 10, 1 << 18)->Complexity();
+BENCHMARK_CAPTURE(choose, snapkv, "snapkv")->RangeMultiplier(4)->Range(1 << 10, 1 << 18)->Complexity();
+
+}  // namespace
