@@ -16,7 +16,8 @@ fail() {
   exit 1
 }
 
-# The cache folder, locked: a second script waits for the first one's download or build.
+# The cache folder, locked: a second script waits for the first one's download or build. What is not
+# complete is in its folder tmp, and goes when the script ends.
 open_cache() {
   local problem="The cache folder $cache is not writable: set CHUNKKV_CACHE to one that is, and run this again."
   mkdir -p "$cache" 2>/dev/null || fail "$problem"
@@ -24,11 +25,14 @@ open_cache() {
   { : >>"$cache/lock"; } 2>/dev/null || fail "$problem"
   exec 9>>"$cache/lock"
   flock -n 9 || { say "Waiting for another run that uses $cache ..." && flock 9; }
+  rm -rf "$cache/tmp"
   mkdir -p "$cache"/{downloads,engine,models,tmp} 2>/dev/null || fail "$problem"
   export TMPDIR="$cache/tmp"
+  trap close_cache EXIT
 }
 
 close_cache() {
+  trap - EXIT
   rm -rf "${cache:?}/tmp"
   unset TMPDIR
   exec 9>&-

@@ -8,20 +8,16 @@ download() {
   has_sha256 "$target" "$sha256" && return
   need_megabytes "$cache" "$((megabytes * 4))"
 
-  local staging="$cache/downloads/partial" log
-  rm -rf "$staging"
-  mkdir -p "$staging"
+  local log
   say "Downloading $file ($megabytes MB) ..."
   local -a kind=(--only-binary :all:)
   [[ $file == *.tar.gz ]] && kind=(--no-binary "$package" --no-build-isolation)
   if ! log="$(printf '%s==%s --hash=sha256:%s\n' "$package" "$version" "$sha256" | pip_download "${kind[@]}" \
-    --dest "$staging" 2>&1)"; then
-    rm -rf "$staging"
+    --dest "$TMPDIR" 2>&1)"; then
     explain_download "$file" "$log" "$target"
   fi
-  has_sha256 "$staging/$file" "$sha256" || fail "pip did not download $file as expected; run this again."
-  mv "$staging/$file" "$target"
-  rm -rf "$staging"
+  has_sha256 "$TMPDIR/$file" "$sha256" || fail "pip did not download $file as expected; run this again."
+  mv "$TMPDIR/$file" "$target"
 }
 
 # The requirement comes on standard input. Before it saves a source distribution pip asks its build back

