@@ -64,21 +64,22 @@ def arguments() -> argparse.Namespace:
 
 
 def measured(command: list[str]) -> dict:
-    """Runs `command`; its JSON output, peak_mib (largest resident size of the process), and other_cores (how
-    many processor cores other programs kept busy meanwhile)."""
+    """Runs `command`; its JSON output, peak_mib (largest resident size of the process), and how many
+    processor cores it (own_cores) and other programs (other_cores) kept busy meanwhile."""
     start, busy_before = perf_counter(), busy_seconds()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
-        others = busy_seconds() - busy_before - usage.ru_utime - usage.ru_stime
+        seconds, own = perf_counter() - start, usage.ru_utime + usage.ru_stime
+        others = busy_seconds() - busy_before - own
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         errors.seek(0)
         if process.returncode != 0:
             message = errors.read().decode(errors="replace")[-2000:]
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{message}")
-        figures = {"peak_mib": usage.ru_maxrss / 1024, "other_cores": others / (perf_counter() - start)}
-        return json.loads(out.read()) | figures
+        cores = {"own_cores": own / seconds, "other_cores": others / seconds}
+        return json.loads(out.read()) | {"peak_mib": usage.ru_maxrss / 1024} | cores
 
 
 def busy_seconds() -> float:
