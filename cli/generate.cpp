@@ -54,7 +54,7 @@ Answer generate(Session& session, std::span<const float> logits, Sampler& sample
       add(stream.push(session.model().detokenize(token)));
 
       answer.stop = Stop::limit;
-      if (static_cast<std::int32_t>(answer.tokens.size()) >= n_predict) break;
+      if (std::int32_t(answer.tokens.size()) >= n_predict) break;
       answer.stop = Stop::context;
       if (!room_left(session)) break;
       answer.stop = Stop::signal;
@@ -69,7 +69,7 @@ Answer generate(Session& session, std::span<const float> logits, Sampler& sample
     answer.stop = Stop::signal;
   }
   add(stream.finish());
-  if (n_timed > 0) answer.per_token_ms = rest_ms / static_cast<double>(n_timed);
+  if (n_timed > 0) answer.per_token_ms = rest_ms / double(n_timed);
   return answer;
 }
 

@@ -79,8 +79,8 @@ Json to_json(const KeptView& view, bool with_scores) {
   const auto similarity = layer_similarity(selection.layers);
   Json matrix = Json::array();
   for (std::size_t l = 0; l < n_layers; ++l) {
-    const auto row = similarity.begin() + static_cast<std::ptrdiff_t>(l * n_layers);
-    matrix.push_back(std::vector<double>(row, row + static_cast<std::ptrdiff_t>(n_layers)));
+    const auto row = similarity.begin() + std::ptrdiff_t(l * n_layers);
+    matrix.push_back(std::vector<double>(row, row + std::ptrdiff_t(n_layers)));
   }
   return {{"tokens", selection.n_entries},
           {"method", view.method},

@@ -16,7 +16,7 @@ ChunkGrid chunk_grid(const SelectionRule& rule, std::int32_t n_entries) {
 
 KeptView make_view(const Session& session, const Plan& plan, const std::vector<Token>& prompt) {
   const ModelInfo& info = session.model().info();
-  const auto n_entries = static_cast<std::int32_t>(prompt.size());
+  const auto n_entries = std::int32_t(prompt.size());
   KeptView view;
   view.model = std::filesystem::path(info.path).filename().string();
   view.method = plan.method->spec();
@@ -40,12 +40,12 @@ std::vector<std::string> text_pieces(const Model& model, const std::vector<Token
   return pieces;
 }
 
-std::vector<double> kept_share(const KeptView& view) {
-  std::vector<double> share(static_cast<std::size_t>(view.selection.n_entries));
-  for (const LayerKept& layer : view.selection.layers) {
-    const auto lists = static_cast<double>(layer.heads.size() * view.selection.layers.size());
+std::vector<double> kept_share(std::span<const LayerKept> layers, std::int32_t n_entries) {
+  std::vector<double> share(static_cast<std::size_t>(n_entries));
+  for (const LayerKept& layer : layers) {
+    const double part = 1 / double(layer.heads.size() * layers.size());
     for (const auto& kept : layer.heads) {
-      for (const std::int32_t entry : kept) share[static_cast<std::size_t>(entry)] += 1 / lists;
+      for (const std::int32_t entry : kept) share[std::size_t(entry)] += part;
     }
   }
   return share;

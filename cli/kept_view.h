@@ -3,6 +3,7 @@
 #include <chunkkv/session.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ KeptView make_view(const Session& session, const Plan& plan, const std::vector<T
 /// have none.
 std::vector<std::string> text_pieces(const Model& model, const std::vector<Token>& tokens);
 
-/// For every entry the share of layers and KV heads that keep it, 0 to 1.
-std::vector<double> kept_share(const KeptView& view);
+/// For every entry the share of these layers and their KV heads that keep it, 0 to 1.
+std::vector<double> kept_share(std::span<const LayerKept> layers, std::int32_t n_entries);
 
 }  // namespace chunkkv::cli

@@ -45,8 +45,8 @@ Json to_json(const ParameterInfo& parameter) {
       {"name", parameter.name}, {"kind", kind_name(parameter.kind)}, {"default", default_value(parameter)}};
   switch (parameter.kind) {
     case Kind::integer:
-      json["min"] = static_cast<std::int64_t>(parameter.min);
-      json["max"] = static_cast<std::int64_t>(parameter.max);
+      json["min"] = std::int64_t(parameter.min);
+      json["max"] = std::int64_t(parameter.max);
       break;
     case Kind::real:
       json["min"] = parameter.min;

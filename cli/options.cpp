@@ -89,7 +89,8 @@ SessionOptions session_options(const ModelArguments& arguments) {
 Plan plan(const CompressionArguments& arguments) {
   Plan plan;
   plan.method = make_method(arguments.method);
-  plan.budget = Budget::parse(arguments.keep);
+  const Budget budget = Budget::parse(arguments.keep);
+  if (!plan.method->keeps_all()) plan.budget = budget;
   return plan;
 }
 
@@ -111,7 +112,7 @@ std::vector<std::string> split_methods(std::string_view list) {
 std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std::size_t n_prompt,
                        std::int32_t n_predict) {
   const std::int64_t trained = model.info().n_ctx_train;
-  const auto prompt = static_cast<std::int64_t>(n_prompt);
+  const auto prompt = std::int64_t(n_prompt);
   if (arguments.ctx_size > 0 && prompt > arguments.ctx_size) {
     throw UsageError(fmt::format(
         "the prompt has {} tokens, but the cache only {} cells; give a larger -c or a shorter text", prompt,
@@ -125,7 +126,7 @@ std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std:
         prompt, trained, prompt + n_predict));
   }
   const std::int64_t needed = (prompt + n_predict + kCellStep - 1) / kCellStep * kCellStep;
-  return static_cast<std::int32_t>(std::min(needed, trained));
+  return std::int32_t(std::min(needed, trained));
 }
 
 std::shared_ptr<Model> load_model(const ModelArguments& arguments) {

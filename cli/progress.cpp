@@ -50,10 +50,9 @@ void ProgressDisplay::show(std::int64_t done, std::int64_t total) {
   if (style_ == Style::none || done <= 0 || now - last_ < interval_) return;
   last_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  const double rate = static_cast<double>(done) / seconds;
-  const auto line =
-      fmt::format("reading the prompt: {} of {} tokens ({} %), {:.0f} tokens/s, {} left", done, total,
-                  done * 100 / total, rate, duration(static_cast<double>(total - done) / rate));
+  const double rate = double(done) / seconds;
+  const auto line = fmt::format("reading the prompt: {} of {} tokens ({} %), {:.0f} tokens/s, {} left", done,
+                                total, done * 100 / total, rate, duration(double(total - done) / rate));
   print_error(style_ == Style::live ? fmt::format("{}{}", kEraseLine, line) : line + "\n");
 }
 

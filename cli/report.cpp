@@ -15,7 +15,7 @@ double rounded(double ms) {
 }
 
 std::string mebibytes(std::uint64_t bytes) {
-  return fmt::format("{:.2f} MiB", static_cast<double>(bytes) / (1 << 20));
+  return fmt::format("{:.2f} MiB", double(bytes) / (1 << 20));
 }
 
 std::string milliseconds(double ms) {
@@ -64,7 +64,7 @@ const std::vector<Row>& rows() {
 }  // namespace
 
 std::string title(const Outcome& outcome) {
-  if (outcome.kept_tokens == outcome.prompt_tokens) return "full cache";
+  if (outcome.method == "full") return "full cache";
   return fmt::format("{}, {} kept", outcome.method, outcome.keep);
 }
 

@@ -54,7 +54,7 @@ class Run {
   }
 
   Outcome answer_from_compressed_cache() {
-    session_.truncate(static_cast<std::int32_t>(prompt_.size()));  // forget an earlier answer
+    session_.truncate(std::int32_t(prompt_.size()));  // forget an earlier answer
     Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
     const Timer timer;
     session_.compress(session_.selection().layers);
@@ -71,7 +71,7 @@ class Run {
     outcome.model = session_.model().info().path;
     outcome.method = method;
     outcome.keep = keep;
-    outcome.prompt_tokens = static_cast<std::int32_t>(prompt_.size());
+    outcome.prompt_tokens = std::int32_t(prompt_.size());
     outcome.cells = session_.use(0).cells_allocated;
     outcome.bytes_before = session_.use(0).bytes_used;
     return outcome;

@@ -62,19 +62,18 @@ void Sampler::Free::operator()(llama_sampler* sampler) const {
 Sampler::Sampler(const Model& model, const SamplingArguments& arguments)
     : chain_(llama_sampler_chain_init(llama_sampler_chain_default_params())) {
   const std::int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.handle()));
-  candidates_.resize(static_cast<std::size_t>(n_vocab));
+  candidates_.resize(std::size_t(n_vocab));
 
   const auto add = [&](llama_sampler* sampler) { llama_sampler_chain_add(chain_.get(), sampler); };
   const auto forbidden = forbidden_tokens(model, arguments.ignore_eos);
   if (!forbidden.empty()) {
-    add(llama_sampler_init_logit_bias(n_vocab, static_cast<std::int32_t>(forbidden.size()),
-                                      forbidden.data()));
+    add(llama_sampler_init_logit_bias(n_vocab, std::int32_t(forbidden.size()), forbidden.data()));
   }
   if (arguments.temperature <= 0) {
     add(llama_sampler_init_greedy());
     return;
   }
-  const auto seed = arguments.seed < 0 ? std::random_device{}() : static_cast<std::uint32_t>(arguments.seed);
+  const auto seed = arguments.seed < 0 ? std::random_device{}() : std::uint32_t(arguments.seed);
   add(llama_sampler_init_top_k(arguments.top_k));
   add(llama_sampler_init_top_p(arguments.top_p, 1));
   add(llama_sampler_init_min_p(arguments.min_p, 1));
@@ -86,7 +85,7 @@ Sampler::~Sampler() = default;
 
 Token Sampler::sample(std::span<const float> logits) {
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    candidates_[i] = {static_cast<Token>(i), logits[i], 0.0F};
+    candidates_[i] = {Token(i), logits[i], 0.0F};
   }
   llama_token_data_array array = {candidates_.data(), candidates_.size(), -1, false};
   llama_sampler_apply(chain_.get(), &array);

@@ -26,7 +26,7 @@ bool stop_requested() {
 }
 
 int stop_exit_code() {
-  return 128 + static_cast<int>(caught);
+  return 128 + int(caught);
 }
 
 }  // namespace chunkkv::cli

@@ -27,19 +27,9 @@ std::string strip(const std::vector<double>& share) {
     const std::size_t begin = c * share.size() / columns, end = (c + 1) * share.size() / columns;
     double sum = 0;
     for (std::size_t i = begin; i < end; ++i) sum += share[i];
-    text += kLevels[static_cast<std::size_t>(std::ceil(sum / static_cast<double>(end - begin) * 8 - 1e-9))];
+    text += kLevels[std::size_t(std::ceil(sum / double(end - begin) * 8 - 1e-9))];
   }
   return text;
-}
-
-std::vector<double> kept_share_of(const LayerKept& layer, std::int32_t n_entries) {
-  std::vector<double> share(static_cast<std::size_t>(n_entries));
-  for (const auto& kept : layer.heads) {
-    for (const std::int32_t entry : kept) {
-      share[static_cast<std::size_t>(entry)] += 1 / static_cast<double>(layer.heads.size());
-    }
-  }
-  return share;
 }
 
 struct Passage {
@@ -56,7 +46,7 @@ std::vector<Passage> agreed_passages(const std::vector<double>& share) {
     ++passages.back().end;
     passages.back().share += share[i];
   }
-  for (Passage& p : passages) p.share /= static_cast<double>(p.end - p.begin);
+  for (Passage& p : passages) p.share /= double(p.end - p.begin);
   return passages;
 }
 
@@ -87,9 +77,9 @@ std::string summary(const KeptView& view) {
       view.method, selection.n_kept, selection.n_entries, selection.layers.size(), view.keep,
       100 * adjacent_similarity(similarity, selection.layers.size()));
   for (const LayerKept& layer : selection.layers) {
-    text += fmt::format("{:>5}  {}\n", layer.layer, strip(kept_share_of(layer, selection.n_entries)));
+    text += fmt::format("{:>5}  {}\n", layer.layer, strip(kept_share({&layer, 1}, selection.n_entries)));
   }
-  const auto share = kept_share(view);
+  const auto share = kept_share(selection.layers, selection.n_entries);
   text += fmt::format("  all  {}\n\n", strip(share));
 
   auto passages = agreed_passages(share);

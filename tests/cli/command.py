@@ -1,0 +1,53 @@
+"""Runs the chunkkv binary as a user would."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+BINARY = os.environ["CHUNKKV_BIN"]
+MODEL = os.environ["CHUNKKV_TEST_MODEL"]
+
+# Long enough that every method has something to drop, short enough to be read in a second or two.
+TEXT = (
+    "The ferry to Lunna leaves at a quarter past seven, and in winter not at all. "
+    "Whoever misses it may sleep in the waiting room, where the stove is lit until ten. "
+    "The harbour master is called Oskar; he keeps bees, and sells their honey from his office window. "
+    "There are three houses on the northern shore, one of them empty since the storm of that year. "
+    "On clear days one sees the lighthouse, white with two red bands, and the smoke of the cannery. "
+    "The school has eleven pupils and a piano that nobody tunes. "
+)
+QUESTION = "What is the harbour master called?"
+
+
+def chunkkv(*arguments, stdin=None, **options):
+    """The finished process; its output is text. Standard input is empty unless given."""
+    return subprocess.run(
+        [BINARY, *map(str, arguments)], input=stdin or "", capture_output=True, text=True, **options
+    )
+
+
+def run(*arguments, **options):
+    return chunkkv("run", "-m", MODEL, *arguments, **options)
+
+
+def inspect(*arguments, **options):
+    return chunkkv("inspect", "-m", MODEL, *arguments, **options)
+
+
+def parsed(result):
+    """The JSON object that a successful process printed."""
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def run_json(*arguments, **options):
+    return parsed(run(*arguments, "--json", **options))
+
+
+def inspect_json(*arguments, **options):
+    return parsed(inspect(*arguments, "--json", **options))
+
+
+def demo_text():
+    return pathlib.Path(__file__).parents[2] / "examples" / "demo" / "railway.txt"

@@ -1,0 +1,223 @@
+"""Bad input: one clear sentence that says what to do; exit code 2 for usage, 1 for failure; nothing on
+standard output."""
+
+import pathlib
+import struct
+import tempfile
+import unittest
+
+from command import MODEL, TEXT, chunkkv, inspect, run
+
+USAGE, FAILURE = 2, 1
+
+
+class BadInput(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def file(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def check(self, result, code, *words):
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(result.stdout, "")
+        message = result.stderr.splitlines()[0]
+        self.assertTrue(message.startswith("chunkkv: "), message)
+        for word in words:
+            self.assertIn(str(word), message)
+
+
+class Model(BadInput):
+    def load(self, path):
+        return chunkkv("run", "-m", path, "-p", TEXT)
+
+    def test_none(self):
+        self.check(chunkkv("run", "-p", TEXT), USAGE, "-m")
+
+    def test_missing(self):
+        path = self.folder / "none.gguf"
+        self.check(self.load(path), FAILURE, path)
+
+    def test_folder(self):
+        self.check(self.load(self.folder), FAILURE, self.folder, "folder")
+
+    def test_not_a_model(self):
+        path = self.file("text.gguf", "this is no model\n" * 100)
+        result = self.load(path)
+        self.check(result, FAILURE, path)
+        self.assertIn("magic", result.stderr)  # the engine's reason is shown although it is silent otherwise
+
+    def test_cut_short(self):
+        with open(MODEL, "rb") as model:
+            path = self.file("cut.gguf", model.read(8 << 20))
+        self.check(self.load(path), FAILURE, path)
+
+    def test_empty(self):
+        self.check(self.load(self.file("empty.gguf", b"")), FAILURE, "empty.gguf")
+
+    def test_that_cannot_be_compressed(self):
+        path = self.file("alibi.gguf", with_metadata(MODEL, "llama.attention.max_alibi_bias", 8.0))
+        self.check(self.load(path), FAILURE, "cannot be compressed", "ALiBi")
+
+
+def with_metadata(path, key, value):
+    """A GGUF file with one more F32 in its metadata; the rest is not changed but for its offset."""
+    data = pathlib.Path(path).read_bytes()
+    n_tensors, n_pairs = struct.unpack_from("<QQ", data, 8)
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+    string, array = 8, 9
+
+    def skip_string(at):
+        return at + 8 + struct.unpack_from("<Q", data, at)[0]
+
+    def skip_value(at, kind):
+        if kind == string:
+            return skip_string(at)
+        if kind != array:
+            return at + sizes[kind]
+        kind, count = struct.unpack_from("<IQ", data, at)
+        at += 12
+        if kind in sizes:
+            return at + sizes[kind] * count
+        for _ in range(count):
+            at = skip_value(at, kind)
+        return at
+
+    at = 24
+    for _ in range(n_pairs):
+        at = skip_string(at)
+        at = skip_value(at + 4, struct.unpack_from("<I", data, at)[0])
+    end_of_pairs = at
+    for _ in range(n_tensors):
+        at = skip_string(at)
+        at += 4 + 8 * struct.unpack_from("<I", data, at)[0] + 4 + 8
+
+    alignment = 32
+    name = key.encode()
+    pair = struct.pack("<Q", len(name)) + name + struct.pack("<If", 6, value)
+    head = data[:16] + struct.pack("<Q", n_pairs + 1) + data[24:end_of_pairs] + pair + data[end_of_pairs:at]
+    tensors = data[-(-at // alignment) * alignment :]
+    return head + b"\0" * (-len(head) % alignment) + tensors
+
+
+class Prompt(BadInput):
+    def test_empty(self):
+        for arguments in (("-p", ""), ("-p", " \n\t"), ("-f", self.file("empty.txt", "")), ()):
+            self.check(run(*arguments), USAGE, "prompt is empty", "-f")
+
+    def test_missing_file(self):
+        self.check(run("-f", self.folder / "none.txt"), FAILURE, "none.txt")
+
+    def test_folder(self):
+        self.check(run("-f", self.folder), FAILURE, self.folder)
+
+    def test_given_twice(self):
+        self.check(run("-p", TEXT, "-f", self.file("text.txt", TEXT)), USAGE, "-p", "-f")
+
+    def test_not_utf_8(self):
+        self.check(run("-f", self.file("latin1.txt", b"caf\xe9")), USAGE, "UTF-8", "byte 3", "iconv")
+
+    def test_longer_than_the_context(self):
+        self.check(run("-p", TEXT, "-c", 64), USAGE, "64", "-c", "shorter")
+
+    def test_longer_than_the_model_was_trained_for(self):
+        self.check(run("-p", "one two three " * 3000), USAGE, "8192", "shorter")
+
+    def test_system_message_without_template(self):
+        self.check(run("-p", TEXT, "-sys", "Be brief.", "--no-chat-template"), USAGE, "template")
+
+
+class Tokens(BadInput):
+    def check_file(self, content, *words):
+        self.check(inspect("--tokens-file", self.file("ids.json", content)), USAGE, *words)
+
+    def test_no_list(self):
+        for content in ("", "hello", "{}", '[1, "2"]', "[1.5]", "[1, 2"):
+            self.check_file(content, "JSON array")
+
+    def test_empty_list(self):
+        self.check_file("[]", "no token ids")
+
+    def test_not_of_this_model(self):
+        self.check_file("[1, 49152]", "49152", "49151")
+        self.check_file("[-1]", "-1")
+        self.check_file("[99999999999]", "99999999999")
+
+    def test_beside_a_prompt(self):
+        ids = self.file("ids.json", "[1, 2]")
+        self.check(inspect("--tokens-file", ids, "-p", TEXT), USAGE, "--tokens-file")
+
+
+class Compression(BadInput):
+    def test_budget_smaller_than_the_window(self):
+        self.check(run("-p", TEXT, "--method", "snapkv:window=32", "--keep", 20), USAGE, "20", "32")
+
+    def test_budget_that_is_none(self):
+        for keep in ("0", "0%", "0.0", "101%", "1.5", "-3", "ten", "10 %", "nan"):
+            self.check(run("-p", TEXT, f"--keep={keep}"), USAGE, "budget", "10%", "512")
+
+    def test_unknown_method(self):
+        self.check(run("-p", TEXT, "--method", "chunkvk"), USAGE, "chunkvk", "chunkkv", "snapkv")
+
+    def test_unknown_parameter(self):
+        self.check(run("-p", TEXT, "--method", "chunkkv:chonk=3"), USAGE, "chonk", "chunk", "window")
+
+    def test_parameter_out_of_range(self):
+        self.check(run("-p", TEXT, "--method", "chunkkv:chunk=0"), USAGE, "chunk", "from 1")
+
+    def test_window_larger_than_a_batch(self):
+        result = run("-p", TEXT, "--method", "snapkv:window=64", "--keep", "90%", "-ub", 32)
+        self.check(result, USAGE, "64", "32", "-ub")
+
+    def test_without_flash_attention(self):
+        self.check(run("-p", TEXT, "-fa", "off"), USAGE, "-fa on")
+
+
+class Options(BadInput):
+    def test_no_command(self):
+        self.check(chunkkv(), USAGE, "run", "inspect", "methods")
+
+    def test_unknown_command(self):
+        self.check(chunkkv("compress"), USAGE, "compress", "--help")
+
+    def test_unknown_option(self):
+        self.check(run("-p", TEXT, "--budget", "10%"), USAGE, "--budget", "--help")
+
+    def test_values_out_of_range(self):
+        for option, value in (("-n", 0), ("-t", -1), ("-c", "many"), ("-ub", 0), ("--temp", -1), ("--top-p", 2)):
+            self.check(run("-p", TEXT, option, value), USAGE, value, "--help")
+
+    def test_unknown_words(self):
+        self.check(run("-p", TEXT, "-ctk", "f15"), USAGE, "f15", "f16", "q8_0")
+        self.check(run("-p", TEXT, "-fa", "maybe"), USAGE, "maybe", "on", "off")
+
+    def test_scores_without_json(self):
+        self.check(inspect("-p", TEXT, "--scores"), USAGE, "--json")
+
+
+class Output(BadInput):
+    def test_page_in_no_folder(self):
+        path = self.folder / "none" / "page.html"
+        self.check(inspect("-p", TEXT, "--html", path), FAILURE, path)
+
+    def test_page_that_is_no_file(self):
+        self.check(inspect("-p", TEXT, "--html", "/dev/full"), USAGE, "/dev/full")
+        self.check(inspect("-p", TEXT, "--html", self.folder), USAGE, self.folder)
+
+    def test_full_disk_behind_standard_output(self):
+        import subprocess
+
+        from command import BINARY
+
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([BINARY, "methods"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(result.returncode, FAILURE)
+        self.assertIn("standard output", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,179 @@
+"""`chunkkv run`: what it prints, and that the answer is the one that was asked for."""
+
+import unittest
+
+from command import QUESTION, TEXT, run, run_json
+
+SHORT = ("-p", TEXT, "-q", QUESTION, "-n", 24)
+METHOD = ("--method", "snapkv:window=8", "--keep", "40%")
+
+
+def without_times(result):
+    """Everything that must be the same when a run is repeated."""
+    return {key: value for key, value in result.items() if key != "ms"}
+
+
+class Json(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.result = run_json(*SHORT, *METHOD)
+
+    def test_has_the_promised_keys_and_types(self):
+        expected = {
+            "prompt_tokens": int,
+            "kept_tokens": int,
+            "cells": int,
+            "cache_bytes": dict,
+            "ms": dict,
+            "answer": str,
+            "method": str,
+            "model": str,
+        }
+        for key, kind in expected.items():
+            self.assertIsInstance(self.result[key], kind, key)
+        self.assertEqual(set(self.result["cache_bytes"]), {"before", "after"})
+        self.assertEqual(
+            set(self.result["ms"]), {"prefill", "observe", "select", "move", "first_token", "per_token"}
+        )
+
+    def test_counts_agree_with_each_other(self):
+        prompt, kept = self.result["prompt_tokens"], self.result["kept_tokens"]
+        self.assertEqual(kept, int(prompt * 0.4))
+        self.assertGreaterEqual(self.result["cells"], prompt + 24)
+        size = self.result["cache_bytes"]
+        self.assertEqual(size["before"] * kept, size["after"] * prompt)
+
+    def test_times_agree_with_each_other(self):
+        ms = self.result["ms"]
+        self.assertGreater(ms["observe"], 0)
+        self.assertGreater(ms["move"], 0)
+        self.assertGreater(ms["per_token"], 0)
+        self.assertLess(ms["observe"] + ms["select"], ms["prefill"])
+        self.assertLess(ms["prefill"], ms["first_token"])
+
+    def test_is_the_same_again(self):
+        self.assertEqual(without_times(run_json(*SHORT, *METHOD)), without_times(self.result))
+
+    def test_names_the_method_canonically(self):
+        result = run_json(*SHORT, "--method", "snapkv:window=8,pool=avg,kernel=5", "--keep", "0.4")
+        self.assertEqual(without_times(result), without_times(self.result))
+        self.assertEqual((result["method"], result["keep"]), ("snapkv:window=8", "40%"))
+
+    def test_a_single_token_has_no_time_per_token(self):
+        result = run_json("-p", TEXT, "-n", 1, *METHOD)
+        self.assertEqual((result["generated_tokens"], result["stop"]), (1, "limit"))
+        self.assertIsNone(result["ms"]["per_token"])
+
+
+class Answers(unittest.TestCase):
+    def test_keeping_all_answers_like_the_full_cache(self):
+        full = run_json(*SHORT, "--method", "full")
+        for method in ("snapkv", "chunkkv:rule=exact", "knorm"):
+            kept = run_json(*SHORT, "--method", method, "--keep", "100%")
+            self.assertEqual(kept["kept_tokens"], kept["prompt_tokens"])
+            self.assertEqual(kept["answer"], full["answer"], method)
+
+    def test_compare_gives_the_answers_of_separate_runs(self):
+        both = run_json(*SHORT, *METHOD, "--compare")
+        full = run_json(*SHORT, "--method", "full")
+        compressed = run_json(*SHORT, *METHOD)
+        self.assertEqual(without_times(both["full"]), without_times(full))
+        del both["full"]
+        self.assertEqual(without_times(both), without_times(compressed))
+
+    def test_compare_counts_observation_only_where_it_was_needed(self):
+        both = run_json(*SHORT, *METHOD, "--compare")
+        self.assertEqual(both["full"]["ms"]["observe"], 0)
+        self.assertEqual(both["full"]["ms"]["move"], 0)
+        self.assertAlmostEqual(
+            both["full"]["ms"]["prefill"] + both["ms"]["observe"] + both["ms"]["select"],
+            both["ms"]["prefill"],
+            places=2,
+        )
+
+    def test_sampling_follows_the_seed(self):
+        def answer(seed):
+            return run_json(*SHORT, *METHOD, "--temp", "1.5", "--top-k", 0, "--min-p", 0, "--seed", seed)["answer"]
+
+        self.assertEqual(answer(5), answer(5))
+        self.assertNotEqual(answer(5), answer(6))
+
+    def test_compare_samples_both_from_the_same_seed(self):
+        both = run_json(*SHORT, "--method", "snapkv", "--keep", "100%", "--compare", "--temp", "1.5", "--seed", 3)
+        self.assertEqual(both["answer"], both["full"]["answer"])
+
+    def test_goes_to_the_limit_without_end_tokens(self):
+        result = run_json("-p", "Say yes.", "--method", "full", "-n", 80, "--ignore-eos")
+        self.assertEqual((result["generated_tokens"], result["stop"]), (80, "limit"))
+
+    def test_stops_when_the_cache_is_full(self):
+        prompt = run_json("-p", "Say yes.", "--method", "full", "-n", 1)["prompt_tokens"]
+        result = run_json("-p", "Say yes.", "--method", "full", "-c", 256, "-n", 400, "--ignore-eos")
+        # The last token is not read any more: it needs no cell.
+        self.assertEqual((result["stop"], result["generated_tokens"]), ("context", 256 - prompt + 1))
+
+
+class Text(unittest.TestCase):
+    def test_answer_and_figures_go_to_different_streams(self):
+        result = run(*SHORT, *METHOD)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout, run_json(*SHORT, *METHOD)["answer"] + "\n")
+        for word in ("prompt", "kept", "prefill", "observe", "select", "move", "first token", "MiB"):
+            self.assertIn(word, result.stderr)
+
+    def test_compare_shows_both_answers(self):
+        both = run_json(*SHORT, *METHOD, "--compare")
+        result = run(*SHORT, *METHOD, "--compare")
+        self.assertEqual(
+            result.stdout,
+            f"== full cache ==\n{both['full']['answer']}\n\n== snapkv:window=8, 40% kept ==\n{both['answer']}\n\n",
+        )
+
+    def test_is_silent_about_the_engine_unless_asked(self):
+        quiet = run("-p", TEXT, "-n", 1, "--method", "full", "--progress", "off")
+        self.assertNotIn("llama", quiet.stderr)
+        verbose = run("-p", TEXT, "-n", 1, "--method", "full", "--progress", "off", "-v")
+        self.assertIn("llama_model_loader", verbose.stderr)
+
+    def test_tells_progress_in_lines(self):
+        result = run("-p", TEXT, "-n", 1, *METHOD, "-ub", 32, "--progress", "lines")
+        lines = [line for line in result.stderr.splitlines() if line.startswith("reading the prompt")]
+        self.assertGreater(len(lines), 3)
+        self.assertIn("(100 %)", lines[-1])
+
+
+class Prompt(unittest.TestCase):
+    def test_comes_from_standard_input_a_file_or_the_command_line(self):
+        expected = without_times(run_json("-p", TEXT, "-n", 8, *METHOD))
+        self.assertEqual(without_times(run_json("-n", 8, *METHOD, stdin=TEXT)), expected)
+        self.assertEqual(without_times(run_json("-f", "-", "-n", 8, *METHOD, stdin=TEXT)), expected)
+
+    def test_ends_with_the_question(self):
+        joined = run_json("-p", f"{TEXT}\n\n{QUESTION}", "-n", 8, *METHOD)
+        self.assertEqual(without_times(run_json("-p", TEXT, "-q", QUESTION, "-n", 8, *METHOD)), without_times(joined))
+
+    def test_may_be_the_question_alone(self):
+        asked = run_json("-q", "Say yes.", "-n", 4, "--method", "full")
+        self.assertEqual(without_times(asked), without_times(run_json("-p", "Say yes.", "-n", 4, "--method", "full")))
+
+    def test_is_plain_without_the_chat_template(self):
+        with_template = run_json("-p", TEXT, "-n", 1, "--method", "full")
+        without = run_json("-p", TEXT, "-n", 1, "--method", "full", "--no-chat-template")
+        self.assertLess(without["prompt_tokens"], with_template["prompt_tokens"])
+
+    def test_takes_a_system_message(self):
+        plain = run_json("-p", TEXT, "-n", 1, "--method", "full", "--system", "Be brief.")
+        longer = run_json("-p", TEXT, "-n", 1, "--method", "full", "-sys", "Be brief and polite.")
+        self.assertEqual(longer["prompt_tokens"] - plain["prompt_tokens"], 2)
+
+
+class CacheTypes(unittest.TestCase):
+    def test_short_option_names_are_those_of_llama_cpp(self):
+        half = run_json(*SHORT, *METHOD, "-ctk", "f16", "-ctv", "f16", "-ngl", 0, "-fa", "on", "-t", 1)
+        full = run_json(*SHORT, *METHOD, "--cache-type-k", "f32", "--cache-type-v", "f32")
+        self.assertEqual(full["cache_bytes"]["before"], 2 * half["cache_bytes"]["before"])
+        self.assertEqual(full["cache_bytes"]["after"], 2 * half["cache_bytes"]["after"])
+
+
+if __name__ == "__main__":
+    unittest.main()
