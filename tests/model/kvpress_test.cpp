@@ -16,7 +16,8 @@ namespace chunkkv::test {
 namespace {
 
 const nlohmann::json& fixture() {
-  static const nlohmann::json all = nlohmann::json::parse(std::ifstream(CHUNKKV_TEST_FIXTURES "/kvpress.json"));
+  static const nlohmann::json all =
+      nlohmann::json::parse(std::ifstream(CHUNKKV_TEST_FIXTURES "/kvpress.json"));
   return all;
 }
 

@@ -14,7 +14,8 @@ std::string default_model() {
   const char* other = std::getenv("CHUNKKV_TEST_MODEL");
   const std::string path = other != nullptr ? other : CHUNKKV_TEST_MODEL;
   if (!std::filesystem::exists(path))
-    throw std::runtime_error("there is no " + path + "; scripts/test fetches it, CHUNKKV_TEST_MODEL names another");
+    throw std::runtime_error("there is no " + path +
+                             "; scripts/test fetches it, CHUNKKV_TEST_MODEL names another");
   return path;
 }
 
