@@ -45,6 +45,7 @@ int run(int argc, const char* const* argv) {
   app.set_version_flag("--version",
                        fmt::format("chunkkv {} (llama.cpp {})", CHUNKKV_VERSION, engine_version()));
   app.require_subcommand(0, 1);
+  app.option_defaults()->take_last();  // as in llama.cpp: a script's options can be overridden after them
   add_run(app);
   add_inspect(app);
   add_perf(app);

@@ -167,7 +167,11 @@ class Prompt(unittest.TestCase):
         self.assertEqual(longer["prompt_tokens"] - plain["prompt_tokens"], 2)
 
 
-class CacheTypes(unittest.TestCase):
+class Options(unittest.TestCase):
+    def test_the_last_of_two_counts(self):
+        result = run_json("-p", TEXT, "-n", 1, *METHOD, "--keep", 50, "--seed", 1, "--seed", 2)
+        self.assertEqual(result["kept_tokens"], 50)
+
     def test_short_option_names_are_those_of_llama_cpp(self):
         half = run_json(*SHORT, *METHOD, "-ctk", "f16", "-ctv", "f16", "-ngl", 0, "-fa", "on", "-t", 1)
         full = run_json(*SHORT, *METHOD, "--cache-type-k", "f32", "--cache-type-v", "f32")
