@@ -128,6 +128,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   const Model& model() const;
+  /// As given, with defaults replaced by what they became.
   const SessionOptions& options() const;
 
   /// Reads `tokens` into `sequence`, which must be empty, and lets every plan choose what it would keep;

@@ -44,6 +44,7 @@ class Context {
   static std::uint64_t cell_bytes(const CacheLayer& layer);
   std::int32_t n_cells() const;
   std::int32_t n_ubatch() const;
+  std::int32_t n_threads() const { return pool_.n_threads(); }
   std::int32_t n_layer() const { return n_layer_; }
 
  private:

@@ -13,7 +13,11 @@ namespace chunkkv {
 
 struct Session::Impl {
   Impl(std::shared_ptr<Model> m, const SessionOptions& o)
-      : model(std::move(m)), options(o), context(*model, o), sequences(std::size_t(o.n_sequences)) {}
+      : model(std::move(m)), options(o), context(*model, o), sequences(std::size_t(o.n_sequences)) {
+    options.n_threads = context.n_threads();
+    options.n_cells = context.n_cells();
+    options.n_ubatch = context.n_ubatch();
+  }
 
   SequenceCells& at(Sequence sequence) {
     if (sequence < 0 || std::size_t(sequence) >= sequences.size())

@@ -161,6 +161,16 @@ TEST(SessionTest, QuantisedCachesGenerateAfterCompression) {
   }
 }
 
+TEST(SessionTest, OptionsTellWhatDefaultsBecame) {
+  const auto model = load({});
+  SessionOptions defaults;
+  defaults.n_threads = 0;
+  const Session session(model, defaults);
+  EXPECT_EQ(session.options().n_cells, model->info().n_ctx_train);
+  EXPECT_EQ(session.use().cells_allocated, session.options().n_cells);
+  EXPECT_GE(session.options().n_threads, 1);
+}
+
 TEST(SessionTest, TruncateGoesBackToThePrompt) {
   const auto model = load({});
   std::mt19937 random(5);
