@@ -55,7 +55,7 @@ void Measurement::run(std::size_t index) {
   Sample sample{};
   sample.full_ms = ms_per_token();
   session_.truncate(std::int32_t(tokens_.size()));
-  session_.compress(session_.selection().layers);
+  session_.compress(session_.selection());
   const Timings& after = session_.timings();
   sample.prefill_ms = after.prefill - before.prefill;
   sample.observe_ms = after.observe - before.observe;

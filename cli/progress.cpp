@@ -39,20 +39,22 @@ ProgressDisplay::ProgressDisplay(const ProgressArguments& arguments)
 Progress ProgressDisplay::callback() {
   start_ = last_ = Clock::now();
   if (style_ == Style::live) print_error("reading the prompt ...");
-  return [this](std::int64_t done, std::int64_t total) {
-    show(done, total);
+  return [this](const ReadState& state) {
+    show(state);
     return !stop_requested();
   };
 }
 
-void ProgressDisplay::show(std::int64_t done, std::int64_t total) {
+void ProgressDisplay::show(const ReadState& state) {
+  const auto [done, total, n_entries, n_compressions] = state;
   const auto now = Clock::now();
   if (style_ == Style::none || done <= 0 || now - last_ < interval_) return;
   last_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const double rate = double(done) / seconds;
-  const auto line = fmt::format("reading the prompt: {} of {} tokens ({} %), {:.0f} tokens/s, {} left", done,
-                                total, done * 100 / total, rate, duration(double(total - done) / rate));
+  auto line = fmt::format("reading the prompt: {} of {} tokens ({} %), {:.0f} tokens/s, {} left", done, total,
+                          done * 100 / total, rate, duration(double(total - done) / rate));
+  if (n_compressions > 0) line += fmt::format("; {} cells, {} compressions", n_entries, n_compressions);
   print_error(style_ == Style::live ? fmt::format("{}{}", kEraseLine, line) : line + "\n");
 }
 

@@ -33,7 +33,7 @@ class ProgressDisplay {
   using Clock = std::chrono::steady_clock;
   enum class Style : std::uint8_t { none, live, lines };
 
-  void show(std::int64_t done, std::int64_t total);
+  void show(const ReadState& state);
 
   Style style_;
   Clock::duration interval_;

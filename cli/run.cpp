@@ -57,7 +57,7 @@ class Run {
     session_.truncate(std::int32_t(prompt_.size()));  // forget an earlier answer
     Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
     const Timer timer;
-    session_.compress(session_.selection().layers);
+    session_.compress(session_.selection());
     const double compress_ms = timer.ms();
     outcome.ms = session_.timings();
     outcome.kept_tokens = session_.n_entries();

@@ -15,8 +15,8 @@ int main(int argc, char** argv) try {
   chunkkv::Session session(model, options);
 
   const chunkkv::Plan plan{chunkkv::make_method("chunkkv:chunk=10,reuse=2"), chunkkv::Budget::parse("10%")};
-  session.prefill(prompt, {&plan, 1});           // the plan chooses while the prompt is read
-  session.compress(session.selection().layers);  // what it did not choose is dropped
+  session.prefill(prompt, {&plan, 1});    // the plan chooses while the prompt is read
+  session.compress(session.selection());  // what it did not choose is dropped
   std::printf("%d of %zu tokens kept\n", session.n_entries(), prompt.size());
 
   for (int i = 0; i < 16; ++i) {

@@ -23,6 +23,8 @@ class Budget {
   /// tokens is cut to n_tokens. `n_tokens` >= 1.
   std::int32_t resolve(std::int32_t n_tokens) const;
 
+  bool is_fraction() const { return tokens_ == 0; }
+
   /// The share asked for, or count / n_tokens (at most 1).
   double share(std::int32_t n_tokens) const;
 

@@ -22,6 +22,14 @@ class Method {
   virtual SelectionRule selection(const Target& target) const = 0;
   /// Layer l scores only if l % reuse() == 0, else it takes the kept set of layer l - l % reuse().
   virtual std::int32_t reuse() const { return 1; }
+  /// True for methods that give each layer a budget of its own (`layer_budget`). The engine's cache cannot:
+  /// the surplus is hidden (Surplus::hide).
+  virtual bool layer_budgets() const { return false; }
+  /// Entries that `layer` keeps where the layers keep `target.budget` on average; 1 .. n_entries.
+  virtual std::int32_t layer_budget(const Target& target, std::int32_t /*layer*/,
+                                    std::int32_t /*n_layer*/) const {
+    return target.budget;
+  }
   /// True for the method that never drops anything, whatever the budget.
   virtual bool keeps_all() const { return false; }
 

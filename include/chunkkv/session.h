@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -80,6 +81,10 @@ struct SessionOptions {
   CacheType type_v = CacheType::f16;
   bool flash_attention = true;  ///< without it the cache can be observed but not compressed
   bool offload_kv = true;       ///< keep the cache on the GPU
+  /// Compression closes the gaps: kept keys are rotated to the positions 0, 1, ... (StreamingLLM's way), so
+  /// that generation can outgrow the model's trained context. All layers and heads then keep the same
+  /// entries.
+  bool cache_positions = false;
 };
 
 /// What one compression is to do.
@@ -87,7 +92,18 @@ struct Plan {
   std::shared_ptr<const Method> method;
   Budget budget;
   std::int32_t protect_first = 0;  ///< entries at the beginning that every method keeps (a system prompt)
+  std::int32_t protect_last = 0;   ///< entries at the end that every method keeps (the newest turn)
   bool keep_scores = false;        ///< hold the token scores of every layer that scored
+  /// All layers keep the same entries: those with the best mean over the layers' scores, each layer's
+  /// scaled to sum to 1. Implied by SessionOptions::cache_positions.
+  bool share_layers = false;
+};
+
+/// What becomes of the cells that a layer has more than it keeps: the engine's cache has equally many cells
+/// in every layer.
+enum class Surplus : std::uint8_t {
+  fill,  ///< the layer keeps its newest other entries as well (`level`)
+  hide,  ///< the layer's attention does not see them; saves no memory, for evaluation
 };
 
 /// What a plan chose.
@@ -96,7 +112,40 @@ struct Selection {
   std::vector<Scores>
       scores;  ///< with Plan::keep_scores, one per layer; empty where a layer reused another's
   std::int32_t n_entries = 0;  ///< entries before
-  std::int32_t n_kept = 0;     ///< entries after
+  std::int32_t n_kept = 0;     ///< entries after, in the layer that keeps most
+  Surplus surplus = Surplus::fill;
+};
+
+/// Which queries choose when a prompt is read in pieces.
+enum class ObserverKind : std::uint8_t {
+  question,  ///< the question's: it is read ahead after a piece, and its cells are dropped again
+  window,    ///< the last ones of the piece
+  both,      ///< their attention together
+};
+
+/// How a prompt longer than the cache is read.
+struct Reading {
+  Plan plan;
+  ObserverKind observer = ObserverKind::question;
+  std::int32_t n_question =
+      0;                     ///< the last tokens of the prompt that ask about it; 0: none, observe the window
+  std::int32_t n_cells = 0;  ///< cells that the sequence may use; 0: those that are its own or free
+  std::int32_t piece = 0;    ///< tokens read between looks at the room left; 0: SessionOptions::n_ubatch
+};
+
+/// A sequence of a cache in host memory: what it holds, byte for byte, and what is known of it. It may be
+/// restored as often as wanted, into any session over the same model with the same cache types.
+struct Snapshot {
+  std::vector<Token> tokens;  ///< every token that was read, by position, those that were dropped included
+  std::int32_t n_entries = 0;
+  /// True positions of the first entries, [layer][1 or n_head_kv][entry]: as many as the last compression
+  /// kept. The others follow each other up to the newest token. Empty when nothing was dropped.
+  std::vector<std::vector<std::vector<Position>>> positions;
+  std::vector<std::int32_t> order;       ///< [entry]: rank of its cell among the sequence's cells
+  std::vector<Position> cell_positions;  ///< [entry]: the engine's position of its cell
+  std::vector<std::byte> state;          ///< the engine's own format: keys and values
+  /// Sums of all queries' attention so far, by layer, [n_head][n_entries]; empty where no plan reads them.
+  std::map<std::int32_t, std::vector<float>> attention;
 };
 
 /// Milliseconds of the calls so far; each call adds to its own.
@@ -115,10 +164,16 @@ struct CacheUse {
   std::uint64_t bytes_allocated = 0;
 };
 
-/// Called with tokens done and tokens to do; returning false stops with Interrupted.
-using Progress = std::function<bool(std::int64_t done, std::int64_t total)>;
+/// How far reading is.
+struct ReadState {
+  std::int64_t done = 0, total = 0;  ///< tokens
+  std::int32_t n_entries = 0;        ///< cells that the sequence holds
+  std::int32_t n_compressions = 0;   ///< so far
+};
+/// Called after every micro-batch; returning false stops with Interrupted.
+using Progress = std::function<bool(const ReadState&)>;
 
-/// One cache with the life of its prompts: prefill, compress, decode, clear. Not thread-safe.
+/// One cache with the life of its prompts: prefill or read, compress, decode, clear. Not thread-safe.
 class Session {
  public:
   /// Error when the model's cache cannot be allocated or its kind is unsupported.
@@ -131,11 +186,28 @@ class Session {
   /// As given, with defaults replaced by what they became.
   const SessionOptions& options() const;
 
-  /// Reads `tokens` into `sequence`, which must be empty, and lets every plan choose what it would keep;
-  /// nothing is dropped yet. UsageError: no tokens, no room, a budget that cannot hold what a plan
-  /// protects, a window larger than n_ubatch. `logits` holds the last token's afterwards.
+  /// Reads `tokens` after what `sequence` holds and lets every plan choose what it would keep of all its
+  /// entries; nothing is dropped yet. A plan observes the queries of `tokens` only. A budget that is a share
+  /// is one of all tokens that the sequence has read. UsageError: no tokens, no room, a budget that cannot
+  /// hold what a plan protects. `logits` holds the last token's afterwards.
   void prefill(std::span<const Token> tokens, std::span<const Plan> plans = {}, const Progress& progress = {},
                Sequence sequence = 0);
+
+  /// Reads `tokens`, which may be more than the cache has cells, after what `sequence` holds, in pieces:
+  /// whenever the next one would not fit, the plan chooses and the cache is compressed to its budget; so it
+  /// is at the end. With a single piece this is prefill and compress. Returns how often it compressed.
+  /// UsageError when budget, piece and question do not fit into the cells together.
+  std::int32_t read(std::span<const Token> tokens, const Reading& reading, const Progress& progress = {},
+                    Sequence sequence = 0);
+
+  /// From now on `decode` compresses `sequence` to the plan's budget whenever it has grown `buffer` entries
+  /// beyond it; the plan observes the last steps only. A share is one of the tokens read so far. A method
+  /// that reads every query (h2o) sums from here on what it did not see before.
+  void limit(const Plan& plan, std::int32_t buffer, Sequence sequence = 0);
+  /// Ends that.
+  void unlimit(Sequence sequence = 0);
+  /// Compressions of `sequence` since it was empty.
+  std::int32_t n_compressions(Sequence sequence = 0) const;
 
   /// What plan `index` of the last prefill chose. Valid until the next prefill.
   const Selection& selection(std::size_t index = 0) const;
@@ -144,7 +216,8 @@ class Session {
   /// UsageError otherwise). Shorter lists are filled up as `level` does. Kept keys and values are moved byte
   /// for byte into the sequence's lowest cells; the next token still has its true position. Other sequences
   /// are untouched. Memory of freed host cells goes back to the system.
-  void compress(std::span<const LayerKept> layers, Sequence sequence = 0);
+  void compress(std::span<const LayerKept> layers, Sequence sequence = 0, Surplus surplus = Surplus::fill);
+  void compress(const Selection& selection, Sequence sequence = 0);
 
   /// Reads one token at the next position and returns the logits of what follows, [n_vocab], valid
   /// until the next call. Error when the cache is full.
@@ -159,6 +232,14 @@ class Session {
   /// one left.
   void truncate(std::int32_t n_entries, Sequence sequence = 0);
 
+  /// A copy of `sequence` in host memory. Error where cache positions are used.
+  Snapshot snapshot(Sequence sequence = 0) const;
+  /// Replaces what `sequence` holds. Error when the snapshot is not from a cache of this model and these
+  /// types, or does not fit; the sequence is empty then. `logits` is not restored.
+  void restore(const Snapshot& snapshot, Sequence sequence = 0);
+
+  /// Every token that was read into `sequence`, by position; those that were dropped included.
+  const std::vector<Token>& tokens(Sequence sequence = 0) const;
   std::int32_t n_entries(Sequence sequence = 0) const;
   /// Position of the next token.
   Position next_position(Sequence sequence = 0) const;

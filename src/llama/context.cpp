@@ -156,6 +156,33 @@ void Context::relocate(Sequence sequence, std::span<const Position> positions, s
   }
 }
 
+void Context::shift(Sequence sequence, Position from, Position to, Position delta) {
+  llama_memory_seq_add(llama_get_memory(context_.get()), sequence, from, to, delta);
+}
+
+bool Context::can_shift() const {
+  return llama_memory_can_shift(llama_get_memory(context_.get()));
+}
+
+std::vector<std::byte> Context::state(Sequence sequence) const {
+  std::vector<std::byte> data(llama_state_seq_get_size(context_.get(), sequence));
+  const std::size_t written = llama_state_seq_get_data(
+      context_.get(), reinterpret_cast<std::uint8_t*>(data.data()), data.size(), sequence);
+  if (written == 0) throw Error("the engine could not copy its cache; -v shows its messages");
+  data.resize(written);
+  return data;
+}
+
+void Context::set_state(Sequence sequence, std::span<const std::byte> state) {
+  if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),
+                               state.size(), sequence) == state.size())
+    return;
+  remove(sequence, 0, -1);
+  throw Error(
+      "the engine refused the saved cache: it is of another model or other cache types (-ctk, -ctv), or "
+      "damaged");
+}
+
 void Context::release_cells(std::int32_t first) {
   for (const auto& [number, layer] : tap_.layers())
     for (ggml_tensor* rows : {layer.k, layer.v})

@@ -7,6 +7,7 @@
 #include "llama/tap.h"
 #include "llama/thread_pool.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -32,6 +33,17 @@ class Context {
   /// cells instead, with the same positions and contents, in the same order: `positions` are listed by
   /// ascending cell. At most `at_once` cells are held in host memory.
   void relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once);
+
+  /// Adds `delta` to the positions of `sequence` in [from, to); its keys are turned before the next decode.
+  void shift(Sequence sequence, Position from, Position to, Position delta);
+  bool can_shift() const;
+
+  /// Cells that attention must not see in the next decode, by layer; empty: none.
+  void hide(const std::vector<std::vector<std::int32_t>>& cells) { tap_.hide(cells); }
+
+  /// The engine's own copy of a sequence, and back. Error when it is not from such a cache or does not fit.
+  std::vector<std::byte> state(Sequence sequence) const;
+  void set_state(Sequence sequence, std::span<const std::byte> state);
 
   /// Gives the memory of the cells from `first` on back to the operating system where the cache lies in
   /// ordinary host memory. Their contents become zero.

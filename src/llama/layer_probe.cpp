@@ -13,6 +13,8 @@ namespace {
 // Attention weights of so many queries of a layer exist at once: the usual window, small enough for caches.
 constexpr std::int32_t query_tile = 32;
 
+constexpr LayerProbe::AttentionKey all_queries{AttentionKind::softmax, 0};
+
 template <class Compute>
 const std::vector<float>& once(std::optional<std::vector<float>>& memo, Compute compute) {
   if (!memo) memo = compute();
@@ -41,8 +43,6 @@ std::vector<float> LayerProbe::by_entry(std::span<const float> by_cell, std::int
 void LayerProbe::add_attention(const ObservationRequest& request, const Attention& attention,
                                QueryRange queries, std::int32_t first_window_entry) {
   AttentionSum& sum = attention_[key_of(request)];
-  if (request.queries == Queries::window && sum.n_queries > 0) return;  // another method asked for the same
-
   const CacheLayer& cache = context_.tap().layers().at(layer_);
   std::vector<float> by_cell;
   if (request.attention == AttentionKind::group_max_past) {
@@ -57,6 +57,15 @@ void LayerProbe::add_attention(const ObservationRequest& request, const Attentio
   sum.values.resize(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
   sum.n_queries += queries.count;
+}
+
+void LayerProbe::add_history(std::vector<float> sums) {
+  if (!sums.empty()) attention_[all_queries].values = std::move(sums);
+}
+
+std::vector<float> LayerProbe::history() const {
+  const auto it = attention_.find(all_queries);
+  return it == attention_.end() ? std::vector<float>{} : it->second.values;
 }
 
 LayerObservation LayerProbe::observe(const ObservationRequest& request) {

@@ -30,13 +30,20 @@ class LayerProbe {
   /// Only when all entries are read.
   LayerObservation observe(const ObservationRequest& request);
 
+  /// What all queries paid to the entries: earlier sums to start from, [n_head][n_entries] or empty, and
+  /// what they have become.
+  void add_history(std::vector<float> sums);
+  std::vector<float> history() const;
+
+  /// Requests with the same key read the same attention.
+  using AttentionKey = std::pair<AttentionKind, std::int32_t>;  // the window; 0 for all queries
+  static AttentionKey key_of(const ObservationRequest& request);
+
  private:
   struct AttentionSum {
     std::vector<float> values;
     std::int32_t n_queries = 0;
   };
-  using AttentionKey = std::pair<AttentionKind, std::int32_t>;  // the window; 0 for all queries
-  static AttentionKey key_of(const ObservationRequest& request);
   /// [heads][n_kv] by cell -> [heads][n_entries]; entries that are not read yet count as 0.
   std::vector<float> by_entry(std::span<const float> by_cell, std::int64_t n_kv) const;
 

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace chunkkv::engine {
@@ -65,6 +66,11 @@ void Tap::ignore() {
   product_ = nullptr;
 }
 
+void Tap::begin() {
+  cells_.clear();
+  mask_.clear();
+}
+
 void Tap::end() {
   learned_ = !layers_.empty();
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -108,7 +114,7 @@ void Tap::on_store(const ggml_tensor* node) {
     ggml_backend_tensor_get(rows, cells.data(), 0, cells.size() * sizeof(cells[0]));
     cells_.insert(cells_.end(), cells.begin(), cells.end());
   }
-  if (!wanted_.empty())
+  if (!wanted_.empty() || !hidden_.empty())
     if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) last_stored_layer_ = k;
 }
 
@@ -120,12 +126,31 @@ void Tap::learn(std::int32_t layer, const ggml_tensor* q) {
 }
 
 bool Tap::on_flash_attention(ggml_tensor* node) {
-  if (learned_ && wanted_.empty()) return false;
+  if (learned_ && wanted_.empty() && hidden_.empty()) return false;
   const std::int32_t named = layer_of_keys(node->src[1]);
   // A copy that the scheduler made for another device has no sources; the keys were stored just before.
   const std::int32_t layer = named >= 0 ? named : last_stored_layer_;
   if (!learned_) learn(layer, node->src[0]);
-  return watched(layer);
+  if (hidden_.empty()) return watched(layer);
+  hide_cells(node->src[3], layer);
+  return true;  // so that this layer is computed before the next one's mask is written
+}
+
+/// The engine's mask is the same for all layers. It is changed between their attention operations.
+void Tap::hide_cells(const ggml_tensor* mask, std::int32_t layer) {
+  if (mask == nullptr || mask->type != GGML_TYPE_F16 || !ggml_is_contiguous(mask))
+    throw Error("the cells of single layers cannot be hidden from this model's attention");
+  const std::size_t n_kv = std::size_t(mask->ne[0]);
+  if (mask_.empty()) {
+    mask_.resize(std::size_t(ggml_nelements(mask)));
+    ggml_backend_tensor_get(mask, mask_.data(), 0, ggml_nbytes(mask));
+  }
+  std::vector<ggml_fp16_t> values = mask_;
+  const ggml_fp16_t unseen = ggml_fp32_to_fp16(-std::numeric_limits<float>::infinity());
+  for (const std::int32_t cell : hidden_.at(std::size_t(layer)))
+    for (std::size_t row = 0; row < values.size(); row += n_kv)
+      if (std::size_t(cell) < n_kv) values[row + std::size_t(cell)] = unseen;
+  ggml_backend_tensor_set(const_cast<ggml_tensor*>(mask), values.data(), 0, ggml_nbytes(mask));
 }
 
 bool Tap::on_product(ggml_tensor* node) {
@@ -155,6 +180,7 @@ void Tap::on_soft_max(ggml_tensor* node) {
 void Tap::show(ggml_tensor* node) {
   if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention the soft max's question shows it
   const std::int32_t named = layer_of_keys(node->src[1]);
+  if (!watched(named >= 0 ? named : last_stored_layer_)) return;  // only computed apart
   handler_({.layer = named >= 0 ? named : last_stored_layer_,
             .q = node->src[0],
             .mask = node->src[3],

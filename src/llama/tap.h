@@ -48,8 +48,11 @@ class Tap {
   void watch(std::vector<bool> layers, Handler handler);
   void ignore();
 
+  /// Cells that flash attention must not see until the next call, by layer; empty: none.
+  void hide(const std::vector<std::vector<std::int32_t>>& cells) { hidden_ = cells; }
+
   /// Starts a decode: forgets the cells of the last one.
-  void begin() { cells_.clear(); }
+  void begin();
   /// Ends a decode: rethrows what a handler threw.
   void end();
 
@@ -65,6 +68,7 @@ class Tap {
   bool on_flash_attention(ggml_tensor* node);
   bool on_product(ggml_tensor* node);
   void on_soft_max(ggml_tensor* node);
+  void hide_cells(const ggml_tensor* mask, std::int32_t layer);
   void learn(std::int32_t layer, const ggml_tensor* q);
   bool watched(std::int32_t layer) const;
 
@@ -75,6 +79,8 @@ class Tap {
   std::int32_t last_stored_layer_ = -1;
   const ggml_tensor* product_ =
       nullptr;  // K q of the layer whose soft max comes next, without flash attention
+  std::vector<std::vector<std::int32_t>> hidden_;
+  std::vector<ggml_fp16_t> mask_;  // as the engine made it, while cells are hidden
   std::vector<bool> wanted_;
   Handler handler_;
   std::exception_ptr error_;

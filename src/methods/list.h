@@ -11,6 +11,7 @@ MethodInfo streamingllm_method();
 MethodInfo tova_method();
 MethodInfo h2o_method();
 MethodInfo snapkv_method();
+MethodInfo pyramidkv_method();
 MethodInfo chunkkv_method();
 MethodInfo rkv_method();
 MethodInfo keydiff_method();

@@ -3,6 +3,7 @@
 #include <chunkkv/error.h>
 #include <chunkkv/selection.h>
 
+#include <algorithm>
 #include <string>
 
 namespace chunkkv {
@@ -22,7 +23,8 @@ void check(const std::vector<std::int32_t>& list, std::int32_t n_entries, std::i
 
 }  // namespace
 
-std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::int32_t n_entries) {
+std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::int32_t n_entries,
+                                       Surplus surplus, std::vector<std::size_t>& visible) {
   std::vector<LayerKept> result(layers.begin(), layers.end());
   for (std::size_t i = 0; i < result.size(); ++i) {
     if (result[i].layer != std::int32_t(i) || result[i].heads.empty())
@@ -31,7 +33,23 @@ std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::i
     for (const auto& list : result[i].heads) check(list, n_entries, result[i].layer);
   }
   if (result.empty()) throw UsageError("there are no kept sets");
-  level(result, n_entries);
+  visible.clear();
+  if (surplus == Surplus::fill) {
+    level(result, n_entries);
+    visible.assign(result.size(), result.front().heads.front().size());
+    return result;
+  }
+  std::size_t longest = 0;
+  for (const LayerKept& layer : result) {
+    for (const auto& list : layer.heads)
+      if (list.size() != layer.heads.front().size())
+        throw UsageError("the heads of layer " + std::to_string(layer.layer) +
+                         " keep different numbers of entries: only whole layers can hide cells");
+    visible.push_back(layer.heads.front().size());
+    longest = std::max(longest, visible.back());
+  }
+  for (LayerKept& layer : result)
+    for (auto& list : layer.heads) list.resize(longest, list.back());
   return result;
 }
 

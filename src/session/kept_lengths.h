@@ -1,6 +1,6 @@
 #pragma once
 
-#include <chunkkv/types.h>
+#include <chunkkv/session.h>
 
 #include <cstdint>
 #include <span>
@@ -12,7 +12,10 @@ namespace chunkkv {
 /// below `n_entries`, at least one each, layers 0, 1, ... in order. UsageError otherwise.
 ///
 /// The engine's cache has the same number of cells in every layer and head, while a chunk at the end of
-/// a prompt can be shorter than the others. Shorter lists take the newest entries that they lack.
-std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::int32_t n_entries);
+/// a prompt can be shorter than the others. Shorter lists take the newest entries that they lack, or, where
+/// the surplus is to be hidden, repeat their last entry at the end. `visible`: by layer, how many entries of
+/// its lists count.
+std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::int32_t n_entries,
+                                       Surplus surplus, std::vector<std::size_t>& visible);
 
 }  // namespace chunkkv

@@ -16,6 +16,19 @@ void SequenceCells::append(std::span<const std::int32_t> new_cells) {
   for (std::size_t i = 0; i < new_cells.size(); ++i) cell_positions.push_back(next++);
 }
 
+bool SequenceCells::is_hidden(std::size_t layer, std::int32_t entry) const {
+  if (hidden.empty()) return false;
+  const auto& of_layer = hidden[layer];
+  return std::find(of_layer.begin(), of_layer.end(), cells[std::size_t(entry)]) != of_layer.end();
+}
+
+CompactionPlan plan_in_place(const SequenceCells& sequence) {
+  CompactionPlan plan;
+  for (std::size_t i = 0; i < sequence.cells.size(); ++i)
+    plan.slots.push_back({sequence.cells[i], sequence.cells[i], sequence.cell_positions[i]});
+  return plan;
+}
+
 CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
                                const std::vector<bool>& taken) {
   std::vector<std::int32_t> targets;

@@ -18,6 +18,10 @@ struct SequenceCells {
   /// True positions of the compressed entries, [layer][1 or n_head_kv][entry].
   std::vector<std::vector<std::vector<Position>>> positions;
 
+  /// Cells that a layer's attention does not see, by layer; empty where no layer hides any.
+  std::vector<std::vector<std::int32_t>> hidden;
+
+  bool is_hidden(std::size_t layer, std::int32_t entry) const;
   std::int32_t n_entries() const { return std::int32_t(cells.size()); }
   Position position(std::size_t layer, std::size_t head, std::int32_t entry) const;
   void append(std::span<const std::int32_t> new_cells);
@@ -35,13 +39,16 @@ struct CompactionPlan {
     std::int32_t cell;       ///< the entry's cell afterwards
     Position cell_position;  ///< the engine's position of that cell
   };
-  std::vector<Slot> slots;          ///< of entry i, by ascending `cell`
+  std::vector<Slot> slots;          ///< of entry i; by ascending `cell` where entries are dropped
   std::vector<Position> relocated;  ///< positions of the cells that are relocated, by ascending cell
   struct Range {
     Position from, to;
   };
   std::vector<Range> removed;  ///< half-open ranges of positions that the engine drops
 };
+
+/// The plan that moves rows among all cells of a sequence and drops none.
+CompactionPlan plan_in_place(const SequenceCells& sequence);
 
 /// `taken`: for each cell of the cache, whether another sequence holds it. 0 < count < n_entries.
 CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,

@@ -66,7 +66,9 @@ TEST(Kvpress, KeepsTheSameTokens) {
   for (const auto& one : fixture().at("cases"))
     for (const Pair& pair : pairs)
       if (one.at("name") == pair.fixture) {
-        plans.push_back({make_method(pair.spec), Budget::fraction(one.at("share")), 0, true});
+        Plan plan{make_method(pair.spec), Budget::fraction(one.at("share"))};
+        plan.keep_scores = true;
+        plans.push_back(plan);
         compared.emplace_back(&pair, &one);
       }
   ASSERT_GE(plans.size(), std::size(pairs) * 2);

@@ -264,7 +264,8 @@ TEST(Observing, LayersThatReuseAreNotObserved) {
   const auto method = std::make_shared<Reusing>(request);
   Session session = make_session(model, true);
   std::mt19937 random(1);
-  const Plan plan{method, Budget::tokens(30), 0, true};
+  Plan plan{method, Budget::tokens(30)};
+  plan.keep_scores = true;
   session.prefill(random_tokens(random, n_prompt), {&plan, 1});
   EXPECT_EQ(method->seen.size(), 2u);  // layers 0 and 2 of 3
   EXPECT_EQ(method->seen.count(1), 0u);

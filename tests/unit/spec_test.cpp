@@ -41,8 +41,8 @@ TEST(Registry, EveryMethodExplainsItself) {
       EXPECT_EQ(spec(info.name + ":" + parameter.name + "=" + parameter.default_value), info.name);
     }
   }
-  const std::set<std::string> expected{"full",   "random",  "streamingllm", "tova",    "h2o",
-                                       "snapkv", "chunkkv", "rkv",          "keydiff", "knorm"};
+  const std::set<std::string> expected{"full",    "random", "streamingllm", "tova",  "h2o",      "snapkv",
+                                       "chunkkv", "rkv",    "keydiff",      "knorm", "pyramidkv"};
   EXPECT_EQ(names, expected);
 }
 

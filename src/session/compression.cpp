@@ -1,0 +1,151 @@
+#include "llama/row_mover.h"
+#include "session/impl.h"
+#include "session/kept_lengths.h"
+#include "session/stopwatch.h"
+
+#include <algorithm>
+
+namespace chunkkv {
+namespace {
+
+void check_heads(const engine::Context& context, std::span<const LayerKept> kept) {
+  if (kept.size() != context.tap().layers().size())
+    throw UsageError("kept sets for " + std::to_string(kept.size()) + " layers; this model has " +
+                     std::to_string(context.tap().layers().size()));
+  for (const auto& [number, layer] : context.tap().layers()) {
+    if (layer.v_transposed)
+      throw UsageError("a cache without flash attention can be observed but not compressed; use -fa on");
+    const std::size_t heads = kept[std::size_t(number)].heads.size();
+    if (heads != 1 && heads != std::size_t(layer.n_head_kv))
+      throw UsageError("layer " + std::to_string(number) + " has " + std::to_string(layer.n_head_kv) +
+                       " KV heads, but kept sets for " + std::to_string(heads));
+  }
+}
+
+/// The list that all layers and heads share; UsageError when they do not.
+const std::vector<std::int32_t>& shared_list(std::span<const LayerKept> kept) {
+  const std::vector<std::int32_t>& first = kept.front().heads.front();
+  for (const LayerKept& layer : kept)
+    for (const auto& list : layer.heads)
+      if (list != first)
+        throw UsageError("with cache positions all layers and heads must keep the same entries");
+  return first;
+}
+
+}  // namespace
+
+void Session::Impl::compress(std::span<const LayerKept> layers, Sequence sequence, Surplus surplus) {
+  SequenceState& state = at(sequence);
+  const std::int32_t n = state.cells.n_entries();
+  if (!state.cells.hidden.empty())
+    throw UsageError("cells are hidden from some layers: such a cache cannot be compressed again");
+  std::vector<std::size_t> visible;  // by layer
+  const std::vector<LayerKept> kept = with_one_length(layers, n, surplus, visible);
+  check_heads(context, kept);
+  const auto count = std::int32_t(kept.front().heads.front().size());
+  const bool hides =
+      std::any_of(visible.begin(), visible.end(), [&](std::size_t v) { return v < std::size_t(count); });
+  if (count == n && !hides) return;
+
+  Stopwatch watch(timings.move);
+  if (options.cache_positions)
+    close_gaps(state, sequence, shared_list(kept));
+  else
+    move_together(state, sequence, kept, count);
+  state.history.keep(kept);
+  ++state.n_compressions;
+  if (state.limit) state.limit->round.reset();
+  if (hides) {
+    state.cells.hidden.resize(visible.size());
+    for (std::size_t layer = 0; layer < visible.size(); ++layer)
+      for (std::size_t entry = visible[layer]; entry < std::size_t(count); ++entry)
+        state.cells.hidden[layer].push_back(state.cells.cells[entry]);
+  }
+  release_unused();
+}
+
+void Session::Impl::move_together(SequenceState& whole, Sequence sequence, std::span<const LayerKept> kept,
+                                  std::int32_t count) {
+  SequenceCells& state = whole.cells;
+  const CompactionPlan plan = count < state.n_entries()
+                                  ? plan_compaction(state, count, cells_of_others(state))
+                                  : plan_in_place(state);
+  std::vector<std::int32_t> rows;
+  for (const CompactionPlan::Slot& slot : plan.slots) rows.push_back(slot.row);
+  std::vector<std::vector<std::vector<Position>>> positions(kept.size());
+  for (const auto& [number, layer] : context.tap().layers()) {
+    const LayerKept& choice = kept[std::size_t(number)];
+    std::vector<std::vector<std::int32_t>> from(choice.heads.size());
+    auto& true_positions = positions[std::size_t(number)];
+    // Lists that were shared before and are shared now stay shared.
+    const std::size_t n_before = state.n_compressed > 0 ? state.positions[std::size_t(number)].size() : 1;
+    true_positions.resize(std::max(n_before, choice.heads.size()));
+    for (std::size_t h = 0; h < true_positions.size(); ++h)
+      for (const std::int32_t entry : choice.heads[choice.heads.size() == 1 ? 0 : h])
+        true_positions[h].push_back(state.position(std::size_t(number), h, entry));
+    for (std::size_t h = 0; h < from.size(); ++h)
+      for (const std::int32_t entry : choice.heads[h]) from[h].push_back(state.cells[std::size_t(entry)]);
+    engine::move_rows(context.compute(), layer, from, rows);
+  }
+  for (const CompactionPlan::Range& range : plan.removed) context.remove(sequence, range.from, range.to);
+  // As many cells at once as hold no more bytes than one layer's kept rows.
+  context.relocate(sequence, plan.relocated, std::max<std::size_t>(1, std::size_t(count) / kept.size()));
+
+  state.cells.clear();
+  state.cell_positions.clear();
+  for (const CompactionPlan::Slot& slot : plan.slots) {
+    state.cells.push_back(slot.cell);
+    state.cell_positions.push_back(slot.cell_position);
+  }
+  state.positions = std::move(positions);
+  state.n_compressed = count;
+}
+
+/// Here the engine's positions are the entries' numbers, before and after: it turns the keys itself.
+void Session::Impl::close_gaps(SequenceState& whole, Sequence sequence, std::span<const std::int32_t> kept) {
+  SequenceCells& state = whole.cells;
+  const std::int32_t n = state.n_entries();
+  for (std::size_t i = 0; i <= kept.size(); ++i) {
+    const std::int32_t from = i == 0 ? 0 : kept[i - 1] + 1;
+    const std::int32_t to = i == kept.size() ? n : kept[i];
+    if (from < to) context.remove(sequence, from, to);
+  }
+
+  // Attention reads up to the highest cell: those above the lowest free ones come down.
+  const std::vector<bool> taken = cells_of_others(state);
+  std::vector<std::int32_t> targets;
+  for (std::int32_t cell = 0; targets.size() < kept.size(); ++cell)
+    if (!taken[std::size_t(cell)]) targets.push_back(cell);
+  std::vector<std::pair<std::int32_t, Position>> high;  // cell, position
+  std::vector<bool> stays(std::size_t(context.n_cells()));
+  for (const std::int32_t entry : kept) {
+    const std::int32_t cell = state.cells[std::size_t(entry)];
+    if (cell > targets.back())
+      high.emplace_back(cell, entry);
+    else
+      stays[std::size_t(cell)] = true;
+  }
+  std::sort(high.begin(), high.end());
+  std::vector<Position> relocated;
+  auto target = targets.begin();
+  for (const auto& [cell, position] : high) {
+    while (stays[std::size_t(*target)]) ++target;
+    relocated.push_back(position);
+    state.cells[std::size_t(position)] = *target++;
+  }
+  context.relocate(sequence, relocated, std::max<std::size_t>(1, kept.size() / std::size_t(n_layer())));
+
+  for (std::size_t i = 0; i < kept.size();) {
+    std::size_t end = i + 1;
+    while (end < kept.size() && kept[end] == kept[end - 1] + 1) ++end;
+    const Position down = kept[i] - Position(i);
+    if (down > 0) context.shift(sequence, kept[i], kept[end - 1] + 1, -down);
+    i = end;
+  }
+
+  SequenceCells result;
+  for (const std::int32_t entry : kept) result.append({&state.cells[std::size_t(entry)], 1});
+  state = std::move(result);
+}
+
+}  // namespace chunkkv

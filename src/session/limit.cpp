@@ -1,0 +1,69 @@
+#include "session/impl.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace chunkkv {
+namespace {
+
+RoundShape shape_of(const SequenceState& state, const SessionOptions& options) {
+  const Limit& limit = *state.limit;
+  return {.n_entries = std::max(limit.budget + limit.buffer, state.cells.n_entries() + 1),
+          .n_read = limit.budget,
+          .share_layers = options.cache_positions};
+}
+
+}  // namespace
+
+void Session::Impl::limit(const Plan& plan, std::int32_t buffer, Sequence sequence) {
+  SequenceState& state = at(sequence);
+  state.limit.reset();
+  if (plan.method->keeps_all()) return;
+  if (plan.method->layer_budgets())
+    throw UsageError(plan.method->spec() + " can only compress a whole prompt, not while generating");
+  if (buffer < 1)
+    throw UsageError("the buffer of a compression while generating must hold at least one token");
+  auto limit = std::make_unique<Limit>(Limit{.plan = plan, .buffer = buffer});
+  // Its budget is a number from here on: what a share of the text so far is.
+  limit->budget = plan.budget.is_fraction() ? plan.budget.resolve(std::max(std::int32_t(state.tokens.size()), 1))
+                                         : plan.budget.resolve(std::numeric_limits<std::int32_t>::max());
+  limit->plan.budget = Budget::tokens(limit->budget);
+  const std::int32_t available = state.cells.n_entries() + n_free();
+  if (limit->budget + buffer > available)
+    throw UsageError(
+        "a budget of " + std::to_string(limit->budget) + " and a buffer of " + std::to_string(buffer) +
+        " tokens do not fit into the " + std::to_string(available) +
+        " cells that are the sequence's own or free; use a smaller budget or buffer, or more cells");
+  state.limit = std::move(limit);
+  try {
+    Round check(context, {&state.limit->plan, 1}, shape_of(state, options), state.history, timings);
+  } catch (...) {
+    state.limit.reset();
+    throw;
+  }
+}
+
+void Session::Impl::decode(Token token, Sequence sequence) {
+  SequenceState& state = at(sequence);
+  SequenceCells& cells = state.cells;
+  Round* round = nullptr;
+  if (Limit* limit = state.limit.get()) {
+    // Another reading or a shortening in between starts the observation anew.
+    if (!limit->round || limit->round->next_query() != cells.n_entries())
+      limit->round = std::make_unique<Round>(context, std::span<const Plan>(&limit->plan, 1),
+                                             shape_of(state, options), state.history, timings);
+    round = limit->round.get();
+    round->before(cells.n_entries(), 1, cells.cells);
+  }
+  context.hide(cells.hidden);
+  cells.append(context.decode({&token, 1}, cells.next, sequence));
+  state.tokens.push_back(token);
+  if (round == nullptr) return;
+  round->after(cells.cells);
+  if (!round->complete()) return;
+  const std::vector<Selection> chosen = round->take_selections();
+  compress(chosen[0].layers, sequence, chosen[0].surplus);
+  state.limit->round.reset();
+}
+
+}  // namespace chunkkv

@@ -1,0 +1,118 @@
+#include "session/impl.h"
+#include "session/reading_plan.h"
+#include "session/stopwatch.h"
+
+#include <algorithm>
+
+namespace chunkkv {
+namespace {
+
+constexpr const char* interrupted = "interrupted while reading the prompt";
+
+}  // namespace
+
+void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<const Token> tokens, Round* round,
+                         const std::function<bool(std::int32_t)>& on_batch) {
+  SequenceCells& cells = state.cells;
+  for (std::size_t done = 0; done < tokens.size();) {
+    const auto now = tokens.subspan(done, std::min(tokens.size() - done, std::size_t(context.n_ubatch())));
+    if (round != nullptr) round->before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
+    context.hide(cells.hidden);
+    cells.append(context.decode(now, cells.next, sequence));
+    state.tokens.insert(state.tokens.end(), now.begin(), now.end());
+    if (round != nullptr) round->after(cells.cells);
+    done += now.size();
+    if (!on_batch(std::int32_t(now.size()))) throw Interrupted(interrupted);
+  }
+}
+
+void Session::Impl::ask(SequenceState& state, Sequence sequence, std::span<const Token> question,
+                        Round& round) {
+  const SequenceCells& cells = state.cells;
+  const auto forget = [&] { context.remove(sequence, cells.next, -1); };
+  try {
+    for (std::size_t done = 0; done < question.size();) {
+      const auto now =
+          question.subspan(done, std::min(question.size() - done, std::size_t(context.n_ubatch())));
+      round.before(cells.n_entries() + std::int32_t(done), std::int32_t(now.size()), cells.cells);
+      context.decode(now, cells.next + Position(done), sequence);
+      round.after(cells.cells);
+      done += now.size();
+    }
+  } catch (...) {
+    forget();
+    throw;
+  }
+  forget();
+}
+
+void Session::Impl::prefill(std::span<const Token> tokens, std::span<const Plan> plans,
+                            const Progress& progress, Sequence sequence) {
+  SequenceState& state = at(sequence);
+  if (tokens.empty()) throw UsageError("the prompt is empty");
+  const auto total = std::int32_t(tokens.size());
+  if (total > n_free())
+    throw UsageError("the prompt has " + std::to_string(total) + " tokens, but only " +
+                     std::to_string(n_free()) + " of the cache's " + std::to_string(context.n_cells()) +
+                     " cells are free; give a shorter prompt or more cells (-c)");
+  selections.clear();
+  Stopwatch watch(timings.prefill);
+  Round round(context, plans,
+              {.n_entries = state.cells.n_entries() + total,
+               .n_read = std::int32_t(state.tokens.size()) + total,
+               .share_layers = options.cache_positions},
+              state.history, timings);
+  ReadState now{.total = total, .n_compressions = state.n_compressions};
+  feed(state, sequence, tokens, &round, [&](std::int32_t count) {
+    now.done += count;
+    now.n_entries = state.cells.n_entries();
+    return !progress || progress(now);
+  });
+  selections = round.take_selections();
+}
+
+std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& reading,
+                                 const Progress& progress, Sequence sequence) {
+  SequenceState& state = at(sequence);
+  const ReadingPlan plan = plan_reading(reading, {.n_tokens = std::int32_t(tokens.size()),
+                                                  .n_read = std::int32_t(state.tokens.size()),
+                                                  .n_entries = state.cells.n_entries(),
+                                                  .n_available = state.cells.n_entries() + n_free(),
+                                                  .n_ubatch = context.n_ubatch()});
+  const std::span<const Token> question = tokens.last(std::size_t(plan.n_question));
+  const std::int32_t n_read = std::int32_t(state.tokens.size() + tokens.size());
+
+  ReadState now{.total = std::int64_t(tokens.size())};
+  std::int32_t compressions = 0;
+  while (std::size_t(now.done) < tokens.size()) {
+    const auto left = std::int32_t(tokens.size() - std::size_t(now.done));
+    const std::int32_t count = plan.next(state.cells.n_entries(), left);
+    const bool is_last = count == left;
+    if (count == 0 && (plan.n_question == 0 || state.cells.n_entries() + plan.n_question > plan.cells))
+      throw UsageError("the sequence's " + std::to_string(plan.cells) +
+                       " cells are all in use: nothing can be read before it is compressed");
+    const RoundShape shape{.n_entries = state.cells.n_entries() + count,
+                           .n_read = n_read,
+                           .window = is_last || plan.window,
+                           .n_question = is_last ? 0 : plan.n_question,
+                           .share_layers = options.cache_positions};
+    Stopwatch watch(timings.prefill);
+    Round round(context, {&reading.plan, 1}, shape, state.history, timings);
+    feed(state, sequence, tokens.subspan(std::size_t(now.done), std::size_t(count)), &round,
+         [&](std::int32_t n) {
+           now.done += n;
+           now.n_entries = state.cells.n_entries();
+           now.n_compressions = state.n_compressions;
+           return !progress || progress(now);
+         });
+    if (shape.n_question > 0) ask(state, sequence, question, round);
+    watch.stop();
+    selections = round.take_selections();
+    const std::int32_t before = state.n_compressions;
+    compress(selections[0].layers, sequence, selections[0].surplus);
+    compressions += state.n_compressions - before;
+  }
+  return compressions;
+}
+
+}  // namespace chunkkv

@@ -1,0 +1,57 @@
+#include "session/reading_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace chunkkv {
+
+std::int32_t ReadingPlan::next(std::int32_t n_entries, std::int32_t left) const {
+  if (n_entries + left <= cells) return left;
+  const std::int32_t room = std::max(0, cells - n_question - n_entries);
+  const std::int32_t whole = room < piece ? room : room / piece * piece;
+  const std::int32_t count = std::min(whole, left - tail);
+  // With little room or little left, at least one token: some query must choose.
+  return std::max(count, std::min(room, 1));
+}
+
+ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
+  const Method& method = *reading.plan.method;
+  if (task.n_tokens < 1) throw UsageError("the prompt is empty");
+  if (reading.n_cells < 0 || reading.piece < 0 || reading.n_question < 0)
+    throw UsageError("cells, piece and question of a reading must not be negative");
+  if (reading.n_question >= task.n_tokens && reading.n_question > 0)
+    throw UsageError(fmt::format("the question's {} tokens are no part of a prompt of {} tokens",
+                                 reading.n_question, task.n_tokens));
+  if (reading.n_cells > task.n_available)
+    throw UsageError(fmt::format("{} cells are asked for, but only {} are the sequence's own or free",
+                                 reading.n_cells, task.n_available));
+
+  ReadingPlan plan;
+  plan.cells = reading.n_cells > 0 ? reading.n_cells : task.n_available;
+  plan.piece = reading.piece > 0 ? reading.piece : task.n_ubatch;
+  plan.n_question = reading.observer == ObserverKind::window ? 0 : reading.n_question;
+  plan.window = reading.observer != ObserverKind::question || plan.n_question == 0;
+  const ObservationRequest request = method.request();
+  plan.tail = std::max(reading.n_question, request.queries == Queries::window ? request.window : 1);
+  plan.budget = method.keeps_all() ? task.n_entries + task.n_tokens
+                                   : reading.plan.budget.resolve(task.n_read + task.n_tokens);
+
+  if (task.n_entries + task.n_tokens <= plan.cells) return plan;  // a single piece
+  if (method.keeps_all())
+    throw UsageError(
+        fmt::format("the prompt has {} tokens, but there are {} cells, and method full drops nothing; "
+                    "give more cells, or another method",
+                    task.n_tokens, plan.cells));
+  if (method.layer_budgets())
+    throw UsageError(method.spec() + " can only compress a prompt that fits into the cache as a whole");
+  const std::int64_t needed = std::int64_t(plan.budget) + std::max(plan.piece + plan.n_question, plan.tail);
+  if (needed > plan.cells)
+    throw UsageError(
+        fmt::format("{} cells do not hold a budget of {}, a piece of {} and a question of {} tokens; give at "
+                    "least {} cells, or a smaller budget or piece",
+                    plan.cells, plan.budget, plan.piece, plan.n_question, needed));
+  return plan;
+}
+
+}  // namespace chunkkv

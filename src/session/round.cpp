@@ -1,0 +1,181 @@
+#include "session/round.h"
+
+#include "session/shared_scores.h"
+#include "session/stopwatch.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+namespace chunkkv {
+
+Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundShape& shape,
+             AttentionHistory& history, Timings& timings)
+    : context_(context),
+      shape_(shape),
+      history_(history),
+      timings_(timings),
+      selections_(plans.size()),
+      probes_(std::size_t(context.n_layer())),
+      chosen_(std::size_t(context.n_layer())) {
+  const std::vector<float> any(std::size_t(shape.n_entries), 0.0f);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    const Method& method = *plans[i].method;
+    const std::int32_t budget = method.keeps_all()
+                                    ? shape.n_entries
+                                    : std::min(plans[i].budget.resolve(shape.n_read), shape.n_entries);
+    PlanState state{.plan = &plans[i],
+                    .request = method.request(),
+                    .target = {.n_entries = shape.n_entries,
+                               .budget = budget,
+                               .share = shape.n_read == shape.n_entries ? plans[i].budget.share(shape.n_read)
+                                                                        : double(budget) / shape.n_entries},
+                    .reuse = method.reuse(),
+                    .shared = plans[i].share_layers || shape.share_layers,
+                    .sum = {}};
+    if (state.shared && method.layer_budgets())
+      throw UsageError(method.spec() +
+                       " gives each layer a budget of its own, so layers cannot share a kept set");
+    // A bad budget is refused before the work is done.
+    for (std::int32_t layer = 0; layer < (method.layer_budgets() ? context.n_layer() : 1); ++layer) {
+      const Target t = target(state, layer);
+      select(any, t, rule(state, t));
+    }
+    plans_.push_back(std::move(state));
+
+    selections_[i].n_entries = shape.n_entries;
+    selections_[i].surplus = method.layer_budgets() ? Surplus::hide : Surplus::fill;
+    selections_[i].layers.resize(std::size_t(context.n_layer()));
+    if (plans[i].keep_scores) selections_[i].scores.resize(std::size_t(context.n_layer()));
+  }
+}
+
+Target Round::target(const PlanState& state, std::int32_t layer) const {
+  Target t = state.target;
+  if (state.plan->method->layer_budgets())
+    t.budget = state.plan->method->layer_budget(state.target, layer, context_.n_layer());
+  return t;
+}
+
+SelectionRule Round::rule(const PlanState& state, const Target& target) const {
+  SelectionRule r = state.plan->method->selection(target);
+  r.first = std::max(r.first, state.plan->protect_first);
+  r.last = std::max(r.last, state.plan->protect_last);
+  return r;
+}
+
+std::int32_t Round::first_observed(const ObservationRequest& request) const {
+  if (request.queries == Queries::all) return 0;
+  return shape_.window ? std::max(0, shape_.n_entries - request.window) : shape_.n_entries;
+}
+
+bool Round::observes(const PlanState& state, std::int32_t layer) const {
+  return state.request.queries != Queries::none && scores(state, layer) &&
+         first_ + count_ > first_observed(state.request);
+}
+
+engine::LayerProbe& Round::probe(std::int32_t layer) {
+  auto& p = probes_[std::size_t(layer)];
+  if (!p) {
+    p = std::make_unique<engine::LayerProbe>(context_, layer, cells_, shape_.n_entries);
+    p->add_history(history_.sums(layer, shape_.n_entries));
+  }
+  return *p;
+}
+
+void Round::before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells) {
+  first_ = first;
+  count_ = count;
+  cells_.assign(cells.begin(), cells.end());
+  std::vector<bool> layers(std::size_t(context_.n_layer()));
+  for (std::size_t layer = 0; layer < layers.size(); ++layer)
+    layers[layer] = std::any_of(plans_.begin(), plans_.end(),
+                                [&](const PlanState& s) { return observes(s, std::int32_t(layer)); });
+  if (std::find(layers.begin(), layers.end(), true) == layers.end()) return;
+  context_.tap().watch(std::move(layers),
+                       [this](const engine::Attention& attention) { on_attention(attention); });
+}
+
+void Round::on_attention(const engine::Attention& attention) {
+  Stopwatch watch(timings_.observe);
+  const std::vector<std::int32_t>& batch_cells = context_.tap().cells();
+  const bool is_question = first_ >= shape_.n_entries;
+  if (!is_question && cells_.size() == std::size_t(first_))
+    cells_.insert(cells_.end(), batch_cells.begin(), batch_cells.end());
+  if (is_question && first_ == shape_.n_entries) remember(attention.layer);
+
+  std::set<engine::LayerProbe::AttentionKey> added;  // several plans may ask for the same
+  for (const PlanState& state : plans_) {
+    if (!observes(state, attention.layer)) continue;
+    if (!added.insert(engine::LayerProbe::key_of(state.request)).second) continue;
+    const std::int32_t from = std::max(first_observed(state.request), first_) - first_;
+    const std::int32_t n_past =
+        shape_.window ? std::max(0, shape_.n_entries - state.request.window) : shape_.n_entries;
+    probe(attention.layer).add_attention(state.request, attention, {from, count_ - from}, n_past);
+  }
+  watch.stop();
+  if (complete()) choose(attention.layer);
+}
+
+void Round::after(std::span<const std::int32_t> cells) {
+  context_.tap().ignore();
+  if (!complete()) return;
+  cells_.assign(cells.begin(), cells.end());
+  for (std::int32_t layer = 0; layer < context_.n_layer(); ++layer)
+    if (!chosen_[std::size_t(layer)]) choose(layer);
+  for (std::size_t i = 0; i < plans_.size(); ++i) fill_in(plans_[i], selections_[i]);
+}
+
+/// The question is read again with the prompt: its attention counts for this choice only.
+void Round::remember(std::int32_t layer) {
+  if (!probes_[std::size_t(layer)]) return;
+  if (std::vector<float> sums = probe(layer).history(); !sums.empty())
+    history_.set(layer, std::move(sums), shape_.n_entries);
+}
+
+void Round::choose(std::int32_t layer) {
+  for (std::size_t i = 0; i < plans_.size(); ++i) choose(plans_[i], selections_[i], layer);
+  if (shape_.n_question == 0) remember(layer);
+  probes_[std::size_t(layer)].reset();
+  chosen_[std::size_t(layer)] = true;
+}
+
+void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
+  LayerKept& kept = selection.layers[std::size_t(layer)];
+  if (state.plan->method->keeps_all()) {
+    kept.heads.assign(1, std::vector<std::int32_t>(std::size_t(shape_.n_entries)));
+    std::iota(kept.heads[0].begin(), kept.heads[0].end(), 0);
+    return;
+  }
+  if (!scores(state, layer)) return;
+  Stopwatch observing(timings_.observe);
+  const LayerObservation observation = probe(layer).observe(state.request);
+  observing.stop();
+  Stopwatch selecting(timings_.select);
+  Scores ranking = state.plan->method->score(observation);
+  if (state.shared) {
+    add_shared(state.sum, ranking);
+  } else {
+    const Target t = target(state, layer);
+    kept = select_layer(layer, ranking, t, rule(state, t));
+  }
+  if (state.plan->keep_scores) selection.scores[std::size_t(layer)] = std::move(ranking);
+}
+
+/// Fills in the layers that did not choose themselves.
+void Round::fill_in(const PlanState& state, Selection& selection) {
+  std::vector<LayerKept>& layers = selection.layers;
+  if (state.shared && !state.plan->method->keeps_all()) {
+    Stopwatch selecting(timings_.select);
+    layers[0] = select_layer(0, state.sum, state.target, rule(state, state.target));
+  }
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    if (layers[layer].heads.empty())
+      layers[layer].heads = layers[state.shared ? 0 : layer - layer % std::size_t(state.reuse)].heads;
+    layers[layer].layer = std::int32_t(layer);
+    for (const auto& head : layers[layer].heads)
+      selection.n_kept = std::max(selection.n_kept, std::int32_t(head.size()));
+  }
+}
+
+}  // namespace chunkkv

@@ -1,0 +1,86 @@
+#include "session/impl.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace chunkkv {
+
+Snapshot Session::Impl::snapshot(Sequence sequence) {
+  const SequenceState& state = at(sequence);
+  const SequenceCells& cells = state.cells;
+  if (options.cache_positions)
+    throw Error("a cache with cache positions cannot be saved; use true positions");
+  if (!cells.hidden.empty()) throw Error("a cache that hides cells from layers cannot be saved");
+  Snapshot s;
+  s.tokens = state.tokens;
+  s.n_entries = cells.n_entries();
+  s.positions = cells.positions;
+  s.cell_positions = cells.cell_positions;
+  std::vector<std::int32_t> by_cell(cells.cells.size());
+  std::iota(by_cell.begin(), by_cell.end(), 0);
+  std::sort(by_cell.begin(), by_cell.end(), [&](std::int32_t a, std::int32_t b) {
+    return cells.cells[std::size_t(a)] < cells.cells[std::size_t(b)];
+  });
+  s.order.resize(by_cell.size());
+  for (std::size_t rank = 0; rank < by_cell.size(); ++rank)
+    s.order[std::size_t(by_cell[rank])] = std::int32_t(rank);
+  s.state = context.state(sequence);
+  s.attention = state.history.columns(s.n_entries);
+  return s;
+}
+
+void Session::Impl::restore(const Snapshot& snapshot, Sequence sequence) {
+  clear(sequence);
+  const auto n = std::size_t(snapshot.n_entries);
+  const std::size_t n_compressed = snapshot.positions.empty() ? 0 : snapshot.positions.front().front().size();
+  if (options.cache_positions) throw Error("a session with cache positions cannot restore a cache");
+  if (snapshot.order.size() != n || snapshot.cell_positions.size() != n || n_compressed > n ||
+      snapshot.tokens.size() < n)
+    throw Error("the snapshot is damaged: its parts do not fit together");
+  if (snapshot.n_entries > n_free())
+    throw Error("the saved cache has " + std::to_string(n) + " entries, but only " +
+                std::to_string(n_free()) + " cells are free; use more cells (-c)");
+  SequenceState& state = at(sequence);
+  if (n == 0) return;
+  context.set_state(sequence, snapshot.state);
+
+  // The engine fills the lowest free cells.
+  const std::vector<bool> taken = cells_of_others(state.cells);
+  std::vector<std::int32_t> lowest;
+  for (std::int32_t cell = 0; lowest.size() < n; ++cell)
+    if (!taken[std::size_t(cell)]) lowest.push_back(cell);
+  for (const std::int32_t rank : snapshot.order) state.cells.cells.push_back(lowest.at(std::size_t(rank)));
+  state.cells.cell_positions = snapshot.cell_positions;
+  state.cells.next = Position(snapshot.tokens.size());
+  state.cells.n_compressed = std::int32_t(n_compressed);
+  state.cells.positions = snapshot.positions;
+  state.tokens = snapshot.tokens;
+  for (const auto& [layer, sums] : snapshot.attention) state.history.set(layer, sums, snapshot.n_entries);
+}
+
+void Session::Impl::clear(Sequence sequence) {
+  SequenceState& state = at(sequence);
+  auto limit = std::move(state.limit);
+  state = {};
+  if (limit) limit->round.reset();
+  state.limit = std::move(limit);
+  context.remove(sequence, 0, -1);
+}
+
+void Session::Impl::truncate(std::int32_t n_entries, Sequence sequence) {
+  SequenceState& state = at(sequence);
+  SequenceCells& cells = state.cells;
+  if (n_entries < cells.n_compressed || n_entries > cells.n_entries())
+    throw UsageError("only the entries read since the last compression can be dropped: a length of " +
+                     std::to_string(cells.n_compressed) + " to " + std::to_string(cells.n_entries()) +
+                     ", not " + std::to_string(n_entries));
+  const std::int32_t dropped = cells.n_entries() - n_entries;
+  cells.next -= dropped;
+  cells.cells.resize(std::size_t(n_entries));
+  cells.cell_positions.resize(std::size_t(n_entries));
+  state.tokens.resize(state.tokens.size() - std::size_t(dropped));
+  state.history.truncate(n_entries);
+  context.remove(sequence, cells.next, -1);
+}
+
+}  // namespace chunkkv
