@@ -203,7 +203,7 @@ TEST(SessionTest, AFullCacheAndABadPromptSayWhatToDo) {
   EXPECT_EQ(session.n_entries(), 0);
 
   session.prefill(random_tokens(random, 255));
-  EXPECT_THROW(session.prefill(random_tokens(random, 1)), UsageError);
+  EXPECT_THROW(session.prefill(random_tokens(random, 2)), UsageError);
   session.decode(7);
   EXPECT_THROW(session.decode(7), Error);
   EXPECT_EQ(session.n_entries(), 256);
