@@ -8,11 +8,14 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <string_view>
 
 namespace chunkkv::cli {
 namespace {
 
+/// Between document and question.
+constexpr std::string_view kGap = "\n\n";
 constexpr std::string_view kHowToGive = "give one with -f FILE, -p TEXT or on standard input";
 
 bool is_blank(std::string_view text) {
@@ -54,7 +57,7 @@ void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
 
 std::string read_prompt(const PromptArguments& arguments) {
   std::string prompt = read_document(arguments);
-  if (!prompt.empty() && !arguments.question.empty()) prompt += "\n\n";
+  if (!prompt.empty() && !arguments.question.empty()) prompt += kGap;
   prompt += arguments.question;
   if (is_blank(prompt)) throw UsageError(fmt::format("the prompt is empty; {}", kHowToGive));
   if (const std::size_t at = find_invalid_utf8(prompt); at != std::string::npos) {
@@ -72,6 +75,18 @@ std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& ar
   }
   const std::string text = chat ? apply_chat_template(model, arguments.system, prompt) : prompt;
   return model.tokenize(text, /*add_special=*/true, /*parse_special=*/true);
+}
+
+SplitPrompt split_prompt(const Model& model, const PromptArguments& arguments, const std::string& prompt) {
+  SplitPrompt split{tokenize_prompt(model, arguments, prompt)};
+  const std::size_t n_asked = kGap.size() + arguments.question.size();
+  if (arguments.question.empty() || prompt.size() <= n_asked) return split;
+  const std::string document = prompt.substr(0, prompt.size() - n_asked);
+  const std::vector<Token> unasked = tokenize_prompt(model, arguments, document);
+  const auto [end, other] =
+      std::mismatch(split.tokens.begin(), split.tokens.end(), unasked.begin(), unasked.end());
+  split.n_question = std::int32_t(split.tokens.end() - end);
+  return split;
 }
 
 }  // namespace chunkkv::cli

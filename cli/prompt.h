@@ -2,6 +2,7 @@
 
 #include <chunkkv/session.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,5 +32,15 @@ std::string read_prompt(const PromptArguments& arguments);
 /// none or --no-chat-template is given.
 std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& arguments,
                                    const std::string& prompt);
+
+/// A prompt's tokens, and how many at its end ask: the question and what the template puts after it.
+struct SplitPrompt {
+  std::vector<Token> tokens;
+  std::int32_t n_question = 0;  ///< 0 without a question, or where there is nothing but a question
+};
+
+/// The tokens of `tokenize_prompt` for what `read_prompt` returned. A token that holds both the end of the
+/// document and the question's beginning counts as the question's.
+SplitPrompt split_prompt(const Model& model, const PromptArguments& arguments, const std::string& prompt);
 
 }  // namespace chunkkv::cli
