@@ -40,8 +40,9 @@ struct CacheFileInfo {
   bool is_source = false;
 
   CacheEnd end = CacheEnd::text;
-  std::vector<Token> rest;  ///< tokens that follow those of the snapshot
-  std::string tail;         ///< text that follows these and is not split into tokens yet
+  std::int32_t n_protected = 0;  ///< first tokens that every compression keeps, a system prompt
+  std::vector<Token> rest;       ///< tokens that follow those of the snapshot
+  std::string tail;              ///< text that follows these and is not split into tokens yet
 };
 
 struct CacheFile {

@@ -14,8 +14,11 @@ constexpr const char* interrupted = "interrupted while reading the prompt";
 void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<const Token> tokens, Round* round,
                          const std::function<bool(std::int32_t)>& on_batch) {
   SequenceCells& cells = state.cells;
+  const auto n_ubatch = std::size_t(context.n_ubatch());
   for (std::size_t done = 0; done < tokens.size();) {
-    const auto now = tokens.subspan(done, std::min(tokens.size() - done, std::size_t(context.n_ubatch())));
+    // Cut at multiples of the micro-batch: a prompt read in several calls is computed as one read at once.
+    const auto now =
+        tokens.subspan(done, std::min(tokens.size() - done, n_ubatch - state.tokens.size() % n_ubatch));
     if (round != nullptr) round->before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
     context.hide(cells.hidden);
     cells.append(context.decode(now, cells.next, sequence));
@@ -80,6 +83,7 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                                                   .n_available = state.cells.n_entries() + n_free(),
                                                   .n_ubatch = context.n_ubatch()});
   const std::span<const Token> question = tokens.last(std::size_t(plan.n_question));
+  if (!reading.keep_question) tokens = tokens.first(tokens.size() - std::size_t(reading.n_question));
   const std::int32_t n_read = std::int32_t(state.tokens.size() + tokens.size());
 
   ReadState now{.total = std::int64_t(tokens.size())};
@@ -93,8 +97,8 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                        " cells are all in use: nothing can be read before it is compressed");
     const RoundShape shape{.n_entries = state.cells.n_entries() + count,
                            .n_read = n_read,
-                           .window = is_last || plan.window,
-                           .n_question = is_last ? 0 : plan.n_question,
+                           .window = (is_last && reading.keep_question) || plan.window,
+                           .n_question = is_last ? plan.n_last : plan.n_question,
                            .share_layers = options.cache_positions};
     Stopwatch watch(timings.prefill);
     Round round(context, {&reading.plan, 1}, shape, state.history, timings);

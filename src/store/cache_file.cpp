@@ -61,6 +61,7 @@ void write_info(ByteWriter& out, const CacheFileInfo& info) {
   out.byte(info.is_source ? 1 : 0);
   out.byte(std::uint8_t(info.end));
   out.varint(std::uint64_t(info.n_compressions));
+  out.varint(std::uint64_t(info.n_protected));
   out.varint(info.rest.size());
   for (const Token token : info.rest) out.varint(std::uint64_t(token));
 }
@@ -79,6 +80,7 @@ CacheFileInfo read_info(ByteReader& in) {
   info.is_source = in.below(2) == 1;
   info.end = CacheEnd(in.below(3));
   info.n_compressions = in.below(kInt32);
+  info.n_protected = in.below(kInt32);
   info.rest.resize(in.count());
   for (Token& token : info.rest) token = in.below(kInt32);
   return info;
@@ -133,6 +135,28 @@ bool has_magic(std::span<const std::byte> begin) {
   throw Error(fmt::format("'{}' has format {}, this chunkkv reads format {}; {}{}", path, format,
                           kCacheFileFormat, format > kCacheFileFormat ? "use a newer chunkkv, or " : "",
                           kBuildAnew));
+}
+
+/// What a session with this model relies on.
+void check_against_model(const CacheFile& cache) {
+  const ModelIdentity& model = cache.info.model;
+  const Snapshot& snapshot = cache.snapshot;
+  const auto is_known = [&](Token token) { return token < model.n_vocab; };
+  if (!std::all_of(snapshot.tokens.begin(), snapshot.tokens.end(), is_known) ||
+      !std::all_of(cache.info.rest.begin(), cache.info.rest.end(), is_known))
+    throw Error("it has tokens that its model does not have");
+  const auto n_head_kv = std::size_t(model.n_head_kv);
+  if (n_head_kv == 0) throw Error("its model has no KV heads");
+  const auto fits = [&](const auto& lists) { return lists.size() == 1 || lists.size() == n_head_kv; };
+  if (!snapshot.positions.empty() &&
+      (snapshot.positions.size() != std::size_t(model.n_layer) ||
+       !std::all_of(snapshot.positions.begin(), snapshot.positions.end(), fits)))
+    throw Error("it has other layers than its model");
+  for (const auto& [layer, sums] : snapshot.attention) {
+    const std::size_t n_head = sums.size() / std::size_t(snapshot.n_entries);
+    if (layer >= model.n_layer || n_head == 0 || n_head % n_head_kv != 0)
+      throw Error("it has sums of attention that its model does not have");
+  }
 }
 
 }  // namespace
@@ -197,13 +221,7 @@ CacheFile load_cache_file(const std::string& path) {
     if (reader.left() > 0) throw Error("there is more in it than it tells");
     cache.snapshot.state = std::move(state);
     check_snapshot(cache.snapshot);
-    if (!cache.snapshot.positions.empty() &&
-        cache.snapshot.positions.size() != std::size_t(cache.info.model.n_layer))
-      throw Error("it has other layers than its model");
-    const auto is_known = [&](Token token) { return token < cache.info.model.n_vocab; };
-    if (!std::all_of(cache.snapshot.tokens.begin(), cache.snapshot.tokens.end(), is_known) ||
-        !std::all_of(cache.info.rest.begin(), cache.info.rest.end(), is_known))
-      throw Error("it has tokens that its model does not have");
+    check_against_model(cache);
   } catch (const Error& error) {
     throw Error(fmt::format("'{}' contradicts itself: {}; {}", path, error.what(), kBuildAnew));
   }

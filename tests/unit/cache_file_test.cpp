@@ -84,6 +84,7 @@ CacheFileInfo some_info() {
           .n_compressions = 7,
           .is_source = false,
           .end = CacheEnd::user,
+          .n_protected = 4,
           .rest = {1, 2, 999},
           .tail = "\n\xC3\xA4"};
 }
@@ -114,6 +115,7 @@ void expect_equal(const CacheFileInfo& a, const CacheFileInfo& b) {
   EXPECT_EQ(a.n_compressions, b.n_compressions);
   EXPECT_EQ(a.is_source, b.is_source);
   EXPECT_EQ(a.end, b.end);
+  EXPECT_EQ(a.n_protected, b.n_protected);
   EXPECT_EQ(a.rest, b.rest);
   EXPECT_EQ(a.tail, b.tail);
 }
