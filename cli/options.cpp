@@ -108,8 +108,8 @@ SessionOptions session_options(const ModelArguments& arguments) {
   SessionOptions options;
   options.n_threads = arguments.threads;
   options.n_ubatch = arguments.ubatch;
-  options.type_k = parse_cache_type(arguments.type_k);
-  options.type_v = parse_cache_type(arguments.type_v);
+  if (!arguments.type_k.empty()) options.type_k = parse_cache_type(arguments.type_k);
+  if (!arguments.type_v.empty()) options.type_v = parse_cache_type(arguments.type_v);
   options.flash_attention = arguments.flash_attention == "on";
   options.offload_kv = !arguments.no_kv_offload;
   return options;

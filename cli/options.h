@@ -23,8 +23,7 @@ struct ModelArguments {
   std::int32_t ctx_size = 0;  ///< 0: as much as the prompt needs
   std::int32_t threads = 0;
   std::int32_t ubatch = SessionOptions{}.n_ubatch;
-  std::string type_k = "f16";
-  std::string type_v = "f16";
+  std::string type_k, type_v;  ///< empty: f16, or a cache file's
   std::string flash_attention = "on";
   bool no_kv_offload = false;
   bool verbose = false;

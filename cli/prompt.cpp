@@ -14,8 +14,6 @@
 namespace chunkkv::cli {
 namespace {
 
-/// Between document and question.
-constexpr std::string_view kGap = "\n\n";
 constexpr std::string_view kHowToGive = "give one with -f FILE, -p TEXT or on standard input";
 
 bool is_blank(std::string_view text) {
@@ -57,7 +55,7 @@ void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
 
 std::string read_prompt(const PromptArguments& arguments) {
   std::string prompt = read_document(arguments);
-  if (!prompt.empty() && !arguments.question.empty()) prompt += kGap;
+  if (!prompt.empty() && !arguments.question.empty()) prompt += kQuestionGap;
   prompt += arguments.question;
   if (is_blank(prompt)) throw UsageError(fmt::format("the prompt is empty; {}", kHowToGive));
   if (const std::size_t at = text::find_invalid_utf8(prompt); at != std::string::npos) {
@@ -79,7 +77,7 @@ std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& ar
 
 SplitPrompt split_prompt(const Model& model, const PromptArguments& arguments, const std::string& prompt) {
   SplitPrompt split{tokenize_prompt(model, arguments, prompt)};
-  const std::size_t n_asked = kGap.size() + arguments.question.size();
+  const std::size_t n_asked = kQuestionGap.size() + arguments.question.size();
   if (arguments.question.empty() || prompt.size() <= n_asked) return split;
   const std::string document = prompt.substr(0, prompt.size() - n_asked);
   const std::vector<Token> unasked = tokenize_prompt(model, arguments, document);
