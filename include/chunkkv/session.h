@@ -195,8 +195,9 @@ class Session {
 
   /// Reads `tokens`, which may be more than the cache has cells, after what `sequence` holds, in pieces:
   /// whenever the next one would not fit, the plan chooses and the cache is compressed to its budget; so it
-  /// is at the end. With a single piece this is prefill and compress. Returns how often it compressed.
-  /// UsageError when budget, piece and question do not fit into the cells together.
+  /// is at the end. With a single piece this is prefill and compress; with more, the first 4 tokens are
+  /// always kept. Returns how often it compressed. UsageError when budget, piece and question do not fit into
+  /// the cells together.
   std::int32_t read(std::span<const Token> tokens, const Reading& reading, const Progress& progress = {},
                     Sequence sequence = 0);
 
@@ -237,6 +238,10 @@ class Session {
   /// Replaces what `sequence` holds. Error when the snapshot is not from a cache of this model and these
   /// types, or does not fit; the sequence is empty then. `logits` is not restored.
   void restore(const Snapshot& snapshot, Sequence sequence = 0);
+  /// The same cache with keys and values in this session's types, to be restored here: a prompt can be read
+  /// into an f16 cache, which is fast, and kept in a q8_0 one. Error when it is of another model or of a cache
+  /// without flash attention.
+  Snapshot converted(Snapshot snapshot) const;
 
   /// Every token that was read into `sequence`, by position; those that were dropped included.
   const std::vector<Token>& tokens(Sequence sequence = 0) const;

@@ -1,6 +1,7 @@
 #include "llama/context.h"
 
 #include "llama/release_pages.h"
+#include "llama/state_conversion.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -181,6 +182,11 @@ void Context::set_state(Sequence sequence, std::span<const std::byte> state) {
   throw Error(
       "the engine refused the saved cache: it is of another model or other cache types (-ctk, -ctv), or "
       "damaged");
+}
+
+std::vector<std::byte> Context::converted(std::span<const std::byte> state) const {
+  const CacheLayer& any = tap_.layers().begin()->second;
+  return convert_state(state, tap_.layers(), any.k->type, any.v->type);
 }
 
 void Context::release_cells(std::int32_t first) {

@@ -44,6 +44,8 @@ class Context {
   /// The engine's own copy of a sequence, and back. Error when it is not from such a cache or does not fit.
   std::vector<std::byte> state(Sequence sequence) const;
   void set_state(Sequence sequence, std::span<const std::byte> state);
+  /// The state with rows of this cache's types.
+  std::vector<std::byte> converted(std::span<const std::byte> state) const;
 
   /// Gives the memory of the cells from `first` on back to the operating system where the cache lies in
   /// ordinary host memory. Their contents become zero.

@@ -25,8 +25,9 @@ void Session::Impl::limit(const Plan& plan, std::int32_t buffer, Sequence sequen
     throw UsageError("the buffer of a compression while generating must hold at least one token");
   auto limit = std::make_unique<Limit>(Limit{.plan = plan, .buffer = buffer});
   // Its budget is a number from here on: what a share of the text so far is.
-  limit->budget = plan.budget.is_fraction() ? plan.budget.resolve(std::max(std::int32_t(state.tokens.size()), 1))
-                                         : plan.budget.resolve(std::numeric_limits<std::int32_t>::max());
+  limit->budget = plan.budget.is_fraction()
+                      ? plan.budget.resolve(std::max(std::int32_t(state.tokens.size()), 1))
+                      : plan.budget.resolve(std::numeric_limits<std::int32_t>::max());
   limit->plan.budget = Budget::tokens(limit->budget);
   const std::int32_t available = state.cells.n_entries() + n_free();
   if (limit->budget + buffer > available)

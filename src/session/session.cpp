@@ -140,6 +140,11 @@ void Session::restore(const Snapshot& snapshot, Sequence sequence) {
   impl_->restore(snapshot, sequence);
 }
 
+Snapshot Session::converted(Snapshot snapshot) const {
+  snapshot.state = impl_->context.converted(snapshot.state);
+  return snapshot;
+}
+
 const std::vector<Token>& Session::tokens(Sequence sequence) const {
   return impl_->at(sequence).tokens;
 }
