@@ -22,9 +22,10 @@ class Context {
 
   /// Reads tokens at positions first, first + 1, ... and returns their cells. Error when no cells are
   /// free. At most n_ubatch tokens.
-  std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, Sequence sequence);
-  /// Logits of the last token of the last decode, [n_vocab].
-  std::span<const float> logits() const;
+  std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, Sequence sequence,
+                                   bool all_logits = false);
+  /// Logits of a token of the last decode, [n_vocab]; -1: the last one's.
+  std::span<const float> logits(std::int32_t index = -1) const;
 
   /// Frees the cells of `sequence` with positions in [from, to); `to` < 0: no end.
   void remove(Sequence sequence, Position from, Position to);

@@ -132,6 +132,16 @@ void Session::truncate(std::int32_t n_entries, Sequence sequence) {
   impl_->truncate(n_entries, sequence);
 }
 
+void Session::evaluate(std::span<const Token> tokens,
+                       const std::function<void(std::size_t, std::span<const float>)>& on_logits,
+                       const std::function<void(const AttentionRows&)>& on_attention, Sequence sequence) {
+  impl_->evaluate(tokens, on_logits, on_attention, sequence);
+}
+
+std::vector<float> Session::magnitudes(std::int32_t layer, Sequence sequence) const {
+  return impl_->magnitudes(layer, sequence);
+}
+
 Snapshot Session::snapshot(Sequence sequence) const {
   return impl_->snapshot(sequence);
 }
