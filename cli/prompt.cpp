@@ -48,6 +48,11 @@ void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
   app.add_option("--system-prompt,--system", arguments.system, "-sys: system message of the chat template")
       ->group(group)
       ->option_text("TEXT");
+  app.add_option("--protect", arguments.protect,
+                 "first tokens that are always kept (default: the system prompt)")
+      ->group(group)
+      ->option_text("N")
+      ->check(CLI::Range(0, 1 << 24));
   app.add_flag("--no-chat-template", arguments.no_chat_template,
                "read the text as it is, without the model's chat template")
       ->group(group);
@@ -73,6 +78,14 @@ std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& ar
   }
   const std::string text = chat ? text::apply_chat_template(model, arguments.system, prompt) : prompt;
   return model.tokenize(text, /*add_special=*/true, /*parse_special=*/true);
+}
+
+std::int32_t protected_tokens(const Model& model, const PromptArguments& arguments) {
+  if (arguments.system.empty()) return arguments.protect;
+  const std::vector<Token> one = tokenize_prompt(model, arguments, "a");
+  const std::vector<Token> other = tokenize_prompt(model, arguments, "1");
+  const auto [end, unused] = std::mismatch(one.begin(), one.end(), other.begin(), other.end());
+  return std::max(arguments.protect, std::int32_t(end - one.begin()));
 }
 
 SplitPrompt split_prompt(const Model& model, const PromptArguments& arguments, const std::string& prompt) {

@@ -22,6 +22,7 @@ struct PromptArguments {
   std::optional<std::string> file;  ///< "-" is standard input
   std::string question;
   std::string system;
+  std::int32_t protect = 0;  ///< first tokens that are always kept
   bool no_chat_template = false;
 };
 
@@ -36,6 +37,10 @@ std::string read_prompt(const PromptArguments& arguments);
 /// none or --no-chat-template is given.
 std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& arguments,
                                    const std::string& prompt);
+
+/// How many first tokens every method must keep: --protect, or the system prompt and what the template puts
+/// around it.
+std::int32_t protected_tokens(const Model& model, const PromptArguments& arguments);
 
 /// A prompt's tokens, and how many at its end ask: the question and what the template puts after it.
 struct SplitPrompt {

@@ -18,6 +18,7 @@ struct Outcome {
   std::int32_t prompt_tokens = 0;
   std::int32_t kept_tokens = 0;
   std::int32_t cells = 0;  ///< allocated
+  std::int32_t compressions = 0;
   std::uint64_t bytes_before = 0;
   std::uint64_t bytes_after = 0;
   Timings ms;

@@ -1,3 +1,4 @@
+#include "bounded.h"
 #include "commands.h"
 #include "options.h"
 #include "output.h"
@@ -11,6 +12,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -20,6 +22,7 @@ namespace {
 struct RunArguments {
   ModelArguments model;
   CompressionArguments compression;
+  BoundedArguments bounded;
   PromptArguments prompt;
   text::Sampling sampling;
   ProgressArguments progress;
@@ -31,36 +34,58 @@ struct RunArguments {
 /// One prompt in one session: it is read once, and answered from the full cache, the compressed one or both.
 class Run {
  public:
-  Run(const RunArguments& arguments, Plan plan, Session& session, std::vector<Token> prompt)
-      : arguments_(arguments), plan_(std::move(plan)), session_(session), prompt_(std::move(prompt)) {}
+  /// `options`: what the session was asked for; the engine rounds the number of cells up.
+  Run(const RunArguments& arguments, Plan plan, const SessionOptions& options, std::shared_ptr<Model> model,
+      SplitPrompt prompt)
+      : arguments_(arguments),
+        plan_(std::move(plan)),
+        options_(options),
+        model_(std::move(model)),
+        session_(open_session(model_, reading_options(arguments.bounded, options))),
+        prompt_(std::move(prompt)) {}
 
   void read() {
     ProgressDisplay display(arguments_.progress);
     const Timer timer;
-    session_.prefill(prompt_, {&plan_, 1}, display.callback());
+    const Progress show = display.callback();
+    const Progress progress = [&](const ReadState& now) {
+      most_entries_ = std::max(most_entries_, now.n_entries);
+      return show(now);
+    };
+    if (arguments_.bounded.in_pieces())
+      session_->read(prompt_.tokens, reading(arguments_.bounded, options_, prompt_, plan_), progress);
+    else
+      session_->prefill(prompt_.tokens, {&plan_, 1}, progress);
     prefill_ms_ = timer.ms();
     display.finish();
     // Both answers start from these, whatever happens to the session in between.
-    const auto logits = session_.logits();
+    const auto logits = session_->logits();
     logits_.assign(logits.begin(), logits.end());
   }
 
   Outcome answer_from_full_cache() {
     Outcome outcome = describe("full", Budget().to_string());
-    outcome.ms.prefill = session_.timings().prefill - session_.timings().observe - session_.timings().select;
+    outcome.ms.prefill =
+        session_->timings().prefill - session_->timings().observe - session_->timings().select;
     outcome.kept_tokens = outcome.prompt_tokens;
     answer(outcome, outcome.ms.prefill);
     return outcome;
   }
 
   Outcome answer_from_compressed_cache() {
-    session_.truncate(std::int32_t(prompt_.size()));  // forget an earlier answer
     Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
     const Timer timer;
-    session_.compress(session_.selection());
+    if (!arguments_.bounded.in_pieces()) {
+      session_->truncate(std::int32_t(prompt_.tokens.size()));  // forget an earlier answer
+      session_->compress(session_->selection());
+    }
+    const Timings spent = session_->timings();
+    if (!arguments_.bounded.prefill_type.empty()) convert();
     const double compress_ms = timer.ms();
-    outcome.ms = session_.timings();
-    outcome.kept_tokens = session_.n_entries();
+    if (const auto buffer = answer_buffer(arguments_.bounded, options_, session_->n_entries()))
+      session_->limit(limited(plan_), *buffer);
+    outcome.ms = spent;
+    outcome.kept_tokens = session_->n_entries();
     answer(outcome, prefill_ms_ + compress_ms);
     return outcome;
   }
@@ -68,54 +93,86 @@ class Run {
  private:
   Outcome describe(const std::string& method, const std::string& keep) const {
     Outcome outcome;
-    outcome.model = session_.model().info().path;
+    outcome.model = session_->model().info().path;
     outcome.method = method;
     outcome.keep = keep;
-    outcome.prompt_tokens = std::int32_t(prompt_.size());
-    outcome.cells = session_.use(0).cells_allocated;
-    outcome.bytes_before = session_.use(0).bytes_used;
+    outcome.prompt_tokens = std::int32_t(prompt_.tokens.size());
+    const CacheUse use = session_->use();
+    outcome.cells = use.cells_allocated;
+    outcome.bytes_before =
+        use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(most_entries_);
     return outcome;
+  }
+
+  /// What was kept goes into a cache of the types asked for, no larger than it and the answer need; the other
+  /// one is given back.
+  void convert() {
+    const Snapshot kept = session_->snapshot();
+    SessionOptions options = options_;
+    if (!arguments_.bounded.in_pieces() && arguments_.model.ctx_size == 0)
+      options.n_cells = kept.n_entries + arguments_.predict;
+    n_compressions_ = session_->n_compressions();
+    session_.reset();
+    session_ = open_session(model_, options);
+    session_->restore(session_->converted(kept));
+  }
+
+  /// The answer is held to what the prompt was cut to.
+  Plan limited(Plan plan) const {
+    if (!plan.method->keeps_all()) plan.budget = Budget::tokens(session_->n_entries());
+    return plan;
   }
 
   /// Lets the model answer from the cache as it is; `ms_before` is the time until it could start.
   void answer(Outcome& outcome, double ms_before) {
-    outcome.bytes_after = session_.use(0).bytes_used;
+    outcome.bytes_after = session_->use(0).bytes_used;
     const bool stream = !arguments_.json;
     if (stream && arguments_.compare) print(fmt::format("== {} ==\n", title(outcome)));
-    text::Sampler sampler(session_.model(), arguments_.sampling);
+    text::Sampler sampler(session_->model(), arguments_.sampling);
     const auto show = [stream](std::string_view piece) {
       if (stream) print(piece);
     };
     outcome.answer =
-        text::generate(session_, logits_, sampler,
+        text::generate(*session_, logits_, sampler,
                        {.n_predict = arguments_.predict, .emit = show, .interrupted = stop_requested});
+    outcome.compressions = n_compressions_ + session_->n_compressions();
     outcome.first_token_ms = ms_before + outcome.answer.first_ms;
     if (stream) print(arguments_.compare ? "\n\n" : "\n");
   }
 
   const RunArguments& arguments_;
   Plan plan_;
-  Session& session_;
-  std::vector<Token> prompt_;
+  SessionOptions options_;
+  std::shared_ptr<Model> model_;
+  std::unique_ptr<Session> session_;
+  SplitPrompt prompt_;
+  std::int32_t n_compressions_ = 0;  ///< of a session that was given back
+  std::int32_t most_entries_ = 0;
   std::vector<float> logits_;
   double prefill_ms_ = 0;
 };
 
 void run(const RunArguments& arguments) {
   // What can be wrong in the arguments is found before the model is loaded.
-  const Plan wanted = plan(arguments.compression);
+  Plan wanted = plan(arguments.compression);
   SessionOptions options = session_options(arguments.model);
   if (!options.flash_attention && !wanted.method->keeps_all()) {
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on, or --method full");
   }
+  check(arguments.bounded, arguments.model);
+  if (arguments.compare && arguments.bounded.in_pieces()) {
+    throw UsageError("--compare needs the whole prompt in the cache; use it without --cells");
+  }
+  options.cache_positions = arguments.bounded.positions == "cache";
   const std::string text = read_prompt(arguments.prompt);
 
   const auto model = load_model(arguments.model);
-  const auto prompt = tokenize_prompt(*model, arguments.prompt, text);
-  options.n_cells = cells_for(arguments.model, *model, prompt.size(), arguments.predict);
-  const auto session = open_session(model, options);
-
-  Run run(arguments, wanted, *session, prompt);
+  const auto prompt = split_prompt(*model, arguments.prompt, text);
+  wanted.protect_first = protected_tokens(*model, arguments.prompt);
+  options.n_cells = arguments.bounded.in_pieces()
+                        ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, arguments.predict)
+                        : cells_for(arguments.model, *model, prompt.tokens.size(), arguments.predict);
+  Run run(arguments, wanted, options, model, prompt);
   run.read();
   std::vector<Outcome> outcomes;
   if (arguments.compare) outcomes.push_back(run.answer_from_full_cache());
@@ -138,6 +195,7 @@ void add_run(CLI::App& app) {
   add_model_options(command, arguments->model);
   add_prompt_options(command, arguments->prompt);
   add_compression_options(command, arguments->compression);
+  add_bounded_options(command, arguments->bounded);
   command.add_flag("--compare", arguments->compare, "answer from the full cache as well, after one reading");
   command
       .add_option("-n,--predict,--n-predict", arguments->predict,

@@ -174,6 +174,17 @@ struct ReadState {
 /// Called after every micro-batch; returning false stops with Interrupted.
 using Progress = std::function<bool(const ReadState&)>;
 
+/// The attention of a few queries in one layer, [n_head][n_queries][n_entries]: of all entries up to the
+/// last token of the evaluated ones; those that a query cannot see have 0.
+struct AttentionRows {
+  std::int32_t layer = 0;
+  std::int32_t n_head = 0;
+  std::int32_t first_query = 0;  ///< index in the evaluated tokens
+  std::int32_t n_queries = 0;
+  std::int32_t n_entries = 0;
+  std::span<const float> weights;  ///< valid during the call
+};
+
 /// One cache with the life of its prompts: prefill or read, compress, decode, clear. Not thread-safe.
 class Session {
  public:
@@ -196,8 +207,9 @@ class Session {
 
   /// Reads `tokens`, which may be more than the cache has cells, after what `sequence` holds, in pieces:
   /// whenever the next one would not fit, the plan chooses and the cache is compressed to its budget; so it
-  /// is at the end. With a single piece this is prefill and compress. Returns how often it compressed.
-  /// UsageError when budget, piece and question do not fit into the cells together.
+  /// is at the end. With a single piece this is prefill and compress; with more, the first 4 tokens are
+  /// always kept. Returns how often it compressed. UsageError when budget, piece and question do not fit into
+  /// the cells together.
   std::int32_t read(std::span<const Token> tokens, const Reading& reading, const Progress& progress = {},
                     Sequence sequence = 0);
 
@@ -224,6 +236,15 @@ class Session {
   /// until the next call. Error when the cache is full.
   std::span<const float> decode(Token token, Sequence sequence = 0);
 
+  /// Reads `tokens` after what the sequence holds, as `decode` would one after the other, but together.
+  /// `on_logits` gets the logits after each, `on_attention` (where given) the attention of each.
+  void evaluate(std::span<const Token> tokens,
+                const std::function<void(std::size_t index, std::span<const float> logits)>& on_logits,
+                const std::function<void(const AttentionRows&)>& on_attention = {}, Sequence sequence = 0);
+
+  /// Sum of the absolute values of each entry's key and value in `layer`, [n_head_kv][n_entries].
+  std::vector<float> magnitudes(std::int32_t layer, Sequence sequence = 0) const;
+
   /// Logits after the last token read, [n_vocab].
   std::span<const float> logits() const;
 
@@ -238,6 +259,10 @@ class Session {
   /// Replaces what `sequence` holds. Error when the snapshot is not from a cache of this model and these
   /// types, or does not fit; the sequence is empty then. `logits` is not restored.
   void restore(const Snapshot& snapshot, Sequence sequence = 0);
+  /// The same cache with keys and values in this session's types, to be restored here: a prompt can be read
+  /// into an f16 cache, which is fast, and kept in a q8_0 one. Error when it is of another model or of a
+  /// cache without flash attention.
+  Snapshot converted(Snapshot snapshot) const;
 
   /// Every token that was read into `sequence`, by position; those that were dropped included.
   const std::vector<Token>& tokens(Sequence sequence = 0) const;

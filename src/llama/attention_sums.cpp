@@ -45,7 +45,37 @@ ggml_tensor* sum_rows_by_halves(Graph& g, ggml_tensor* t) {
 
 constexpr std::size_t max_tensors = 128;
 
+/// softmax(q k scale + mask) of `queries`: [n_kv, count, n_head].
+ggml_tensor* weights(Graph& g, const CacheLayer& cache, const Attention& a, QueryRange queries) {
+  ggml_tensor* kq = logits(g, cache, a, queries);
+  float scale = a.scale;
+  if (a.softcap != 0) {
+    kq = ggml_tanh(g.ctx(), ggml_scale(g.ctx(), kq, a.scale / a.softcap));
+    scale = a.softcap;
+  }
+  ggml_tensor* mask = nullptr;
+  if (a.mask != nullptr)
+    mask = g.alias(a.mask, a.mask->type, {a.mask->ne[0], queries.count, 1, 1},
+                   {a.mask->nb[0], a.mask->nb[1], a.mask->nb[1] * std::size_t(queries.count),
+                    a.mask->nb[1] * std::size_t(queries.count)},
+                   a.mask->nb[1] * std::size_t(queries.first));
+  ggml_tensor* p = ggml_soft_max_ext_inplace(g.ctx(), kq, mask, scale, a.max_bias);
+  if (a.sinks != nullptr)
+    ggml_soft_max_add_sinks(p, g.alias(a.sinks, a.sinks->type, {a.sinks->ne[0], 1, 1, 1},
+                                       {a.sinks->nb[0], a.sinks->nb[1], a.sinks->nb[2], a.sinks->nb[3]}));
+  return p;
+}
+
 }  // namespace
+
+std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                     QueryRange queries) {
+  std::vector<float> result(std::size_t(a.n_kv) * std::size_t(queries.count) * std::size_t(cache.n_head));
+  Graph g(compute.device_of(cache.k), max_tensors);
+  g.output(weights(g, cache, a, queries), result.data());
+  g.run();
+  return result;
+}
 
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
                                   QueryRange queries, std::int32_t tile) {
@@ -55,23 +85,7 @@ std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, con
   for (std::int32_t done = 0; done < queries.count; done += tile) {
     const QueryRange now{queries.first + done, std::min(tile, queries.count - done)};
     Graph g(compute.device_of(cache.k), max_tensors);
-    ggml_tensor* kq = logits(g, cache, a, now);
-    float scale = a.scale;
-    if (a.softcap != 0) {
-      kq = ggml_tanh(g.ctx(), ggml_scale(g.ctx(), kq, a.scale / a.softcap));
-      scale = a.softcap;
-    }
-    ggml_tensor* mask = nullptr;
-    if (a.mask != nullptr)
-      mask = g.alias(a.mask, a.mask->type, {a.mask->ne[0], now.count, 1, 1},
-                     {a.mask->nb[0], a.mask->nb[1], a.mask->nb[1] * std::size_t(now.count),
-                      a.mask->nb[1] * std::size_t(now.count)},
-                     a.mask->nb[1] * std::size_t(now.first));
-    ggml_tensor* p = ggml_soft_max_ext_inplace(g.ctx(), kq, mask, scale, a.max_bias);
-    if (a.sinks != nullptr)
-      ggml_soft_max_add_sinks(p, g.alias(a.sinks, a.sinks->type, {a.sinks->ne[0], 1, 1, 1},
-                                         {a.sinks->nb[0], a.sinks->nb[1], a.sinks->nb[2], a.sinks->nb[3]}));
-    ggml_tensor* sum = sum_rows_by_halves(g, p);
+    ggml_tensor* sum = sum_rows_by_halves(g, weights(g, cache, a, now));
     if (!ggml_is_contiguous(sum)) sum = ggml_cont(g.ctx(), sum);
     part.resize(n);
     g.output(sum, part.data());

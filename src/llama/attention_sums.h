@@ -20,6 +20,11 @@ struct QueryRange {
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
                                   QueryRange queries, std::int32_t tile);
 
+/// The attention of `queries` itself, by cell: [n_head][queries.count][n_kv]. For measurements; take few
+/// queries at a time.
+std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, const Attention& attention,
+                                     QueryRange queries);
+
 /// R-KV's importance before pooling, by cell: [n_head_kv][n_kv]. Logits are maximised over the query
 /// heads of a KV head; the softmax sees only cells with `past` = 1 ([n_kv]); column sums over `queries`.
 std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,

@@ -1,6 +1,7 @@
 #include "llama/context.h"
 
 #include "llama/release_pages.h"
+#include "llama/state_conversion.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -32,17 +33,17 @@ ggml_type engine_type(CacheType type) {
   throw UsageError("unknown cache type");
 }
 
-/// Batch of tokens of one sequence; only the last one's logits are computed.
+/// Batch of tokens of one sequence; the logits of all or only of the last one are computed.
 class Batch {
  public:
-  Batch(std::span<const Token> tokens, Position first, Sequence sequence)
+  Batch(std::span<const Token> tokens, Position first, Sequence sequence, bool all_logits)
       : batch_(llama_batch_init(std::int32_t(tokens.size()), 0, 1)) {
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       batch_.token[i] = tokens[i];
       batch_.pos[i] = first + Position(i);
       batch_.n_seq_id[i] = 1;
       batch_.seq_id[i][0] = sequence;
-      batch_.logits[i] = i + 1 == tokens.size();
+      batch_.logits[i] = all_logits || i + 1 == tokens.size();
     }
     batch_.n_tokens = std::int32_t(tokens.size());
   }
@@ -109,8 +110,9 @@ std::int32_t Context::n_ubatch() const {
   return std::int32_t(llama_n_ubatch(context_.get()));
 }
 
-std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Position first, Sequence sequence) {
-  const Batch batch(tokens, first, sequence);
+std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Position first, Sequence sequence,
+                                          bool all_logits) {
+  const Batch batch(tokens, first, sequence, all_logits);
   tap_.begin();
   const std::int32_t status = llama_decode(context_.get(), batch.get());
   tap_.end();
@@ -127,8 +129,8 @@ std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Positio
   }
 }
 
-std::span<const float> Context::logits() const {
-  const float* values = llama_get_logits_ith(context_.get(), -1);
+std::span<const float> Context::logits(std::int32_t index) const {
+  const float* values = llama_get_logits_ith(context_.get(), index);
   if (values == nullptr) return {};
   return {values, std::size_t(n_vocab_)};
 }
@@ -181,6 +183,11 @@ void Context::set_state(Sequence sequence, std::span<const std::byte> state) {
   throw Error(
       "the engine refused the saved cache: it is of another model or other cache types (-ctk, -ctv), or "
       "damaged");
+}
+
+std::vector<std::byte> Context::converted(std::span<const std::byte> state) const {
+  const CacheLayer& any = tap_.layers().begin()->second;
+  return convert_state(state, tap_.layers(), any.k->type, any.v->type);
 }
 
 void Context::release_cells(std::int32_t first) {

@@ -22,9 +22,10 @@ class Context {
 
   /// Reads tokens at positions first, first + 1, ... and returns their cells. Error when no cells are
   /// free. At most n_ubatch tokens.
-  std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, Sequence sequence);
-  /// Logits of the last token of the last decode, [n_vocab].
-  std::span<const float> logits() const;
+  std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, Sequence sequence,
+                                   bool all_logits = false);
+  /// Logits of a token of the last decode, [n_vocab]; -1: the last one's.
+  std::span<const float> logits(std::int32_t index = -1) const;
 
   /// Frees the cells of `sequence` with positions in [from, to); `to` < 0: no end.
   void remove(Sequence sequence, Position from, Position to);
@@ -44,6 +45,8 @@ class Context {
   /// The engine's own copy of a sequence, and back. Error when it is not from such a cache or does not fit.
   std::vector<std::byte> state(Sequence sequence) const;
   void set_state(Sequence sequence, std::span<const std::byte> state);
+  /// The state with rows of this cache's types.
+  std::vector<std::byte> converted(std::span<const std::byte> state) const;
 
   /// Gives the memory of the cells from `first` on back to the operating system where the cache lies in
   /// ordinary host memory. Their contents become zero.

@@ -76,6 +76,13 @@ std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const gg
   });
 }
 
+std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+                                  std::span<const std::int32_t> cells) {
+  return by_head(compute, cache, rows, cells, [&](Graph& g, std::span<const std::int32_t> tile) {
+    return ggml_sum_rows(g.ctx(), ggml_abs(g.ctx(), gather(g, cache, rows, tile)));
+  });
+}
+
 std::vector<float> key_similarity(Compute& compute, const CacheLayer& cache,
                                   std::span<const std::int32_t> cells) {
   const std::vector<float> direction = mean_direction(compute, cache, cells);

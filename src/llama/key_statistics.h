@@ -16,6 +16,10 @@ namespace chunkkv::engine {
 std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
                              std::span<const std::int32_t> cells);
 
+/// Sums of absolute values, likewise.
+std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+                                  std::span<const std::int32_t> cells);
+
 /// Cosine of each key with the mean of the normalised keys of its head (KeyDiff, arXiv 2504.15364).
 std::vector<float> key_similarity(Compute& compute, const CacheLayer& cache,
                                   std::span<const std::int32_t> cells);

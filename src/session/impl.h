@@ -32,7 +32,8 @@ struct SequenceState {
   std::unique_ptr<Limit> limit = nullptr;
 };
 
-/// Spread over several files by what it does: reading.cpp, compression.cpp, limit.cpp, snapshot.cpp.
+/// Spread over several files by what it does: reading.cpp, compression.cpp, limit.cpp, evaluation.cpp,
+/// snapshot.cpp.
 struct Session::Impl {
   Impl(std::shared_ptr<Model> model, const SessionOptions& options);
 
@@ -64,6 +65,12 @@ struct Session::Impl {
   // ---- limit.cpp
   void limit(const Plan& plan, std::int32_t buffer, Sequence sequence);
   void decode(Token token, Sequence sequence);
+
+  // ---- evaluation.cpp
+  void evaluate(std::span<const Token> tokens,
+                const std::function<void(std::size_t, std::span<const float>)>& on_logits,
+                const std::function<void(const AttentionRows&)>& on_attention, Sequence sequence);
+  std::vector<float> magnitudes(std::int32_t layer, Sequence sequence);
 
   // ---- snapshot.cpp
   Snapshot snapshot(Sequence sequence);

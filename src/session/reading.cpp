@@ -84,6 +84,8 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                                                   .n_ubatch = context.n_ubatch()});
   const std::span<const Token> question = tokens.last(std::size_t(plan.n_question));
   if (!reading.keep_question) tokens = tokens.first(tokens.size() - std::size_t(reading.n_question));
+  Plan chosen = reading.plan;
+  chosen.protect_first = plan.protect_first;
   const std::int32_t n_read = std::int32_t(state.tokens.size() + tokens.size());
 
   ReadState now{.total = std::int64_t(tokens.size())};
@@ -101,7 +103,7 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                            .n_question = is_last ? plan.n_last : plan.n_question,
                            .share_layers = options.cache_positions};
     Stopwatch watch(timings.prefill);
-    Round round(context, {&reading.plan, 1}, shape, state.history, timings);
+    Round round(context, {&chosen, 1}, shape, state.history, timings);
     feed(state, sequence, tokens.subspan(std::size_t(now.done), std::size_t(count)), &round,
          [&](std::int32_t n) {
            now.done += n;

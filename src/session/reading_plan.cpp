@@ -5,6 +5,13 @@
 #include <algorithm>
 
 namespace chunkkv {
+namespace {
+
+/// First tokens that stay through many compressions whatever the method: attention sinks, as StreamingLLM
+/// (arXiv 2309.17453) found them.
+constexpr std::int32_t n_sinks = 4;
+
+}  // namespace
 
 std::int32_t ReadingPlan::next(std::int32_t n_entries, std::int32_t left) const {
   if (n_entries + left + n_last <= cells) return left;
@@ -40,7 +47,9 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
   plan.budget =
       method.keeps_all() ? task.n_entries + n_tokens : reading.plan.budget.resolve(task.n_read + n_tokens);
 
+  plan.protect_first = reading.plan.protect_first;
   if (task.n_entries + n_tokens + plan.n_last <= plan.cells) return plan;  // a single piece
+  plan.protect_first = std::max(plan.protect_first, n_sinks);
   if (method.keeps_all())
     throw UsageError(
         fmt::format("the prompt has {} tokens, but there are {} cells, and method full drops nothing; "

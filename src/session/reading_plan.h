@@ -15,6 +15,7 @@ struct ReadingPlan {
   std::int32_t piece = 0;
   std::int32_t n_last = 0;  ///< tokens read ahead before the last compression
   std::int32_t tail = 0;    ///< tokens that the last compression must see together
+  std::int32_t protect_first = 0;
 
   /// Tokens to read before the next compression, of the `left` ones: all of them where they fit, else as many
   /// whole pieces as leave room for the question, and never less than the tail behind them.

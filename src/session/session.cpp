@@ -132,12 +132,27 @@ void Session::truncate(std::int32_t n_entries, Sequence sequence) {
   impl_->truncate(n_entries, sequence);
 }
 
+void Session::evaluate(std::span<const Token> tokens,
+                       const std::function<void(std::size_t, std::span<const float>)>& on_logits,
+                       const std::function<void(const AttentionRows&)>& on_attention, Sequence sequence) {
+  impl_->evaluate(tokens, on_logits, on_attention, sequence);
+}
+
+std::vector<float> Session::magnitudes(std::int32_t layer, Sequence sequence) const {
+  return impl_->magnitudes(layer, sequence);
+}
+
 Snapshot Session::snapshot(Sequence sequence) const {
   return impl_->snapshot(sequence);
 }
 
 void Session::restore(const Snapshot& snapshot, Sequence sequence) {
   impl_->restore(snapshot, sequence);
+}
+
+Snapshot Session::converted(Snapshot snapshot) const {
+  snapshot.state = impl_->context.converted(snapshot.state);
+  return snapshot;
 }
 
 const std::vector<Token>& Session::tokens(Sequence sequence) const {

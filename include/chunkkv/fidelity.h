@@ -1,0 +1,46 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace chunkkv {
+
+/// How near a compressed cache is to the full one, without any answer key.
+///
+/// Everything is measured on the full cache's own greedy answer: the questions are the same for every plan,
+/// and an early difference does not grow into another text.
+struct Fidelity {
+  std::int32_t n_entries = 0;  ///< of the prompt
+  std::int32_t n_kept = 0;
+  std::int32_t n_tokens = 0;  ///< predictions that were compared
+
+  double kl = 0;    ///< mean KL divergence of the next token's distribution from the full cache's, in nats
+  double top1 = 0;  ///< share of the predictions whose most likely token is the full cache's
+
+  // By layer, means over heads; 0 to 1.
+  std::vector<double> kv_l1;  ///< sum |k|, |v| of the dropped entries over that of all: their mean L1 loss
+  /// Cosine of a query's attention row with the full cache's, where the dropped entries have 0; over the
+  /// answer's queries.
+  std::vector<double> attention_cosine;
+  std::vector<double>
+      attention_mass;  ///< share of the attention paid to the prompt that the kept entries get
+
+  std::vector<double> similarity;  ///< of the layers' kept sets, see `layer_similarity`
+  double adjacent_similarity = 0;
+};
+
+struct FidelityOptions {
+  std::int32_t n_tokens = 64;  ///< of the full cache's answer, at most
+  Progress progress;           ///< of reading the prompt
+};
+
+/// Reads `prompt` once into sequence 0, which must be empty and is empty afterwards, and compares what each
+/// plan would keep with the full cache. Costs one prefill, an answer, and for each plan a restored
+/// cache and one batch. UsageError as in Session::prefill, and when the answer has no room.
+std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> prompt,
+                                       std::span<const Plan> plans, const FidelityOptions& options = {});
+
+}  // namespace chunkkv

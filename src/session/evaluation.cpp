@@ -1,0 +1,74 @@
+#include "llama/attention_sums.h"
+#include "llama/key_statistics.h"
+#include "session/impl.h"
+
+#include <algorithm>
+
+namespace chunkkv {
+namespace {
+
+// Queries whose attention comes to the host at once.
+constexpr std::int32_t query_tile = 16;
+
+/// Hands out the attention of a micro-batch, by entry.
+void show_attention(engine::Context& context, const engine::Attention& attention,
+                    std::span<const std::int32_t> cells, std::int32_t first, std::int32_t count,
+                    const std::function<void(const AttentionRows&)>& handler) {
+  const engine::CacheLayer& cache = context.tap().layers().at(attention.layer);
+  std::vector<float> by_entry;
+  for (std::int32_t done = 0; done < count; done += query_tile) {
+    const engine::QueryRange now{done, std::min(query_tile, count - done)};
+    const auto by_cell = engine::attention_weights(context.compute(), cache, attention, now);
+    const std::size_t rows = by_cell.size() / std::size_t(attention.n_kv);
+    by_entry.resize(rows * cells.size());
+    for (std::size_t row = 0; row < rows; ++row)
+      for (std::size_t i = 0; i < cells.size(); ++i)
+        by_entry[row * cells.size() + i] = by_cell[row * std::size_t(attention.n_kv) + std::size_t(cells[i])];
+    handler({.layer = attention.layer,
+             .n_head = cache.n_head,
+             .first_query = first + done,
+             .n_queries = now.count,
+             .n_entries = std::int32_t(cells.size()),
+             .weights = by_entry});
+  }
+}
+
+}  // namespace
+
+void Session::Impl::evaluate(std::span<const Token> tokens,
+                             const std::function<void(std::size_t, std::span<const float>)>& on_logits,
+                             const std::function<void(const AttentionRows&)>& on_attention,
+                             Sequence sequence) {
+  SequenceState& state = at(sequence);
+  SequenceCells& cells = state.cells;
+  for (std::size_t done = 0; done < tokens.size();) {
+    const auto now = tokens.subspan(done, std::min(tokens.size() - done, std::size_t(context.n_ubatch())));
+    if (on_attention)
+      context.tap().watch(std::vector<bool>(std::size_t(n_layer()), true), [&](const engine::Attention& a) {
+        std::vector<std::int32_t> all = cells.cells;
+        all.insert(all.end(), context.tap().cells().begin(), context.tap().cells().end());
+        show_attention(context, a, all, std::int32_t(done), std::int32_t(now.size()), on_attention);
+      });
+    context.hide(cells.hidden);
+    const auto added = context.decode(now, cells.next, sequence, true);
+    context.tap().ignore();
+    cells.append(added);
+    state.tokens.insert(state.tokens.end(), now.begin(), now.end());
+    for (std::size_t i = 0; i < now.size(); ++i) on_logits(done + i, context.logits(std::int32_t(i)));
+    done += now.size();
+  }
+}
+
+std::vector<float> Session::Impl::magnitudes(std::int32_t layer, Sequence sequence) {
+  const auto it = context.tap().layers().find(layer);
+  if (it == context.tap().layers().end()) throw UsageError("there is no layer " + std::to_string(layer));
+  const engine::CacheLayer& cache = it->second;
+  if (cache.v_transposed) throw UsageError("the size of values needs flash attention (-fa on)");
+  const auto& cells = at(sequence).cells.cells;
+  std::vector<float> sums = engine::row_magnitudes(context.compute(), cache, cache.k, cells);
+  const std::vector<float> values = engine::row_magnitudes(context.compute(), cache, cache.v, cells);
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += values[i];
+  return sums;
+}
+
+}  // namespace chunkkv

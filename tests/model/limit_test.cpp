@@ -1,0 +1,188 @@
+// Compression while generating.
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "support/random_input.h"
+#include "support/tiny_model.h"
+#include "unit/expect_throw.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace chunkkv::test {
+namespace {
+
+std::shared_ptr<Model> tiny() {
+  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
+  return model;
+}
+
+SessionOptions cells(std::int32_t n) {
+  SessionOptions options;
+  options.n_cells = n;
+  options.n_ubatch = 64;
+  options.n_threads = 1;
+  return options;
+}
+
+class Limiting : public testing::TestWithParam<const char*> {};
+
+TEST_P(Limiting, GenerationStaysInItsCells) {
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 600);
+  const std::int32_t n_prompt = 120, budget = 90, buffer = 30;
+  Session session(tiny(), cells(256));
+  const Plan plan{make_method(GetParam()), Budget::tokens(budget)};
+  session.read(std::span(tokens).first(n_prompt), {.plan = plan});
+  session.limit(plan, buffer);
+  std::int32_t before = session.n_compressions();
+  for (std::int32_t i = n_prompt; i < 600; ++i) {
+    const std::int32_t n = session.n_entries();
+    session.decode(tokens[std::size_t(i)]);
+    ASSERT_EQ(session.next_position(), i + 1);
+    ASSERT_LT(session.n_entries(), budget + buffer);
+    if (n + 1 < budget + buffer) {
+      ASSERT_EQ(session.n_entries(), n + 1);
+    } else {  // it fires exactly when the buffer is full
+      ASSERT_EQ(session.n_compressions(), ++before);
+      ASSERT_LE(session.n_entries(), budget);
+      ASSERT_GE(session.n_entries(), budget - 10);
+    }
+  }
+  EXPECT_GE(before, 15);
+  EXPECT_EQ(session.tokens(), tokens);
+  for (std::int32_t layer = 0; layer < 3; ++layer) {
+    const auto positions = session.positions(layer, 1);
+    EXPECT_TRUE(std::is_sorted(positions.begin(), positions.end()));
+    EXPECT_EQ(std::adjacent_find(positions.begin(), positions.end()), positions.end());
+    EXPECT_LT(positions.back(), 600);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, Limiting,
+                         testing::Values("rkv", "h2o", "streamingllm", "chunkkv:window=16", "snapkv:window=8",
+                                         "tova", "knorm"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace_if(
+                               name.begin(), name.end(),
+                               [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+                           return name;
+                         });
+
+// What single steps observe is what a prompt's window of the same queries observes.
+TEST(Limit, ChoosesAsAPromptOfTheSameTokensDoes) {
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 160);
+  for (const char* spec : {"rkv", "snapkv:window=8", "chunkkv:window=8", "tova", "h2o", "streamingllm"}) {
+    SessionOptions options = cells(256);
+    options.type_k = options.type_v = CacheType::f32;
+    const Plan plan{make_method(spec), Budget::tokens(60)};
+    Session prompt(tiny(), options), steps(tiny(), options);
+    prompt.prefill(tokens, {&plan, 1});
+    prompt.compress(prompt.selection());
+    steps.prefill(std::span(tokens).first(100), {&plan, 1});  // h2o sums from the start
+    steps.limit(plan, 100);
+    for (std::size_t i = 100; i < 160; ++i) steps.decode(tokens[i]);
+    ASSERT_EQ(steps.n_compressions(), 1) << spec;
+    std::size_t same = 0, all = 0;
+    for (std::int32_t layer = 0; layer < 3; ++layer)
+      for (std::int32_t head = 0; head < 2; ++head) {
+        const auto a = prompt.positions(layer, head), b = steps.positions(layer, head);
+        std::vector<Position> common;
+        std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(common));
+        same += common.size();
+        all += a.size();
+      }
+    EXPECT_GE(same, all - all / 50) << spec;  // scores of almost equal size may change places
+  }
+}
+
+TEST(Limit, CachePositionsGoOnWithoutEnd) {
+  TinyModel small;
+  small.n_ctx_train = 128;
+  const auto model = Model::load(write_tiny_model(small, tiny_folder()));
+  std::mt19937 random(random_seed());
+  for (const char* spec : {"streamingllm", "chunkkv:window=8", "rkv", "h2o"}) {
+    SessionOptions options = cells(256);
+    options.cache_positions = true;
+    Session session(model, options);
+    const Plan plan{make_method(spec), Budget::tokens(50)};
+    session.limit(plan, 20);
+    const auto tokens = random_tokens(random, 500);
+    for (const Token token : tokens) {
+      session.decode(token);
+      ASSERT_LT(session.n_entries(), 70);
+      ASSERT_EQ(session.next_position(), session.n_entries());
+    }
+    EXPECT_GE(session.n_compressions(), 20);
+    EXPECT_EQ(session.tokens(), tokens);
+  }
+}
+
+// Keys that were turned to their new positions are the keys that those tokens have there.
+TEST(Limit, CachePositionsAreThoseOfAPromptOfTheKeptTokens) {
+  TinyModel one_layer;
+  one_layer.n_layer = 1;  // keys and values then depend on token and position only
+  const auto model = Model::load(write_tiny_model(one_layer, tiny_folder()));
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 200);
+  SessionOptions options = cells(256);
+  options.type_k = options.type_v = CacheType::f32;
+  options.cache_positions = true;
+  Session session(model, options);
+  session.prefill(tokens);
+  const auto kept = random_kept(random, 200, 80);
+  session.compress(same_layers(1, kept));
+  EXPECT_EQ(session.n_entries(), 80);
+  EXPECT_EQ(session.next_position(), 80);
+
+  std::vector<Token> rest;
+  for (const std::int32_t entry : kept) rest.push_back(tokens[std::size_t(entry)]);
+  Session fresh(model, options);
+  fresh.prefill(rest);
+  for (const Token token : {7, 9, 40}) {
+    const auto expected = fresh.decode(token), actual = session.decode(token);
+    for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], actual[i], 1e-2);
+  }
+  EXPECT_THROW(session.snapshot(), Error);
+  EXPECT_THROW(session.compress(random_layers(random, 1, 2, session.n_entries(), 20)), UsageError);
+}
+
+TEST(Limit, SharedLayersKeepTheSameEntries) {
+  std::mt19937 random(random_seed());
+  Session session(tiny(), cells(256));
+  Plan plan{make_method("snapkv:window=8"), Budget::tokens(60)};
+  plan.share_layers = true;
+  plan.protect_first = 5;
+  plan.protect_last = 12;
+  session.prefill(random_tokens(random, 200), {&plan, 1});
+  const auto& layers = session.selection().layers;
+  ASSERT_EQ(layers[0].heads.size(), 1u);
+  const auto& kept = layers[0].heads[0];
+  EXPECT_EQ(kept.size(), 60u);
+  for (const LayerKept& layer : layers) EXPECT_EQ(layer.heads, layers[0].heads);
+  for (std::int32_t i = 0; i < 5; ++i) EXPECT_EQ(kept[std::size_t(i)], i);
+  for (std::int32_t i = 0; i < 12; ++i) EXPECT_EQ(kept[std::size_t(59 - i)], 199 - i);
+}
+
+TEST(Limit, SaysWhatDoesNotFit) {
+  Session session(tiny(), cells(256));
+  const auto limit = [&](const char* spec, std::int32_t budget, std::int32_t buffer) {
+    return message_of<UsageError>([&] {
+      session.limit({make_method(spec), Budget::tokens(budget)}, buffer);
+    });
+  };
+  expect_mentions(limit("rkv", 200, 100), {"200", "100", "256"});
+  expect_mentions(limit("rkv", 4, 100), {"4"});
+  expect_mentions(limit("rkv", 100, 0), {"buffer"});
+  expect_mentions(limit("pyramidkv", 100, 10), {"pyramidkv"});
+  session.decode(5);  // and nothing of it is left
+  EXPECT_EQ(session.n_entries(), 1);
+}
+
+}  // namespace
+}  // namespace chunkkv::test

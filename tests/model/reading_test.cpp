@@ -1,0 +1,197 @@
+// Prompts longer than the cache, against one-shot compression and what must always hold.
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "support/random_input.h"
+#include "support/tiny_model.h"
+#include "unit/expect_throw.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+namespace chunkkv::test {
+namespace {
+
+std::shared_ptr<Model> tiny() {
+  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
+  return model;
+}
+
+SessionOptions cells(std::int32_t n) {
+  SessionOptions options;
+  options.n_cells = n;
+  options.n_ubatch = 64;
+  options.n_threads = 1;
+  return options;
+}
+
+std::vector<float> copy(std::span<const float> values) {
+  return {values.begin(), values.end()};
+}
+
+const char* const specs[] = {"chunkkv:window=16",
+                             "chunkkv:window=16,reuse=2",
+                             "chunkkv:window=16,rule=exact,vnorm=1",
+                             "chunkkv:window=16,rule=kvpress",
+                             "snapkv:window=16",
+                             "h2o",
+                             "tova",
+                             "rkv:window=8",
+                             "streamingllm",
+                             "keydiff",
+                             "knorm",
+                             "random"};
+
+class Reading_ : public testing::TestWithParam<const char*> {};
+
+TEST_P(Reading_, OnePieceEqualsOneShotCompression) {
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 300);
+  const Plan plan{make_method(GetParam()), Budget::parse("30%")};
+  Session whole(tiny(), cells(512)), pieces(tiny(), cells(512));
+  whole.prefill(tokens, {&plan, 1});
+  const auto expected = whole.selection().layers;
+  whole.compress(whole.selection());
+  EXPECT_EQ(pieces.read(tokens, {.plan = plan, .n_question = 20}), 1);
+  EXPECT_EQ(pieces.selection().layers, expected);
+  EXPECT_EQ(copy(pieces.logits()), copy(whole.logits()));
+  EXPECT_EQ(copy(pieces.decode(7)), copy(whole.decode(7)));
+}
+
+// Whatever is kept: never more cells than allowed, true positions, the beginning and the window.
+TEST_P(Reading_, ManyPiecesKeepWhatTheyPromise) {
+  const auto seed = random_seed();
+  SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
+  std::mt19937 random(seed);
+  const std::int32_t n = 900 + std::int32_t(random() % 500);
+  const auto tokens = random_tokens(random, n);
+  const auto method = make_method(GetParam());
+  for (const auto observer : {ObserverKind::question, ObserverKind::window, ObserverKind::both}) {
+    SessionOptions options = cells(512);
+    options.n_sequences = 2;
+    Session session(tiny(), options);
+    const auto others = random_tokens(random, 40);
+    session.prefill(others, {}, {}, 1);
+    const auto theirs = copy(session.logits());
+
+    const std::int32_t allowed = 300, budget = 100;
+    std::int32_t most = 0;
+    const Reading reading{
+        .plan = {method, Budget::tokens(budget)}, .observer = observer, .n_question = 20, .n_cells = allowed};
+    const std::int32_t compressions = session.read(tokens, reading, [&](const ReadState& now) {
+      most = std::max(most, now.n_entries);
+      return true;
+    });
+    EXPECT_LE(most, allowed - (observer == ObserverKind::window ? 0 : 20));
+    EXPECT_GE(compressions, (n - allowed) / (allowed - budget));
+    EXPECT_EQ(session.n_compressions(), compressions);
+    EXPECT_EQ(session.next_position(), n);
+    EXPECT_EQ(session.tokens(), tokens);
+    EXPECT_LE(session.n_entries(), budget);
+    EXPECT_GE(session.n_entries(), budget - 10);  // whole chunks of the paper's rule
+    const std::int32_t window = method->request().queries == Queries::window ? method->request().window : 0;
+    for (std::int32_t layer = 0; layer < 3; ++layer)
+      for (std::int32_t head = 0; head < 2; ++head) {
+        const auto positions = session.positions(layer, head);
+        EXPECT_TRUE(std::is_sorted(positions.begin(), positions.end()));
+        EXPECT_EQ(std::set(positions.begin(), positions.end()).size(), positions.size());
+        EXPECT_LT(positions.back(), n);
+        for (std::int32_t i = 0; i < 4; ++i) EXPECT_EQ(positions[std::size_t(i)], i);
+        for (std::int32_t i = 1; i <= window; ++i)
+          EXPECT_EQ(positions[positions.size() - std::size_t(i)], n - i);
+      }
+    // The other sequence never noticed: it goes on as one that is alone.
+    Session alone(tiny(), cells(512));
+    alone.prefill(others);
+    EXPECT_EQ(copy(alone.logits()), theirs);
+    const auto expected = copy(alone.decode(7)), actual = copy(session.decode(7, 1));
+    for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], actual[i], 2e-2);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, Reading_, testing::ValuesIn(specs), [](const auto& info) {
+  std::string name = info.param;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  return name;
+});
+
+// The rows that lie in the cache are those of the positions that the session names: a cache that was read
+// in pieces is the same as one that was compressed once to the same positions... where the rows do not
+// depend on what was dropped, in the first layer.
+TEST(Reading, RowsOfTheFirstLayerAreThoseOfAWholePrompt) {
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 700);
+  Session pieces(tiny(), cells(256)), whole(tiny(), cells(1024));
+  pieces.read(tokens, {.plan = {make_method("streamingllm"), Budget::tokens(80)}});
+  whole.prefill(tokens);
+  std::vector<LayerKept> same;
+  for (std::int32_t layer = 0; layer < 3; ++layer) same.push_back({layer, {pieces.positions(0, 0)}});
+  whole.compress(same);
+  // Keys and values of layer 0 depend on token and position only.
+  const Snapshot a = pieces.snapshot(), b = whole.snapshot();
+  ASSERT_EQ(a.n_entries, b.n_entries);
+  const std::size_t row = 2 * 32 * 2, header = 16 + std::size_t(a.n_entries) * 12 + 8 + 12;
+  std::vector<std::vector<std::byte>> rows[2];
+  int i = 0;
+  for (const Snapshot* s : {&a, &b}) {
+    for (const std::int32_t rank : s->order) {
+      const auto at = s->state.begin() + std::ptrdiff_t(header + row * std::size_t(rank));
+      rows[i].emplace_back(at, at + std::ptrdiff_t(row));
+    }
+    ++i;
+  }
+  EXPECT_EQ(rows[0], rows[1]);
+}
+
+// H2O's sums do not forget what was read before a compression.
+TEST(Reading, AccumulatedAttentionSurvivesCompression) {
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 200);
+  // Nothing is dropped in between (the budget holds all), so two readings sum what one does.
+  Plan plan{make_method("h2o"), Budget::tokens(150)};
+  plan.keep_scores = true;
+  Session once(tiny(), cells(256)), twice(tiny(), cells(256));
+  once.prefill(tokens, {&plan, 1});
+  twice.prefill(std::span(tokens).first(120), {&plan, 1});
+  twice.prefill(std::span(tokens).subspan(120), {&plan, 1});
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    const auto &a = once.selection().scores[layer].values, &b = twice.selection().scores[layer].values;
+    ASSERT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 2e-2 * (1 + a[i]));
+  }
+}
+
+TEST(Reading, SaysWhatDoesNotFit) {
+  std::mt19937 random(1);
+  const auto tokens = random_tokens(random, 600);
+  Session session(tiny(), cells(256));
+  const auto read = [&](const char* spec, std::int32_t budget, std::int32_t n_question,
+                        std::int32_t n_cells = 0) {
+    return message_of<UsageError>([&] {
+      session.read(tokens, {.plan = {make_method(spec), Budget::tokens(budget)},
+                            .n_question = n_question,
+                            .n_cells = n_cells});
+    });
+  };
+  expect_mentions(read("snapkv:window=16", 200, 0), {"256 cells", "200", "64", "264"});
+  expect_mentions(read("snapkv:window=16", 100, 100), {"256 cells", "question of 100", "264"});
+  expect_mentions(read("snapkv:window=16", 100, 0, 300), {"300 cells", "256"});
+  expect_mentions(read("snapkv:window=16", 100, 600), {"600"});
+  expect_mentions(read("snapkv:window=16", 10, 0), {"10"});
+  expect_mentions(read("full", 100, 0), {"600 tokens", "256 cells", "full"});
+  expect_mentions(read("pyramidkv:window=16", 100, 0), {"pyramidkv"});
+  EXPECT_EQ(session.n_entries(), 0);
+  EXPECT_THROW(session.read(tokens, {.plan = {make_method("snapkv:window=16"), Budget::tokens(100)}},
+                            [](const ReadState& now) { return now.done < 300; }),
+               Interrupted);
+  session.clear();
+  session.read(tokens, {.plan = {make_method("snapkv:window=16"), Budget::tokens(100)}});
+  EXPECT_EQ(session.n_entries(), 100);
+}
+
+}  // namespace
+}  // namespace chunkkv::test

@@ -1,0 +1,225 @@
+// Caches that leave the session and come back, and cells that are hidden from layers.
+#include <chunkkv/method.h>
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "support/random_input.h"
+#include "support/tiny_model.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+namespace chunkkv::test {
+namespace {
+
+std::shared_ptr<Model> tiny(std::uint32_t head_dim = 32) {
+  TinyModel what;
+  what.head_dim = head_dim;
+  return Model::load(write_tiny_model(what, tiny_folder()));
+}
+
+SessionOptions cells(std::int32_t n, CacheType type = CacheType::f16) {
+  SessionOptions options;
+  options.n_cells = n;
+  options.n_ubatch = 64;
+  options.n_threads = 1;
+  options.n_sequences = 2;
+  options.type_k = options.type_v = type;
+  return options;
+}
+
+std::vector<float> copy(std::span<const float> values) {
+  return {values.begin(), values.end()};
+}
+
+class Types : public testing::TestWithParam<CacheType> {};
+
+// Compressed, gone on with, compressed again: whatever the order of its cells, it comes back as it was.
+TEST_P(Types, ARestoredSequenceGoesOnBitIdentically) {
+  std::mt19937 random(random_seed());
+  const auto model = tiny();
+  Session session(model, cells(512, GetParam()));
+  session.prefill(random_tokens(random, 150), {}, {}, 0);
+  session.prefill(random_tokens(random, 60), {}, {}, 1);
+  session.compress(random_layers(random, 3, 2, 150, 50));
+  session.prefill(random_tokens(random, 40));
+  session.compress(random_layers(random, 3, 1, 90, 45));
+  for (const Token t : {5, 6}) session.decode(t);
+
+  const Snapshot saved = session.snapshot();
+  EXPECT_EQ(saved.n_entries, 47);
+  EXPECT_EQ(saved.tokens.size(), 192u);
+  std::vector<std::vector<Position>> positions;
+  for (std::int32_t layer = 0; layer < 3; ++layer) positions.push_back(session.positions(layer, 1));
+  const auto expected = copy(session.decode(7));
+  session.truncate(47);
+
+  for (int again = 0; again < 2; ++again) {
+    session.restore(saved);
+    EXPECT_EQ(session.n_entries(), 47);
+    EXPECT_EQ(session.next_position(), 192);
+    EXPECT_EQ(session.tokens(), saved.tokens);
+    for (std::int32_t layer = 0; layer < 3; ++layer)
+      EXPECT_EQ(session.positions(layer, 1), positions[std::size_t(layer)]);
+    EXPECT_EQ(copy(session.decode(7)), expected);
+    session.prefill(random_tokens(random, 30));
+    session.compress(random_layers(random, 3, 2, 78, 20));  // and it can be compressed again
+  }
+
+  Session other(model, cells(256, GetParam()));  // another cache, other cells
+  other.prefill(random_tokens(random, 33), {}, {}, 1);
+  other.restore(saved);
+  const auto elsewhere = copy(other.decode(7));
+  for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], elsewhere[i], 2e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cache, Types,
+                         testing::Values(CacheType::f32, CacheType::f16, CacheType::bf16, CacheType::q8_0,
+                                         CacheType::q4_0),
+                         [](const auto& info) { return std::string(to_string(info.param)); });
+
+TEST(Snapshots, RefuseWhatDoesNotFit) {
+  std::mt19937 random(1);
+  Session session(tiny(), cells(512));
+  session.prefill(random_tokens(random, 300));
+  const Snapshot saved = session.snapshot();
+  Session small(tiny(), cells(256));
+  EXPECT_THROW(small.restore(saved), Error);
+  Session other_type(tiny(), cells(512, CacheType::q8_0));
+  EXPECT_THROW(other_type.restore(saved), Error);
+  EXPECT_EQ(other_type.n_entries(), 0);
+  Session other_model(tiny(64), cells(512));
+  EXPECT_THROW(other_model.restore(saved), Error);
+  Snapshot damaged = saved;
+  damaged.order.pop_back();
+  EXPECT_THROW(session.restore(damaged), Error);
+  damaged = saved;
+  damaged.state.resize(damaged.state.size() / 2);
+  EXPECT_THROW(session.restore(damaged), Error);
+  EXPECT_EQ(session.n_entries(), 0);
+  session.prefill(random_tokens(random, 400));  // all of its cells are free again
+}
+
+// An f16 prompt kept in another type answers about as well as one that was read in that type: rows that were
+// turned wrongly would answer nothing like it.
+TEST(Conversion, LosesNoMoreThanACacheOfThatType) {
+  std::mt19937 random(random_seed());
+  for (const std::uint32_t head_dim : {32u, 64u, 128u}) {  // the engine turns the rows of the last two
+    const auto model = tiny(head_dim);
+    const auto tokens = random_tokens(random, 200);
+    const auto kept = random_layers(random, 3, 2, 200, 80);
+    for (const CacheType type : {CacheType::q8_0, CacheType::q4_0, CacheType::f32, CacheType::bf16}) {
+      Session read(model, cells(256)), native(model, cells(256, type)), converted(model, cells(256, type));
+      read.prefill(tokens);
+      native.prefill(tokens);
+      read.compress(kept);
+      native.compress(kept);
+      converted.restore(converted.converted(read.snapshot()));
+      const auto truth = copy(read.decode(7)), its = copy(native.decode(7)), ours = copy(converted.decode(7));
+      double its_loss = 0, our_loss = 0, size = 0;
+      for (std::size_t i = 0; i < truth.size(); ++i) {
+        its_loss += std::pow(truth[i] - its[i], 2);
+        our_loss += std::pow(truth[i] - ours[i], 2);
+        size += std::pow(truth[i], 2);
+      }
+      EXPECT_LT(std::sqrt(our_loss / size), 2 * std::sqrt(its_loss / size) + 0.01)
+          << to_string(type) << ", heads of " << head_dim;
+      EXPECT_LT(std::sqrt(our_loss / size), 0.7) << to_string(type) << ", heads of " << head_dim;
+    }
+  }
+}
+
+// ---- hidden cells
+
+class Recorder : public Method {
+ public:
+  ObservationRequest request() const override { return {Queries::window, 1, {}, {}, {}, {}, {}}; }
+  Scores score(const LayerObservation& observation) const override {
+    seen[observation.layer] = observation;
+    return {1, observation.n_entries, std::vector<float>(std::size_t(observation.n_entries))};
+  }
+  SelectionRule selection(const Target&) const override { return {}; }
+  mutable std::map<std::int32_t, LayerObservation> seen;
+};
+
+TEST(Hidden, CellsGetNoAttentionInTheirLayerAndTheRestIsAsIfTheyWereNotThere) {
+  std::mt19937 random(random_seed());
+  const auto model = tiny();
+  const auto tokens = random_tokens(random, 120);
+  // Layer l keeps lengths[l] entries; layer 0 everything.
+  const std::size_t lengths[] = {120, 40, 70};
+  std::vector<LayerKept> layers;
+  for (std::int32_t layer = 0; layer < 3; ++layer) {
+    layers.push_back({layer, {}});
+    for (int head = 0; head < 2; ++head)
+      layers.back().heads.push_back(random_kept(random, 120, std::int32_t(lengths[layer])));
+  }
+  Session session(model, cells(256));
+  session.prefill(tokens);
+  session.compress(layers, 0, Surplus::hide);
+  EXPECT_EQ(session.n_entries(), 120);
+  for (std::int32_t layer = 0; layer < 3; ++layer) {
+    const auto positions = session.positions(layer, 1);
+    EXPECT_EQ(positions, (std::vector<Position>(layers[std::size_t(layer)].heads[1].begin(),
+                                                layers[std::size_t(layer)].heads[1].end())));
+  }
+  EXPECT_THROW(session.compress(same_layers(3, {0, 119})), UsageError);
+  EXPECT_THROW(session.snapshot(), Error);
+
+  const auto recorder = std::make_shared<Recorder>();
+  const Plan plan{recorder, Budget::tokens(121)};
+  session.prefill({{7}}, {&plan, 1});
+  for (std::int32_t layer = 0; layer < 3; ++layer) {
+    const LayerObservation& o = recorder->seen.at(layer);
+    for (std::int32_t head = 0; head < o.n_head; ++head) {
+      double sum = 0;
+      std::size_t seen = 0;
+      for (std::int32_t i = 0; i < o.n_entries; ++i) {
+        const float a = o.attention[std::size_t(head * o.n_entries + i)];
+        sum += a;
+        seen += a > 0 ? 1 : 0;
+      }
+      EXPECT_NEAR(sum, 1, 1e-3);
+      EXPECT_EQ(seen, lengths[layer] + 1) << "layer " << layer;
+    }
+  }
+
+  // Hidden or dropped is the same to the first layer that differs from none: with equal lengths in all
+  // layers but one extra entry in layer 0, results are close to dropping; with hiding off they are not.
+  Session full(model, cells(256));
+  full.prefill(tokens);
+  const auto a = copy(session.logits()), b = copy(full.decode(7));
+  double difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) difference += std::fabs(a[i] - b[i]);
+  EXPECT_GT(difference, 0);
+  // A sequence that hides nothing sees everything again.
+  Session fresh(model, cells(256));
+  fresh.prefill(tokens);
+  session.clear();
+  session.prefill(tokens);
+  EXPECT_EQ(copy(session.decode(7)), copy(fresh.decode(7)));
+}
+
+TEST(Hidden, PyramidKVKeepsItsBudgetOnAverage) {
+  std::mt19937 random(random_seed());
+  Session session(tiny(), cells(256));
+  const Plan plan{make_method("pyramidkv:window=8,beta=4"), Budget::tokens(48)};
+  session.prefill(random_tokens(random, 200), {&plan, 1});
+  const Selection& chosen = session.selection();
+  // 40 beyond the window: from 2 * 40 - 10 = 70 down to 10.
+  const std::size_t expected[] = {78, 48, 18};
+  for (std::size_t layer = 0; layer < 3; ++layer)
+    for (const auto& list : chosen.layers[layer].heads) EXPECT_EQ(list.size(), expected[layer]);
+  EXPECT_EQ(chosen.surplus, Surplus::hide);
+  session.compress(chosen);
+  EXPECT_EQ(session.n_entries(), 78);
+  EXPECT_EQ(session.positions(2, 0).size(), 18u);
+  session.decode(7);
+  EXPECT_EQ(session.positions(2, 0).size(), 19u);
+}
+
+}  // namespace
+}  // namespace chunkkv::test
