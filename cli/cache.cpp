@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "observer_name.h"
 #include "open_prompt.h"
 #include "options.h"
 #include "output.h"
@@ -43,10 +44,8 @@ ObserverKind observer_of(const BuildArguments& arguments) {
 Snapshot compressed(Session& session, const OpenPrompt& prompt, const BuildArguments& arguments,
                     const Plan& wanted, const Progress& progress, CacheFileInfo& info) {
   std::vector<Token> tokens = prompt.tokens;
-  Reading reading{.plan = wanted,
-                  .observer = observer_of(arguments),
-                  .keep_question = false,
-                  .n_cells = arguments.cells};
+  Reading reading{
+      .plan = wanted, .observer = observer_of(arguments), .keep_question = false, .n_cells = arguments.cells};
   if (!arguments.prompt.question.empty()) {
     const auto question = following_tokens(session.model(), prompt, arguments.prompt.question);
     reading.n_question = std::int32_t(question.size());
@@ -67,7 +66,8 @@ void build(const BuildArguments& arguments) {
                                  wanted.method->spec()));
   observer_of(arguments);
   SessionOptions options = session_options(arguments.model);
-  if (!options.flash_attention) throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+  if (!options.flash_attention)
+    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
   if (arguments.keep_source && arguments.cells > 0)
     throw UsageError("--keep-source needs the whole document in the cache; leave out --cells");
   if (arguments.output.empty()) throw UsageError("name the file to write with -o FILE");
@@ -79,10 +79,9 @@ void build(const BuildArguments& arguments) {
   const auto model = load_model(arguments.model);
   const OpenPrompt prompt = open_prompt(*model, document, text);
   wanted.protect_first = protected_tokens(*model, arguments.prompt);
-  const std::size_t n_question =
-      arguments.prompt.question.empty()
-          ? 0
-          : following_tokens(*model, prompt, arguments.prompt.question).size();
+  const std::size_t n_question = arguments.prompt.question.empty()
+                                     ? 0
+                                     : following_tokens(*model, prompt, arguments.prompt.question).size();
   options.n_cells = arguments.cells > 0
                         ? arguments.cells
                         : cells_for(arguments.model, *model, prompt.tokens.size() + n_question, 0);
@@ -180,7 +179,8 @@ void add_verify(CLI::App& parent) {
 }  // namespace
 
 void add_cache(CLI::App& app) {
-  CLI::App& command = *app.add_subcommand("cache", "save a compressed prompt as a file, look into such files");
+  CLI::App& command =
+      *app.add_subcommand("cache", "save a compressed prompt as a file, look into such files");
   command.require_subcommand(1);
   add_build(command);
   add_info(command);

@@ -14,7 +14,8 @@ namespace chunkkv::cli {
 
 std::optional<std::string> LineReader::next() {
   while (true) {
-    if (const std::size_t end = buffer_.find('\n'); end != std::string::npos || (ended_ && !buffer_.empty())) {
+    if (const std::size_t end = buffer_.find('\n');
+        end != std::string::npos || (ended_ && !buffer_.empty())) {
       std::string line = buffer_.substr(0, end);
       buffer_.erase(0, end == std::string::npos ? end : end + 1);
       if (!line.empty() && line.back() == '\r') line.pop_back();

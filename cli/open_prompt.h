@@ -16,8 +16,8 @@ struct OpenPrompt {
   CacheEnd end = CacheEnd::text;  ///< where tokens and tail end
 };
 
-/// The document as `read_prompt` gives it, in a message of the user that stays open. With a question after it,
-/// these are the tokens of `tokenize_prompt` for document and question.
+/// The document as `read_prompt` gives it, in a message of the user that stays open. With a question after
+/// it, these are the tokens of `tokenize_prompt` for document and question.
 OpenPrompt open_prompt(const Model& model, const PromptArguments& arguments, const std::string& document);
 
 /// The tokens that follow `prompt.tokens`: the tail, the user's text, and what makes the model answer it.

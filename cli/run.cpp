@@ -5,6 +5,7 @@
 #include "progress.h"
 #include "prompt.h"
 #include "report.h"
+#include "run_cached.h"
 #include "signals.h"
 #include "text/sampler.h"
 #include "timer.h"
@@ -14,12 +15,15 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace chunkkv::cli {
 namespace {
 
 struct RunArguments {
+  std::optional<std::string> cache;
   ModelArguments model;
   CompressionArguments compression;
   BoundedArguments bounded;
@@ -187,6 +191,18 @@ void run(const RunArguments& arguments) {
   print(dump(json) + "\n");
 }
 
+CachedRun cached(const RunArguments& arguments, const CLI::App& command) {
+  if (arguments.compare) throw UsageError("--compare needs the whole prompt; it cannot go with --cache");
+  return {.file = *arguments.cache,
+          .model = arguments.model,
+          .prompt = arguments.prompt,
+          .compression = arguments.compression,
+          .compression_given = command.count("--method") + command.count("--keep") > 0,
+          .sampling = arguments.sampling,
+          .predict = arguments.predict,
+          .json = arguments.json};
+}
+
 }  // namespace
 
 void add_run(CLI::App& app) {
@@ -194,6 +210,9 @@ void add_run(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("run", "read a prompt, compress its cache, answer");
   add_model_options(command, arguments->model);
   add_prompt_options(command, arguments->prompt);
+  command.add_option("--cache", arguments->cache, "ask about a prompt that `chunkkv cache build` saved")
+      ->group("Prompt")
+      ->option_text("FILE");
   add_compression_options(command, arguments->compression);
   add_bounded_options(command, arguments->bounded);
   command.add_flag("--compare", arguments->compare, "answer from the full cache as well, after one reading");
@@ -205,7 +224,9 @@ void add_run(CLI::App& app) {
   command.add_flag("--json", arguments->json, "print one JSON object instead of text and figures");
   add_progress_options(command, arguments->progress);
   add_sampling_options(command, arguments->sampling);
-  command.callback([arguments] { run(*arguments); });
+  command.callback([arguments, &command] {
+    arguments->cache ? run_cached(cached(*arguments, command)) : run(*arguments);
+  });
 }
 
 }  // namespace chunkkv::cli

@@ -32,9 +32,10 @@ std::int32_t cells_for_question(const CachedRun& run, const Model& model, const 
   const std::size_t n_positions = file.snapshot.tokens.size() + n_read;
   const auto trained = std::size_t(model.info().n_ctx_train);
   if (n_positions > trained) {
-    throw UsageError(fmt::format("with the question the prompt has {} tokens, but this model was trained for {}; "
-                                 "ask a shorter question, or build the cache from a shorter text",
-                                 n_positions, trained));
+    throw UsageError(
+        fmt::format("with the question the prompt has {} tokens, but this model was trained for {}; "
+                    "ask a shorter question, or build the cache from a shorter text",
+                    n_positions, trained));
   }
   if (run.model.ctx_size > 0 && n_entries > std::size_t(run.model.ctx_size)) {
     throw UsageError(fmt::format("saved cache and question need {} cells, but -c allows {}; give a larger -c",
@@ -66,8 +67,7 @@ void run_cached(const CachedRun& run) {
   outcome.model = model->info().path;
   outcome.method = file.info.method;
   outcome.keep = file.info.keep;
-  outcome.prompt_tokens =
-      std::int32_t(file.snapshot.tokens.size() + file.info.rest.size() + question.size());
+  outcome.prompt_tokens = std::int32_t(file.snapshot.tokens.size() + file.info.rest.size() + question.size());
   outcome.cells = session->use().cells_allocated;
   outcome.compressions = file.info.n_compressions;
   const std::size_t n_read = file.info.rest.size() + question.size();
@@ -109,8 +109,8 @@ void run_cached(const CachedRun& run) {
   }
   print("\n");
   print_error(figures({&outcome, 1}));
-  print_error(fmt::format("{} restored in {:.1f} ms; {} of {} tokens were read\n", run.file, restore_ms, n_read,
-                          outcome.prompt_tokens));
+  print_error(fmt::format("{} restored in {:.1f} ms; {} of {} tokens were read\n", run.file, restore_ms,
+                          n_read, outcome.prompt_tokens));
 }
 
 }  // namespace chunkkv::cli

@@ -84,8 +84,9 @@ std::string description(const std::string& path, const CacheFile& file) {
       {"format", fmt::format("{}, by chunkkv {} (llama.cpp {}), {}", kCacheFileFormat, info.chunkkv_version,
                              info.engine_version, time_text(info.created))},
       {"checksum", "good"},
-      {"model", fmt::format("{} ({}, {} layers, {} KV heads), hash {}", info.model_name,
-                            info.model.architecture, info.model.n_layer, info.model.n_head_kv, info.model.hash)},
+      {"model",
+       fmt::format("{} ({}, {} layers, {} KV heads), hash {}", info.model_name, info.model.architecture,
+                   info.model.n_layer, info.model.n_head_kv, info.model.hash)},
       {"cache", fmt::format("{} keys, {} values", info.type_k, info.type_v)},
       {"prompt", fmt::format("{} tokens, ends in {}", n_prompt, explanation_of(info.end))},
   };
