@@ -28,6 +28,7 @@ struct BuildArguments {
   ProgressArguments progress;
   std::int32_t cells = 0;
   std::string observer;
+  std::string prefill_type;
   std::string output;
   bool keep_source = false;
 };
@@ -65,6 +66,7 @@ void build(const BuildArguments& arguments) {
     throw UsageError(fmt::format("{} hides cells from single layers; such a cache cannot be saved",
                                  wanted.method->spec()));
   observer_of(arguments);
+  if (!arguments.prefill_type.empty()) parse_cache_type(arguments.prefill_type);
   SessionOptions options = session_options(arguments.model);
   if (!options.flash_attention)
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
@@ -85,7 +87,10 @@ void build(const BuildArguments& arguments) {
   options.n_cells = arguments.cells > 0
                         ? arguments.cells
                         : cells_for(arguments.model, *model, prompt.tokens.size() + n_question, 0);
-  const auto session = open_session(model, options);
+  SessionOptions reading = options;
+  if (!arguments.prefill_type.empty())
+    reading.type_k = reading.type_v = parse_cache_type(arguments.prefill_type);
+  auto session = open_session(model, reading);
 
   CacheFileInfo info = new_info(*session, home_of(*session));
   info.method = wanted.method->spec();
@@ -105,6 +110,13 @@ void build(const BuildArguments& arguments) {
     snapshot = compressed(*session, prompt, arguments, wanted, display.callback(), info);
   }
   display.finish();
+  if (!arguments.prefill_type.empty()) {
+    session.reset();
+    options.n_cells = 1;  // only its types are needed
+    snapshot = open_session(model, options)->converted(std::move(snapshot));
+    info.type_k = to_string(options.type_k);
+    info.type_v = to_string(options.type_v);
+  }
   save_cache_file(arguments.output, info, snapshot);
   print(description(arguments.output, load_cache_file(arguments.output)));
 }
@@ -125,6 +137,11 @@ void add_build(CLI::App& parent) {
       .add_option("--observer", arguments->observer,
                   "whose attention chooses: question (default with -q), window (the last tokens) or both")
       ->option_text("WHO");
+  command
+      .add_option(
+          "--cache-type-prefill", arguments->prefill_type,
+          "type of the cache while the document is read; what is kept is then converted to -ctk and -ctv")
+      ->option_text("TYPE");
   command.add_flag("--keep-source", arguments->keep_source,
                    "save the whole document's cache, so that each question gets a selection of its own");
   add_progress_options(command, arguments->progress);

@@ -188,8 +188,9 @@ void chat(const ChatArguments& arguments) {
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
 
   const auto model = load_model(arguments.model);
-  rules.cells = options.n_cells = n_cells(arguments, *model, document);
+  options.n_cells = n_cells(arguments, *model, document);
   const auto session = open_session(model, options);
+  rules.cells = session->options().n_cells;  // the engine rounds up
   Conversation conversation(*session, arguments.prompt, rules, arguments.sampling, arguments.progress);
   if (!document.empty()) conversation.open(document);
   if (arguments.cache) conversation.load(*arguments.cache);

@@ -96,7 +96,9 @@ Plan Conversation::plan(std::size_t n_newest) const {
   const auto n = std::int32_t(prompt_.tokens.size());
   const std::int32_t least =
       n_protected_ + std::max(plan.protect_last, plan.method->request().window) + kLeast;
-  plan.budget = Budget::tokens(std::max(rules_.keep.resolve(std::max(n, 1)), least));
+  // A compression that hardly makes room would soon be followed by the next.
+  const std::int32_t most = (rules_.cells - kRoom) * 3 / 4;
+  plan.budget = Budget::tokens(std::max(std::min(rules_.keep.resolve(std::max(n, 1)), most), least));
   return plan;
 }
 

@@ -192,7 +192,12 @@ void run(const RunArguments& arguments) {
 }
 
 CachedRun cached(const RunArguments& arguments, const CLI::App& command) {
-  if (arguments.compare) throw UsageError("--compare needs the whole prompt; it cannot go with --cache");
+  for (const char* option : {"--compare", "--cells", "--observer", "--buffer", "--positions",
+                             "--cache-type-prefill", "--protect"}) {
+    if (command.count(option) > 0)
+      throw UsageError(
+          fmt::format("{} is for a prompt that is read; with --cache it was read before", option));
+  }
   return {.file = *arguments.cache,
           .model = arguments.model,
           .prompt = arguments.prompt,
