@@ -83,7 +83,7 @@ nlohmann::ordered_json to_json(const Outcome& outcome) {
       {"kept_tokens", outcome.kept_tokens},
       {"cells", outcome.cells},
       {"compressions", outcome.compressions},
-      {"cache_bytes", {{"before", outcome.bytes_before}, {"after", outcome.bytes_after}}},
+      {"cache_bytes", {{"before", outcome.bytes_before}, {"after", outcome.bytes_after}, {"allocated", outcome.bytes_allocated}}},
       {"ms",
        {{"prefill", rounded(ms.prefill)},
         {"observe", rounded(ms.observe)},

@@ -21,6 +21,7 @@ struct Outcome {
   std::int32_t compressions = 0;
   std::uint64_t bytes_before = 0;
   std::uint64_t bytes_after = 0;
+  std::uint64_t bytes_allocated = 0;
   Timings ms;
   double first_token_ms = 0;  ///< from the start of reading
   text::Answer answer;

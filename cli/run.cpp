@@ -130,6 +130,7 @@ class Run {
   /// Lets the model answer from the cache as it is; `ms_before` is the time until it could start.
   void answer(Outcome& outcome, double ms_before) {
     outcome.bytes_after = session_->use(0).bytes_used;
+    outcome.bytes_allocated = session_->use().bytes_allocated;
     const bool stream = !arguments_.json;
     if (stream && arguments_.compare) print(fmt::format("== {} ==\n", title(outcome)));
     text::Sampler sampler(session_->model(), arguments_.sampling);

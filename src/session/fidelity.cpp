@@ -140,9 +140,11 @@ std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> 
     session.compress(chosen[p]);
     session.evaluate(answer.tokens, [&](std::size_t i, std::span<const float> logits) {
       const std::vector<float> prediction = log_softmax(logits);
-      f.kl += kl_divergence(answer.predictions[i], prediction) / f.n_tokens;
-      f.top1 += double(most_likely(answer.predictions[i]) == most_likely(prediction)) / f.n_tokens;
+      f.kl += kl_divergence(answer.predictions[i], prediction);
+      f.top1 += double(most_likely(answer.predictions[i]) == most_likely(prediction));
     });
+    f.kl /= f.n_tokens;
+    f.top1 /= f.n_tokens;
   }
   session.clear();
   return results;

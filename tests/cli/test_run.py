@@ -31,7 +31,7 @@ class Json(unittest.TestCase):
         }
         for key, kind in expected.items():
             self.assertIsInstance(self.result[key], kind, key)
-        self.assertEqual(set(self.result["cache_bytes"]), {"before", "after"})
+        self.assertEqual(set(self.result["cache_bytes"]), {"before", "after", "allocated"})
         self.assertEqual(
             set(self.result["ms"]), {"prefill", "observe", "select", "move", "first_token", "per_token"}
         )

@@ -6,6 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+
 #include <cmath>
 #include <cstdint>
 #include <set>
@@ -261,6 +264,28 @@ TEST(KeyMethods, PreferUnusualAndShortKeys) {
   EXPECT_TRUE(make_method("keydiff")->request().key_similarity);
   EXPECT_TRUE(make_method("knorm")->request().key_norms);
   EXPECT_EQ(make_method("knorm")->request().queries, Queries::none);
+}
+
+TEST(PyramidKV, FallsLinearlyAroundTheSameMean) {
+  const auto method = make_method("pyramidkv:window=10,beta=20");
+  ASSERT_TRUE(method->layer_budgets());
+  const auto budgets = [&](std::int32_t n_entries, std::int32_t budget, std::int32_t n_layer) {
+    std::vector<std::int32_t> all;
+    for (std::int32_t layer = 0; layer < n_layer; ++layer)
+      all.push_back(method->layer_budget({n_entries, budget, 0.1}, layer, n_layer));
+    return all;
+  };
+  // b = 100: max = 2 * 100 - 5 = 195, min = 5, steps of 47.5.
+  EXPECT_EQ(budgets(1000, 110, 5), (std::vector<std::int32_t>{205, 157, 110, 62, 15}));
+  // Only 150 tokens before the window: max = 150, min = 50.
+  EXPECT_EQ(budgets(160, 110, 5), (std::vector<std::int32_t>{160, 135, 110, 85, 60}));
+  EXPECT_EQ(budgets(1000, 10, 3), (std::vector<std::int32_t>{10, 10, 10}));  // nothing but the window
+  EXPECT_EQ(budgets(1000, 110, 1), (std::vector<std::int32_t>{110}));
+  for (const std::int32_t n_layer : {2, 24, 80}) {
+    const auto all = budgets(100000, 10000, n_layer);
+    EXPECT_NEAR(std::accumulate(all.begin(), all.end(), 0.0) / n_layer, 10000, 1);
+    EXPECT_TRUE(std::is_sorted(all.rbegin(), all.rend()));
+  }
 }
 
 TEST(Methods, PromptShorterThanTheWindowCanOnlyBeKept) {
