@@ -90,6 +90,7 @@ void run_cached(const CachedRun& run) {
   outcome.ms = session->timings();
   outcome.kept_tokens = session->n_entries();
   outcome.bytes_after = session->use(0).bytes_used;
+  outcome.bytes_allocated = session->use().bytes_allocated;
   outcome.bytes_before =
       outcome.bytes_after / std::uint64_t(outcome.kept_tokens) * std::uint64_t(outcome.prompt_tokens);
 
