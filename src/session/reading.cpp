@@ -9,13 +9,23 @@ namespace {
 
 constexpr const char* interrupted = "interrupted while reading the prompt";
 
+/// The engine's attention adds up in single precision, and fast, only for at least so many tokens together.
+constexpr std::size_t fast_batch = 64;
+
+/// Tokens of the next micro-batch: as many as may be, but not so that a small rest is left.
+std::size_t batch_size(std::size_t left, std::size_t n_ubatch) {
+  if (left <= n_ubatch) return left;
+  const std::size_t rest = left - n_ubatch;
+  return rest < fast_batch && n_ubatch >= 2 * fast_batch ? left - fast_batch : n_ubatch;
+}
+
 }  // namespace
 
 void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<const Token> tokens, Round* round,
                          const std::function<bool(std::int32_t)>& on_batch) {
   SequenceCells& cells = state.cells;
   for (std::size_t done = 0; done < tokens.size();) {
-    const auto now = tokens.subspan(done, std::min(tokens.size() - done, std::size_t(context.n_ubatch())));
+    const auto now = tokens.subspan(done, batch_size(tokens.size() - done, std::size_t(context.n_ubatch())));
     if (round != nullptr) round->before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
     context.hide(cells.hidden);
     cells.append(context.decode(now, cells.next, sequence));
