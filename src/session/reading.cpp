@@ -1,4 +1,5 @@
 #include "session/impl.h"
+#include "session/kept_lengths.h"
 #include "session/reading_plan.h"
 #include "session/stopwatch.h"
 
@@ -94,6 +95,13 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
   chosen.protect_first = plan.protect_first;
   const std::int32_t n_read = std::int32_t(state.tokens.size() + tokens.size());
 
+  // Where the question observes attention, what it paid to a piece when that was new is remembered.
+  const ObservationRequest request = chosen.method->request();
+  const bool remembers = plan.n_question > 0 && request.queries == Queries::window &&
+                         request.attention == AttentionKind::softmax &&
+                         state.cells.n_entries() + std::int32_t(tokens.size()) > plan.cells;
+  AttentionHistory highest;
+
   ReadState now{.total = std::int64_t(tokens.size())};
   std::int32_t compressions = 0;
   while (std::size_t(now.done) < tokens.size()) {
@@ -107,7 +115,8 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                            .n_read = n_read,
                            .window = is_last || plan.window,
                            .n_question = is_last ? 0 : plan.n_question,
-                           .share_layers = options.cache_positions};
+                           .share_layers = options.cache_positions,
+                           .highest = remembers ? &highest : nullptr};
     Stopwatch watch(timings.prefill);
     Round round(context, {&chosen, 1}, shape, state.history, timings);
     feed(state, sequence, tokens.subspan(std::size_t(now.done), std::size_t(count)), &round,
@@ -120,6 +129,8 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
     if (shape.n_question > 0) ask(state, sequence, question, round);
     watch.stop();
     selections = round.take_selections();
+    std::vector<std::size_t> unused;
+    highest.keep(with_one_length(selections[0].layers, state.cells.n_entries(), Surplus::fill, unused));
     const std::int32_t before = state.n_compressions;
     compress(selections[0].layers, sequence, selections[0].surplus);
     compressions += state.n_compressions - before;
