@@ -1,5 +1,7 @@
 #include "bounded.h"
 
+#include "observer_name.h"
+
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -22,13 +24,6 @@ std::int32_t parse_cells(const std::string& text) {
     throw UsageError(fmt::format("--cells is a number of cells or 'auto', not '{}'", text));
   }
   return cells;
-}
-
-ObserverKind parse_observer(const std::string& name) {
-  if (name == "question") return ObserverKind::question;
-  if (name == "window") return ObserverKind::window;
-  if (name == "both") return ObserverKind::both;
-  throw UsageError(fmt::format("--observer is question, window or both, not '{}'", name));
 }
 
 }  // namespace

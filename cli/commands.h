@@ -11,5 +11,7 @@ void add_run(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_perf(CLI::App& app);
 void add_methods(CLI::App& app);
+void add_cache(CLI::App& app);
+void add_chat(CLI::App& app);
 
 }  // namespace chunkkv::cli

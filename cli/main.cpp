@@ -47,6 +47,8 @@ int run(int argc, const char* const* argv) {
   app.require_subcommand(0, 1);
   app.option_defaults()->take_last();  // as in llama.cpp: a script's options can be overridden after them
   add_run(app);
+  add_chat(app);
+  add_cache(app);
   add_inspect(app);
   add_perf(app);
   add_methods(app);
@@ -58,7 +60,8 @@ int run(int argc, const char* const* argv) {
   }
   if (app.get_subcommands().empty()) {
     throw UsageError(
-        "no command given; choose run, inspect, perf or methods (`chunkkv --help` explains them)");
+        "no command given; choose run, chat, cache, inspect, perf or methods (`chunkkv --help` explains "
+        "them)");
   }
   return stop_requested() ? stop_exit_code() : 0;
 }

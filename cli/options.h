@@ -1,5 +1,7 @@
 #pragma once
 
+#include "text/sampler.h"
+
 #include <chunkkv/session.h>
 
 #include <cstdint>
@@ -21,8 +23,7 @@ struct ModelArguments {
   std::int32_t ctx_size = 0;  ///< 0: as much as the prompt needs
   std::int32_t threads = 0;
   std::int32_t ubatch = SessionOptions{}.n_ubatch;
-  std::string type_k = "f16";
-  std::string type_v = "f16";
+  std::string type_k, type_v;  ///< empty: f16, or a cache file's
   std::string flash_attention = "on";
   bool no_kv_offload = false;
   bool verbose = false;
@@ -35,6 +36,7 @@ struct CompressionArguments {
 
 void add_model_options(CLI::App& app, ModelArguments& arguments);
 void add_compression_options(CLI::App& app, CompressionArguments& arguments);
+void add_sampling_options(CLI::App& app, text::Sampling& arguments);
 
 /// Everything but the number of cells. UsageError where a value is not allowed.
 SessionOptions session_options(const ModelArguments& arguments);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace CLI {
@@ -12,6 +13,9 @@ class App;
 }
 
 namespace chunkkv::cli {
+
+/// Between document and question.
+inline constexpr std::string_view kQuestionGap = "\n\n";
 
 struct PromptArguments {
   std::optional<std::string> text;

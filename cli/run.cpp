@@ -5,8 +5,9 @@
 #include "progress.h"
 #include "prompt.h"
 #include "report.h"
-#include "sampler.h"
+#include "run_cached.h"
 #include "signals.h"
+#include "text/sampler.h"
 #include "timer.h"
 
 #include <fmt/format.h>
@@ -14,17 +15,20 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace chunkkv::cli {
 namespace {
 
 struct RunArguments {
+  std::optional<std::string> cache;
   ModelArguments model;
   CompressionArguments compression;
   BoundedArguments bounded;
   PromptArguments prompt;
-  SamplingArguments sampling;
+  text::Sampling sampling;
   ProgressArguments progress;
   std::int32_t predict = 256;
   bool compare = false;
@@ -129,10 +133,13 @@ class Run {
     outcome.bytes_allocated = session_->use().bytes_allocated;
     const bool stream = !arguments_.json;
     if (stream && arguments_.compare) print(fmt::format("== {} ==\n", title(outcome)));
-    Sampler sampler(session_->model(), arguments_.sampling);
-    outcome.answer = generate(*session_, logits_, sampler, arguments_.predict, [&](std::string_view text) {
-      if (stream) print(text);
-    });
+    text::Sampler sampler(session_->model(), arguments_.sampling);
+    const auto show = [stream](std::string_view piece) {
+      if (stream) print(piece);
+    };
+    outcome.answer =
+        text::generate(*session_, logits_, sampler,
+                       {.n_predict = arguments_.predict, .emit = show, .interrupted = stop_requested});
     outcome.compressions = n_compressions_ + session_->n_compressions();
     outcome.first_token_ms = ms_before + outcome.answer.first_ms;
     if (stream) print(arguments_.compare ? "\n\n" : "\n");
@@ -185,6 +192,23 @@ void run(const RunArguments& arguments) {
   print(dump(json) + "\n");
 }
 
+CachedRun cached(const RunArguments& arguments, const CLI::App& command) {
+  for (const char* option : {"--compare", "--cells", "--observer", "--buffer", "--positions",
+                             "--cache-type-prefill", "--protect"}) {
+    if (command.count(option) > 0)
+      throw UsageError(
+          fmt::format("{} is for a prompt that is read; with --cache it was read before", option));
+  }
+  return {.file = *arguments.cache,
+          .model = arguments.model,
+          .prompt = arguments.prompt,
+          .compression = arguments.compression,
+          .compression_given = command.count("--method") + command.count("--keep") > 0,
+          .sampling = arguments.sampling,
+          .predict = arguments.predict,
+          .json = arguments.json};
+}
+
 }  // namespace
 
 void add_run(CLI::App& app) {
@@ -192,6 +216,9 @@ void add_run(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("run", "read a prompt, compress its cache, answer");
   add_model_options(command, arguments->model);
   add_prompt_options(command, arguments->prompt);
+  command.add_option("--cache", arguments->cache, "ask about a prompt that `chunkkv cache build` saved")
+      ->group("Prompt")
+      ->option_text("FILE");
   add_compression_options(command, arguments->compression);
   add_bounded_options(command, arguments->bounded);
   command.add_flag("--compare", arguments->compare, "answer from the full cache as well, after one reading");
@@ -203,7 +230,9 @@ void add_run(CLI::App& app) {
   command.add_flag("--json", arguments->json, "print one JSON object instead of text and figures");
   add_progress_options(command, arguments->progress);
   add_sampling_options(command, arguments->sampling);
-  command.callback([arguments] { run(*arguments); });
+  command.callback([arguments, &command] {
+    arguments->cache ? run_cached(cached(*arguments, command)) : run(*arguments);
+  });
 }
 
 }  // namespace chunkkv::cli

@@ -8,6 +8,13 @@ void catch_stop_signals();
 /// True once such a signal has come.
 bool stop_requested();
 
+/// Takes back what Ctrl-C asked for, and catches the next one again. False when the program is to end, by
+/// SIGTERM.
+bool take_back_stop();
+
+/// Waits until there is input, or its end: true; or until a stop is requested: false.
+bool wait_for_input(int fd);
+
 /// 128 + the signal's number, the shell's convention.
 int stop_exit_code();
 

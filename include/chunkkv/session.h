@@ -128,9 +128,10 @@ struct Reading {
   Plan plan;
   ObserverKind observer = ObserverKind::question;
   std::int32_t n_question =
-      0;                     ///< the last tokens of the prompt that ask about it; 0: none, observe the window
-  std::int32_t n_cells = 0;  ///< cells that the sequence may use; 0: those that are its own or free
-  std::int32_t piece = 0;    ///< tokens read between looks at the room left; 0: SessionOptions::n_ubatch
+      0;  ///< the last tokens of the prompt that ask about it; 0: none, observe the window
+  bool keep_question = true;  ///< false: it only observes; nothing of it is in the cache at the end
+  std::int32_t n_cells = 0;   ///< cells that the sequence may use; 0: those that are its own or free
+  std::int32_t piece = 0;     ///< tokens read between looks at the room left; 0: SessionOptions::n_ubatch
 };
 
 /// A sequence of a cache in host memory: what it holds, byte for byte, and what is known of it. It may be

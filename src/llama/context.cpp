@@ -65,9 +65,12 @@ Context::Context(const Model& model, const SessionOptions& options)
       n_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(model.handle()))),
       n_layer_(llama_model_n_layer(model.handle())) {
   llama_context_params params = llama_context_default_params();
-  params.n_ctx = std::uint32_t(options.n_cells > 0 ? options.n_cells : model.info().n_ctx_train);
-  params.n_batch = params.n_ubatch = std::uint32_t(std::min(options.n_ubatch, std::int32_t(params.n_ctx)));
   params.n_seq_max = std::uint32_t(options.n_sequences + 1);
+  // The engine aborts with less than a cell, and less than a token of a batch, for each sequence.
+  params.n_ctx = std::max(std::uint32_t(options.n_cells > 0 ? options.n_cells : model.info().n_ctx_train),
+                          params.n_seq_max);
+  params.n_ubatch = std::uint32_t(std::min(options.n_ubatch, std::int32_t(params.n_ctx)));
+  params.n_batch = std::max(params.n_ubatch, params.n_seq_max);
   params.kv_unified = true;
   params.n_threads = params.n_threads_batch = pool_.n_threads();
   params.flash_attn_type =

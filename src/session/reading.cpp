@@ -14,10 +14,10 @@ constexpr const char* interrupted = "interrupted while reading the prompt";
 constexpr std::size_t fast_batch = 64;
 
 /// Tokens of the next micro-batch: as many as may be, but not so that a small rest is left.
-std::size_t batch_size(std::size_t left, std::size_t n_ubatch) {
-  if (left <= n_ubatch) return left;
-  const std::size_t rest = left - n_ubatch;
-  return rest < fast_batch && n_ubatch >= 2 * fast_batch ? left - fast_batch : n_ubatch;
+std::size_t batch_size(std::size_t left, std::size_t most) {
+  if (left <= most) return left;
+  const std::size_t rest = left - most;
+  return rest < fast_batch && most >= 2 * fast_batch ? left - fast_batch : most;
 }
 
 }  // namespace
@@ -25,8 +25,11 @@ std::size_t batch_size(std::size_t left, std::size_t n_ubatch) {
 void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<const Token> tokens, Round* round,
                          const std::function<bool(std::int32_t)>& on_batch) {
   SequenceCells& cells = state.cells;
+  const auto n_ubatch = std::size_t(context.n_ubatch());
   for (std::size_t done = 0; done < tokens.size();) {
-    const auto now = tokens.subspan(done, batch_size(tokens.size() - done, std::size_t(context.n_ubatch())));
+    // Cut at multiples of the micro-batch: a prompt read in several calls is computed as one read at once.
+    const auto now =
+        tokens.subspan(done, batch_size(tokens.size() - done, n_ubatch - state.tokens.size() % n_ubatch));
     if (round != nullptr) round->before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
     context.hide(cells.hidden);
     cells.append(context.decode(now, cells.next, sequence));
@@ -91,6 +94,7 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                                                   .n_available = state.cells.n_entries() + n_free(),
                                                   .n_ubatch = context.n_ubatch()});
   const std::span<const Token> question = tokens.last(std::size_t(plan.n_question));
+  if (!reading.keep_question) tokens = tokens.first(tokens.size() - std::size_t(reading.n_question));
   Plan chosen = reading.plan;
   chosen.protect_first = plan.protect_first;
   const std::int32_t n_read = std::int32_t(state.tokens.size() + tokens.size());
@@ -113,8 +117,8 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                        " cells are all in use: nothing can be read before it is compressed");
     const RoundShape shape{.n_entries = state.cells.n_entries() + count,
                            .n_read = n_read,
-                           .window = is_last || plan.window,
-                           .n_question = is_last ? 0 : plan.n_question,
+                           .window = (is_last && reading.keep_question) || plan.window,
+                           .n_question = is_last ? plan.n_last : plan.n_question,
                            .share_layers = options.cache_positions,
                            .highest = remembers ? &highest : nullptr};
     Stopwatch watch(timings.prefill);

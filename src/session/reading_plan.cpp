@@ -14,7 +14,7 @@ constexpr std::int32_t n_sinks = 4;
 }  // namespace
 
 std::int32_t ReadingPlan::next(std::int32_t n_entries, std::int32_t left) const {
-  if (n_entries + left <= cells) return left;
+  if (n_entries + left + n_last <= cells) return left;
   const std::int32_t room = std::max(0, cells - n_question - n_entries);
   const std::int32_t whole = room < piece ? room : room / piece * piece;
   const std::int32_t count = std::min(whole, left - tail);
@@ -40,12 +40,15 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
   plan.n_question = reading.observer == ObserverKind::window ? 0 : reading.n_question;
   plan.window = reading.observer != ObserverKind::question || plan.n_question == 0;
   const ObservationRequest request = method.request();
-  plan.tail = std::max(reading.n_question, request.queries == Queries::window ? request.window : 1);
-  plan.budget = method.keeps_all() ? task.n_entries + task.n_tokens
-                                   : reading.plan.budget.resolve(task.n_read + task.n_tokens);
+  plan.n_last = reading.keep_question ? 0 : plan.n_question;
+  plan.tail = std::max(reading.keep_question ? reading.n_question : 0,
+                       request.queries == Queries::window ? request.window : 1);
+  const std::int32_t n_tokens = task.n_tokens - (reading.keep_question ? 0 : reading.n_question);
+  plan.budget =
+      method.keeps_all() ? task.n_entries + n_tokens : reading.plan.budget.resolve(task.n_read + n_tokens);
 
   plan.protect_first = reading.plan.protect_first;
-  if (task.n_entries + task.n_tokens <= plan.cells) return plan;  // a single piece
+  if (task.n_entries + n_tokens + plan.n_last <= plan.cells) return plan;  // a single piece
   plan.protect_first = std::max(plan.protect_first, n_sinks);
   if (method.keeps_all())
     throw UsageError(

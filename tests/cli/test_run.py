@@ -168,6 +168,12 @@ class Prompt(unittest.TestCase):
 
 
 class Options(unittest.TestCase):
+    def test_the_smallest_micro_batch_reads_as_well(self):
+        one = run_json("-p", "Say yes.", "-n", 4, "--method", "full", "-ub", 1)
+        many = run_json("-p", "Say yes.", "-n", 4, "--method", "full")
+        self.assertEqual(one["prompt_tokens"], many["prompt_tokens"])
+        self.assertEqual(one["generated_tokens"], many["generated_tokens"])
+
     def test_the_last_of_two_counts(self):
         result = run_json("-p", TEXT, "-n", 1, *METHOD, "--keep", 50, "--seed", 1, "--seed", 2)
         self.assertEqual(result["kept_tokens"], 50)

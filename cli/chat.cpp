@@ -1,0 +1,250 @@
+#include "commands.h"
+#include "conversation.h"
+#include "line_reader.h"
+#include "observer_name.h"
+#include "options.h"
+#include "output.h"
+#include "saved_cache.h"
+#include "signals.h"
+#include "text/utf8.h"
+#include "text_file.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr std::int32_t kCells = 8192;  // where neither --cells nor -c says how many
+constexpr std::int32_t kTurns = 2048;  // beside a document that is kept whole
+
+struct ChatArguments {
+  ModelArguments model;
+  PromptArguments prompt;
+  CompressionArguments compression;
+  text::Sampling sampling;
+  ProgressArguments progress;
+  std::optional<std::string> cache;
+  std::int32_t cells = 0;
+  std::string observer = "question";
+  bool keep_source = false;
+  std::int32_t predict = 512;
+};
+
+std::string read_document(const std::string& path) {
+  std::string text = read_text(path);
+  if (text.find_first_not_of(" \t\r\n\v\f") == text.npos)
+    throw UsageError(fmt::format("'{}' is empty", path));
+  if (const std::size_t at = text::find_invalid_utf8(text); at != std::string::npos)
+    throw UsageError(
+        fmt::format("'{}' is neither a cache file nor UTF-8 text (byte {} is wrong); convert it, for example "
+                    "with iconv -t "
+                    "UTF-8",
+                    path, at));
+  return text;
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+/// Reads lines: questions and commands. Answers go to standard output, all else to standard error.
+class Chat {
+ public:
+  explicit Chat(Conversation& conversation) : conversation_(conversation) {}
+
+  void run() {
+    if (is_terminal_)
+      print_error("Ask, or give a command; /help lists them. Ctrl-C stops an answer, or ends.\n");
+    while (!quit_) {
+      if (is_terminal_) print_error("> ");
+      const std::optional<std::string> line = lines_.next();
+      if (!line) break;
+      const std::string_view text = trimmed(*line);
+      if (text.empty()) continue;
+      guard([&] { text.front() == '/' ? command(text) : ask(std::string(text)); });
+    }
+    if (is_terminal_ && !quit_) print_error("\n");
+  }
+
+  /// What a command in a pipe failed with counts.
+  bool failed() const { return failed_ && !is_terminal_; }
+
+  void load(const std::string& path) {
+    is_cache_file(path) ? conversation_.load(path) : conversation_.open(read_document(path));
+  }
+
+  /// Whatever goes wrong is said, and the conversation goes on.
+  void guard(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      print_error(fmt::format("chunkkv: {}\n", error.what()));
+      failed_ = failed_ || dynamic_cast<const Interrupted*>(&error) == nullptr;
+    }
+    if (stop_requested() && !take_back_stop()) quit_ = true;
+  }
+
+ private:
+  void ask(const std::string& question) {
+    if (const std::size_t at = text::find_invalid_utf8(question); at != std::string::npos)
+      throw UsageError(fmt::format("the line is not UTF-8 text (byte {} is wrong)", at));
+    const Turn turn = conversation_.ask(question, [](std::string_view piece) { print(piece); });
+    print("\n");
+    if (turn.answer.stop == text::Stop::signal) print_error("(interrupted)\n");
+    if (turn.answer.stop == text::Stop::limit) print_error("(cut at -n)\n");
+    if (turn.answer.stop == text::Stop::context)
+      print_error("(cut: the cache is full, or the model's trained length is reached; /clear begins anew)\n");
+  }
+
+  struct Command {
+    std::string_view argument;
+    std::string_view help;
+    std::function<void(const std::string&)> run;
+  };
+
+  void command(std::string_view text) {
+    const std::size_t end = std::min(text.find_first_of(" \t"), text.size());
+    const std::string name(text.substr(0, end));
+    const std::string argument(trimmed(text.substr(end)));
+    const auto found = commands_.find(name);
+    if (found == commands_.end())
+      throw UsageError(fmt::format("there is no command {}; /help lists them", name));
+    if (found->second.argument.empty() != argument.empty())
+      throw UsageError(argument.empty() ? fmt::format("{} needs a {}", name, found->second.argument)
+                                        : fmt::format("{} takes nothing after it", name));
+    found->second.run(argument);
+  }
+
+  void help() const {
+    for (const auto& [name, command] : commands_)
+      print_error(fmt::format("{:<18}{}\n", fmt::format("{} {}", name, command.argument), command.help));
+  }
+
+  Conversation& conversation_;
+  LineReader lines_;
+  bool is_terminal_ = isatty(STDIN_FILENO) != 0;
+  bool quit_ = false;
+  bool failed_ = false;
+
+  const std::map<std::string, Command> commands_ = {
+      {"/clear", {"", "forget the document and all that was said", [this](auto&) { conversation_.clear(); }}},
+      {"/help", {"", "this list", [this](auto&) { help(); }}},
+      {"/keep",
+       {"BUDGET", "share (10%) or number of tokens that compression keeps",
+        [this](auto& budget) { conversation_.set_keep(budget); }}},
+      {"/load",
+       {"FILE", "begin anew with a text, or go on from a cache file", [this](auto& path) { load(path); }}},
+      {"/method",
+       {"SPEC", "method of compression, as chunkkv:chunk=20",
+        [this](auto& spec) { conversation_.set_method(spec); }}},
+      {"/quit", {"", "end", [this](auto&) { quit_ = true; }}},
+      {"/save",
+       {"FILE", "save the conversation's cache as a file", [this](auto& path) { conversation_.save(path); }}},
+      {"/stats",
+       {"", "what is in the cache, and how long the last turn took",
+        [this](auto&) { print_error(conversation_.statistics()); }}},
+  };
+};
+
+std::int32_t n_cells(const ChatArguments& arguments, const Model& model, const std::string& document) {
+  if (arguments.cells > 0 && arguments.model.ctx_size > 0)
+    throw UsageError("--cells and -c both size the cache; use one of them");
+  if (arguments.cells > 0) return arguments.cells;
+  if (arguments.model.ctx_size > 0) return arguments.model.ctx_size;
+  std::int32_t cells = kCells;
+  if (arguments.keep_source && !document.empty())
+    cells = std::max(cells, std::int32_t(model.tokenize(document, true, true).size()) + kTurns);
+  return std::min(cells, model.info().n_ctx_train);
+}
+
+void chat(const ChatArguments& arguments) {
+  const Plan wanted = plan(arguments.compression);
+  ConversationRules rules{.method = wanted.method,
+                          .keep = wanted.budget,
+                          .observer = parse_observer(arguments.observer),
+                          .keep_source = arguments.keep_source,
+                          .predict = arguments.predict};
+  if (arguments.prompt.file && arguments.cache)
+    throw UsageError("-f and --cache both say what to begin with; use one of them");
+  if (arguments.prompt.file == "-") throw UsageError("standard input is for questions; name a file with -f");
+  std::optional<CacheFileInfo> saved;
+  std::string document;
+  if (arguments.prompt.file) document = read_document(*arguments.prompt.file);
+  if (arguments.cache) saved = load_cache_file(*arguments.cache).info;
+  SessionOptions options = saved ? options_for(*saved, arguments.model) : session_options(arguments.model);
+  if (!options.flash_attention)
+    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+
+  const auto model = load_model(arguments.model);
+  options.n_cells = n_cells(arguments, *model, document);
+  const auto session = open_session(model, options);
+  rules.cells = session->options().n_cells;  // the engine rounds up
+  Conversation conversation(*session, arguments.prompt, rules, arguments.sampling, arguments.progress);
+  if (!document.empty()) conversation.open(document);
+  if (arguments.cache) conversation.load(*arguments.cache);
+  Chat chat(conversation);
+  chat.run();
+  if (chat.failed()) throw Error("not all of the input could be carried out; see above");
+}
+
+}  // namespace
+
+void add_chat(CLI::App& app) {
+  auto arguments = std::make_shared<ChatArguments>();
+  CLI::App& command = *app.add_subcommand("chat", "talk about a document whose cache stays small");
+  add_model_options(command, arguments->model);
+  const std::string group = "Conversation";
+  command.add_option("-f,--file", arguments->prompt.file, "document to talk about")
+      ->group(group)
+      ->option_text("FILE");
+  command.add_option("--cache", arguments->cache, "go on from a cache file instead")
+      ->group(group)
+      ->option_text("FILE");
+  command.add_option("--system-prompt,--system", arguments->prompt.system, "-sys: system message")
+      ->group(group)
+      ->option_text("TEXT");
+  command
+      .add_flag("--no-chat-template", arguments->prompt.no_chat_template,
+                "lines follow each other as they are, without the model's chat template")
+      ->group(group);
+  command
+      .add_option("-n,--predict,--n-predict", arguments->predict,
+                  fmt::format("tokens of an answer at most (default: {})", arguments->predict))
+      ->group(group)
+      ->option_text("N")
+      ->check(CLI::Range(1, 1 << 24));
+  add_compression_options(command, arguments->compression);
+  command
+      .add_option("--cells", arguments->cells,
+                  fmt::format("cells of the cache, which it never outgrows (default: {})", kCells))
+      ->group("Compression")
+      ->option_text("N")
+      ->check(CLI::Range(1, 1 << 24));
+  command
+      .add_option("--observer", arguments->observer,
+                  "whose attention chooses what is kept of the document: question (default: the first one), "
+                  "window (its own last tokens) or both")
+      ->group("Compression")
+      ->option_text("WHO");
+  command
+      .add_flag("--keep-source", arguments->keep_source,
+                "keep the whole document's cache in host memory, and choose anew for each question")
+      ->group("Compression");
+  add_progress_options(command, arguments->progress);
+  add_sampling_options(command, arguments->sampling);
+  command.callback([arguments] { chat(*arguments); });
+}
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include <string>
+#include <string_view>
+
+namespace chunkkv::cli {
+
+/// "question", "window" or "both"; UsageError lists them.
+ObserverKind parse_observer(std::string_view name);
+std::string to_string(ObserverKind observer);
+
+}  // namespace chunkkv::cli

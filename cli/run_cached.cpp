@@ -1,0 +1,117 @@
+#include "run_cached.h"
+
+#include "output.h"
+#include "report.h"
+#include "saved_cache.h"
+#include "signals.h"
+#include "text/generate.h"
+#include "timer.h"
+
+#include <chunkkv/source.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace chunkkv::cli {
+namespace {
+
+void check(const CachedRun& run, const CacheFileInfo& info) {
+  if (info.is_source || !run.compression_given) return;
+  throw UsageError(
+      fmt::format("'{}' was compressed already, to {} by {}; leave out --method and --keep, or build it with "
+                  "--keep-source to choose for each question",
+                  run.file, info.keep, info.method));
+}
+
+std::int32_t cells_for_question(const CachedRun& run, const Model& model, const CacheFile& file,
+                                std::size_t n_read) {
+  const std::size_t n_entries = std::size_t(file.snapshot.n_entries) + n_read;
+  const std::size_t n_positions = file.snapshot.tokens.size() + n_read;
+  const auto trained = std::size_t(model.info().n_ctx_train);
+  if (n_positions > trained) {
+    throw UsageError(
+        fmt::format("with the question the prompt has {} tokens, but this model was trained for {}; "
+                    "ask a shorter question, or build the cache from a shorter text",
+                    n_positions, trained));
+  }
+  if (run.model.ctx_size > 0 && n_entries > std::size_t(run.model.ctx_size)) {
+    throw UsageError(fmt::format("saved cache and question need {} cells, but -c allows {}; give a larger -c",
+                                 n_entries, run.model.ctx_size));
+  }
+  return cells_for(run.model, model, n_entries, run.predict);
+}
+
+}  // namespace
+
+void run_cached(const CachedRun& run) {
+  if (run.prompt.text || run.prompt.file) {
+    throw UsageError("the prompt is in the cache file; leave out -p and -f, and ask with -q");
+  }
+  if (run.prompt.question.empty()) throw UsageError("ask about the saved prompt with -q TEXT");
+  Plan wanted = plan(run.compression);
+  CacheFile file = load_cache_file(run.file);
+  check(run, file.info);
+  SessionOptions options = options_for(file.info, run.model);
+
+  const auto model = load_model(run.model);
+  const std::vector<Token> question = following_tokens(*model, prompt_of(file), run.prompt.question);
+  options.n_cells = cells_for_question(run, *model, file, file.info.rest.size() + question.size());
+  const auto session = open_session(model, options);
+  require_home(file.info, run.file, home_of(*session));
+  wanted.protect_first = file.info.n_protected;
+
+  Outcome outcome;
+  outcome.model = model->info().path;
+  outcome.method = file.info.method;
+  outcome.keep = file.info.keep;
+  outcome.prompt_tokens = std::int32_t(file.snapshot.tokens.size() + file.info.rest.size() + question.size());
+  outcome.cells = session->use().cells_allocated;
+  outcome.compressions = file.info.n_compressions;
+  const std::size_t n_read = file.info.rest.size() + question.size();
+
+  const Timer timer;
+  if (file.info.is_source) {
+    Source source(*session, std::move(file.snapshot), file.info.rest, wanted);
+    source.ask(question);
+    outcome.method = wanted.method->spec();
+    outcome.keep = wanted.budget.to_string();
+  } else {
+    session->restore(file.snapshot);
+    std::vector<Token> tokens = file.info.rest;
+    tokens.insert(tokens.end(), question.begin(), question.end());
+    session->prefill(tokens);
+  }
+  const double read_ms = timer.ms();
+  const double restore_ms = read_ms - session->timings().prefill - session->timings().move;
+  outcome.compressions += session->n_compressions();
+  outcome.ms = session->timings();
+  outcome.kept_tokens = session->n_entries();
+  outcome.bytes_after = session->use(0).bytes_used;
+  outcome.bytes_allocated = session->use().bytes_allocated;
+  outcome.bytes_before =
+      outcome.bytes_after / std::uint64_t(outcome.kept_tokens) * std::uint64_t(outcome.prompt_tokens);
+
+  text::Sampler sampler(*model, run.sampling);
+  const auto show = [&](std::string_view piece) {
+    if (!run.json) print(piece);
+  };
+  outcome.answer = text::generate(*session, session->logits(), sampler,
+                                  {.n_predict = run.predict, .emit = show, .interrupted = stop_requested});
+  outcome.first_token_ms = read_ms + outcome.answer.first_ms;
+
+  if (run.json) {
+    auto json = to_json(outcome);
+    json["cache"] = {{"file", run.file}, {"ms", restore_ms}, {"read_tokens", n_read}};
+    print(dump(json) + "\n");
+    return;
+  }
+  print("\n");
+  print_error(figures({&outcome, 1}));
+  print_error(fmt::format("{} restored in {:.1f} ms; {} of {} tokens were read\n", run.file, restore_ms,
+                          n_read, outcome.prompt_tokens));
+}
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace chunkkv {
+
+/// A document kept whole in host memory, so that every question about it gets a selection of its own: what
+/// was dropped for the first question is there again for the second. The document is read once.
+///
+/// The copy ends before the tokens that a plan observes together with the question: they, a few dozen, are read
+/// with every question. So what a plan chooses is what it chooses when document and question are read as one
+/// prompt; on the CPU bit for bit.
+/// The session must have cells for the whole document and the question.
+class Source {
+ public:
+  /// Reads `document` into `sequence`, in place of what that holds, and keeps a copy. The plan says what must
+  /// be observed. Errors are those of Session::prefill.
+  Source(Session& session, std::span<const Token> document, const Plan& plan, const Progress& progress = {},
+         Sequence sequence = 0);
+  /// A source of before: `snapshot` without compressions, and the document's `rest`. UsageError when they
+  /// were made for plans that observe less.
+  Source(Session& session, Snapshot snapshot, std::vector<Token> rest, const Plan& plan,
+         Sequence sequence = 0);
+
+  /// Puts the document in place of what the sequence holds, reads `question` after it and compresses by the
+  /// plan. Session::logits holds the last token's afterwards. Returns what the plan chose; valid until
+  /// the next prefill. When it is interrupted or throws, asking again works.
+  const Selection& ask(std::span<const Token> question, const Progress& progress = {});
+
+  /// Lengthens the document, by what was asked and answered for example. It is read with the next question.
+  void append(std::span<const Token> tokens);
+
+  /// UsageError when this source was made for plans that observe less.
+  void set_plan(const Plan& plan);
+
+  /// The copy, and the tokens of the document that are read with each question.
+  const Snapshot& snapshot() const { return snapshot_; }
+  const std::vector<Token>& rest() const { return rest_; }
+  std::int64_t n_tokens() const { return std::int64_t(snapshot_.tokens.size() + rest_.size()); }
+
+ private:
+  void check(const Plan& plan) const;
+  /// Reads of the rest what need not be read with each question; the sequence holds the copy.
+  void advance(const Progress& progress);
+
+  Session& session_;
+  Sequence sequence_;
+  Plan plan_;
+  Snapshot snapshot_;  // empty while the document is not longer than what is observed
+  std::vector<Token> rest_;
+};
+
+}  // namespace chunkkv

@@ -1,0 +1,108 @@
+#include <chunkkv/source.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace chunkkv {
+namespace {
+
+/// The engine's attention on the CPU takes so many queries together. Where they are grouped in another way
+/// its sums are rounded in another way, and scores that nearly tie change places.
+constexpr std::size_t kQueryTile = 64;
+
+/// Last tokens of a prompt whose queries the plan reads one by one.
+std::size_t observed(const Plan& plan) {
+  const ObservationRequest request = plan.method->request();
+  return request.queries == Queries::window ? std::size_t(request.window) : 0;
+}
+
+/// How many of `n_tokens` tokens a copy can hold, so that the others are computed with a question as they are
+/// in a prompt read at once: whole tiles of a micro-batch, and at least a tile is left.
+std::size_t copied(std::size_t n_tokens, const Plan& plan, std::size_t n_ubatch) {
+  const std::size_t n_left = std::max(observed(plan), kQueryTile);
+  if (n_tokens <= n_left) return 0;
+  const std::size_t most = n_tokens - n_left;
+  const std::size_t whole_batches = most / n_ubatch * n_ubatch;
+  if (n_ubatch % kQueryTile != 0) return whole_batches;
+  return most / kQueryTile * kQueryTile;
+}
+
+bool reads_all_queries(const Plan& plan) {
+  return plan.method->request().queries == Queries::all;
+}
+
+}  // namespace
+
+Source::Source(Session& session, std::span<const Token> document, const Plan& plan, const Progress& progress,
+               Sequence sequence)
+    : session_(session), sequence_(sequence), plan_(plan), rest_(document.begin(), document.end()) {
+  session_.clear(sequence_);
+  advance(progress);
+}
+
+Source::Source(Session& session, Snapshot snapshot, std::vector<Token> rest, const Plan& plan,
+               Sequence sequence)
+    : session_(session),
+      sequence_(sequence),
+      plan_(plan),
+      snapshot_(std::move(snapshot)),
+      rest_(std::move(rest)) {
+  if (!snapshot_.positions.empty())
+    throw UsageError("a compressed cache is no source: what was dropped is not in it");
+  check(plan_);
+}
+
+void Source::check(const Plan& plan) const {
+  if (snapshot_.n_entries == 0) return;  // everything is read with the question
+  if (observed(plan) > rest_.size())
+    throw UsageError("this source leaves " + std::to_string(rest_.size()) +
+                     " tokens to be read with a question, but " + plan.method->spec() + " observes " +
+                     std::to_string(observed(plan)) + "; make the source with that method");
+  if (reads_all_queries(plan) && snapshot_.attention.empty())
+    throw UsageError("this source does not hold the attention of all queries, which " + plan.method->spec() +
+                     " reads; make the source with that method");
+}
+
+void Source::set_plan(const Plan& plan) {
+  check(plan);
+  plan_ = plan;
+}
+
+void Source::append(std::span<const Token> tokens) {
+  rest_.insert(rest_.end(), tokens.begin(), tokens.end());
+}
+
+void Source::advance(const Progress& progress) {
+  const std::size_t done = snapshot_.tokens.size();
+  const auto n_ubatch = std::size_t(session_.options().n_ubatch);
+  const std::size_t end = copied(done + rest_.size(), plan_, n_ubatch);
+  if (end <= done) return;
+  const std::size_t count = end - done;
+  // Only what all queries attended to must be observed now; any budget will do for that.
+  Plan all;
+  all.method = plan_.method;
+  const std::span<const Plan> plans(&all, reads_all_queries(plan_) ? 1 : 0);
+  session_.prefill(std::span(rest_).first(count), plans, progress, sequence_);
+  snapshot_ = session_.snapshot(sequence_);
+  if (plans.empty()) snapshot_.attention.clear();  // older sums would lack these queries
+  rest_.erase(rest_.begin(), rest_.begin() + std::ptrdiff_t(count));
+}
+
+const Selection& Source::ask(std::span<const Token> question, const Progress& progress) {
+  if (question.empty()) throw UsageError("the question is empty");
+  if (snapshot_.n_entries > 0)
+    session_.restore(snapshot_, sequence_);
+  else
+    session_.clear(sequence_);
+  // What was appended goes into the copy once it is worth that.
+  if (rest_.size() > observed(plan_) + std::size_t(session_.options().n_ubatch)) advance(progress);
+
+  std::vector<Token> tokens = rest_;
+  tokens.insert(tokens.end(), question.begin(), question.end());
+  session_.prefill(tokens, {&plan_, 1}, progress, sequence_);
+  session_.compress(session_.selection(), sequence_);
+  return session_.selection();
+}
+
+}  // namespace chunkkv
