@@ -9,8 +9,9 @@
 
 namespace chunkkv {
 
-/// What all queries of a sequence so far paid to each entry, by layer, for methods that accumulate (H2O).
-/// It follows the entries: compression gathers it, new entries start at 0.
+/// A value of each entry by layer and head that outlives compression: what all queries so far paid to it, for
+/// methods that accumulate (H2O), or its highest score. It follows the entries: compression gathers it,
+/// new entries start at 0.
 class AttentionHistory {
  public:
   bool empty() const { return sums_.empty(); }

@@ -1,4 +1,5 @@
 #include "session/impl.h"
+#include "session/kept_lengths.h"
 #include "session/reading_plan.h"
 #include "session/stopwatch.h"
 
@@ -9,6 +10,16 @@ namespace {
 
 constexpr const char* interrupted = "interrupted while reading the prompt";
 
+/// The engine's attention adds up in single precision, and fast, only for at least so many tokens together.
+constexpr std::size_t fast_batch = 64;
+
+/// Tokens of the next micro-batch: as many as may be, but not so that a small rest is left.
+std::size_t batch_size(std::size_t left, std::size_t most) {
+  if (left <= most) return left;
+  const std::size_t rest = left - most;
+  return rest < fast_batch && most >= 2 * fast_batch ? left - fast_batch : most;
+}
+
 }  // namespace
 
 void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<const Token> tokens, Round* round,
@@ -18,7 +29,7 @@ void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<cons
   for (std::size_t done = 0; done < tokens.size();) {
     // Cut at multiples of the micro-batch: a prompt read in several calls is computed as one read at once.
     const auto now =
-        tokens.subspan(done, std::min(tokens.size() - done, n_ubatch - state.tokens.size() % n_ubatch));
+        tokens.subspan(done, batch_size(tokens.size() - done, n_ubatch - state.tokens.size() % n_ubatch));
     if (round != nullptr) round->before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
     context.hide(cells.hidden);
     cells.append(context.decode(now, cells.next, sequence));
@@ -88,6 +99,13 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
   chosen.protect_first = plan.protect_first;
   const std::int32_t n_read = std::int32_t(state.tokens.size() + tokens.size());
 
+  // Where the question observes attention, what it paid to a piece when that was new is remembered.
+  const ObservationRequest request = chosen.method->request();
+  const bool remembers = plan.n_question > 0 && request.queries == Queries::window &&
+                         request.attention == AttentionKind::softmax &&
+                         state.cells.n_entries() + std::int32_t(tokens.size()) > plan.cells;
+  AttentionHistory highest;
+
   ReadState now{.total = std::int64_t(tokens.size())};
   std::int32_t compressions = 0;
   while (std::size_t(now.done) < tokens.size()) {
@@ -101,7 +119,8 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                            .n_read = n_read,
                            .window = (is_last && reading.keep_question) || plan.window,
                            .n_question = is_last ? plan.n_last : plan.n_question,
-                           .share_layers = options.cache_positions};
+                           .share_layers = options.cache_positions,
+                           .highest = remembers ? &highest : nullptr};
     Stopwatch watch(timings.prefill);
     Round round(context, {&chosen, 1}, shape, state.history, timings);
     feed(state, sequence, tokens.subspan(std::size_t(now.done), std::size_t(count)), &round,
@@ -114,6 +133,8 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
     if (shape.n_question > 0) ask(state, sequence, question, round);
     watch.stop();
     selections = round.take_selections();
+    std::vector<std::size_t> unused;
+    highest.keep(with_one_length(selections[0].layers, state.cells.n_entries(), Surplus::fill, unused));
     const std::int32_t before = state.n_compressions;
     compress(selections[0].layers, sequence, selections[0].surplus);
     compressions += state.n_compressions - before;

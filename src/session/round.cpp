@@ -1,5 +1,6 @@
 #include "session/round.h"
 
+#include "session/highest_scores.h"
 #include "session/shared_scores.h"
 #include "session/stopwatch.h"
 
@@ -153,6 +154,8 @@ void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
   observing.stop();
   Stopwatch selecting(timings_.select);
   Scores ranking = state.plan->method->score(observation);
+  if (shape_.highest != nullptr)
+    raise_to_highest(*shape_.highest, ranking, layer, passage_for(state.target.budget));
   if (state.shared) {
     add_shared(state.sum, ranking);
   } else {

@@ -20,6 +20,9 @@ struct RoundShape {
   bool window = true;           ///< a plan's window of the last entries is observed
   std::int32_t n_question = 0;  ///< queries read ahead, after the last entry, that are observed
   bool share_layers = false;    ///< one kept set for all layers
+  /// Highest scores of earlier choices, as shares of their sum; with it an entry counts with its highest so
+  /// far. The first plan's.
+  AttentionHistory* highest = nullptr;
 };
 
 /// Follows the reading of tokens up to one choice and lets every plan choose what it would keep, layer by

@@ -169,10 +169,6 @@ class Compression(BadInput):
     def test_parameter_out_of_range(self):
         self.check(run("-p", TEXT, "--method", "chunkkv:chunk=0"), USAGE, "chunk", "from 1")
 
-    def test_window_larger_than_a_batch(self):
-        result = run("-p", TEXT, "--method", "snapkv:window=64", "--keep", "90%", "-ub", 32)
-        self.check(result, USAGE, "64", "32", "-ub")
-
     def test_without_flash_attention(self):
         self.check(run("-p", TEXT, "-fa", "off"), USAGE, "-fa on")
 

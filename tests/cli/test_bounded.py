@@ -43,7 +43,7 @@ class LongPrompts(unittest.TestCase):
     def test_a_system_prompt_is_kept(self):
         result = run_json(*LONG, "-sys", "You answer in verse. " * 20, *CHUNKKV, "--cells", 512, "-ub", 128, "-n", 2)
         self.assertGreater(result["compressions"], 1)
-        tight = run(*LONG, "-sys", "You answer in verse. " * 80, *CHUNKKV, "--cells", 900, "-ub", 128, "-n", 2)
+        tight = run(*LONG, "-sys", "You answer in verse. " * 80, *CHUNKKV, "--cells", 1024, "-ub", 128, "--keep", 300, "-n", 2)
         self.assertEqual(tight.returncode, 2, tight.stderr)
 
 
@@ -102,7 +102,7 @@ class Refusals(unittest.TestCase):
             (("--positions", "odd"), ("--positions", "'odd'")),
             (("--cache-type-prefill", "f17"), ("f17",)),
             (("--cache-type-prefill", "f16", "--positions", "cache"), ("true positions",)),
-            (("--keep", 100, "--buffer", 1000, "-c", 1100, "-n", 10), ("100", "1000")),
+            (("--keep", 100, "--buffer", 1200, "-c", 1280, "-n", 10), ("buffer of 1200", "1280 cells")),
         ):
             with self.subTest(arguments):
                 message = self.refused(*arguments)

@@ -85,7 +85,7 @@ TEST_P(Reading_, ManyPiecesKeepWhatTheyPromise) {
       most = std::max(most, now.n_entries);
       return true;
     });
-    EXPECT_LE(most, allowed - (observer == ObserverKind::window ? 0 : 20));
+    EXPECT_LE(most, allowed);
     EXPECT_GE(compressions, (n - allowed) / (allowed - budget));
     EXPECT_EQ(session.n_compressions(), compressions);
     EXPECT_EQ(session.next_position(), n);
