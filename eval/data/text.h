@@ -1,0 +1,12 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace chunkkv::eval {
+
+/// All .txt files of a folder in the order of their names, a blank line between them. UsageError when there
+/// are none, Error with file and line when one is not UTF-8.
+std::string read_texts(const std::filesystem::path& folder);
+
+}  // namespace chunkkv::eval
