@@ -82,38 +82,38 @@ class Samples {
 
 /// Needles and haystacks.
 struct NeedleOptions {
-  std::vector<std::int32_t>
-      lengths;                 ///< of the prompt in tokens; empty: 1000, 2000, 4000 .. max_length or 8000
-  std::vector<double> depths;  ///< 0..1; empty: 0, 0.1 .. 1
-  std::int32_t needles = 4;    ///< needles, key-value pairs (asked and distracting) or links of a chain
-  std::int32_t repeats = 1;    ///< samples a cell of the grid, each with other text and needles
+  std::vector<std::int32_t> lengths = {};  ///< prompt tokens; empty: 1000, 2000, 4000 .. max_length or 8000
+  std::vector<double> depths = {};         ///< 0..1; empty: 0, 0.1 .. 1
+  std::int32_t needles = 4;  ///< needles, key-value pairs (asked and distracting) or links of a chain
+  std::int32_t repeats = 1;  ///< samples a cell of the grid, each with other text and needles
 };
 
 /// Who judges answers in place of a list of phrases: a chat model behind an OpenAI-compatible endpoint.
 struct JudgeOptions {
-  std::string url;    ///< "http://localhost:8080/v1"; empty: no judge
-  std::string model;  ///< name the endpoint knows it by; may be empty
-  std::string key;    ///< bearer token; may be empty
+  std::string url = {};    ///< "http://localhost:8080/v1"; empty: no judge
+  std::string model = {};  ///< name the endpoint knows it by; may be empty
+  std::string key = {};    ///< bearer token; may be empty
 };
 
 struct Options {
-  std::filesystem::path data;      ///< the benchmark's folder (jailbreakv: also the file itself)
-  std::vector<std::string> tasks;  ///< empty: all whose data is there
-  std::int32_t limit = 0;          ///< records a task; 0: all
-  std::int32_t max_length = 0;     ///< prompt tokens before the chat template; 0: not truncated
+  std::filesystem::path data = {};      ///< the benchmark's folder (jailbreakv: also the file itself)
+  std::vector<std::string> tasks = {};  ///< empty: all whose data is there
+  std::int32_t limit = 0;               ///< records a task; 0: all
+  std::int32_t max_length = 0;          ///< prompt tokens before the chat template, where a benchmark can
+                                        ///< make its prompts shorter; 0: any number
   std::uint64_t seed = 0;
-  NeedleOptions needle;        ///< niah, and multiturn's key-value task
+  NeedleOptions needle = {};   ///< niah, and multiturn's key-value task
   std::int32_t shots = 50;     ///< gsm8k-manyshot: examples in the prompt
   std::int32_t questions = 4;  ///< multiturn: questions a document
-  JudgeOptions judge;          ///< jailbreakv
+  JudgeOptions judge = {};     ///< jailbreakv
 };
 
 class Benchmark {
  public:
   virtual ~Benchmark() = default;
 
-  /// Keeps a reference to `tokenizer`; both may be used as long as the benchmark lives. UsageError when the
-  /// data folder does not hold what is asked for.
+  /// They must outlive neither the benchmark nor the tokenizer. UsageError when the data folder does not hold
+  /// what is asked for.
   virtual std::unique_ptr<Samples> samples(const Tokenizer& tokenizer) const = 0;
   /// Of the model's raw answer to `sample.questions[question]`; post-processing is done here. Thread-safe.
   /// Error only when a judge cannot be reached.

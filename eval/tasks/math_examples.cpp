@@ -59,7 +59,9 @@ const std::vector<MathExample>& own_examples() {
        "32 / 4 = 8 children play chess. 32 - 8 = 24 do not. Half of them, 24 / 2 = 12, sing.", "12"},
       {"Two shops sell the same lamp. One asks $60 less 20%. The other asks $50. How much does the cheaper "
        "one ask?",
-       "20% of $60 is 60 * 0.2 = $12. So the first shop asks $60 - $12 = $48. That is less than $50.", "48"},
+       "20% of $60 is 60 * 0.2 = $12. So the first shop asks $60 - $12 = $48. The other one asks $50, so the "
+       "cheaper one asks $48.",
+       "48"},
   };
   return all;
 }
