@@ -100,7 +100,7 @@ class MultiTurn final : public Benchmark {
 
     std::int32_t share = 0;
     if (options_.max_length > 0) {
-      const std::size_t left = haystack_tokens(options_.max_length, kBefore + first, tokenizer);
+      const std::size_t left = haystack_tokens(options_.max_length, kBefore + first, 2, tokenizer);
       share = std::max(std::int32_t(left / contexts.size()) - kHeadingTokens, 2);
     }
     sample.document = kBefore;
@@ -143,8 +143,8 @@ class MultiTurn final : public Benchmark {
     }
     std::string& first = sample.questions.front().text;
     first = kAfter + first;
-    const std::string haystack = cut_haystack(text, repeat == 0 ? 0 : random.below(text.size()),
-                                              haystack_tokens(length, others + first, tokenizer), tokenizer);
+    const std::size_t n_tokens = haystack_tokens(length, others + first, needles.size() + 2, tokenizer);
+    const std::string haystack = cut_haystack(text, random.below(text.size()), n_tokens, tokenizer);
     sample.document = kBefore + hide(haystack, std::move(needles), tokenizer);
     return sample;
   }

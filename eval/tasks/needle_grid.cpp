@@ -46,8 +46,9 @@ std::vector<double> needle_depths(const NeedleOptions& options) {
   return depths;
 }
 
-std::size_t haystack_tokens(std::int32_t length, const std::string& others, const Tokenizer& tokenizer) {
-  const std::size_t taken = tokenizer.encode(others).size();
+std::size_t haystack_tokens(std::int32_t length, const std::string& others, std::size_t n_parts,
+                            const Tokenizer& tokenizer) {
+  const std::size_t taken = tokenizer.encode(others).size() + n_parts;
   if (length < 0 || std::size_t(length) < taken + kLeastHaystack) {
     throw UsageError(
         fmt::format("a prompt of {} tokens has no room for a haystack: needles and question alone are {}; "

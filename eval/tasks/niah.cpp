@@ -69,9 +69,8 @@ class Niah final : public Benchmark {
     const NeedleCase needles = variant.make(cell.depth, options_.needle.needles, random);
     std::string others = kBefore + std::string(kAfter) + needles.question.text;
     for (const Needle& needle : needles.needles) others += needle.sentence + ' ';
-    const std::size_t begin = cell.repeat == 0 ? 0 : random.below(text.size());
-    const std::string haystack =
-        cut_haystack(text, begin, haystack_tokens(cell.length, others, tokenizer), tokenizer);
+    const std::size_t n_tokens = haystack_tokens(cell.length, others, needles.needles.size() + 2, tokenizer);
+    const std::string haystack = cut_haystack(text, random.below(text.size()), n_tokens, tokenizer);
 
     sample.document = kBefore + hide(haystack, needles.needles, tokenizer);
     sample.questions = {{kAfter + needles.question.text, needles.question.references}};

@@ -88,10 +88,10 @@ TEST(Csv, BrokenRowsAreNamedAndReadingGoesOn) {
 
 TEST(Texts, AreJoinedByName) {
   const Folder folder;
-  folder.write("b.txt", "second");
+  folder.write("b.txt", "\xEF\xBB\xBFsecond\r\nline");
   folder.write("a.txt", "first");
   folder.write("c.md", "not read");
-  EXPECT_EQ(read_texts(folder.path()), "first\n\nsecond");
+  EXPECT_EQ(read_texts(folder.path()), "first\n\nsecond\nline");
 }
 
 TEST(Texts, WhatCannotBeReadIsNamed) {
