@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace chunkkv::eval {
@@ -21,9 +22,9 @@ char32_t take(std::string_view& text, bool& valid) {
 }
 
 void append(std::string& text, char32_t c) {
-  utf8proc_uint8_t bytes[4];
-  const utf8proc_ssize_t length = utf8proc_encode_char(utf8proc_int32_t(c), bytes);
-  text.append(reinterpret_cast<const char*>(bytes), std::size_t(length));
+  std::array<utf8proc_uint8_t, 4> bytes{};
+  const utf8proc_ssize_t length = utf8proc_encode_char(utf8proc_int32_t(c), bytes.data());
+  text.append(reinterpret_cast<const char*>(bytes.data()), std::size_t(length));
 }
 
 bool continues(char byte) {

@@ -40,9 +40,10 @@ std::vector<double> needle_depths(const NeedleOptions& options) {
   std::vector<double> depths = options.depths;
   if (depths.empty())
     for (int i = 0; i <= 10; ++i) depths.push_back(i / 10.0);
-  for (const double depth : depths)
+  for (const double depth : depths) {
     if (!(depth >= 0 && depth <= 1))
       throw UsageError(fmt::format("a needle's depth is 0 to 1, not {}", depth));
+  }
   return depths;
 }
 

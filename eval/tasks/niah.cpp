@@ -28,10 +28,12 @@ class Niah final : public Benchmark {
 
   std::unique_ptr<Samples> samples(const Tokenizer& tokenizer) const override {
     std::vector<Cell> cells;
-    for (const std::int32_t length : needle_lengths(options_))
-      for (const double depth : needle_depths(options_.needle))
+    for (const std::int32_t length : needle_lengths(options_)) {
+      for (const double depth : needle_depths(options_.needle)) {
         for (std::int32_t repeat = 0; repeat < options_.needle.repeats; ++repeat)
           cells.push_back({length, depth, repeat});
+      }
+    }
 
     const auto text = std::make_shared<const std::string>(read_texts(options_.data));
     auto list = std::make_unique<SampleList>();

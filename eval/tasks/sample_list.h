@@ -17,7 +17,7 @@ class SampleList final : public Samples {
   void add(std::size_t count, std::int32_t limit, std::function<Sample(std::size_t)> make) {
     if (limit > 0) count = std::min(count, std::size_t(limit));
     size_ += count;
-    tasks_.push_back({count, std::move(make)});
+    tasks_.emplace_back(count, std::move(make));
   }
 
   std::size_t size() const override { return size_; }

@@ -98,6 +98,10 @@ TEST(Scorers, ClassificationSharesBetweenTheClassesNamed) {
   const Strings nested = {"location", "Other location", "Date"};
   EXPECT_EQ(classification("Other location", "Other location", nested), 1);  // "location" is a part of it
   EXPECT_EQ(classification("Other location", "location", nested), 0.5);
+  // Of two such parts next to each other the second stays, as in LongBench's own code.
+  EXPECT_EQ(
+      classification("Other location", "Other location", Strings{"Other", "location", "Other location"}),
+      0.5);
 }
 
 TEST(Scorers, CodeSimilarityTakesTheFirstLineOfCode) {
