@@ -1,6 +1,6 @@
 #include "kept_view.h"
 
-#include "utf8.h"
+#include "text/utf8.h"
 
 #include <filesystem>
 
@@ -34,7 +34,7 @@ KeptView make_view(const Session& session, const Plan& plan, const std::vector<T
 std::vector<std::string> text_pieces(const Model& model, const std::vector<Token>& tokens) {
   std::vector<std::string> pieces;
   pieces.reserve(tokens.size());
-  Utf8Stream stream;
+  text::Utf8Stream stream;
   for (const Token token : tokens) pieces.push_back(stream.push(model.detokenize(token)));
   if (!pieces.empty()) pieces.back() += stream.finish();
   return pieces;

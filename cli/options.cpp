@@ -72,6 +72,35 @@ void add_compression_options(CLI::App& app, CompressionArguments& arguments) {
       ->option_text("BUDGET");
 }
 
+void add_sampling_options(CLI::App& app, text::Sampling& arguments) {
+  const std::string group = "Sampling";
+  app.add_option("--temp,--temperature", arguments.temperature,
+                 "temperature; 0 (default): always the most likely token")
+      ->group(group)
+      ->option_text("X")
+      ->check(CLI::Range(0.0, 100.0));
+  app.add_option("--top-k", arguments.top_k, "only the K most likely tokens, 0: all (default: 40)")
+      ->group(group)
+      ->option_text("K")
+      ->check(CLI::Range(0, 1 << 24));
+  app.add_option("--top-p", arguments.top_p,
+                 "only the most likely tokens of this total probability (default: 0.95)")
+      ->group(group)
+      ->option_text("X")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--min-p", arguments.min_p,
+                 "only tokens of this share of the best one's probability (default: 0.05)")
+      ->group(group)
+      ->option_text("X")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("-s,--seed", arguments.seed, "seed of the sampling (default: 0), -1: a random one")
+      ->group(group)
+      ->option_text("N")
+      ->check(CLI::Range(std::int64_t{-1}, std::int64_t{UINT32_MAX} - 1));
+  app.add_flag("--ignore-eos", arguments.ignore_eos, "go on after the end of the answer, to the limit -n")
+      ->group(group);
+}
+
 SessionOptions session_options(const ModelArguments& arguments) {
   if (arguments.flash_attention != "on" && arguments.flash_attention != "off") {
     throw UsageError(fmt::format("--flash-attn (-fa) is 'on' or 'off', not '{}'", arguments.flash_attention));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "text/sampler.h"
+
 #include <chunkkv/session.h>
 
 #include <cstdint>
@@ -35,6 +37,7 @@ struct CompressionArguments {
 
 void add_model_options(CLI::App& app, ModelArguments& arguments);
 void add_compression_options(CLI::App& app, CompressionArguments& arguments);
+void add_sampling_options(CLI::App& app, text::Sampling& arguments);
 
 /// Everything but the number of cells. UsageError where a value is not allowed.
 SessionOptions session_options(const ModelArguments& arguments);

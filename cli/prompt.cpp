@@ -1,8 +1,8 @@
 #include "prompt.h"
 
-#include "chat_template.h"
+#include "text/chat_template.h"
+#include "text/utf8.h"
 #include "text_file.h"
-#include "utf8.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -65,7 +65,7 @@ std::string read_prompt(const PromptArguments& arguments) {
   if (!prompt.empty() && !arguments.question.empty()) prompt += kGap;
   prompt += arguments.question;
   if (is_blank(prompt)) throw UsageError(fmt::format("the prompt is empty; {}", kHowToGive));
-  if (const std::size_t at = find_invalid_utf8(prompt); at != std::string::npos) {
+  if (const std::size_t at = text::find_invalid_utf8(prompt); at != std::string::npos) {
     throw UsageError(fmt::format(
         "the prompt is not UTF-8 text (byte {} is wrong); convert it, for example with iconv -t UTF-8", at));
   }
@@ -74,11 +74,11 @@ std::string read_prompt(const PromptArguments& arguments) {
 
 std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& arguments,
                                    const std::string& prompt) {
-  const bool chat = !arguments.no_chat_template && has_chat_template(model);
+  const bool chat = !arguments.no_chat_template && text::has_chat_template(model);
   if (!chat && !arguments.system.empty()) {
     throw UsageError("--system-prompt needs the model's chat template; put its text into the prompt instead");
   }
-  const std::string text = chat ? apply_chat_template(model, arguments.system, prompt) : prompt;
+  const std::string text = chat ? text::apply_chat_template(model, arguments.system, prompt) : prompt;
   return model.tokenize(text, /*add_special=*/true, /*parse_special=*/true);
 }
 

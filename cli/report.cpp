@@ -22,15 +22,17 @@ std::string milliseconds(double ms) {
   return ms < 100 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.0f} ms", ms);
 }
 
-std::string describe(Stop stop) {
+std::string describe(text::Stop stop) {
   switch (stop) {
-    case Stop::end:
+    case text::Stop::end:
       return "complete";
-    case Stop::limit:
+    case text::Stop::text:
+      return "complete";
+    case text::Stop::limit:
       return "cut at -n";
-    case Stop::context:
+    case text::Stop::context:
       return "cut: cache full";
-    case Stop::signal:
+    case text::Stop::signal:
       return "interrupted";
   }
   return "";

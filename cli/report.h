@@ -1,6 +1,6 @@
 #pragma once
 
-#include "generate.h"
+#include "text/generate.h"
 
 #include <nlohmann/json.hpp>
 
@@ -24,7 +24,7 @@ struct Outcome {
   std::uint64_t bytes_allocated = 0;
   Timings ms;
   double first_token_ms = 0;  ///< from the start of reading
-  Answer answer;
+  text::Answer answer;
 };
 
 /// A heading for people: "full cache" or "chunkkv, 10% kept".

@@ -5,8 +5,8 @@
 #include "progress.h"
 #include "prompt.h"
 #include "report.h"
-#include "sampler.h"
 #include "signals.h"
+#include "text/sampler.h"
 #include "timer.h"
 
 #include <fmt/format.h>
@@ -24,7 +24,7 @@ struct RunArguments {
   CompressionArguments compression;
   BoundedArguments bounded;
   PromptArguments prompt;
-  SamplingArguments sampling;
+  text::Sampling sampling;
   ProgressArguments progress;
   std::int32_t predict = 256;
   bool compare = false;
@@ -129,10 +129,13 @@ class Run {
     outcome.bytes_allocated = session_->use().bytes_allocated;
     const bool stream = !arguments_.json;
     if (stream && arguments_.compare) print(fmt::format("== {} ==\n", title(outcome)));
-    Sampler sampler(session_->model(), arguments_.sampling);
-    outcome.answer = generate(*session_, logits_, sampler, arguments_.predict, [&](std::string_view text) {
-      if (stream) print(text);
-    });
+    text::Sampler sampler(session_->model(), arguments_.sampling);
+    const auto show = [stream](std::string_view piece) {
+      if (stream) print(piece);
+    };
+    outcome.answer =
+        text::generate(*session_, logits_, sampler,
+                       {.n_predict = arguments_.predict, .emit = show, .interrupted = stop_requested});
     outcome.compressions = n_compressions_ + session_->n_compressions();
     outcome.first_token_ms = ms_before + outcome.answer.first_ms;
     if (stream) print(arguments_.compare ? "\n\n" : "\n");

@@ -7,30 +7,26 @@
 #include <span>
 #include <vector>
 
-namespace CLI {
-class App;
-}
 struct llama_sampler;
 struct llama_token_data;
 
-namespace chunkkv::cli {
+namespace chunkkv::text {
 
-struct SamplingArguments {
-  float temperature = 0;
+/// How the next token is chosen; names and defaults are llama.cpp's.
+struct Sampling {
+  float temperature = 0;  ///< 0: always the most likely token
   std::int32_t top_k = 40;
   float top_p = 0.95F;
   float min_p = 0.05F;
-  std::int64_t seed = 0;  ///< -1: a random one
-  bool ignore_eos = false;
+  std::int64_t seed = 0;    ///< -1: a random one
+  bool ignore_eos = false;  ///< an answer goes on to its limit
 };
-
-void add_sampling_options(CLI::App& app, SamplingArguments& arguments);
 
 /// llama.cpp's samplers over logits that may be a copy, so that two runs can start from the same ones.
 /// Temperature 0 takes the most likely token.
 class Sampler {
  public:
-  Sampler(const Model& model, const SamplingArguments& arguments);
+  Sampler(const Model& model, const Sampling& sampling);
   ~Sampler();
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
@@ -45,4 +41,4 @@ class Sampler {
   std::vector<llama_token_data> candidates_;
 };
 
-}  // namespace chunkkv::cli
+}  // namespace chunkkv::text

@@ -1,17 +1,18 @@
-#include "generate.h"
+#include "text/generate.h"
 
-#include "signals.h"
-#include "timer.h"
-#include "utf8.h"
+#include "session/stopwatch.h"
+#include "text/utf8.h"
 
 #include <algorithm>
 
-namespace chunkkv::cli {
+namespace chunkkv::text {
 
 std::string_view to_string(Stop stop) {
   switch (stop) {
     case Stop::end:
       return "end";
+    case Stop::text:
+      return "text";
     case Stop::limit:
       return "limit";
     case Stop::context:
@@ -32,20 +33,26 @@ bool room_left(const Session& session) {
 
 }  // namespace
 
-Answer generate(Session& session, std::span<const float> logits, Sampler& sampler, std::int32_t n_predict,
-                const std::function<void(std::string_view)>& emit) {
+Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
+                const GenerateOptions& options) {
   Answer answer;
   Utf8Stream stream;
   const auto add = [&](const std::string& text) {
     answer.text += text;
-    if (!text.empty()) emit(text);
+    if (!text.empty() && options.emit) options.emit(text);
+  };
+  const auto at_end = [&] {
+    const std::size_t end = options.find_end ? options.find_end(answer.text) : std::string::npos;
+    if (end == std::string::npos) return false;
+    answer.text.resize(end);
+    return true;
   };
 
-  const Timer total;
   double rest_ms = 0;
   std::int64_t n_timed = 0;
+  Stopwatch first(answer.first_ms);
   Token token = sampler.sample(logits);
-  answer.first_ms = total.ms();
+  first.stop();
   try {
     while (true) {
       answer.stop = Stop::end;
@@ -53,24 +60,25 @@ Answer generate(Session& session, std::span<const float> logits, Sampler& sample
       answer.tokens.push_back(token);
       add(stream.push(session.model().detokenize(token)));
 
+      answer.stop = Stop::text;
+      if (at_end()) break;
       answer.stop = Stop::limit;
-      if (std::int32_t(answer.tokens.size()) >= n_predict) break;
+      if (std::int32_t(answer.tokens.size()) >= options.n_predict) break;
       answer.stop = Stop::context;
       if (!room_left(session)) break;
       answer.stop = Stop::signal;
-      if (stop_requested()) break;
+      if (options.interrupted && options.interrupted()) break;
 
-      const Timer step;
+      const Stopwatch step(rest_ms);
       token = sampler.sample(session.decode(token));
-      rest_ms += step.ms();
       ++n_timed;
     }
   } catch (const Interrupted&) {
     answer.stop = Stop::signal;
   }
-  add(stream.finish());
+  if (answer.stop != Stop::text) add(stream.finish());
   if (n_timed > 0) answer.per_token_ms = rest_ms / double(n_timed);
   return answer;
 }
 
-}  // namespace chunkkv::cli
+}  // namespace chunkkv::text

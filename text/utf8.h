@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace chunkkv::cli {
+namespace chunkkv::text {
 
 /// Turns pieces of bytes into pieces of valid UTF-8: the bytes of a character that is not complete yet
 /// are held back, bytes that can never become one turn into U+FFFD.
@@ -23,4 +23,4 @@ class Utf8Stream {
 /// Offset of the first byte that is not UTF-8; npos when all of `text` is.
 std::size_t find_invalid_utf8(std::string_view text);
 
-}  // namespace chunkkv::cli
+}  // namespace chunkkv::text

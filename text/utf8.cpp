@@ -1,8 +1,8 @@
-#include "utf8.h"
+#include "text/utf8.h"
 
 #include <cstdint>
 
-namespace chunkkv::cli {
+namespace chunkkv::text {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -75,4 +75,4 @@ std::size_t find_invalid_utf8(std::string_view text) {
   return std::string_view::npos;
 }
 
-}  // namespace chunkkv::cli
+}  // namespace chunkkv::text

@@ -1,12 +1,11 @@
-#include "sampler.h"
+#include "text/sampler.h"
 
 #include <llama.h>
-#include <CLI/CLI.hpp>
 
 #include <cmath>
 #include <random>
 
-namespace chunkkv::cli {
+namespace chunkkv::text {
 namespace {
 
 /// Tokens that must not come: those the model's file suppresses, and with --ignore-eos those that end an
@@ -26,58 +25,29 @@ std::vector<llama_logit_bias> forbidden_tokens(const Model& model, bool ignore_e
 
 }  // namespace
 
-void add_sampling_options(CLI::App& app, SamplingArguments& arguments) {
-  const std::string group = "Sampling";
-  app.add_option("--temp,--temperature", arguments.temperature,
-                 "temperature; 0 (default): always the most likely token")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 100.0));
-  app.add_option("--top-k", arguments.top_k, "only the K most likely tokens, 0: all (default: 40)")
-      ->group(group)
-      ->option_text("K")
-      ->check(CLI::Range(0, 1 << 24));
-  app.add_option("--top-p", arguments.top_p,
-                 "only the most likely tokens of this total probability (default: 0.95)")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--min-p", arguments.min_p,
-                 "only tokens of this share of the best one's probability (default: 0.05)")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("-s,--seed", arguments.seed, "seed of the sampling (default: 0), -1: a random one")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(std::int64_t{-1}, std::int64_t{UINT32_MAX} - 1));
-  app.add_flag("--ignore-eos", arguments.ignore_eos, "go on after the end of the answer, to the limit -n")
-      ->group(group);
-}
-
 void Sampler::Free::operator()(llama_sampler* sampler) const {
   llama_sampler_free(sampler);
 }
 
-Sampler::Sampler(const Model& model, const SamplingArguments& arguments)
+Sampler::Sampler(const Model& model, const Sampling& sampling)
     : chain_(llama_sampler_chain_init(llama_sampler_chain_default_params())) {
   const std::int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.handle()));
   candidates_.resize(std::size_t(n_vocab));
 
   const auto add = [&](llama_sampler* sampler) { llama_sampler_chain_add(chain_.get(), sampler); };
-  const auto forbidden = forbidden_tokens(model, arguments.ignore_eos);
+  const auto forbidden = forbidden_tokens(model, sampling.ignore_eos);
   if (!forbidden.empty()) {
     add(llama_sampler_init_logit_bias(n_vocab, std::int32_t(forbidden.size()), forbidden.data()));
   }
-  if (arguments.temperature <= 0) {
+  if (sampling.temperature <= 0) {
     add(llama_sampler_init_greedy());
     return;
   }
-  const auto seed = arguments.seed < 0 ? std::random_device{}() : std::uint32_t(arguments.seed);
-  add(llama_sampler_init_top_k(arguments.top_k));
-  add(llama_sampler_init_top_p(arguments.top_p, 1));
-  add(llama_sampler_init_min_p(arguments.min_p, 1));
-  add(llama_sampler_init_temp(arguments.temperature));
+  const auto seed = sampling.seed < 0 ? std::random_device{}() : std::uint32_t(sampling.seed);
+  add(llama_sampler_init_top_k(sampling.top_k));
+  add(llama_sampler_init_top_p(sampling.top_p, 1));
+  add(llama_sampler_init_min_p(sampling.min_p, 1));
+  add(llama_sampler_init_temp(sampling.temperature));
   add(llama_sampler_init_dist(seed));
 }
 
@@ -94,4 +64,4 @@ Token Sampler::sample(std::span<const float> logits) {
   return token;
 }
 
-}  // namespace chunkkv::cli
+}  // namespace chunkkv::text

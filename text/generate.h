@@ -1,0 +1,51 @@
+#pragma once
+
+#include "text/sampler.h"
+
+#include <chunkkv/session.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chunkkv::text {
+
+/// Why an answer ended.
+enum class Stop : std::uint8_t {
+  end,      ///< the model ended it
+  text,     ///< GenerateOptions::find_end
+  limit,    ///< -n tokens
+  context,  ///< no free cell, or the model's trained positions are used up
+  signal,   ///< Ctrl-C
+};
+
+std::string_view to_string(Stop stop);
+
+struct GenerateOptions {
+  std::int32_t n_predict = 256;  ///< tokens at most
+  /// Gets the text as it comes, whole characters only.
+  std::function<void(std::string_view)> emit = {};
+  /// Where the answer so far is to end; npos: it goes on. What was emitted is not taken back.
+  std::function<std::size_t(std::string_view)> find_end = {};
+  /// True when the work is to stop; so does an engine that throws Interrupted.
+  std::function<bool()> interrupted = {};
+};
+
+struct Answer {
+  std::string text;           ///< valid UTF-8
+  std::vector<Token> tokens;  ///< as generated; the last one was read into the cache only with Stop::end
+  Stop stop = Stop::limit;
+  double first_ms = 0;                 ///< from the call to the first token
+  std::optional<double> per_token_ms;  ///< mean of the tokens after the first, if there were any
+};
+
+/// Answers from the session's cache as it is, the first token from `logits`.
+Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
+                const GenerateOptions& options);
+
+}  // namespace chunkkv::text
