@@ -22,3 +22,9 @@ function(chunkkv_use_fmt target)
   target_include_directories(
     ${target} SYSTEM PRIVATE $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
 endfunction()
+
+# xxHash, compiled in likewise.
+function(chunkkv_use_xxhash target)
+  find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
+  target_include_directories(${target} SYSTEM PRIVATE "${XXHASH_INCLUDE_DIR}")
+endfunction()

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "store/hash.h"
+
+#include <cstdint>
+#include <string>
+
+namespace chunkkv {
+
+/// Adds a large file to a hash in bounded time: its size, its first `n_head` bytes, and of what follows
+/// 256 evenly spaced samples of 64 KiB, or all where it is no more than they. Returns the size.
+/// Error when it cannot be read.
+std::uint64_t add_sampled_file(Hash& hash, const std::string& path, std::uint64_t n_head);
+
+}  // namespace chunkkv
