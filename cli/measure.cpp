@@ -1,38 +1,16 @@
 #include "measure.h"
 
+#include "machine.h"
+#include "spread.h"
 #include "timer.h"
 
-#include <sys/resource.h>
-
 #include <fmt/format.h>
-
-#include <algorithm>
 
 namespace chunkkv::cli {
 namespace {
 
-/// Minimum, median and maximum over repetitions.
-struct Spread {
-  double min, median, max;
-};
-
-template <class Samples, class Value>
-Spread spread(const Samples& samples, Value value) {
-  std::vector<double> values;
-  for (const auto& sample : samples) values.push_back(value(sample));
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
-  return {values.front(), (values[(n - 1) / 2] + values[n / 2]) / 2, values.back()};
-}
-
 double peak_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return double(usage.ru_maxrss) / 1024;
-}
-
-nlohmann::ordered_json to_json(const Spread& s) {
-  return {{"min", s.min}, {"median", s.median}, {"max", s.max}};
+  return double(peak_memory()) / (1 << 20);
 }
 
 }  // namespace
@@ -48,10 +26,10 @@ double Measurement::ms_per_token() {
   return timer.ms() / (n_predict_ - 1);
 }
 
-void Measurement::run(std::size_t index) {
+void Measurement::run(std::size_t index, const Progress& progress) {
   session_.clear();
   const Timings before = session_.timings();
-  session_.prefill(tokens_, plans_.subspan(index, 1));
+  session_.prefill(tokens_, plans_.subspan(index, 1), progress);
   Sample sample{};
   sample.full_ms = ms_per_token();
   session_.truncate(std::int32_t(tokens_.size()));
@@ -64,7 +42,7 @@ void Measurement::run(std::size_t index) {
   sample.n_kept = session_.n_entries();
   sample.kept_ms = ms_per_token();
   session_.clear();
-  session_.prefill(tokens_.first(std::size_t(sample.n_kept)));
+  session_.prefill(tokens_.first(std::size_t(sample.n_kept)), {}, progress);
   sample.plain_ms = ms_per_token();
   session_.clear();
   samples_[index].push_back(sample);

@@ -20,7 +20,7 @@ class Measurement {
 
   /// Reads the prompt once for plan `index` and generates from the full cache, from the kept one and from
   /// a plain prompt of the kept length.
-  void run(std::size_t index);
+  void run(std::size_t index, const Progress& progress = {});
 
   std::string table() const;
   nlohmann::ordered_json to_json() const;

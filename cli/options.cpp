@@ -123,17 +123,24 @@ Plan plan(const CompressionArguments& arguments) {
   return plan;
 }
 
-std::vector<std::string> split_methods(std::string_view list) {
-  std::vector<std::string> specs;
+std::vector<std::string> split_list(std::string_view list) {
+  std::vector<std::string> parts;
   for (std::size_t begin = 0; begin <= list.size();) {
     const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string part(list.substr(begin, end - begin));
+    parts.emplace_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+std::vector<std::string> split_methods(std::string_view list) {
+  std::vector<std::string> specs;
+  for (const std::string& part : split_list(list)) {
     const bool is_parameter = part.find('=') < part.find(':') && !specs.empty();
     if (is_parameter)
       specs.back() += "," + part;
     else
       specs.push_back(part);
-    begin = end + 1;
   }
   return specs;
 }

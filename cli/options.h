@@ -47,6 +47,9 @@ Plan plan(const CompressionArguments& arguments);
 /// "a,b:x=1,y=2,c" -> a | b:x=1,y=2 | c: the specs of a list. Parameters stay with their method.
 std::vector<std::string> split_methods(std::string_view list);
 
+/// "a,b" -> a | b.
+std::vector<std::string> split_list(std::string_view list);
+
 /// Cells for a prompt and what is to follow: -c, or as many as needed within the trained context.
 /// UsageError when the prompt does not fit.
 std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std::size_t n_prompt,

@@ -1,8 +1,8 @@
+#include "perf.h"
+
 #include "commands.h"
 #include "measure.h"
-#include "options.h"
 #include "output.h"
-#include "prompt.h"
 #include "report.h"
 #include "signals.h"
 
@@ -16,16 +16,8 @@
 namespace chunkkv::cli {
 namespace {
 
-struct PerfArguments {
-  ModelArguments model;
-  PromptArguments prompt;
-  std::string methods = "chunkkv,chunkkv:reuse=2,snapkv";
-  std::string keep = "10%";
-  std::int32_t n_prompt = 0;
-  std::int32_t predict = 64;
-  std::int32_t repetitions = 3;
-  bool json = false;
-};
+constexpr std::int32_t kMany = 1 << 24;
+constexpr std::int32_t kPredict = 64;
 
 std::vector<Token> read_tokens(const PerfArguments& arguments, const Model& model) {
   std::vector<Token> tokens = model.tokenize(read_prompt(arguments.prompt), true, false);
@@ -37,57 +29,84 @@ std::vector<Token> read_tokens(const PerfArguments& arguments, const Model& mode
   return tokens;
 }
 
-void perf(const PerfArguments& arguments) {
+}  // namespace
+
+void compare_caches(const PerfArguments& arguments) {
   std::vector<Plan> plans;
   for (const std::string& spec : split_methods(arguments.methods))
     plans.push_back(plan({.method = spec, .keep = arguments.keep}));
   SessionOptions options = session_options(arguments.model);
+  const std::int32_t n_predict = arguments.predict.value_or(kPredict);
+  if (n_predict < 2) throw UsageError("the time per token needs two tokens or more; give a larger -n");
 
   const auto model = load_model(arguments.model);
   const std::vector<Token> tokens = read_tokens(arguments, *model);
-  options.n_cells = cells_for(arguments.model, *model, tokens.size(), arguments.predict);
+  options.n_cells = cells_for(arguments.model, *model, tokens.size(), n_predict);
   const auto session = open_session(model, options);
 
-  Measurement measurement(*session, tokens, arguments.predict, plans);
+  Measurement measurement(*session, tokens, n_predict, plans);
   for (std::int32_t i = 0; i < arguments.repetitions; ++i)
     for (std::size_t p = 0; p < plans.size(); ++p) {  // in turn, so that a slow minute strikes all alike
       print_error(
           fmt::format("repetition {} of {}: {}\n", i + 1, arguments.repetitions, plans[p].method->spec()));
-      measurement.run(p);
+      ProgressDisplay display(arguments.progress);
+      measurement.run(p, display.callback());
+      display.finish();
       if (stop_requested()) throw Interrupted("interrupted");
     }
   print(arguments.json ? dump(measurement.to_json()) + "\n" : measurement.table());
 }
 
-}  // namespace
-
 void add_perf(CLI::App& app) {
   auto arguments = std::make_shared<PerfArguments>();
   CLI::App& command = *app.add_subcommand("perf", "measure what compression costs and gains on this machine");
+  const auto add = [&](const char* names, auto& value, const std::string& help, const char* text) {
+    return command.add_option(names, value, help)->option_text(text);
+  };
   add_model_options(command, arguments->model);
+  add("--synthetic", arguments->synthetic.shape,
+      "a model with random weights, as llama-3.1-8b or llama-3.1-8b:layers=2; written once, to -m FILE or "
+      "the "
+      "cache folder",
+      "SHAPE")
+      ->group("Model and cache");
+  add("--synthetic-type", arguments->synthetic.type,
+      fmt::format("type of its weights: f16, bf16, q8_0, ... (default: {})", arguments->synthetic.type),
+      "TYPE")
+      ->group("Model and cache");
   add_prompt_options(command, arguments->prompt);
-  command
-      .add_option("--methods", arguments->methods,
-                  fmt::format("methods to measure, separated by commas (default: {})", arguments->methods))
-      ->option_text("SPEC,SPEC");
-  command
-      .add_option("--keep", arguments->keep, fmt::format("what each keeps (default: {})", arguments->keep))
-      ->option_text("BUDGET");
-  command.add_option("--n-prompt", arguments->n_prompt, "tokens of the text to read (default: all)")
-      ->option_text("N")
-      ->check(CLI::Range(1, 1 << 24));
-  command
-      .add_option("-n,--predict,--n-predict", arguments->predict,
-                  fmt::format("tokens to generate from each cache (default: {})", arguments->predict))
-      ->option_text("N")
-      ->check(CLI::Range(2, 1 << 24));
-  command
-      .add_option("-r,--repetitions", arguments->repetitions,
-                  fmt::format("repetitions, the methods in turn (default: {})", arguments->repetitions))
-      ->option_text("N")
+  add("--methods", arguments->methods,
+      fmt::format("methods to measure, separated by commas (default: {})", arguments->methods), "SPEC,SPEC");
+  add("--keep", arguments->keep,
+      fmt::format("what each keeps; with --inputs a list (default: {})", arguments->keep), "BUDGET");
+  add("--n-prompt", arguments->n_prompt, "tokens of the text to read (default: all)", "N")
+      ->check(CLI::Range(1, kMany));
+  add("-n,--predict,--n-predict", arguments->predict,
+      fmt::format("tokens to generate from each cache (default: {})", kPredict), "N")
+      ->check(CLI::Range(1, kMany));
+  add("--inputs", arguments->inputs,
+      "table of latency, throughput and memory: tokens to read, a list; random ones where no text is given",
+      "N,N")
+      ->delimiter(',')
+      ->take_all()
+      ->check(CLI::Range(1, kMany));
+  add("--outputs", arguments->outputs, "with --inputs: tokens to generate, a list (default: 1024)", "N,N")
+      ->delimiter(',')
+      ->take_all()
+      ->check(CLI::Range(1, kMany));
+  add("-r,--repetitions", arguments->repetitions,
+      fmt::format("repetitions, the methods in turn (default: {})", arguments->repetitions), "N")
       ->check(CLI::Range(1, 1000));
   command.add_flag("--json", arguments->json, "print one JSON object");
-  command.callback([arguments] { perf(*arguments); });
+  add("-o,--output", arguments->output,
+      "with --inputs: file of results, one JSON line a repetition; what it holds already is not done again",
+      "FILE");
+  add_progress_options(command, arguments->progress);
+  command.callback([arguments] {
+    const bool speed = !arguments->inputs.empty() || !arguments->outputs.empty() ||
+                       !arguments->output.empty() || !arguments->synthetic.shape.empty();
+    speed ? tabulate_speed(*arguments) : compare_caches(*arguments);
+  });
 }
 
 }  // namespace chunkkv::cli

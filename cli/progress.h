@@ -18,8 +18,35 @@ struct ProgressArguments {
 
 void add_progress_options(CLI::App& app, ProgressArguments& arguments);
 
-/// Shows on standard error how far the reading of a prompt is: one line that changes on a terminal, else a
-/// line now and then. Stops the reading after Ctrl-C.
+/// A line on standard error that tells how far something is: on a terminal one that changes, else a new one
+/// now and then.
+class StatusLine {
+ public:
+  /// Without a terminal, and unless the arguments say otherwise, a line every `interval`.
+  StatusLine(const ProgressArguments& arguments, std::chrono::seconds interval);
+
+  /// True when the next line is due; after it was shown, not for a while.
+  bool due() const;
+  void show(const std::string& text);
+  /// Writes `text`, whole lines, between the status lines.
+  void print_above(const std::string& text);
+  /// Removes the line from the terminal.
+  void finish();
+  bool live() const { return style_ == Style::live; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class Style : std::uint8_t { none, live, lines };
+
+  Style style_ = Style::lines;
+  Clock::duration interval_;
+  Clock::time_point last_ = Clock::now();
+};
+
+/// "48 s", "12 min", "3.5 h".
+std::string duration(double seconds);
+
+/// Shows how far the reading of a prompt is. Stops the reading after Ctrl-C.
 class ProgressDisplay {
  public:
   explicit ProgressDisplay(const ProgressArguments& arguments);
@@ -27,18 +54,13 @@ class ProgressDisplay {
   /// To give to Session::prefill; this object must outlive it.
   Progress callback();
   /// Removes the line from the terminal.
-  void finish();
+  void finish() { line_.finish(); }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  enum class Style : std::uint8_t { none, live, lines };
-
   void show(const ReadState& state);
 
-  Style style_;
-  Clock::duration interval_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point last_ = start_;
+  StatusLine line_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace chunkkv::cli

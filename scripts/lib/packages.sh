@@ -14,9 +14,13 @@ package_present() {
     clang) command -v clang && command -v clang++ ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
     libfmt-dev) has_header fmt/format.h ;;
+    libutf8proc-dev) has_header utf8proc.h ;;
     libxxhash-dev) has_header xxhash.h ;;
     libgtest-dev) has_header gtest/gtest.h ;;
     libbenchmark-dev) has_header benchmark/benchmark.h ;;
+    nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
+    libjs-chart.js) [[ -f ${CHUNKKV_CHART_JS:-/usr/share/javascript/chart.js/chart.min.js} ]] ;;
+    chromium) command -v "${CHROMIUM:-chromium}" || command -v google-chrome ;;
     *) fail "package_present does not know $1" ;;
   esac >/dev/null 2>&1
 }

@@ -1,0 +1,160 @@
+#include "eval.h"
+
+#include "commands.h"
+#include "output.h"
+
+#include "runner/merge.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr std::int32_t kMany = 1 << 24;
+
+void add_data_options(CLI::App& app, EvalArguments& arguments) {
+  const std::string group = "Benchmark";
+  eval::Options& benchmark = arguments.benchmark;
+  const auto add = [&](const char* names, auto& value, const std::string& help, const char* text) {
+    return app.add_option(names, value, help)->group(group)->option_text(text);
+  };
+  add("--data", benchmark.data, "folder with the benchmark's files, as its authors publish them", "DIR");
+  add("--tasks", benchmark.tasks, "only these tasks (default: all that are there)", "A,B")
+      ->delimiter(',')
+      ->take_all();
+  add("--limit", benchmark.limit, "records a task (default: all)", "N")->check(CLI::Range(0, kMany));
+  add("--max-length", arguments.max_length,
+      "tokens of a prompt, cut in the middle; 0: never cut (default: the model's window less room to answer)",
+      "N")
+      ->check(CLI::Range(0, kMany));
+  add("--lengths", benchmark.needle.lengths, "niah: prompt lengths in tokens", "N,N")
+      ->delimiter(',')
+      ->take_all()
+      ->check(CLI::Range(1, kMany));
+  add("--depths", benchmark.needle.depths, "niah: where the needle goes, 0 to 1", "X,X")
+      ->delimiter(',')
+      ->take_all()
+      ->check(CLI::Range(0.0, 1.0));
+  add("--needles", benchmark.needle.needles,
+      fmt::format("niah: needles, pairs or links of its variants (default: {})", benchmark.needle.needles),
+      "N")
+      ->check(CLI::Range(1, kMany));
+  add("--repeats", benchmark.needle.repeats, "niah: samples of each length and depth (default: 1)", "N")
+      ->check(CLI::Range(1, kMany));
+  add("--shots", benchmark.shots,
+      fmt::format("gsm8k-manyshot: examples in the prompt (default: {})", benchmark.shots), "N")
+      ->check(CLI::Range(1, kMany));
+  add("--questions", benchmark.questions,
+      fmt::format("multiturn: questions a document (default: {})", benchmark.questions), "N")
+      ->check(CLI::Range(1, kMany));
+  add("--judge", benchmark.judge.url,
+      "jailbreakv: OpenAI-compatible endpoint that judges answers; its key is read from CHUNKKV_JUDGE_KEY",
+      "URL");
+  add("--judge-model", benchmark.judge.model, "name that the endpoint knows the judge by", "NAME");
+}
+
+void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
+  const std::string group = "Comparison";
+  const auto add = [&](const char* names, auto& value, const std::string& help, const char* text) {
+    return app.add_option(names, value, help)->group(group)->option_text(text);
+  };
+  add("--methods", arguments.methods,
+      fmt::format("methods to compare, see `chunkkv methods` (default: {})", arguments.methods), "SPEC,SPEC");
+  add("--keep", arguments.keep,
+      fmt::format("budgets of each: shares or tokens; `full` runs once (default: {})", arguments.keep),
+      "BUDGET,BUDGET");
+  add("--query", arguments.query,
+      "what compression sees: the question too (aware, default) or only the document (agnostic)",
+      "aware|agnostic")
+      ->check(CLI::IsMember({"aware", "agnostic"}));
+  add("--cells", arguments.cells, "read each prompt in pieces with a cache of N cells", "N")
+      ->check(CLI::Range(1, kMany));
+  add("--observer", arguments.observer,
+      "with --cells: whose queries choose: question (default), window (of the piece) or both", "WHO")
+      ->check(CLI::IsMember({"question", "window", "both"}));
+  app.add_flag("--separate-questions", arguments.separate_questions,
+               "ask each further question as if nothing had been answered before")
+      ->group(group);
+  add("-n,--predict,--n-predict", arguments.predict, "tokens of an answer (default: the benchmark's)", "N")
+      ->check(CLI::Range(1, kMany));
+  app.add_flag("--no-chat-template", arguments.no_chat_template,
+               "give all prompts as plain text, without the model's chat template")
+      ->group(group);
+}
+
+void add_result_options(CLI::App& app, EvalArguments& arguments) {
+  const std::string group = "Results";
+  app.add_option("-o,--output", arguments.output,
+                 "file of results, one JSON line an answer; what it holds already is not done again "
+                 "(default: standard output)")
+      ->group(group)
+      ->option_text("FILE");
+  app.add_option("--shard", arguments.shard,
+                 "only every N-th sample, from the I-th: the work of one of N machines")
+      ->group(group)
+      ->option_text("I/N");
+  app.add_flag("--skip-broken", arguments.skip_broken, "leave out records that cannot be used")->group(group);
+  app.add_flag("--dry-run", arguments.dry_run, "tell what would be run, and run nothing")->group(group);
+}
+
+void list_benchmarks() {
+  std::string text;
+  for (const eval::BenchmarkInfo& info : eval::benchmarks()) {
+    text += fmt::format("{}\n  {}\n  data: {}\n", info.name, info.description, info.data);
+    if (!info.tasks.empty()) text += fmt::format("  tasks: {}\n", fmt::join(info.tasks, ", "));
+  }
+  print(text);
+}
+
+struct MergeArguments {
+  std::vector<std::string> files;
+  std::string output;
+};
+
+void merge(const MergeArguments& arguments) {
+  const eval::Merged merged = eval::merge_results(arguments.files);
+  AtomicFile file(arguments.output);
+  file.commit(merged.text);
+  for (const std::string& path : merged.cut)
+    print_error(fmt::format("'{}' ends in a line that was cut short; it is left out\n", path));
+  for (const std::string& conflict : merged.conflicts)
+    print_error(fmt::format("conflict: {}; the first one is kept\n", conflict));
+  print_error(fmt::format("{} results in '{}', {} duplicates dropped, {} conflicts\n", merged.n_lines,
+                          arguments.output, merged.n_duplicates, merged.conflicts.size()));
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+  CLI::App& command = *app.add_subcommand("eval", "compare methods and budgets on a benchmark");
+  command.require_subcommand(0, 1);
+
+  auto arguments = std::make_shared<EvalArguments>();
+  command.add_option("NAME", arguments->name, "benchmark, see `chunkkv eval list`");
+  add_data_options(command, *arguments);
+  add_comparison_options(command, *arguments);
+  add_result_options(command, *arguments);
+  add_progress_options(command, arguments->progress);
+  add_model_options(command, arguments->model);
+  add_sampling_options(command, arguments->sampling);
+  command.callback([arguments, &command] {
+    if (command.get_subcommands().empty()) run_eval(*arguments);
+  });
+
+  command.add_subcommand("list", "list the benchmarks, their data and their tasks")
+      ->callback(list_benchmarks);
+
+  auto files = std::make_shared<MergeArguments>();
+  CLI::App& merging = *command.add_subcommand("merge", "join files of results, each result once");
+  merging.add_option("FILES", files->files, "files of results")->required()->take_all();
+  merging.add_option("-o,--output", files->output, "file to write")->required()->option_text("FILE");
+  merging.callback([files] { merge(*files); });
+}
+
+}  // namespace chunkkv::cli

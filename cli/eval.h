@@ -1,0 +1,42 @@
+#pragma once
+
+#include "options.h"
+#include "progress.h"
+#include "text/sampler.h"
+
+#include "benchmark.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace chunkkv::cli {
+
+/// What `chunkkv eval NAME` is told.
+struct EvalArguments {
+  std::string name;
+  eval::Options benchmark;
+  std::optional<std::int32_t> max_length;
+
+  ModelArguments model;
+  bool no_chat_template = false;
+  std::string methods = "full,streamingllm,snapkv,chunkkv";
+  std::string keep = "50%,20%,10%";
+  std::string query = "aware";
+  std::int32_t cells = 0;
+  std::string observer = "question";
+  bool separate_questions = false;
+  std::int32_t predict = 0;
+  text::Sampling sampling;
+
+  std::string output;
+  std::string shard = "1/1";
+  bool skip_broken = false;
+  bool dry_run = false;
+  ProgressArguments progress;
+};
+
+/// Runs a benchmark, or with --dry-run tells what would be run.
+void run_eval(const EvalArguments& arguments);
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,263 @@
+#include "eval.h"
+#include "machine.h"
+#include "output.h"
+#include "settings.h"
+#include "signals.h"
+
+#include "runner/pairs.h"
+#include "runner/prompt_tokens.h"
+#include "runner/result_file.h"
+#include "runner/runner.h"
+#include "runner/sweep.h"
+
+#include <chunkkv/model_identity.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace chunkkv::cli {
+namespace {
+
+/// Room that a prompt leaves in the model's window for the chat template.
+constexpr std::int32_t kTemplateRoom = 128;
+/// The longest answer that a benchmark asks for.
+constexpr std::int32_t kLongestAnswer = 512;
+
+/// All that changes answers and has no key of its own in a line.
+std::string settings(const EvalArguments& a) {
+  const EvalArguments standard;
+  Settings settings;
+  settings.add("n", a.predict, standard.predict);
+  settings.add("ctk", a.model.type_k, standard.model.type_k);
+  settings.add("ctv", a.model.type_v, standard.model.type_v);
+  settings.add("no-chat-template", a.no_chat_template, false);
+  settings.add("separate-questions", a.separate_questions, false);
+  settings.add("temp", a.sampling.temperature, standard.sampling.temperature);
+  if (a.sampling.temperature > 0) {
+    settings.add("top-k", a.sampling.top_k, standard.sampling.top_k);
+    settings.add("top-p", a.sampling.top_p, standard.sampling.top_p);
+    settings.add("min-p", a.sampling.min_p, standard.sampling.min_p);
+  }
+  settings.add("ignore-eos", a.sampling.ignore_eos, false);
+  settings.add("needles", a.benchmark.needle.needles, standard.benchmark.needle.needles);
+  settings.add("shots", a.benchmark.shots, standard.benchmark.shots);
+  settings.add("questions", a.benchmark.questions, standard.benchmark.questions);
+  if (!a.benchmark.judge.url.empty()) settings.add("judge", a.benchmark.judge.model, std::string("none"));
+  return settings.text();
+}
+
+/// Likewise, of reading in pieces.
+std::string bounded_settings(const EvalArguments& a) {
+  const EvalArguments standard;
+  Settings settings;
+  settings.add("ub", a.model.ubatch, standard.model.ubatch);
+  settings.add("observer", a.observer, standard.observer);
+  return settings.text();
+}
+
+/// Tokens that the model can hold.
+std::int32_t window(const EvalArguments& arguments, const Model& model) {
+  return arguments.model.ctx_size > 0 ? arguments.model.ctx_size : model.info().n_ctx_train;
+}
+
+std::int32_t max_length(const EvalArguments& arguments, const Model& model) {
+  if (arguments.max_length) return *arguments.max_length;
+  const std::int32_t all = window(arguments, model);
+  const std::int32_t answer = arguments.predict > 0 ? arguments.predict : kLongestAnswer;
+  return std::max(all - answer - kTemplateRoom, all / 2);
+}
+
+eval::SweepOptions sweep_options(const EvalArguments& arguments) {
+  eval::SweepOptions options;
+  options.query = arguments.query == "aware" ? eval::Query::aware : eval::Query::agnostic;
+  options.n_cells = arguments.cells;
+  if (arguments.observer == "window") options.observer = ObserverKind::window;
+  if (arguments.observer == "both") options.observer = ObserverKind::both;
+  options.separate_questions = arguments.separate_questions;
+  options.use_template = !arguments.no_chat_template;
+  options.n_predict = arguments.predict;
+  options.sampling = arguments.sampling;
+  options.interrupted = stop_requested;
+  return options;
+}
+
+void report_dry_run(const eval::Survey& survey, const eval::Sweep& sweep) {
+  std::string text = fmt::format("{:<24}{:>9}{:>11}{:>10}{:>10}{:>10}{:>10}{:>9}\n", "task", "samples",
+                                 "questions", "shortest", "mean", "longest", "answers", "missing");
+  std::int64_t n_tokens = 0;
+  for (const auto& [name, task] : survey.tasks)
+    text += fmt::format("{:<24}{:>9}{:>11}{:>10}{:>10}{:>10}{:>10}{:>9}\n", name, task.n_samples,
+                        task.n_questions, task.shortest, task.n_tokens / std::int64_t(task.n_samples),
+                        task.longest, task.n_answers, task.n_missing);
+  for (const eval::Survey::Item& item : survey.todo)
+    n_tokens += std::int64_t(item.size.prompt) * std::int64_t(sweep.readings(item.pairs).size());
+  text += fmt::format(
+      "{} pairs of method and budget; to do: {} samples with {} tokens to read, {} of {} answers\n",
+      sweep.pairs().size(), survey.todo.size(), n_tokens, survey.n_missing, survey.n_answers);
+  print(text);
+}
+
+/// Tells on standard error how a run goes.
+class Display {
+ public:
+  explicit Display(const ProgressArguments& arguments) : line_(arguments, std::chrono::seconds(30)) {}
+
+  eval::RunEvents events() {
+    return {.surveying =
+                [this](std::size_t done, std::size_t total) {
+                  if (line_.due()) line_.show(fmt::format("looking at the samples: {} of {}", done, total));
+                  return !stop_requested();
+                },
+            .progress =
+                [this](const eval::RunState& state) {
+                  if (line_.due()) line_.show(describe(state));
+                  return !stop_requested();
+                },
+            .note = [this](const std::string& text) { note(text); }};
+  }
+
+  void start() { start_ = Clock::now(); }
+  void note(const std::string& text) { line_.print_above(text + "\n"); }
+  void finish() { line_.finish(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::string describe(const eval::RunState& state) const {
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    std::string text = fmt::format("{}: sample {} of {}", state.task, state.sample, state.n_samples);
+    if (state.reading) text += fmt::format(", reading {} of {} tokens", state.read.done, state.read.total);
+    text += fmt::format("; {} of {} answers", state.n_answers, state.n_missing);
+    if (state.share > 0)
+      text += fmt::format(", {:.0f} %, about {} left", 100 * state.share,
+                          duration(seconds * (1 - state.share) / state.share));
+    return text;
+  }
+
+  StatusLine line_;
+  Clock::time_point start_ = Clock::now();
+};
+
+void tell_gaps(const eval::Survey& survey, const eval::Sweep& sweep, Display& display) {
+  for (const std::string& record : survey.broken) display.note("left out: " + record);
+  for (const auto& [pair, left_out] : survey.left_out)
+    display.note(fmt::format("{} is left out for {} samples, as {}", eval::to_string(sweep.pairs()[pair]),
+                             left_out.n_samples, left_out.reason));
+}
+
+/// The file of results, or standard output where none is named.
+class Results {
+ public:
+  /// A file that is only looked at stays as it is.
+  Results(const std::string& path, bool only_look) {
+    const auto learn = [this](const eval::Json& line) {
+      const auto score = line.find("score");
+      if (score != line.end() && score->is_number())
+        known_.emplace(eval::result_key(line), score->get<double>());
+    };
+    if (path.empty()) return;
+    if (only_look) {
+      if (std::filesystem::exists(path))
+        eval::read_results(path, [&](const eval::Json& line, std::size_t) { learn(line); });
+      return;
+    }
+    file_ = std::make_unique<eval::ResultFile>(path, learn);
+    if (file_->repaired())
+      print_error(fmt::format("'{}' ended in a line that was cut short; it is done again\n", path));
+  }
+
+  const eval::KnownScores& known() const { return known_; }
+  void write(const eval::Json& line) {
+    if (file_)
+      file_->append(line);
+    else
+      print(eval::to_text(line));
+  }
+  /// How a run that was stopped goes on.
+  std::string advice() const {
+    if (!file_) return "";
+    return fmt::format("; '{}' holds {} results, and the same command goes on from there", file_->path(),
+                       file_->n_lines());
+  }
+
+ private:
+  eval::KnownScores known_;
+  std::unique_ptr<eval::ResultFile> file_;
+};
+
+}  // namespace
+
+void run_eval(const EvalArguments& arguments) {
+  // What can be wrong in the arguments is found before the model is loaded.
+  if (arguments.name.empty()) throw UsageError("no benchmark given; `chunkkv eval list` lists them");
+  if (arguments.sampling.seed < 0) throw UsageError("an evaluation needs a fixed --seed, of 0 or more");
+  SessionOptions session_options = cli::session_options(arguments.model);
+  if (!session_options.flash_attention)
+    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+  const std::vector<Plan> pairs =
+      eval::make_pairs(split_methods(arguments.methods), split_list(arguments.keep));
+  const eval::Shard shard = eval::Shard::parse(arguments.shard);
+  eval::Options options = arguments.benchmark;
+  options.seed = std::uint64_t(arguments.sampling.seed);
+  if (const char* key = std::getenv("CHUNKKV_JUDGE_KEY")) options.judge.key = key;
+  eval::make_benchmark(arguments.name, options);  // refuses wrong names and values
+
+  const std::shared_ptr<Model> model = load_model(arguments.model);
+  options.max_length = max_length(arguments, *model);
+  const auto benchmark = eval::make_benchmark(arguments.name, options);
+  const eval::ModelTokenizer tokenizer(*model);
+  const auto samples = benchmark->samples(tokenizer);
+
+  const std::int32_t most = window(arguments, *model);
+  const auto open = [&](std::int32_t n_cells) {
+    session_options.n_cells = std::min(n_cells, most);
+    return open_session(model, session_options);
+  };
+  eval::Sweep sweep(model, open, pairs, sweep_options(arguments));
+  eval::RunFacts facts = {.benchmark = arguments.name,
+                          .max_length = options.max_length,
+                          .seed = options.seed,
+                          .settings = settings(arguments),
+                          .bounded_settings = bounded_settings(arguments),
+                          .model = std::filesystem::path(arguments.model.model).filename().string(),
+                          .model_hash = identify(*model).hash,
+                          .version = CHUNKKV_VERSION,
+                          .machine = machine(arguments.model.threads, arguments.model.gpu_layers)};
+  Display display(arguments.progress);
+  eval::Runner runner(*benchmark, *samples, sweep, std::move(facts),
+                      {.shard = shard, .skip_broken = arguments.skip_broken, .max_tokens = most},
+                      display.events());
+
+  Results results(arguments.output, arguments.dry_run);
+  eval::Survey survey;
+  try {
+    survey = runner.survey(results.known());
+  } catch (const eval::BrokenRecord& error) {
+    throw Error(fmt::format("{}; --skip-broken leaves such records out", error.what()));
+  }
+  tell_gaps(survey, sweep, display);
+  if (arguments.dry_run) {
+    display.finish();
+    report_dry_run(survey, sweep);
+    return;
+  }
+
+  display.start();
+  try {
+    runner.run(survey, results.known(), [&](const eval::Json& line) { results.write(line); });
+  } catch (const Interrupted&) {
+    display.finish();
+    throw Interrupted("interrupted" + results.advice());
+  }
+  display.finish();
+  if (!runner.table().empty()) print_error(runner.table().text());
+}
+
+}  // namespace chunkkv::cli

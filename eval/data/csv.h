@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace chunkkv::eval {
+
+/// Reads a CSV file (RFC 4180: fields in quotes may hold commas, line breaks and doubled quotes) row by row.
+class CsvReader {
+ public:
+  /// Error when the file cannot be read.
+  explicit CsvReader(std::filesystem::path file);
+
+  /// The next row; false at the end of the file. BrokenRecord when a quote is never closed or text follows
+  /// a closed one; reading goes on with the next line then.
+  bool next(std::vector<std::string>& fields);
+
+  /// Of the row that was read last.
+  std::uint64_t offset() const { return offset_; }
+  std::size_t line() const { return line_; }
+
+  /// The next row read is the one that lies there.
+  void seek(std::uint64_t offset, std::size_t line);
+
+ private:
+  int take();
+
+  std::filesystem::path file_;
+  std::ifstream stream_;
+  std::uint64_t offset_ = 0, next_offset_ = 0;
+  std::size_t line_ = 1, next_line_ = 1;
+};
+
+}  // namespace chunkkv::eval

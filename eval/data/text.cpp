@@ -1,0 +1,44 @@
+#include "data/text.h"
+
+#include "data/files.h"
+#include "unicode.h"
+
+#include <chunkkv/error.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace chunkkv::eval {
+namespace {
+
+/// Without a byte order mark, with "\n" for "\r\n".
+std::string plain(std::string text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+  std::erase(text, '\r');
+  return text;
+}
+
+}  // namespace
+
+std::string read_texts(const std::filesystem::path& folder) {
+  std::string all;
+  for (const std::filesystem::path& file : files_of(folder, ".txt")) {
+    std::string text = read_file(file);
+    if (const std::size_t at = find_invalid_utf8(text); at != std::string::npos) {
+      const auto line = std::count(text.begin(), text.begin() + std::ptrdiff_t(at), '\n') + 1;
+      throw Error(fmt::format("{}: this is not UTF-8; convert the file, for example with iconv -t UTF-8",
+                              place(file, std::size_t(line))));
+    }
+    if (!all.empty()) all += "\n\n";
+    all += plain(std::move(text));
+  }
+  if (all.find_first_not_of(" \t\r\n") == all.npos) {
+    throw UsageError(
+        fmt::format("'{}' holds no text; put .txt files there, books for example", folder.string()));
+  }
+  return all;
+}
+
+}  // namespace chunkkv::eval

@@ -1,0 +1,71 @@
+#include "runner/answer_line.h"
+
+#include <cmath>
+
+namespace chunkkv::eval {
+namespace {
+
+double rounded(double ms) {
+  return std::round(ms * 1000) / 1000;
+}
+
+/// Whole numbers without a point.
+Json number(double value) {
+  constexpr double kExact = 1LL << 53;
+  if (std::abs(value) < kExact && value == std::floor(value)) return std::int64_t(value);
+  return value;
+}
+
+}  // namespace
+
+Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair, const Sample& sample,
+                     std::size_t question) {
+  const Plan& plan = sweep.pairs()[pair];
+  Json line = {
+      {"benchmark", facts.benchmark},
+      {"task", sample.task},
+      {"group", sample.group},
+      {"id", sample.id},
+      {"question", question},
+      {"method", plan.method->spec()},
+      {"keep", plan.budget.to_string()},
+      {"query", sweep.options().query == Query::aware ? "aware" : "agnostic"},
+      {"cells", sweep.n_cells(pair)},
+      {"max_length", facts.max_length},
+      {"seed", facts.seed},
+      {"model_hash", facts.model_hash},
+  };
+  std::string settings = facts.settings;
+  if (sweep.n_cells(pair) > 0 && !facts.bounded_settings.empty())
+    settings += (settings.empty() ? "" : " ") + facts.bounded_settings;
+  if (!settings.empty()) line["settings"] = settings;
+  for (const auto& [name, value] : sample.facts) line[name] = number(value);
+  return line;
+}
+
+Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, const Score& score) {
+  Json line = std::move(identity);
+  const Outcome::Milliseconds& ms = outcome.ms;
+  const auto& per_token = outcome.answer.per_token_ms;
+  line["prompt_tokens"] = outcome.prompt_tokens;
+  line["kept_tokens"] = outcome.kept_tokens;
+  line["answer"] = outcome.answer.text;
+  line["score"] = score.value;
+  if (!score.metrics.empty()) line["metrics"] = score.metrics;
+  line["generated_tokens"] = outcome.answer.tokens.size();
+  line["stop"] = text::to_string(outcome.answer.stop);
+  line["ms"] = {{"prefill", rounded(ms.prefill)},
+                {"observe", rounded(ms.observe)},
+                {"select", rounded(ms.select)},
+                {"move", rounded(ms.move)},
+                {"restore", rounded(ms.restore)},
+                {"first_token", rounded(ms.first_token)},
+                {"per_token", per_token ? Json(rounded(*per_token)) : Json(nullptr)}};
+  line["bytes"] = {{"before", outcome.bytes_before}, {"after", outcome.bytes_after}};
+  line["model"] = facts.model;
+  line["version"] = facts.version;
+  line["machine"] = facts.machine;
+  return line;
+}
+
+}  // namespace chunkkv::eval

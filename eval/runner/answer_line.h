@@ -1,0 +1,33 @@
+#pragma once
+
+#include "runner/result_line.h"
+#include "runner/sweep.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace chunkkv::eval {
+
+/// What all lines of a run have in common.
+struct RunFacts {
+  std::string benchmark;
+  std::int32_t max_length = 0;
+  std::uint64_t seed = 0;
+  /// Everything else that changes answers and is not the default, as text; and what changes only those of
+  /// prompts that are read in pieces.
+  std::string settings, bounded_settings;
+  std::string model;  ///< file name
+  std::string model_hash;
+  std::string version;
+  std::string machine;
+};
+
+/// The part of an answer's line that tells what is asked of whom; its `result_key` is the line's.
+Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair, const Sample& sample,
+                     std::size_t question);
+
+/// The whole line.
+Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, const Score& score);
+
+}  // namespace chunkkv::eval

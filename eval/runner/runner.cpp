@@ -1,0 +1,146 @@
+#include "runner/runner.h"
+
+#include <chunkkv/error.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace chunkkv::eval {
+namespace {
+
+/// A generated token takes about as long as this many tokens of a prompt, which are read together.
+constexpr double kGenerationEffort = 4;
+/// Share of an answer's limit that an answer usually takes.
+constexpr double kAnswerLength = 0.5;
+
+}  // namespace
+
+Runner::Runner(const Benchmark& benchmark, const Samples& samples, Sweep& sweep, RunFacts facts,
+               const RunnerOptions& options, RunEvents events)
+    : benchmark_(benchmark),
+      samples_(samples),
+      sweep_(sweep),
+      facts_(std::move(facts)),
+      options_(options),
+      events_(std::move(events)) {}
+
+Survey Runner::survey(const KnownScores& known) {
+  Survey survey;
+  for (std::size_t index = 0; index < samples_.size(); ++index) {
+    if (!options_.shard.has(index)) continue;
+    if (events_.surveying && !events_.surveying(index, samples_.size())) throw Interrupted("interrupted");
+    try {
+      look_at(samples_.at(index), index, known, survey);
+    } catch (const BrokenRecord& error) {
+      if (!options_.skip_broken) throw;
+      survey.broken.emplace_back(error.what());
+    }
+  }
+  return survey;
+}
+
+void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores& known, Survey& survey) {
+  Survey::Item item = {.index = index, .pairs = {}, .size = sweep_.size(sample)};
+  const std::int32_t n_tokens = item.size.prompt;
+  if (n_tokens > options_.max_tokens) {
+    throw UsageError(
+        fmt::format("the prompt of {} has {} tokens, but the model's window only {}; give a "
+                    "smaller --max-length, or a larger -c to read it all the same",
+                    sample.source, n_tokens, options_.max_tokens));
+  }
+  Survey::Task& task = survey.tasks[sample.task];
+  for (std::size_t pair = 0; pair < sweep_.pairs().size(); ++pair) {
+    const Plan& plan = sweep_.pairs()[pair];
+    if (const std::string reason = why_not(plan, n_tokens, sweep_.model().info().n_layer); !reason.empty()) {
+      Survey::LeftOut& left_out = survey.left_out[pair];
+      if (left_out.n_samples++ == 0) left_out.reason = fmt::format("{}: {}", sample.source, reason);
+      continue;
+    }
+    std::size_t n_missing = 0;
+    for (std::size_t question = 0; question < sample.questions.size(); ++question) {
+      const auto score = known.find(result_key(answer_identity(facts_, sweep_, pair, sample, question)));
+      if (score == known.end())
+        ++n_missing;
+      else
+        table_.add(sample.task, plan, score->second);
+    }
+    task.n_answers += sample.questions.size();
+    survey.n_answers += sample.questions.size();
+    item.n_answers += n_missing;
+    if (n_missing > 0) item.pairs.push_back(pair);
+  }
+  task.shortest = task.n_samples == 0 ? n_tokens : std::min(task.shortest, n_tokens);
+  task.longest = std::max(task.longest, n_tokens);
+  task.n_tokens += n_tokens;
+  task.n_questions += sample.questions.size();
+  task.n_missing += item.n_answers;
+  ++task.n_samples;
+  survey.n_missing += item.n_answers;
+  if (item.pairs.empty()) return;
+  item.effort = double(n_tokens) * double(sweep_.readings(item.pairs).size()) +
+                kGenerationEffort * kAnswerLength * double(item.size.rest) * double(item.pairs.size());
+  survey.todo.push_back(std::move(item));
+}
+
+void Runner::run(const Survey& survey, const KnownScores& known,
+                 const std::function<void(const Json&)>& write) {
+  std::int32_t n_cells = 0;
+  double effort = 0, effort_done = 0;
+  for (const Survey::Item& item : survey.todo) {
+    n_cells = std::max(n_cells, sweep_.n_cells(item.size, item.pairs));
+    effort += item.effort;
+  }
+  if (n_cells > 0) sweep_.reserve(n_cells);
+
+  RunState state = {.n_samples = survey.todo.size(), .n_missing = survey.n_missing};
+  for (const Survey::Item& item : survey.todo) {
+    const Sample sample = samples_.at(item.index);
+    ++state.sample;
+    state.task = sample.task;
+    // A reading's tokens, then the answers that follow it.
+    double reading_done = 0;
+    const std::vector<std::vector<std::size_t>> readings = sweep_.readings(item.pairs);
+    const double per_answer =
+        (item.effort - double(item.size.prompt) * double(readings.size())) / double(item.n_answers);
+    const auto tell = [&] {
+      state.share = (effort_done + reading_done) / effort;
+      return !events_.progress || events_.progress(state);
+    };
+    SweepEvents events;
+    double before_reading = 0;
+    events.reading = [&](const ReadState& read) {
+      state.reading = true;
+      state.read = read;
+      reading_done = before_reading + double(item.size.prompt) * double(read.done) / double(read.total);
+      return tell();
+    };
+    events.answered = [&](const Outcome& outcome) {
+      state.reading = false;
+      Json identity = answer_identity(facts_, sweep_, outcome.pair, sample, outcome.question);
+      if (known.contains(result_key(identity))) return;  // an earlier turn of a conversation
+      const Score score = benchmark_.score(sample, outcome.question, outcome.answer.text);
+      write(answer_line(std::move(identity), facts_, outcome, score));
+      table_.add(sample.task, sweep_.pairs()[outcome.pair], score.value);
+      ++state.n_answers;
+      reading_done += per_answer;
+      if (!tell()) throw Interrupted("interrupted");
+    };
+    for (const std::vector<std::size_t>& pairs : readings) {
+      before_reading = reading_done;
+      try {
+        sweep_.run(sample, pairs, events);
+      } catch (const UsageError& error) {
+        if (sweep_.n_cells(pairs.front()) == 0) throw;
+        // Found out only by the reading: what fits into the cells depends on the prompt.
+        if (events_.note)
+          events_.note(fmt::format("{} is left out for {}: {}", to_string(sweep_.pairs()[pairs.front()]),
+                                   sample.source, error.what()));
+      }
+    }
+    effort_done += item.effort;
+  }
+}
+
+}  // namespace chunkkv::eval

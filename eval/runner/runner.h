@@ -1,0 +1,102 @@
+#pragma once
+
+#include "benchmark.h"
+#include "runner/answer_line.h"
+#include "runner/pairs.h"
+#include "runner/result_file.h"
+#include "runner/score_table.h"
+#include "runner/sweep.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace chunkkv::eval {
+
+/// Scores of the answers that there are already, by `result_key`.
+using KnownScores = std::unordered_map<std::string, double>;
+
+struct RunnerOptions {
+  Shard shard = {};
+  bool skip_broken = false;
+  std::int32_t max_tokens = 0;  ///< the model's window; longer prompts are refused
+};
+
+/// What a run consists of, and what of it is still to be done.
+struct Survey {
+  struct Item {
+    std::size_t index = 0;           ///< of the sample
+    std::vector<std::size_t> pairs;  ///< that miss an answer
+    std::size_t n_answers = 0;       ///< missing
+    Sweep::Size size;
+    double effort = 0;  ///< in tokens read; a token that is generated takes as long as several
+  };
+  std::vector<Item> todo;
+
+  struct Task {
+    std::size_t n_samples = 0, n_questions = 0;
+    std::int32_t shortest = 0, longest = 0;  ///< tokens that are read before compression
+    std::int64_t n_tokens = 0;
+    std::size_t n_answers = 0, n_missing = 0;
+  };
+  std::map<std::string, Task> tasks;
+
+  struct LeftOut {
+    std::size_t n_samples = 0;
+    std::string reason;  ///< of the first
+  };
+  std::map<std::size_t, LeftOut> left_out;  ///< pairs that cannot be had for some samples
+  std::vector<std::string> broken;          ///< records that were skipped
+  std::size_t n_answers = 0, n_missing = 0;
+};
+
+/// How far a run is.
+struct RunState {
+  std::size_t sample = 0, n_samples = 0;  ///< the one in work, from 1, of those to do
+  std::string task = {};
+  bool reading = false;
+  ReadState read = {};  ///< while reading
+  std::size_t n_answers = 0, n_missing = 0;
+  double share = 0;  ///< of the whole effort, 0..1
+};
+
+struct RunEvents {
+  std::function<bool(std::size_t done, std::size_t total)>
+      surveying;                                  ///< samples; false stops with Interrupted
+  std::function<bool(const RunState&)> progress;  ///< false stops with Interrupted
+  std::function<void(const std::string&)> note;   ///< something that is left out, as a sentence
+};
+
+/// Runs a benchmark: all samples, pairs and questions that are not known yet, a line each.
+class Runner {
+ public:
+  Runner(const Benchmark& benchmark, const Samples& samples, Sweep& sweep, RunFacts facts,
+         const RunnerOptions& options, RunEvents events);
+
+  /// Looks at every sample before any is run, so that what cannot be used is told at once. BrokenRecord
+  /// unless broken records are skipped; UsageError for a prompt that is too long.
+  Survey survey(const KnownScores& known);
+
+  /// Interrupted when asked to stop; all lines so far are in the file then.
+  void run(const Survey& survey, const KnownScores& known, const std::function<void(const Json&)>& write);
+
+  /// Of the known answers of this run and the new ones.
+  const ScoreTable& table() const { return table_; }
+
+ private:
+  void look_at(const Sample& sample, std::size_t index, const KnownScores& known, Survey& survey);
+
+  const Benchmark& benchmark_;
+  const Samples& samples_;
+  Sweep& sweep_;
+  RunFacts facts_;
+  RunnerOptions options_;
+  RunEvents events_;
+  ScoreTable table_;
+};
+
+}  // namespace chunkkv::eval

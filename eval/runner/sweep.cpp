@@ -1,0 +1,215 @@
+#include "runner/sweep.h"
+
+#include "session/stopwatch.h"
+
+#include <chunkkv/error.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace chunkkv::eval {
+namespace {
+
+/// Attention works on multiples of this many cells.
+constexpr std::int32_t kCellStep = 256;
+
+/// What the session's clocks say of everything after this was made.
+class Elapsed {
+ public:
+  explicit Elapsed(const Session& session) : session_(session), start_(session.timings()) {}
+
+  void add_to(Outcome::Milliseconds& ms) const {
+    const Timings& now = session_.timings();
+    ms.observe += now.observe - start_.observe;
+    ms.select += now.select - start_.select;
+    ms.prefill +=
+        now.prefill - start_.prefill - (now.observe - start_.observe) - (now.select - start_.select);
+    ms.move += now.move - start_.move;
+  }
+
+ private:
+  const Session& session_;
+  Timings start_;
+};
+
+std::vector<float> copy(std::span<const float> logits) {
+  return {logits.begin(), logits.end()};
+}
+
+}  // namespace
+
+Sweep::Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs,
+             const SweepOptions& options)
+    : model_(std::move(model)), open_(std::move(open)), pairs_(std::move(pairs)), options_(options) {}
+
+std::int32_t Sweep::n_cells(std::size_t pair) const {
+  return pairs_[pair].method->keeps_all() ? 0 : options_.n_cells;
+}
+
+std::vector<std::vector<std::size_t>> Sweep::readings(std::span<const std::size_t> pairs) const {
+  std::vector<std::vector<std::size_t>> readings(1);
+  for (const std::size_t pair : pairs) {
+    if (n_cells(pair) == 0)
+      readings[0].push_back(pair);
+    else
+      readings.push_back({pair});
+  }
+  if (readings[0].empty()) readings.erase(readings.begin());
+  return readings;
+}
+
+std::int32_t Sweep::n_predict(const Sample& sample) const {
+  return options_.n_predict > 0 ? options_.n_predict : sample.max_new_tokens;
+}
+
+std::vector<Token> Sweep::prompt(const Sample& sample, const PromptTokens& tokens) const {
+  if (options_.query == Query::aware) return tokens.whole();
+  if (sample.document.empty()) {
+    throw UsageError(
+        fmt::format("{} has no document apart from its question, so there is nothing to compress "
+                    "without knowing it; use --query aware",
+                    sample.source));
+  }
+  return tokens.document();
+}
+
+Sweep::Size Sweep::size(const Sample& sample) const {
+  const PromptTokens tokens(*model_, sample, options_.use_template);
+  Size size;
+  size.prompt = std::int32_t(prompt(sample, tokens).size());
+  for (std::size_t i = 0; i < sample.questions.size(); ++i) {
+    if (i > 0) size.rest += std::int32_t(tokens.turn("", i).size());
+    if (i == 0 && options_.query == Query::agnostic) size.rest += std::int32_t(tokens.question(i).size());
+    size.rest += size.last = n_predict(sample);
+  }
+  return size;
+}
+
+std::int32_t Sweep::n_cells(const Size& size, std::span<const std::size_t> pairs) const {
+  std::int32_t most = 0;
+  for (const std::size_t pair : pairs) {
+    const std::int32_t cells = n_cells(pair);
+    most = std::max(most, cells > 0 ? cells : size.prompt);
+  }
+  return most + size.rest;
+}
+
+void Sweep::reserve(std::int32_t n_cells) {
+  if (session_ && n_reserved_ >= n_cells) return;
+  session_.reset();  // before the next one takes its memory
+  n_reserved_ = n_cells;
+  session_ = open_((n_cells + kCellStep - 1) / kCellStep * kCellStep);
+}
+
+void Sweep::run(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events) {
+  reserve(n_cells(size(sample), pairs));
+  if (n_cells(pairs.front()) > 0)
+    run_bounded(sample, pairs.front(), events);
+  else
+    run_shared(sample, pairs, events);
+}
+
+void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events) {
+  const PromptTokens tokens(*model_, sample, options_.use_template);
+  const std::vector<Token> read = prompt(sample, tokens);
+  std::vector<Plan> plans;
+  for (const std::size_t pair : pairs) plans.push_back(pairs_[pair]);
+
+  session_->clear();
+  Outcome common;
+  common.prompt_tokens = std::int32_t(read.size());
+  const Elapsed reading(*session_);
+  session_->prefill(read, plans, events.reading);
+  reading.add_to(common.ms);
+  common.bytes_before = session_->use(0).bytes_used;
+  const std::vector<float> logits = copy(session_->logits());
+  std::vector<Selection> selections;  // a question's reading replaces the session's
+  for (std::size_t i = 0; i < plans.size(); ++i) selections.push_back(session_->selection(i));
+
+  std::optional<Snapshot> full;
+  bool compressed = false;
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    Outcome outcome = common;
+    outcome.pair = pairs[i];
+    if (compressed) {
+      const Stopwatch watch(outcome.ms.restore);
+      session_->restore(*full);
+    } else {
+      session_->truncate(common.prompt_tokens);
+    }
+    const Elapsed compression(*session_);
+    if (!plans[i].method->keeps_all()) {
+      if (!full && i + 1 < plans.size()) full = session_->snapshot();
+      session_->compress(selections[i]);
+      compressed = true;
+    }
+    selections[i] = {};
+    compression.add_to(outcome.ms);
+    answer(sample, tokens, logits, outcome, events);
+  }
+}
+
+void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvents& events) {
+  const PromptTokens tokens(*model_, sample, options_.use_template);
+  const std::vector<Token> read = prompt(sample, tokens);
+  const bool has_question = options_.query == Query::aware && !sample.document.empty();
+  const Reading reading = {.plan = pairs_[pair],
+                           .observer = options_.observer,
+                           .n_question = has_question ? std::int32_t(tokens.question(0).size()) : 0,
+                           .n_cells = options_.n_cells};
+
+  session_->clear();
+  Outcome outcome;
+  outcome.pair = pair;
+  outcome.prompt_tokens = std::int32_t(read.size());
+  const Elapsed elapsed(*session_);
+  session_->read(read, reading, events.reading);
+  elapsed.add_to(outcome.ms);
+  const std::vector<float> logits = copy(session_->logits());
+  const CacheUse use = session_->use(0);
+  outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(read.size());
+  answer(sample, tokens, logits, outcome, events);
+}
+
+void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
+                   Outcome outcome, const SweepEvents& events) {
+  const bool agnostic = options_.query == Query::agnostic;
+  outcome.kept_tokens = session_->n_entries();
+  outcome.bytes_after = session_->use(0).bytes_used;
+  std::int32_t n_before_answer = 0;
+  for (std::size_t question = 0; question < sample.questions.size(); ++question) {
+    std::vector<Token> asked;
+    if (question == 0) {
+      if (agnostic) asked = tokens.question(0);
+    } else if (options_.separate_questions) {
+      session_->truncate(outcome.kept_tokens);
+      asked = agnostic ? tokens.question(question) : tokens.turn("", question);
+    } else {
+      session_->truncate(n_before_answer);
+      asked = tokens.turn(outcome.answer.text, question);
+    }
+    outcome.question = question;
+    outcome.ms.first_token = 0;
+    Stopwatch first(outcome.ms.first_token);
+    if (!asked.empty())
+      session_->prefill(
+          asked, {}, [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); });
+    first.stop();
+    n_before_answer = session_->n_entries();
+    const std::vector<float> asked_logits = asked.empty() ? copy(logits) : copy(session_->logits());
+    text::Sampler sampler(*model_, options_.sampling);
+    outcome.answer =
+        text::generate(*session_, asked_logits, sampler,
+                       {.n_predict = n_predict(sample),
+                        .find_end = [&](std::string_view text) { return find_stop(text, sample.stops); },
+                        .interrupted = options_.interrupted});
+    if (outcome.answer.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
+    outcome.ms.first_token += outcome.answer.first_ms;
+    events.answered(outcome);
+  }
+}
+
+}  // namespace chunkkv::eval

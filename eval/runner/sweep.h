@@ -1,0 +1,112 @@
+#pragma once
+
+#include "benchmark.h"
+#include "runner/prompt_tokens.h"
+#include "text/generate.h"
+
+#include <chunkkv/session.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace chunkkv::eval {
+
+/// What compression sees.
+enum class Query : std::uint8_t {
+  aware,     ///< document and first question
+  agnostic,  ///< the document; every question is read into the compressed cache
+};
+
+struct SweepOptions {
+  Query query = Query::aware;
+  std::int32_t n_cells =
+      0;  ///< bounded prefill in so many cells, each pair by a reading of its own; 0: without
+  ObserverKind observer = ObserverKind::question;  ///< of bounded prefill
+  /// Each further question follows the compressed cache instead of the answer before.
+  bool separate_questions = false;
+  bool use_template = true;    ///< the model's chat template, for samples that want one
+  std::int32_t n_predict = 0;  ///< tokens of an answer; 0: as the sample says
+  text::Sampling sampling = {};
+  std::function<bool()> interrupted = {};  ///< asked between tokens
+};
+
+/// One answer and what it cost.
+struct Outcome {
+  std::size_t pair = 0;
+  std::size_t question = 0;
+  std::int32_t prompt_tokens = 0;  ///< read before the cache was compressed
+  std::int32_t kept_tokens = 0;    ///< of them
+  std::uint64_t bytes_before = 0;  ///< of the cache, keys and values of all layers
+  std::uint64_t bytes_after = 0;
+  text::Answer answer;
+  struct Milliseconds {
+    double prefill = 0;      ///< reading, without observe and select
+    double observe = 0;      ///< of all pairs that share the reading
+    double select = 0;       ///< likewise
+    double restore = 0;      ///< bringing the full cache back
+    double move = 0;         ///< compressing
+    double first_token = 0;  ///< from the compressed cache to the first token, reading the question included
+  } ms;
+};
+
+struct SweepEvents {
+  Progress reading = {};
+  std::function<void(const Outcome&)> answered;
+};
+
+/// Answers samples from one cache under every pair of method and budget. A sample is read once; before a
+/// pair compresses, the full cache comes back from host memory.
+class Sweep {
+ public:
+  using OpenSession = std::function<std::unique_ptr<Session>(std::int32_t n_cells)>;
+
+  Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs, const SweepOptions& options);
+
+  const std::vector<Plan>& pairs() const { return pairs_; }
+  const SweepOptions& options() const { return options_; }
+  const Model& model() const { return *model_; }
+  /// Cells in which `pair` is read in pieces; 0: it is read whole.
+  std::int32_t n_cells(std::size_t pair) const;
+
+  /// The pairs that share a reading: those of one inner list.
+  std::vector<std::vector<std::size_t>> readings(std::span<const std::size_t> pairs) const;
+
+  struct Size {
+    std::int32_t prompt = 0;  ///< tokens that are read before compression
+    std::int32_t rest = 0;    ///< of questions and answers after it, at most
+    std::int32_t last = 0;    ///< of the last answer, which alone may be cut short
+  };
+  /// UsageError when the sample cannot be read as the options say.
+  Size size(const Sample& sample) const;
+  /// Cells that a sample of this size needs under `pairs`.
+  std::int32_t n_cells(const Size& size, std::span<const std::size_t> pairs) const;
+
+  /// Opens a cache of at least `n_cells`, so that samples of growing size need no new one each.
+  void reserve(std::int32_t n_cells);
+
+  /// Answers the sample's questions under `pairs`, which share a reading. UsageError when a plan does not fit
+  /// the prompt or its cells; Interrupted when asked to stop.
+  void run(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events);
+
+ private:
+  void run_shared(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events);
+  void run_bounded(const Sample& sample, std::size_t pair, const SweepEvents& events);
+  void answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
+              Outcome outcome, const SweepEvents& events);
+  /// What is read before compression.
+  std::vector<Token> prompt(const Sample& sample, const PromptTokens& tokens) const;
+  std::int32_t n_predict(const Sample& sample) const;
+
+  std::shared_ptr<Model> model_;
+  OpenSession open_;
+  std::vector<Plan> pairs_;
+  SweepOptions options_;
+  std::unique_ptr<Session> session_;
+  std::int32_t n_reserved_ = 0;
+};
+
+}  // namespace chunkkv::eval

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace chunkkv::eval {
+
+/// Share of the references that the answer contains, whatever the case. RULER's string match (arXiv
+/// 2404.06654).
+double substring_share(std::string_view answer, std::span<const std::string> references);
+
+}  // namespace chunkkv::eval

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "synthetic/gguf_writer.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace chunkkv::eval {
+
+/// The shape of a model that people use; its weights play no part in how fast it is.
+struct ModelShape {
+  std::string name;          ///< "llama-3.1-8b"
+  std::string architecture;  ///< GGUF's general.architecture
+  std::uint32_t n_layer = 0, n_embd = 0, n_head = 0, n_head_kv = 0, head_dim = 0, n_ff = 0, n_vocab = 0;
+  std::uint32_t n_ctx_train = 0;
+  float rope_base = 10000, norm_epsilon = 1e-5F;
+  bool tied_output = false;  ///< the embedding is the output matrix as well
+};
+
+std::span<const ModelShape> model_shapes();
+
+/// "llama-3.1-8b", or with other sizes "llama-3.1-8b:layers=2,vocab=1000". UsageError names what is allowed.
+ModelShape parse_shape(std::string_view text);
+
+/// "f16" ...; UsageError names what is allowed.
+ggml_type parse_weight_type(std::string_view name);
+
+/// Tells shape and type, so that equal names are equal models: "synthetic-llama-3.1-8b-layers2-q4_0".
+std::string synthetic_name(const ModelShape& shape, ggml_type type);
+
+/// Writes a model of this shape with random weights and a tokenizer of bytes. The same arguments give the
+/// same bytes. UsageError when a row is no multiple of the type's block; Error when the disk is full.
+void write_synthetic_model(const ModelShape& shape, ggml_type type, const std::filesystem::path& path,
+                           const GgufWriter::Progress& progress = {});
+
+/// Size of its weights.
+std::uint64_t synthetic_bytes(const ModelShape& shape, ggml_type type);
+
+}  // namespace chunkkv::eval

@@ -1,0 +1,57 @@
+#include "tasks/gsm8k.h"
+
+#include "scorers/math_answer.h"
+#include "tasks/list.h"
+#include "tasks/sample_list.h"
+
+#include <fmt/format.h>
+
+namespace chunkkv::eval {
+namespace {
+
+class Gsm8k final : public MathBenchmark {
+ public:
+  explicit Gsm8k(const Options& options) : MathBenchmark("gsm8k", options) {}
+
+ protected:
+  std::vector<MathExample> examples() const override { return chain_of_thought_examples(options().data); }
+};
+
+}  // namespace
+
+std::unique_ptr<Samples> MathBenchmark::samples(const Tokenizer&) const {
+  const JsonLines records = gsm8k_file(options_.data, "test.jsonl");
+  auto list = std::make_unique<SampleList>();
+  list->add(records.size(), options_.limit,
+            [this, records, prompt = worked_prompt(examples())](std::size_t i) {
+              const Record record = records.at(i);
+              const MathExample problem = math_example(record);
+              Sample sample;
+              sample.id = fmt::format("test-{}", i);
+              sample.task = sample.group = name_;
+              sample.source = record.source();
+              sample.document = prompt;
+              sample.questions = {{open_prompt(problem.question), {problem.answer}}};
+              sample.chat_template = false;
+              sample.max_new_tokens = 256;
+              sample.stops = {"Q:"};
+              return sample;
+            });
+  return list;
+}
+
+Score MathBenchmark::score(const Sample& sample, std::size_t question, std::string_view answer) const {
+  const std::string& right = sample.questions.at(question).references.front();
+  const double flexible = flexible_math_answer(answer, right);
+  return {flexible, {{"flexible", flexible}, {"strict", strict_math_answer(answer, right)}}};
+}
+
+BenchmarkInfo gsm8k_benchmark() {
+  return {"gsm8k",
+          "GSM8K, 8 worked examples (arXiv 2110.14168, 2201.11903)",
+          "test.jsonl of GSM8K; prompt_original.txt for the paper's examples",
+          {"gsm8k"},
+          [](const Options& options) { return std::make_unique<Gsm8k>(options); }};
+}
+
+}  // namespace chunkkv::eval

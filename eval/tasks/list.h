@@ -1,0 +1,16 @@
+#pragma once
+
+#include "benchmark.h"
+
+namespace chunkkv::eval {
+
+// One function a file. benchmarks() lists them.
+BenchmarkInfo longbench_benchmark();
+BenchmarkInfo longbench_e_benchmark();
+BenchmarkInfo niah_benchmark();
+BenchmarkInfo gsm8k_benchmark();
+BenchmarkInfo gsm8k_manyshot_benchmark();
+BenchmarkInfo jailbreakv_benchmark();
+BenchmarkInfo multiturn_benchmark();
+
+}  // namespace chunkkv::eval

@@ -1,0 +1,120 @@
+#include "data/jsonl.h"
+#include "tasks/list.h"
+#include "tasks/longbench_files.h"
+#include "tasks/longbench_tasks.h"
+#include "tasks/sample_list.h"
+#include "tasks/truncate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace chunkkv::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// How the records of one task become samples.
+struct Recipe {
+  const LongBenchTask& task;
+  PromptTemplate prompt;
+  std::int32_t max_new_tokens;
+};
+
+Sample make_sample(const Recipe& recipe, const Record& record) {
+  const std::string input = record.text_or_empty("input");
+  const LongBenchTask& task = recipe.task;
+  Sample sample;
+  sample.id = record.text("_id");
+  sample.task = task.name;
+  sample.group = task.group;
+  sample.source = record.source();
+  sample.document = recipe.prompt.document(record.text("context"), input);
+  sample.questions = {{recipe.prompt.question(input), record.texts("answers")}};
+  sample.chat_template = !task.plain;
+  sample.max_new_tokens = recipe.max_new_tokens;
+  sample.stops = task.stops;
+  if (task.name == "trec") sample.classes = record.texts("all_classes");
+  if (const auto words = record.number("length")) sample.facts["length"] = *words;
+  return sample;
+}
+
+/// LongBench, and LongBench-E: other records of most tasks, of evenly spread lengths.
+class LongBench final : public Benchmark {
+ public:
+  LongBench(Options options, bool e) : options_(std::move(options)), e_(e) {}
+
+  std::unique_ptr<Samples> samples(const Tokenizer& tokenizer) const override {
+    const LongBenchConfig config(options_.data);
+    auto list = std::make_unique<SampleList>();
+    for (const auto& [task, file] : files()) {
+      const auto prompt = config.prompts.find(task->name);
+      const auto length = config.max_new_tokens.find(task->name);
+      const Recipe recipe{
+          *task,
+          prompt != config.prompts.end() ? prompt->second : PromptTemplate(task->prompt, "our own prompt"),
+          length != config.max_new_tokens.end() ? length->second : task->max_new_tokens};
+      const JsonLines records(file);
+      list->add(records.size(), options_.limit,
+                [recipe, records, &tokenizer, max_length = options_.max_length](std::size_t i) {
+                  Sample sample = make_sample(recipe, records.at(i));
+                  truncate_middle(sample.document, sample.questions.front().text, max_length, tokenizer);
+                  return sample;
+                });
+    }
+    return list;
+  }
+
+  Score score(const Sample& sample, std::size_t question, std::string_view answer) const override {
+    const Question& asked = sample.questions.at(question);
+    return {longbench_score(longbench_task(sample.task), answer, asked.references, sample.classes), {}};
+  }
+
+ private:
+  std::vector<std::pair<const LongBenchTask*, fs::path>> files() const {
+    std::vector<std::pair<const LongBenchTask*, fs::path>> found;
+    for (const LongBenchTask& task : longbench_tasks()) {
+      const bool named =
+          std::find(options_.tasks.begin(), options_.tasks.end(), task.name) != options_.tasks.end();
+      if ((e_ && !task.in_e) || (!named && !options_.tasks.empty())) continue;
+      const std::string name = task.name + (e_ ? "_e" : "");
+      if (const auto file = longbench_records(options_.data, name)) {
+        found.emplace_back(&task, *file);
+      } else if (named) {
+        throw UsageError(fmt::format("'{}' has no {}.jsonl; give LongBench's folder with --data",
+                                     options_.data.string(), name));
+      }
+    }
+    if (found.empty()) {
+      throw UsageError(fmt::format("'{}' has none of LongBench's files, as {}; give its folder with --data",
+                                   options_.data.string(), e_ ? "hotpotqa_e.jsonl" : "hotpotqa.jsonl"));
+    }
+    return found;
+  }
+
+  Options options_;
+  bool e_;
+};
+
+BenchmarkInfo info(std::string name, std::string description, std::string data, bool e) {
+  BenchmarkInfo result{std::move(name), std::move(description), std::move(data), {}, {}};
+  for (const LongBenchTask& task : longbench_tasks())
+    if (!e || task.in_e) result.tasks.push_back(task.name);
+  result.make = [e](const Options& options) { return std::make_unique<LongBench>(options, e); };
+  return result;
+}
+
+}  // namespace
+
+BenchmarkInfo longbench_benchmark() {
+  return info("longbench", "LongBench's 16 English and code tasks (arXiv 2308.14508)",
+              "TASK.jsonl, dataset2prompt.json, dataset2maxlen.json of LongBench", false);
+}
+
+BenchmarkInfo longbench_e_benchmark() {
+  return info("longbench-e", "LongBench-E: 13 tasks whose records have evenly spread lengths",
+              "TASK_e.jsonl, dataset2prompt.json, dataset2maxlen.json of LongBench", true);
+}
+
+}  // namespace chunkkv::eval

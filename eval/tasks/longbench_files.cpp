@@ -1,0 +1,90 @@
+#include "tasks/longbench_files.h"
+
+#include "data/files.h"
+#include "tasks/longbench_tasks.h"
+
+#include <chunkkv/error.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <system_error>
+
+namespace chunkkv::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kContext = "{context}";
+constexpr std::string_view kInput = "{input}";
+
+std::optional<fs::path> find_file(const fs::path& folder, const char* subfolder, const std::string& name) {
+  std::error_code error;
+  for (const fs::path& path : {folder / name, folder / subfolder / name})
+    if (fs::is_regular_file(path, error)) return path;
+  return std::nullopt;
+}
+
+std::string with_input(std::string text, const std::string& input) {
+  for (std::size_t at = text.find(kInput); at != text.npos; at = text.find(kInput, at + input.size()))
+    text.replace(at, kInput.size(), input);
+  return text;
+}
+
+/// An object; empty when the file is missing.
+nlohmann::json read_config(const fs::path& folder, const std::string& name, std::string& source) {
+  const std::optional<fs::path> file = find_file(folder, "config", name);
+  if (!file) return nlohmann::json::object();
+  source = fmt::format("'{}'", file->string());
+  auto json = nlohmann::json::parse(read_file(*file), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    throw UsageError(fmt::format("{} is no JSON object; take the benchmark's own file, or none", source));
+  }
+  return json;
+}
+
+}  // namespace
+
+std::optional<fs::path> longbench_records(const fs::path& folder, const std::string& name) {
+  return find_file(folder, "data", name + ".jsonl");
+}
+
+PromptTemplate::PromptTemplate(const std::string& text, const std::string& source) {
+  const std::size_t at = text.find(kContext);
+  if (at == text.npos || text.find(kContext, at + 1) != text.npos) {
+    throw UsageError(
+        fmt::format("{}: the prompt must have {} in it once, where the document goes", source, kContext));
+  }
+  before_ = text.substr(0, at);
+  after_ = text.substr(at + kContext.size());
+}
+
+std::string PromptTemplate::document(const std::string& context, const std::string& input) const {
+  return with_input(before_, input) + context;
+}
+
+std::string PromptTemplate::question(const std::string& input) const {
+  return with_input(after_, input);
+}
+
+LongBenchConfig::LongBenchConfig(const fs::path& folder) {
+  std::string prompt_source, length_source;
+  const nlohmann::json prompt_file = read_config(folder, "dataset2prompt.json", prompt_source);
+  const nlohmann::json length_file = read_config(folder, "dataset2maxlen.json", length_source);
+  for (const LongBenchTask& task : longbench_tasks()) {
+    if (const auto found = prompt_file.find(task.name); found != prompt_file.end()) {
+      const std::string source = fmt::format("{}, \"{}\"", prompt_source, task.name);
+      if (!found->is_string()) throw UsageError(source + ": the prompt must be a text");
+      prompts.emplace(task.name, PromptTemplate(found->get<std::string>(), source));
+    }
+    if (const auto found = length_file.find(task.name); found != length_file.end()) {
+      if (!found->is_number_integer() || *found < 1 || *found > 1 << 20) {
+        throw UsageError(fmt::format("{}, \"{}\": the answer's length must be a number of tokens",
+                                     length_source, task.name));
+      }
+      max_new_tokens.emplace(task.name, found->get<std::int32_t>());
+    }
+  }
+}
+
+}  // namespace chunkkv::eval

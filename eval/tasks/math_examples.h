@@ -1,0 +1,35 @@
+#pragma once
+
+#include "data/jsonl.h"
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace chunkkv::eval {
+
+/// A worked example of grade-school mathematics.
+struct MathExample {
+  std::string question;
+  std::string reasoning;  ///< sentences, on one line
+  std::string answer;     ///< the number
+};
+
+/// Of GSM8K's own records: "answer" ends in "#### number" and has calculator notes in << >>, which are left
+/// out.
+MathExample math_example(const Record& record);
+
+/// The data folder's prompt_original.txt, else eight of our own. UsageError with file and line when the file
+/// has another form.
+std::vector<MathExample> chain_of_thought_examples(const std::filesystem::path& folder);
+
+/// "Q: ...\nA: ... The answer is 3.\n\n" of each.
+std::string worked_prompt(std::span<const MathExample> examples);
+/// "Q: ...\nA:"
+std::string open_prompt(const std::string& question);
+
+/// A file of the folder; UsageError when it is not there.
+JsonLines gsm8k_file(const std::filesystem::path& folder, const char* name);
+
+}  // namespace chunkkv::eval

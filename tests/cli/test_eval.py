@@ -1,0 +1,324 @@
+"""`chunkkv eval`: every benchmark in its own format, sweeps, and runs that are killed and go on."""
+
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import eval_data
+from command import BINARY, MODEL, chunkkv
+
+METHODS = ("--methods", "full,snapkv:window=8,chunkkv:window=8", "--keep", "50%,20%")
+PAIRS = 5
+KEYS = {
+    "benchmark", "task", "group", "id", "question", "method", "keep", "query", "cells", "max_length", "seed",
+    "model_hash", "prompt_tokens", "kept_tokens", "answer", "score", "generated_tokens", "stop", "ms", "bytes",
+    "model", "version", "machine",
+}  # fmt: skip
+
+
+def lines_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def read(path):
+    return lines_of(pathlib.Path(path).read_text(encoding="utf-8"))
+
+
+def key(line):
+    return tuple(str(line.get(name)) for name in ("task", "id", "question", "method", "keep", "query", "cells", "settings"))
+
+
+def without_times(lines):
+    """What must be the same when a run is repeated, by what was asked; no two lines for one thing."""
+    result = {}
+    for line in lines:
+        assert key(line) not in result, key(line)
+        result[key(line)] = {name: value for name, value in line.items() if name != "ms"}
+    return result
+
+
+class Eval(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="a folder ")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.out = self.folder / "results.jsonl"
+
+    def command(self, name, *arguments):
+        return ("eval", name, "--data", self.folder, "-m", MODEL, "-t", 1, "--progress", "off", *METHODS, *arguments)
+
+    def eval(self, name, *arguments):
+        """The lines of a successful run."""
+        result = chunkkv(*self.command(name, *arguments))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return lines_of(result.stdout)
+
+    def fails(self, code, *arguments):
+        result = chunkkv(*arguments)
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertTrue(result.stderr.startswith("chunkkv: "), result.stderr)
+        return result.stderr
+
+
+class Benchmarks(Eval):
+    def check(self, name, lines, n_answers):
+        self.assertEqual(len(lines), n_answers * PAIRS)
+        self.assertEqual(len(without_times(lines)), len(lines))
+        for line in lines:
+            self.assertLessEqual(KEYS, set(line))
+            self.assertEqual(line["benchmark"], name)
+            self.assertTrue(0 <= line["score"] <= 1, line["score"])
+            share = {"full": 1.0}.get(line["method"], float(line["keep"].rstrip("%")) / 100)
+            self.assertLessEqual(line["kept_tokens"], line["prompt_tokens"] * share)
+            self.assertEqual(line["bytes"]["before"] * line["kept_tokens"], line["bytes"]["after"] * line["prompt_tokens"])
+
+    def test_longbench(self):
+        eval_data.longbench(self.folder)
+        lines = self.eval("longbench", "--limit", 1)
+        self.check("longbench", lines, 2)
+        self.assertEqual({line["task"] for line in lines}, {"hotpotqa", "trec"})
+        self.assertEqual({line["group"] for line in lines}, {"multi-document QA", "few-shot"})
+        self.assertTrue(all(line["generated_tokens"] <= 8 for line in lines))
+        self.assertEqual(lines[0]["id"], "hotpotqa-0")
+
+    def test_niah(self):
+        eval_data.books(self.folder)
+        lines = self.eval("niah", "--tasks", "single", "--lengths", 300, "--depths", "0,1", "-n", 4)
+        self.check("niah", lines, 2)
+        self.assertEqual({line["depth"] for line in lines}, {0, 1})
+        self.assertEqual({line["length"] for line in lines}, {300})
+
+    def test_gsm8k(self):
+        eval_data.gsm8k(self.folder)
+        self.check("gsm8k", self.eval("gsm8k", "--limit", 1, "-n", 4), 1)
+
+    def test_gsm8k_manyshot(self):
+        eval_data.gsm8k(self.folder)
+        self.check("gsm8k-manyshot", self.eval("gsm8k-manyshot", "--shots", 3, "--limit", 1, "-n", 4), 1)
+
+    def test_jailbreakv(self):
+        eval_data.jailbreakv(self.folder)
+        lines = self.eval("jailbreakv", "--tasks", "persuade,logic", "-n", 4)
+        self.check("jailbreakv", lines, 2)
+
+    def test_multiturn(self):
+        eval_data.books(self.folder)
+        lines = self.eval("multiturn", "--tasks", "key-value", "--questions", 2, "--limit", 1, "--max-length", 400, "-n", 4)
+        self.check("multiturn", lines, 2)
+        self.assertEqual({line["question"] for line in lines}, {0, 1})
+
+    def test_are_listed(self):
+        result = chunkkv("eval", "list")
+        self.assertEqual(result.returncode, 0)
+        for name in ("longbench", "longbench-e", "niah", "gsm8k", "gsm8k-manyshot", "jailbreakv", "multiturn"):
+            self.assertIn(name + "\n", result.stdout)
+
+
+class Sweeps(Eval):
+    def setUp(self):
+        super().setUp()
+        eval_data.longbench(self.folder)
+
+    def test_give_what_every_pair_gives_alone(self):
+        for query in ("aware", "agnostic"):
+            common = ("--tasks", "hotpotqa", "--limit", 1, "--query", query)
+            together = self.eval("longbench", *common)
+            alone = []
+            for method in ("full", "snapkv:window=8", "chunkkv:window=8"):
+                for keep in ("100%",) if method == "full" else ("50%", "20%"):
+                    alone += self.eval("longbench", *common, "--methods", method, "--keep", keep)
+            self.assertEqual(without_times(together), without_times(alone))
+
+    def test_keeping_all_answers_like_the_full_cache(self):
+        lines = self.eval("longbench", "--tasks", "hotpotqa", "--methods", "full,snapkv", "--keep", "100%")
+        answers = {(line["method"], line["id"]): line["answer"] for line in lines}
+        for i in range(3):
+            self.assertEqual(answers["full", f"hotpotqa-{i}"], answers["snapkv", f"hotpotqa-{i}"])
+
+    def test_read_in_pieces_where_asked(self):
+        lines = self.eval("longbench", "--tasks", "hotpotqa", "--limit", 1, "--cells", 200, "--keep", 40, "-ub", 64)
+        self.assertEqual({(line["method"], line["cells"]) for line in lines},
+                         {("full", 0), ("snapkv:window=8", 200), ("chunkkv:window=8", 200)})  # fmt: skip
+        self.assertTrue(all(line["kept_tokens"] <= 40 for line in lines if line["cells"]))
+
+    def test_show_means_by_task_method_and_budget(self):
+        result = chunkkv(*self.command("longbench", "-o", self.out))
+        self.assertEqual(result.stdout, "")
+        rows = [line.split() for line in result.stderr.splitlines()]
+        self.assertEqual(rows[0], ["task", "method", "n", "100%", "50%", "20%"])
+        means = {}
+        for line in read(self.out):
+            means.setdefault((line["task"], line["method"], line["keep"]), []).append(line["score"])
+        for row in rows[1:]:
+            for keep, value in zip(("100%", "50%", "20%"), row[3:]):
+                if row[0] == "mean" or value == "-":
+                    continue
+                scores = means[row[0], row[1], keep]
+                self.assertEqual(value, f"{100 * sum(scores) / len(scores):.1f}")
+        self.assertEqual(len(rows), 1 + 3 * 3)
+
+    def test_tell_which_pairs_a_prompt_is_too_short_for(self):
+        result = chunkkv(*self.command("longbench", "--limit", 1, "--keep", "50%,2"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("snapkv:window=8 at 2 is left out for 2 samples", result.stderr)
+        self.assertEqual({line["keep"] for line in lines_of(result.stdout)}, {"100%", "50%"})
+
+
+class Resuming(Eval):
+    def setUp(self):
+        super().setUp()
+        eval_data.longbench(self.folder)
+
+    def whole(self):
+        return self.eval("longbench")
+
+    def start(self, *arguments):
+        process = subprocess.Popen(
+            [BINARY, *map(str, self.command("longbench", "-o", self.out, *arguments))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_after_kills_at_any_point_nothing_is_lost_or_repeated(self):
+        seed = random.randrange(2**32)
+        print(f"random kills: seed {seed}")
+        chance = random.Random(seed)
+        kills, patience = 0, 0.5
+        while True:
+            process = self.start()
+            try:
+                _, error = process.communicate(timeout=chance.uniform(0.1, patience))
+                self.assertEqual(process.returncode, 0, error)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+                patience *= 1.15
+                if self.out.exists() and chance.random() < 0.3:
+                    # What a kill in the middle of a line leaves.
+                    with open(self.out, "ab") as file:
+                        file.write(b'{"benchmark":"longbench","task":"hot')
+        self.assertGreater(kills, 0)
+        self.assertEqual(without_times(read(self.out)), without_times(self.whole()))
+
+    def test_ctrl_c_tells_how_to_go_on(self):
+        process = self.start()
+        while not (self.out.exists() and self.out.stat().st_size > 0) and process.poll() is None:
+            pass
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate()
+        self.assertEqual(process.returncode, 130, error)
+        self.assertRegex(error.decode(), r"interrupted; '.*results.jsonl' holds \d+ results, and the same command")
+        done = read(self.out)
+        self.assertLess(len(done), 6 * PAIRS)
+        self.assertEqual(chunkkv(*self.command("longbench", "-o", self.out)).returncode, 0)
+        lines = read(self.out)
+        self.assertEqual(lines[: len(done)], done)
+        self.assertEqual(without_times(lines), without_times(self.whole()))
+
+    def test_what_is_there_is_not_done_again(self):
+        self.eval("longbench", "-o", self.out, "--limit", 1)
+        before = self.out.read_bytes()
+        result = chunkkv(*self.command("longbench", "-o", self.out, "--limit", 1))
+        self.assertEqual(self.out.read_bytes(), before)
+        self.assertIn("snapkv", result.stderr)  # the table is there all the same
+        self.eval("longbench", "-o", self.out, "--limit", 1, "--methods", "full,knorm")
+        self.assertTrue(self.out.read_bytes().startswith(before))
+        self.assertEqual(len(read(self.out)), 2 * (PAIRS + 2))
+
+    def test_other_settings_share_the_file(self):
+        one = ("-o", self.out, "--tasks", "hotpotqa", "--limit", 1)
+        for other in ((), ("-n", 4), ("-ctk", "q8_0"), ("--query", "agnostic"), ("--no-chat-template",)):
+            self.eval("longbench", *one, *other)
+        lines = read(self.out)
+        self.assertEqual(len(lines), 5 * PAIRS)
+        self.assertEqual(len({key(line) for line in lines}), len(lines))
+
+    def test_shards_join_to_the_whole(self):
+        parts = []
+        for i in (1, 2, 3):
+            parts.append(self.folder / f"part{i}.jsonl")
+            self.eval("longbench", "--shard", f"{i}/3", "-o", parts[-1])
+        result = chunkkv("eval", "merge", *parts, parts[0], "-o", self.out)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("0 conflicts", result.stderr)
+        self.assertEqual(without_times(read(self.out)), without_times(self.whole()))
+
+    def test_merge_reports_conflicts(self):
+        self.eval("longbench", "--tasks", "trec", "--limit", 1, "-o", self.out)
+        other = self.folder / "other.jsonl"
+        lines = read(self.out)
+        lines[2]["answer"] = "something else"
+        eval_data.write_lines(other, lines)
+        result = chunkkv("eval", "merge", self.out, other, "-o", self.folder / "merged.jsonl")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stderr, r"conflict: '.*other.jsonl', line 3 differs from '.*results.jsonl', line 3")
+        self.assertEqual(read(self.folder / "merged.jsonl"), read(self.out))
+
+    def test_a_dry_run_tells_what_is_missing_and_does_nothing(self):
+        result = chunkkv(*self.command("longbench", "-o", self.out, "--dry-run"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertFalse(self.out.exists())
+        rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()}
+        self.assertEqual([rows["hotpotqa"][i] for i in (0, 1, 5, 6)], ["3", "3", "15", "15"])
+        self.assertIn("to do: 6 samples", result.stdout)
+        self.eval("longbench", "-o", self.out, "--tasks", "trec")
+        before = self.out.read_bytes() + b'{"benchmark":'
+        self.out.write_bytes(before)
+        result = chunkkv(*self.command("longbench", "-o", self.out, "--dry-run"))
+        self.assertIn("to do: 3 samples", result.stdout)
+        self.assertIn("15 of 30 answers", result.stdout)
+        self.assertEqual(self.out.read_bytes(), before)
+
+
+class Mistakes(Eval):
+    def setUp(self):
+        super().setUp()
+        eval_data.longbench(self.folder)
+
+    def test_broken_records_are_named_and_skipped_only_when_asked(self):
+        path = self.folder / "trec.jsonl"
+        path.write_text(path.read_text() + "{\n")
+        error = self.fails(1, *self.command("longbench", "-o", self.out))
+        for part in ("trec.jsonl", "line 4", "--skip-broken"):
+            self.assertIn(part, error)
+        self.assertEqual(self.out.read_bytes(), b"")
+        result = chunkkv(*self.command("longbench", "--tasks", "trec", "--skip-broken"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("line 4", result.stderr)
+        self.assertEqual(len(lines_of(result.stdout)), 3 * PAIRS)
+
+    def test_arguments_are_explained(self):
+        for wrong, part in (
+            (("eval",), "eval list"),
+            (("eval", "nothing", "-m", MODEL), "longbench"),
+            (self.command("longbench", "--tasks", "nothing"), "hotpotqa"),
+            (self.command("longbench", "--shard", "3/2"), "I/N"),
+            (self.command("longbench", "--keep", "0%"), "0%"),
+            (self.command("longbench", "--methods", "nothing"), "snapkv"),
+            (self.command("longbench", "--query", "never"), "agnostic"),
+            (self.command("longbench", "--seed", -1), "--seed"),
+            (self.command("longbench", "-fa", "off"), "-fa on"),
+            (self.command("longbench", "--data", self.folder / "none"), "none"),
+            (self.command("longbench", "-c", 256, "--max-length", 4000), "--max-length"),
+        ):
+            self.assertIn(part, self.fails(2, *wrong))
+
+    def test_a_file_of_something_else_is_left_alone(self):
+        notes = self.folder / "notes.txt"
+        notes.write_text("my notes")
+        self.assertIn("notes.txt", self.fails(1, *self.command("longbench", "-o", notes)))
+        self.assertIn("notes.txt", self.fails(1, "eval", "merge", notes, "-o", self.out))
+        self.assertEqual(notes.read_text(), "my notes")
+        self.assertFalse(self.out.exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,202 @@
+// Many pairs from one reading, against each of them by hand.
+#include "runner/sweep.h"
+#include "runner/pairs.h"
+
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+
+#include "support/eval_samples.h"
+#include "unit/expect_throw.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+namespace chunkkv::eval {
+namespace {
+
+using namespace test;
+using Texts = std::vector<std::string>;
+
+const std::vector<Plan>& pairs() {
+  static const std::vector<Plan> all = make_pairs(
+      Texts{"streamingllm", "full", "snapkv:window=8", "h2o", "chunkkv:window=8,chunk=5,reuse=2", "knorm"},
+      Texts{"100%", "40%", "20%"});
+  return all;
+}
+
+struct Result {
+  std::int32_t prompt = 0, kept = 0;
+  std::vector<Token> tokens;
+  std::string text;
+  bool operator==(const Result&) const = default;
+};
+std::ostream& operator<<(std::ostream& out, const Result& result) {
+  out << result.kept << " of " << result.prompt << " tokens, answer";
+  for (const Token token : result.tokens) out << ' ' << token;
+  return out;
+}
+
+/// By pair and question.
+using Results = std::map<std::pair<std::size_t, std::size_t>, Result>;
+
+Results swept(const Sample& sample, const std::vector<Plan>& plans, const SweepOptions& options) {
+  Results results;
+  Sweep all = sweep(plans, options);
+  std::vector<std::size_t> indices(plans.size());
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = i;
+  for (const auto& together : all.readings(indices)) {
+    all.run(sample, together, {.answered = [&](const Outcome& outcome) {
+              const bool is_new = results
+                                      .emplace(std::pair(outcome.pair, outcome.question),
+                                               Result{outcome.prompt_tokens, outcome.kept_tokens,
+                                                      outcome.answer.tokens, outcome.answer.text})
+                                      .second;
+              EXPECT_TRUE(is_new);
+            }});
+  }
+  return results;
+}
+
+std::vector<Token> tokens(const std::string& text, bool begins) {
+  return tiny_model()->tokenize(text, begins, true);
+}
+
+/// Greedy tokens from the session's logits.
+std::vector<Token> answer(Session& session) {
+  std::vector<Token> generated;
+  std::span<const float> logits = session.logits();
+  while (true) {
+    const auto token = Token(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    if (tiny_model()->is_end(token)) return generated;
+    generated.push_back(token);
+    if (std::int32_t(generated.size()) == kAnswer) return generated;
+    logits = session.decode(token);
+  }
+}
+
+/// One pair and the first question in a session of its own, with nothing but the library.
+Result alone(const Sample& sample, const Plan& plan, Query query) {
+  Session session(tiny_model(), session_options(4096));
+  const auto prompt = tokens(query == Query::aware ? sample.prompt() : sample.document, true);
+  session.prefill(prompt, {&plan, 1});
+  session.compress(session.selection());
+  Result result{std::int32_t(prompt.size()), session.n_entries(), {}, {}};
+  if (query == Query::agnostic) session.prefill(tokens(sample.questions[0].text, false));
+  result.tokens = answer(session);
+  return result;
+}
+
+class Queries : public testing::TestWithParam<Query> {};
+
+TEST_P(Queries, ASweepGivesWhatEachPairGivesAlone) {
+  Random random;
+  const Sample asked = sample(random, "1", 60);
+  const Results results = swept(asked, pairs(), {.query = GetParam()});
+  ASSERT_EQ(results.size(), pairs().size());
+  std::size_t n_different = 0;
+  for (std::size_t pair = 0; pair < pairs().size(); ++pair) {
+    Result result = results.at({pair, 0});
+    result.text.clear();
+    EXPECT_EQ(result, alone(asked, pairs()[pair], GetParam())) << to_string(pairs()[pair]);
+    n_different += result.tokens != results.at({0, 0}).tokens;
+  }
+  EXPECT_GT(n_different, 3U) << "compression that changes no answer proves nothing here";
+}
+
+TEST_P(Queries, TheOrderOfPairsDoesNotMatter) {
+  Random random;
+  const Sample asked = sample(random, "1", 40, 2);
+  const Results results = swept(asked, pairs(), {.query = GetParam()});
+  std::vector<Plan> backwards(pairs().rbegin(), pairs().rend());
+  const Results others = swept(asked, backwards, {.query = GetParam()});
+  for (const auto& [key, result] : results)
+    EXPECT_EQ(result, others.at({pairs().size() - 1 - key.first, key.second}))
+        << to_string(pairs()[key.first]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sweep, Queries, testing::Values(Query::aware, Query::agnostic),
+                         [](const auto& info) { return info.param == Query::aware ? "aware" : "agnostic"; });
+
+TEST(Sweep, FurtherQuestionsFollowTheAnswerBefore) {
+  Random random;
+  const Sample asked = sample(random, "1", 40, 3);
+  const std::vector<Plan> plans = make_pairs(Texts{"full", "snapkv:window=8"}, Texts{"30%"});
+  const Results results = swept(asked, plans, {});
+  for (std::size_t pair = 0; pair < plans.size(); ++pair) {
+    Session session(tiny_model(), session_options(4096));
+    session.prefill(tokens(asked.prompt(), true), {&plans[pair], 1});
+    session.compress(session.selection());
+    for (std::size_t question = 0; question < 3; ++question) {
+      if (question > 0) {
+        const std::string& said = results.at({pair, question - 1}).text;
+        session.prefill(tokens(said + "\n\n" + asked.questions[question].text, false));
+      }
+      const std::int32_t before = session.n_entries();
+      EXPECT_EQ(answer(session), results.at({pair, question}).tokens) << to_string(plans[pair]) << question;
+      session.truncate(before);
+    }
+  }
+}
+
+TEST(Sweep, SeparateQuestionsDoNotKnowOfEachOther) {
+  Random random;
+  Sample asked = sample(random, "1", 40, 3);
+  const SweepOptions options = {.query = Query::agnostic, .separate_questions = true};
+  const std::vector<Plan> plans = make_pairs(Texts{"full", "snapkv:window=8"}, Texts{"30%"});
+  const Results results = swept(asked, plans, options);
+  for (std::size_t question = 0; question < 3; ++question) {
+    Sample one = asked;
+    one.questions = {asked.questions[question]};
+    for (const auto& [key, result] : swept(one, plans, options))
+      EXPECT_EQ(result, results.at({key.first, question})) << to_string(plans[key.first]) << question;
+  }
+}
+
+TEST(Sweep, ReadsInPiecesWhereAsked) {
+  Random random;
+  const Sample asked = sample(random, "1", 80);
+  const std::vector<Plan> plans = make_pairs(Texts{"full", "snapkv:window=8", "streamingllm"}, Texts{"60"});
+  for (const ObserverKind observer : {ObserverKind::question, ObserverKind::window}) {
+    const Results results = swept(asked, plans, {.n_cells = 200, .observer = observer});
+    EXPECT_EQ(results.at({0, 0}).kept, results.at({0, 0}).prompt);
+    for (std::size_t pair = 1; pair < plans.size(); ++pair) {
+      Session session(tiny_model(), session_options(256));
+      const auto prompt = tokens(asked.prompt(), true);
+      const auto n_question = std::int32_t(asked.questions[0].text.size());
+      const std::int32_t n = session.read(
+          prompt, {.plan = plans[pair], .observer = observer, .n_question = n_question, .n_cells = 200});
+      EXPECT_GT(n, 1);
+      EXPECT_EQ(results.at({pair, 0}).kept, session.n_entries());
+      EXPECT_EQ(results.at({pair, 0}).tokens, answer(session)) << to_string(plans[pair]);
+    }
+  }
+}
+
+TEST(Sweep, ADocumentMustBeThereToBeCompressedWithoutAQuestion) {
+  Random random;
+  Sample asked = sample(random, "1", 0);
+  EXPECT_EQ(swept(asked, make_pairs(Texts{"full"}, {}), {}).size(), 1U);
+  expect_mentions(message_of<UsageError>(
+                      [&] { swept(asked, make_pairs(Texts{"full"}, {}), {.query = Query::agnostic}); }),
+                  {"sample 1", "--query aware"});
+}
+
+TEST(Sweep, AnswersEndAtAStopString) {
+  Random random;
+  Sample asked = sample(random, "1", 30);
+  const std::vector<Plan> plans = make_pairs(Texts{"full"}, {});
+  const Result whole = swept(asked, plans, {}).at({0, 0});
+  ASSERT_GT(whole.text.size(), 4U);
+  // The first character that is not white space never ends an answer.
+  const std::size_t first = whole.text.find_first_not_of(" \n\r\t\v\f");
+  asked.stops = {whole.text.substr(first + 2, 2)};
+  const std::size_t end = find_stop(whole.text, asked.stops);
+  const Result cut = swept(asked, plans, {}).at({0, 0});
+  EXPECT_EQ(cut.text, whole.text.substr(0, end));
+  EXPECT_LT(cut.tokens.size(), whole.tokens.size());
+}
+
+}  // namespace
+}  // namespace chunkkv::eval
