@@ -10,6 +10,7 @@ namespace chunkkv::cli {
 void add_run(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_perf(CLI::App& app);
+void add_report(CLI::App& app);
 void add_methods(CLI::App& app);
 void add_cache(CLI::App& app);
 void add_chat(CLI::App& app);

@@ -51,6 +51,7 @@ int run(int argc, const char* const* argv) {
   add_cache(app);
   add_inspect(app);
   add_perf(app);
+  add_report(app);
   add_methods(app);
   try {
     app.parse(reversed_arguments(argc, argv));
@@ -60,8 +61,8 @@ int run(int argc, const char* const* argv) {
   }
   if (app.get_subcommands().empty()) {
     throw UsageError(
-        "no command given; choose run, chat, cache, inspect, perf or methods (`chunkkv --help` explains "
-        "them)");
+        "no command given; choose run, chat, cache, inspect, perf, report or methods (`chunkkv --help` "
+        "explains them)");
   }
   return stop_requested() ? stop_exit_code() : 0;
 }

@@ -1,0 +1,278 @@
+#include "report/markdown.h"
+
+#include "report/figures.h"
+#include "report/method_spec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <set>
+
+namespace chunkkv::report {
+namespace {
+
+using Words = std::vector<std::string>;
+
+/// Text that a cell can hold.
+std::string escaped(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c == '|') safe += '\\';
+    safe += c == '\n' || c == '\r' ? ' ' : c;
+  }
+  return safe;
+}
+
+std::string code(const std::string& text) {
+  return fmt::format("`{}`", escaped(text));
+}
+
+/// The first `n_text` columns are text, the others numbers.
+std::string table(const Words& head, const std::vector<Words>& rows, std::size_t n_text) {
+  const auto line = [](const Words& cells) {
+    std::string text = "|";
+    for (const std::string& cell : cells) text += fmt::format(" {} |", cell);
+    return text + "\n";
+  };
+  Words rule;
+  for (std::size_t i = 0; i < head.size(); ++i) rule.emplace_back(i < n_text ? "---" : "---:");
+  std::string text = line(head) + line(rule);
+  for (const Words& row : rows) text += line(row);
+  return text + "\n";
+}
+
+/// "-0.0" is 0.
+std::string fixed(double value, int decimals) {
+  const std::string text = fmt::format("{:.{}f}", value, decimals);
+  return text.find_first_of("123456789") == std::string::npos && value < 0 ? text.substr(1) : text;
+}
+
+std::string number(double value, Unit unit) {
+  switch (unit) {
+    case Unit::points:
+      return fixed(100 * value, 1);
+    case Unit::plain:
+      return fixed(value, 3);
+    case Unit::milliseconds:
+      return value < 100 ? fixed(value, 1) : grouped(std::llround(value));
+    case Unit::bytes:
+      return fixed(value / (1 << 20), 1);
+    case Unit::rate:
+      return fixed(value, 1);
+  }
+  return "";
+}
+
+std::string with_interval(const Estimate& estimate, Unit unit) {
+  if (!estimate.interval) return number(estimate.value, unit);
+  return fmt::format("{} ({} to {})", number(estimate.value, unit), number(estimate.interval->low, unit),
+                     number(estimate.interval->high, unit));
+}
+
+std::string percent(const Estimate& share) {
+  const auto text = [](double value) { return fmt::format("{:.0f}", 100 * value); };
+  if (!share.interval) return text(share.value) + "%";
+  return fmt::format("{}% ({} to {})", text(share.value), text(share.interval->low),
+                     text(share.interval->high));
+}
+
+/// What not everyone wants to see at once; blank lines so that GitHub reads the Markdown in it.
+std::string folded(std::string_view title, const std::string& text) {
+  return fmt::format("<details><summary>{}</summary>\n\n{}</details>\n\n", title, text);
+}
+
+/// The rows that compare methods: points of ablations stand in the ablations' own tables.
+class Shown {
+ public:
+  explicit Shown(const ModelReport& model) {
+    for (const auto& method : model.methods)
+      if (method.is_ablation_point) hidden_.insert(method.spec);
+  }
+  bool operator()(const Pair& pair) const { return !hidden_.contains(pair.method); }
+
+ private:
+  std::set<std::string> hidden_;
+};
+
+/// "10%", of which nothing is dropped in the full cache.
+Words pair_cells(const Pair& pair) {
+  return {code(pair.method), pair.keep};
+}
+
+/// A cell a column; the last also with its interval, its share of the full cache's and its lead.
+std::string score_table(const Table& scores, const std::string& baseline, const Shown& shown) {
+  Words head = {"method", "kept"};
+  for (const std::string& column : scores.columns) head.push_back(escaped(column));
+  head.emplace_back("share of the full cache's");
+  if (!baseline.empty()) head.push_back(fmt::format("difference from {}", code(baseline)));
+  std::vector<Words> rows;
+  bool any_partial = false;
+  for (const Row& row : scores.rows) {
+    if (!shown(row.pair)) continue;
+    Words& cells = rows.emplace_back(pair_cells(row.pair));
+    for (std::size_t c = 0; c < row.cells.size(); ++c) {
+      const auto& cell = row.cells[c];
+      if (!cell) {
+        cells.emplace_back("–");
+        continue;
+      }
+      any_partial = any_partial || cell->is_partial;
+      const bool is_last = c + 1 == row.cells.size();
+      cells.push_back(
+          (is_last ? with_interval(cell->mean, Unit::points) : number(cell->mean.value, Unit::points)) +
+          (cell->is_partial ? "\\*" : ""));
+    }
+    const auto& last = row.cells.back();
+    cells.push_back(last && last->share ? percent(*last->share) : "");
+    if (!baseline.empty())
+      cells.push_back(last && last->lead ? with_interval(*last->lead, Unit::points) : "");
+  }
+  return table(head, rows, 2) +
+         (any_partial
+              ? "\\* some samples of the column are missing in this row; shares and differences are of the "
+                "samples that both have.\n\n"
+              : "");
+}
+
+/// Means only.
+std::string plain_table(const Table& values,
+                        const std::function<std::string(std::size_t, const Estimate&)>& text,
+                        const Shown& shown) {
+  Words head = {"method", "kept"};
+  for (const std::string& column : values.columns) head.push_back(escaped(column));
+  std::vector<Words> rows;
+  for (const Row& row : values.rows) {
+    if (!shown(row.pair)) continue;
+    Words& cells = rows.emplace_back(pair_cells(row.pair));
+    for (std::size_t c = 0; c < row.cells.size(); ++c)
+      cells.push_back(row.cells[c] ? text(c, row.cells[c]->mean) : "–");
+  }
+  return table(head, rows, 2);
+}
+
+std::string ablation_table(const Ablation& ablation) {
+  Words head = {parameter_title(ablation.parameter)};
+  std::set<double> values;
+  for (const auto& line : ablation.lines) {
+    head.push_back(line.keep + " kept");
+    for (const auto& point : line.points) values.insert(point.value);
+  }
+  std::vector<Words> rows;
+  for (const double value : values) {
+    Words& cells = rows.emplace_back(Words{fmt::format("{}", value)});
+    if (ablation.default_value == value) cells.back() += " (default)";
+    for (const auto& line : ablation.lines) {
+      const auto it = std::find_if(line.points.begin(), line.points.end(),
+                                   [&](const auto& point) { return point.value == value; });
+      cells.push_back(it == line.points.end() ? "–" : with_interval(it->estimate, ablation.measure.unit));
+    }
+  }
+  return fmt::format("{} by {}: {}\n\n", code(ablation.base), parameter_title(ablation.parameter),
+                     ablation.measure.title) +
+         table(head, rows, 1);
+}
+
+std::string needle_table(const NeedleGrid& grid, const Shown& shown) {
+  std::vector<Words> rows;
+  Words head = {"method", "kept"};
+  for (const double length : grid.lengths) head.push_back(grouped(std::llround(length)));
+  for (const auto& map : grid.maps) {
+    if (!shown(map.pair)) continue;
+    Words& cells = rows.emplace_back(pair_cells(map.pair));
+    for (std::size_t l = 0; l < grid.lengths.size(); ++l) {
+      Tally tally;
+      for (const auto& depth : map.scores)
+        if (depth[l]) tally.add(*depth[l]);
+      cells.push_back(tally.count > 0 ? number(tally.sum / tally.count, Unit::points) : "–");
+    }
+  }
+  return fmt::format("{}: mean over {} depths, by length in tokens\n\n", escaped(grid.variant),
+                     grid.depths.size()) +
+         table(head, rows, 2);
+}
+
+std::string answers_text(const AnswerSection& section, const Shown& shown) {
+  const auto points = [](std::size_t, const Estimate& mean) { return number(mean.value, Unit::points); };
+  std::string text =
+      fmt::format("### {}\n\n{}; {} samples, {} prompt tokens on average.\n",
+                  benchmark_title(section.setting.benchmark), describe(section.setting),
+                  grouped(std::int64_t(section.n_samples)), grouped(std::llround(section.prompt_tokens)));
+  if (const auto note = benchmark_note(section.setting.benchmark, section.is_judged); !note.empty())
+    text += fmt::format("{}\n", note);
+  text += "\n" + score_table(section.groups, section.baseline, shown);
+  for (const auto& [title, values] : {std::pair("By task", &section.tasks),
+                                      {"Other scores", &section.metrics},
+                                      {"By length", &section.lengths},
+                                      {"By question", &section.questions}})
+    if (!values->empty()) text += folded(title, plain_table(*values, points, shown));
+  for (const NeedleGrid& grid : section.needles) text += needle_table(grid, shown);
+  for (const Ablation& ablation : section.ablations) text += ablation_table(ablation);
+  return text;
+}
+
+std::string fidelity_text(const FidelitySection& section, const Shown& shown) {
+  std::vector<Unit> units;
+  for (const Figure& figure : fidelity_figures())
+    if (std::find(section.keys.begin(), section.keys.end(), figure.key) != section.keys.end())
+      units.push_back(figure.unit);
+  const auto figure = [&](std::size_t column, const Estimate& mean) {
+    return column == 0 ? with_interval(mean, units[column]) : number(mean.value, units[column]);
+  };
+  std::string text = fmt::format("### Fidelity to the full cache\n\n{}; {} samples.\n\n",
+                                 describe(section.setting), grouped(std::int64_t(section.n_samples)));
+  text += plain_table(section.figures, figure, shown);
+  for (const Ablation& ablation : section.ablations) text += ablation_table(ablation);
+  return text;
+}
+
+std::string speed_text(const SpeedSection& section, const Shown& shown) {
+  std::vector<const Figure*> figures;
+  for (const Figure& figure : speed_figures())
+    if (std::any_of(section.rows.begin(), section.rows.end(),
+                    [&](const auto& row) { return row.figures.contains(figure.key); }))
+      figures.push_back(&figure);
+  Words head = {"input + output", "method", "kept"};
+  for (const Figure* figure : figures) {
+    std::string title = figure->title;
+    if (figure->unit == Unit::milliseconds) title += " (ms)";
+    if (figure->unit == Unit::bytes) title += " (MiB)";
+    head.push_back(title);
+  }
+  std::vector<Words> rows;
+  for (const auto& row : section.rows) {
+    if (!shown(row.pair)) continue;
+    Words& cells = rows.emplace_back(Words{fmt::format("{} + {}", grouped(row.input), grouped(row.output))});
+    for (std::string& cell : pair_cells(row.pair)) cells.push_back(std::move(cell));
+    for (const Figure* figure : figures) {
+      const auto it = row.figures.find(figure->key);
+      cells.push_back(it == row.figures.end() ? "–" : number(it->second.median, figure->unit));
+    }
+  }
+  std::string text = fmt::format("### Speed and memory\n\n{}{}Medians over the repetitions.\n\n",
+                                 escaped(section.machine), section.machine.empty() ? "" : ". ") +
+                     table(head, rows, 3);
+  for (const Ablation& ablation : section.ablations) text += ablation_table(ablation);
+  return text;
+}
+
+}  // namespace
+
+std::string markdown(const Report& report) {
+  std::string text =
+      "Scores are out of 100. In brackets: 95% intervals by bootstrap, resampled by sample and paired, so "
+      "that "
+      "every method meets the same samples.\n\n";
+  for (const ModelReport& model : report.models) {
+    const Shown shown(model);
+    text += fmt::format("## {}\n\n", code(model.name));
+    for (const AnswerSection& section : model.answers) text += answers_text(section, shown);
+    for (const FidelitySection& section : model.fidelity) text += fidelity_text(section, shown);
+    for (const SpeedSection& section : model.speed) text += speed_text(section, shown);
+  }
+  text.pop_back();  // a single end of line
+  return text;
+}
+
+}  // namespace chunkkv::report

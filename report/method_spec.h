@@ -1,0 +1,34 @@
+#pragma once
+
+#include "report/results.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chunkkv::report {
+
+/// The method that keeps everything: what the others are compared with.
+inline constexpr std::string_view kFull = "full";
+
+/// A spec without one of its parameters, and that parameter's value.
+struct Variant {
+  std::string base;  ///< the spec with the parameter at its default
+  double value = 0;  ///< given or default
+  bool is_default = false;
+};
+
+/// How `spec` stands to others that differ in the number `parameter` only; none where its method has no
+/// such parameter.
+std::optional<Variant> variant_of(std::string_view spec, std::string_view parameter);
+
+/// "10%" is the share 0.1; a number of tokens has none.
+std::optional<double> share_of(std::string_view keep);
+
+/// As readers expect them: the full cache first, large budgets before small ones, shares before numbers
+/// of tokens, then the methods in the registry's order, with their variants by value.
+bool listed_before(const Pair& a, const Pair& b);
+bool method_listed_before(std::string_view a, std::string_view b);
+
+}  // namespace chunkkv::report

@@ -1,0 +1,160 @@
+#include "report/report.h"
+
+#include "report/figures.h"
+#include "report/method_spec.h"
+
+#include <chunkkv/error.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace chunkkv::report {
+namespace {
+
+/// The lines of one model.
+struct Lines {
+  std::map<Setting, std::vector<const Answer*>> answers;
+  std::map<Setting, std::vector<const Fidelity*>> fidelity;
+  std::map<std::string, std::vector<const Speed*>> speed;  // by machine
+  std::vector<const Origin*> origins;
+  std::set<std::string> methods;
+};
+
+/// Models in the order in which their first line came.
+class ModelLines {
+ public:
+  Lines& of(const Origin& origin, const Pair& pair) {
+    const auto [it, is_new] = places_.emplace(model_key(origin), lines_.size());
+    if (is_new) lines_.emplace_back();
+    Lines& lines = lines_[it->second];
+    lines.origins.push_back(&origin);
+    lines.methods.insert(pair.method);
+    return lines;
+  }
+  const std::vector<Lines>& all() const { return lines_; }
+
+ private:
+  std::map<std::string, std::size_t> places_;
+  std::vector<Lines> lines_;
+};
+
+std::size_t benchmark_place(const std::string& benchmark) {
+  static const std::array<std::string, 7> order = {"longbench",      "longbench-e", "niah",      "gsm8k",
+                                                   "gsm8k-manyshot", "multiturn",   "jailbreakv"};
+  return std::size_t(std::find(order.begin(), order.end(), benchmark) - order.begin());
+}
+
+void describe_origins(const std::vector<const Origin*>& origins, ModelReport& model) {
+  std::set<std::string> versions, machines;
+  std::set<std::int64_t> seeds;
+  for (const Origin* origin : origins) {
+    if (!origin->version.empty()) versions.insert(origin->version);
+    if (!origin->machine.empty()) machines.insert(origin->machine);
+    if (origin->seed) seeds.insert(*origin->seed);
+  }
+  model.name = origins.front()->model;
+  model.hash = origins.front()->model_hash;
+  model.versions.assign(versions.begin(), versions.end());
+  model.machines.assign(machines.begin(), machines.end());
+  model.seeds.assign(seeds.begin(), seeds.end());
+}
+
+/// True where `unbounded` is `bounded` without bounds; what bounds bring with them stands at the end of
+/// `others`.
+bool is_unbounded(const Setting& unbounded, const Setting& bounded) {
+  Setting same = unbounded;
+  same.cells = bounded.cells;
+  same.others = bounded.others;
+  return unbounded.cells == 0 && bounded.cells > 0 && same == bounded &&
+         bounded.others.starts_with(unbounded.others);
+}
+
+/// The full cache is never bounded: its answers in the same setting without bounds are what bounded ones are
+/// compared with. Where nothing else was answered without bounds, that setting is left out.
+void share_full_cache(std::map<Setting, std::vector<const Answer*>>& settings) {
+  const auto is_full = [](const Answer* answer) { return answer->pair.method == kFull; };
+  std::set<Setting> shared;
+  for (auto& [bounded, answers] : settings)
+    for (const auto& [setting, others] : settings) {
+      if (!is_unbounded(setting, bounded)) continue;
+      std::copy_if(others.begin(), others.end(), std::back_inserter(answers), is_full);
+      if (std::all_of(others.begin(), others.end(), is_full)) shared.insert(setting);
+    }
+  for (const Setting& setting : shared) settings.erase(setting);
+}
+
+std::vector<ModelReport::MethodShown> methods_shown(const std::set<std::string>& methods) {
+  std::vector<std::string> sorted(methods.begin(), methods.end());
+  std::stable_sort(sorted.begin(), sorted.end(), method_listed_before);
+  std::vector<ModelReport::MethodShown> shown;
+  for (const std::string& method : sorted) shown.push_back({method, is_ablation_point(method, sorted)});
+  return shown;
+}
+
+ModelReport model_report(Lines lines, const ReportOptions& options) {
+  ModelReport model;
+  describe_origins(lines.origins, model);
+  model.methods = methods_shown(lines.methods);
+  share_full_cache(lines.answers);
+  for (const auto& [setting, answers] : lines.answers)
+    model.answers.push_back(answer_section(answers, options.baseline));
+  std::stable_sort(model.answers.begin(), model.answers.end(), [](const auto& a, const auto& b) {
+    return benchmark_place(a.setting.benchmark) < benchmark_place(b.setting.benchmark);
+  });
+  for (const auto& [setting, fidelity] : lines.fidelity)
+    model.fidelity.push_back(fidelity_section(fidelity, options.baseline));
+  for (const auto& [machine, speed] : lines.speed) model.speed.push_back(speed_section(speed));
+  return model;
+}
+
+/// Models of one name are told apart by their hashes.
+void make_names_unique(std::vector<ModelReport>& models) {
+  std::map<std::string, int> uses;
+  for (const ModelReport& model : models) ++uses[model.name];
+  for (ModelReport& model : models)
+    if (uses[model.name] > 1 && !model.hash.empty())
+      model.name += fmt::format(" ({})", model.hash.substr(0, 8));
+}
+
+}  // namespace
+
+Report make_report(const Results& results, const ReportOptions& options) {
+  if (results.n_lines == 0)
+    throw Error("the result files hold no line; run `chunkkv eval` or `chunkkv perf` first");
+  ModelLines models;
+  for (const Answer& line : results.answers)
+    models.of(line.origin, line.pair).answers[line.setting].push_back(&line);
+  for (const Fidelity& line : results.fidelity)
+    models.of(line.origin, line.pair).fidelity[line.setting].push_back(&line);
+  for (const Speed& line : results.speed)
+    models.of(line.origin, line.pair).speed[line.origin.machine].push_back(&line);
+
+  Report report{
+      .files = results.files, .n_lines = results.n_lines, .n_superseded = results.n_superseded, .models = {}};
+  for (const Lines& lines : models.all()) report.models.push_back(model_report(lines, options));
+  make_names_unique(report.models);
+  return report;
+}
+
+std::string describe(const Setting& setting) {
+  std::string text =
+      setting.query_aware ? "Question read before compression" : "Question read after compression";
+  if (setting.max_length > 0) text += fmt::format(", prompts up to {} tokens", grouped(setting.max_length));
+  if (!setting.others.empty()) text += ", " + setting.others;
+  if (setting.cells > 0) text += fmt::format(", prefill bounded to {} cells", grouped(setting.cells));
+  return text;
+}
+
+std::string parameter_title(const std::string& parameter) {
+  if (parameter == "chunk") return "chunk length (tokens)";
+  if (parameter == "reuse") return "layers that share one choice";
+  return parameter;
+}
+
+}  // namespace chunkkv::report

@@ -1,0 +1,49 @@
+#pragma once
+
+#include "report/answers.h"
+#include "report/fidelity.h"
+#include "report/speed.h"
+
+#include <string>
+#include <vector>
+
+namespace chunkkv::report {
+
+struct ReportOptions {
+  std::string baseline = "chunkkv";  ///< the method that others are set against, sample by sample
+};
+
+/// What the results say of one model.
+struct ModelReport {
+  struct MethodShown {
+    std::string spec;
+    bool is_ablation_point = false;  ///< see ablation.h
+  };
+
+  std::string name;                   ///< unique in the report
+  std::string hash;                   ///< may be empty
+  std::vector<std::string> versions;  ///< of chunkkv, that wrote the lines
+  std::vector<std::string> machines;
+  std::vector<std::int64_t> seeds;
+  std::vector<MethodShown> methods;    ///< in the order of method_listed_before()
+  std::vector<AnswerSection> answers;  ///< one a setting
+  std::vector<FidelitySection> fidelity;
+  std::vector<SpeedSection> speed;  ///< one a machine
+};
+
+struct Report {
+  std::vector<std::string> files;
+  std::int64_t n_lines = 0;
+  std::int64_t n_superseded = 0;
+  std::vector<ModelReport> models;
+};
+
+/// Error when the results have no line, or contradict each other.
+Report make_report(const Results& results, const ReportOptions& options = {});
+
+/// "Question read before compression, prompts up to 3,500 tokens": what sets a setting apart from others.
+std::string describe(const Setting& setting);
+/// What an ablation varies, for people: "chunk length (tokens)".
+std::string parameter_title(const std::string& parameter);
+
+}  // namespace chunkkv::report
