@@ -35,7 +35,7 @@ struct Setting {
   bool query_aware = true;      ///< the question was read before the cache was compressed
   std::int64_t cells = 0;       ///< of a bounded prefill; 0: the whole prompt was in the cache
   std::int64_t max_length = 0;  ///< prompts were cut to this many tokens; 0: not cut
-  std::string others;           ///< what else was not at its default: "n=16 ctk=q8_0"
+  std::string others = {};      ///< what else was not at its default: "n=16 ctk=q8_0"
 
   auto operator<=>(const Setting&) const = default;
 };

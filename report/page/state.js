@@ -1,8 +1,8 @@
-// ---- what is chosen, and who wants to know
+// ---- what is chosen, who wants to know, and how methods look
 
 const data = JSON.parse(byId("data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const view = { model: data.models[0], shown: new Set(), intervals: false, focus: null };
+const view = { shown: new Set(), intervals: false, focus: null };
 
 /// Called whenever methods are shown or hidden, and when colours change.
 let watchers = [];
@@ -19,7 +19,7 @@ function live(element, children) {
   return element;
 }
 
-// Colours on light and on dark, told apart by their lightness too.
+// Colours on light and on dark.
 const palette = {
   full: ["#4d4a45", "#d0cdc6"], chunkkv: ["#c46500", "#f5a733"], snapkv: ["#1c63c4", "#7ab6ff"],
   h2o: ["#2a8440", "#74d488"], streamingllm: ["#8a3fb0", "#cb95f5"], tova: ["#c0215a", "#ff82ad"],
@@ -30,54 +30,66 @@ const spare = [["#b0381c", "#ff9d84"], ["#3d6b12", "#a8d96b"], ["#a0278f", "#f38
 const dashes = [[], [7, 4], [2, 3], [9, 3, 2, 3], [4, 2]];
 const shapes = ["circle", "rect", "triangle", "rectRot", "rectRounded"];
 
-/// Colour, dash and shape of a method's line: variants share their method's colour.
+/// By spec: colours, dash, shape and width of a method's line. Variants share their method's colour.
 const styles = new Map();
-function styleMethods(model) {
-  const names = [...new Set(model.methods.map(method => method.spec.split(":")[0]))];
+function styleMethods(methods) {
+  const nameOf = spec => spec.split(":")[0];
+  const names = unique(methods.map(method => nameOf(method.spec)));
+  const strangers = names.filter(name => !palette[name]);
   styles.clear();
-  for (const name of names) {
-    const pair = palette[name] ?? spare[names.filter(other => !palette[other]).indexOf(name) % spare.length];
-    const variants = model.methods.filter(method => method.spec.split(":")[0] === name)
+  names.forEach((name, n) => {
+    const colours = palette[name] ?? spare[strangers.indexOf(name) % spare.length];
+    const variants = methods.filter(method => nameOf(method.spec) === name)
       .sort((a, b) => a.isAblationPoint - b.isAblationPoint);  // those that are compared get the clearer styles
-    variants.forEach(({ spec }, i) => styles.set(spec, {
-      pair, dash: spec === "full" ? [3, 3] : dashes[i % dashes.length],
-      shape: shapes[(names.indexOf(name) + i) % shapes.length], variant: i, width: spec === "chunkkv" ? 3 : 2,
+    variants.forEach(({ spec }, variant) => styles.set(spec, {
+      colours, variant, dash: spec === "full" ? [3, 3] : dashes[variant % dashes.length],
+      shape: shapes[(n + variant) % shapes.length], width: spec === "chunkkv" ? 3 : 2,
     }));
-  }
+  });
 }
 const isShown = row => view.shown.has(row.method);
-const colourOf = spec => styles.get(spec).pair[dark.matches ? 1 : 0];
+const colourOf = spec => styles.get(spec).colours[dark.matches ? 1 : 0];
 const cssColour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const faint = (colour, alpha) => colour + Math.round(255 * alpha).toString(16).padStart(2, "0");
+const stepsBack = spec => view.focus !== null && view.focus !== spec;
+
+/// Bars have no dashes: variants of a method are lighter than it.
+function barColour(spec) {
+  const strength = [1, 0.6, 0.4, 0.25][Math.min(styles.get(spec).variant, 3)];
+  return faint(colourOf(spec), stepsBack(spec) ? 0.15 : strength);
+}
+/// The i-th of n budgets: the less is kept, the stronger.
+function budgetColour(i, n) {
+  const shades = dark.matches ? ["#2f6f75", "#43a0a8", "#74d3da", "#c9f3f6"] : ["#a5cfd2", "#53a0a6", "#0b6e75", "#053236"];
+  if (n === 1) return shades[2];
+  return shades[n > shades.length ? Math.round((shades.length - 1) * i / (n - 1)) : i];
+}
 
 function swatch(spec) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const line = document.createElementNS(svg.namespaceURI, "path");
+  const { dash, width } = styles.get(spec);
   svg.setAttribute("viewBox", "0 0 32 16");
   svg.setAttribute("aria-hidden", "true");
-  const line = document.createElementNS(svg.namespaceURI, "path");
-  const { pair, dash, width } = styles.get(spec);
-  line.setAttribute("d", "M1 8H31");
-  line.setAttribute("stroke", pair[dark.matches ? 1 : 0]);
-  line.setAttribute("stroke-width", width + 1);
-  line.setAttribute("stroke-dasharray", dash.join(" "));
+  for (const [name, value] of Object.entries({ d: "M1 8H31", stroke: colourOf(spec), "stroke-width": width + 1,
+    "stroke-dasharray": dash.join(" ") })) line.setAttribute(name, value);
   svg.append(line);
   return svg;
 }
 const key = spec => el("span.key", {}, swatch(spec), el("code", {}, spec));
 
-/// Bars have no dashes: variants of a method are lighter than it.
-function barColour(spec) {
-  const { variant } = styles.get(spec);
-  return faint(colourOf(spec), view.focus && view.focus !== spec ? 0.15 : [1, 0.6, 0.4, 0.25][Math.min(variant, 3)]);
-}
-
-/// A labelled select; `options` are [value, text].
-function choice(label, options, onChange) {
-  const select = el("select", { onchange: () => onChange(select.value) }, options.map(([value, text]) => el("option", { value }, text)));
+/// A labelled select; `options` are [value, text]. None where there is nothing to choose.
+function choice(label, options, chosen, onChange) {
+  if (options.length < 2) return null;
+  const select = el("select", { onchange: () => onChange(select.value) },
+    options.map(([value, text]) => el("option", { value }, text)));
+  select.value = chosen;
   return el("label", {}, label, select);
 }
+const budgetChoice = (keeps, chosen, onChange) =>
+  choice("Cache", keeps.map(keep => [keep, kept(keep)]), chosen, onChange);
 
 /// Budgets of rows, large ones first; the full cache has none of its own.
-function budgets(rows) {
-  return [...new Set(rows.filter(row => row.method !== "full").map(row => row.keep))];
-}
+const budgets = rows => unique(rows.filter(row => row.method !== "full").map(row => row.keep));
+/// The rows of one budget, and the full cache's.
+const atBudget = (rows, keep) => rows.filter(row => row.method === "full" || row.keep === keep);

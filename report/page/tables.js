@@ -2,99 +2,114 @@
 
 /// The rows of a table by budget, the full cache alone in front.
 function byBudget(rows) {
-  const shown = rows.filter(isShown);
+  const shown = rows.filter(isShown), compressed = shown.filter(row => row.method !== "full");
   const full = shown.filter(row => row.method === "full");
-  const others = budgets(shown).map(keep => [kept(keep), shown.filter(row => row.method !== "full" && row.keep === keep)]);
-  return [...(full.length ? [["", full]] : []), ...others].filter(([, own]) => own.length);
+  const parts = budgets(shown).map(keep => [kept(keep), compressed.filter(row => row.keep === keep)]);
+  return full.length ? [["", full], ...parts] : parts;
+}
+
+/// Whether a row has the best value of its column among `rows`.
+function isBestOf(rows, { value, better }) {
+  const known = better && value ? rows.map(value).filter(Number.isFinite) : [];
+  const best = better === "higher" ? Math.max(...known) : Math.min(...known);
+  return row => known.length > 1 && value(row) === best;
 }
 
 /// A table of methods by budget. `columns`: [{title, note, cell: row => td, value: row => number, better}]; the best
 /// value of a budget is underlined.
 function methodTable(rows, columns, label) {
-  const isBest = (own, { value, better }) => {
-    const known = better && value ? own.map(value).filter(Number.isFinite) : [];
-    if (known.length < 2) return () => false;
-    const best = better === "higher" ? Math.max(...known) : Math.min(...known);
-    return row => value(row) === best;
-  };
-  const cell = (row, column, best) => {
+  const cell = (row, column, isBest) => {
     const td = column.cell(row) ?? el("td", {}, el("span.soft", {}, "–"));
-    if (best(row)) td.classList.add("best");
+    if (isBest(row)) td.classList.add("best");
     return td;
   };
-  const body = () => byBudget(rows()).map(([name, own]) => {
-    const best = columns.map(column => isBest(own, column));
-    return el("tbody", {},
-      name ? el("tr.budget", {}, el("th", { scope: "rowgroup", colspan: columns.length + 1 }, name)) : null,
-      own.map(row => el("tr", {}, el("th", { scope: "row" }, key(row.method)), columns.map((column, c) => cell(row, column, best[c])))));
-  });
-  const head = el("thead", {}, el("tr", {}, el("td"), columns.map(({ title, note }) => el("th", { scope: "col", title: note }, title))));
-  return el("div.scroll", { tabindex: 0, role: "region", "aria-label": label }, live(el("table.scores"), () => [head, body()]));
+  const part = ([name, own]) => {
+    const best = columns.map(column => isBestOf(own, column));
+    const title = el("tr.budget", {}, el("th", { scope: "rowgroup", colspan: columns.length + 1 }, name));
+    return el("tbody", {}, name ? title : null, own.map(row => el("tr", {},
+      el("th", { scope: "row" }, key(row.method)), columns.map((column, c) => cell(row, column, best[c])))));
+  };
+  const head = el("thead", {}, el("tr", {}, el("td"),
+    columns.map(({ title, note }) => el("th", { scope: "col", title: note }, title))));
+  return el("div.scroll", { tabindex: 0, role: "region", "aria-label": label },
+    live(el("table.scores"), () => [head, byBudget(rows).map(part)]));
 }
 
 const figureWith = (text, small) => [el("b", {}, text), small ? el("small", {}, small) : null];
 const samples = cell => `${cell.n} samples${cell.partial ? ", some are missing" : ""}`;
+const scoreOf = cell => units.points(cell.mean[0]) + (cell.partial ? "*" : "");
+const percentSpan = share => span(share, value => Math.round(100 * value));
 
-/// Scores of one column, with the share of the full cache's beside it, or the interval.
-function scoreColumn(table, c, { note, interval = false } = {}) {
-  return {
-    title: table.columns[c], note, better: "higher", value: row => row.cells[c]?.mean[0],
-    cell: row => {
-      const own = row.cells[c];
-      if (!own) return null;
-      const tint = own.share && !interval ? Math.max(0, Math.min(1, (own.share[0] - 0.5) / 0.5)) ** 2 * 40 : 0;
-      return el("td", { title: samples(own), style: { "--tint": tint.toFixed(1) } }, figureWith(units.points(own.mean[0]) + (own.partial ? "*" : ""),
-        interval ? span(own.mean, units.points) : own.share && units.percent(own.share[0])));
-    },
-  };
-}
+/// An average of scores, with its interval.
+const averageColumn = (table, c) => ({
+  title: table.columns[c], better: "higher", value: row => row.cells[c]?.mean[0],
+  cell: row => row.cells[c] && el("td", { title: samples(row.cells[c]) },
+    figureWith(scoreOf(row.cells[c]), span(row.cells[c].mean, units.points))),
+});
+/// Scores with the share of the full cache's beside them, and in the shade behind.
+const scoreColumn = (table, c, note) => ({
+  title: table.columns[c], note, better: "higher", value: row => row.cells[c]?.mean[0],
+  cell: row => {
+    const own = row.cells[c];
+    if (!own) return null;
+    const tint = own.share ? 40 * Math.max(0, Math.min(1, 2 * own.share[0] - 1)) ** 2 : 0;
+    return el("td", { title: samples(own), style: { "--tint": tint.toFixed(1) } },
+      figureWith(scoreOf(own), own.share && units.percent(own.share[0])));
+  },
+});
+
+/// A share with a bar in the method's colour.
+const meter = (method, share, title) => el("td.meter", { title },
+  figureWith(units.percent(share[0]), percentSpan(share)),
+  el("i", { style: { "--share": Math.min(1, share[0]), background: colourOf(method) } }));
 const shareColumn = c => ({
   title: "share of the full cache's",
-  cell: row => row.method === "full" ? el("td") : row.cells[c]?.share &&
-    el("td.meter", {}, figureWith(units.percent(row.cells[c].share[0]), span(row.cells[c].share, share => Math.round(100 * share))),
-      el("i", { style: { "--share": Math.min(1, row.cells[c].share[0]), background: colourOf(row.method) } })),
+  cell: row => row.method === "full" ? el("td") : row.cells[c]?.share && meter(row.method, row.cells[c].share),
 });
 /// Differences whose interval holds 0 decide nothing, and stay without colour.
 const leadColumn = (c, baseline) => ({
   title: `difference from ${baseline}`,
   cell: row => {
-    const lead = row.cells[c]?.lead, format = value => signed(units.points(value), value);
     if (row.method === "full" || row.method === baseline) return el("td");
-    const side = !lead || lead.length < 2 ? "" : lead[1] > 0 ? "ahead" : lead[2] < 0 ? "behind" : "";
-    return lead && el("td", {}, el("b", { class: side || null }, format(lead[0])), el("small", {}, span(lead, format)));
+    const lead = row.cells[c]?.lead, format = value => signed(units.points(value), value);
+    if (!lead) return null;
+    const [low, high] = lead.slice(1).map(value => Math.round(1000 * value));  // as they are written
+    const side = low > 0 ? "ahead" : high < 0 ? "behind" : null;
+    return el("td", {}, el("b", { class: side }, format(lead[0])), el("small", {}, span(lead, format)));
   },
 });
 
 /// The average with all that is known of it, then the task types.
-function answerTable(part) {
-  const last = part.groups.columns.length - 1;
-  return methodTable(() => part.groups.rows, [
-    scoreColumn(part.groups, last, { interval: true }), shareColumn(last),
-    ...(part.baseline ? [leadColumn(last, part.baseline)] : []),
-    ...part.groups.columns.slice(0, last).map((_, c) => scoreColumn(part.groups, c, { note: part.groupTasks[c] })),
-  ], `${part.title}: scores`);
+function answerTable({ title, groups, groupTasks, baseline }) {
+  const last = groups.columns.length - 1;
+  return methodTable(groups.rows, [
+    averageColumn(groups, last), shareColumn(last), ...(baseline ? [leadColumn(last, baseline)] : []),
+    ...groups.columns.slice(0, last).map((_, c) => scoreColumn(groups, c, groupTasks[c])),
+  ], `${title}: scores`);
+}
+function explainTable({ groups }) {
+  const isPartial = groups.rows.some(row => row.cells.some(cell => cell?.partial));
+  return "Scores out of 100. Small: 95% intervals by bootstrap, resampled by sample with all methods on the same draw; " +
+    "in task types the share of the full cache's score. Underlined: best at its budget. Coloured differences: their " +
+    "interval does not hold 0." + (isPartial ? " * some samples are missing in this row; shares and differences are of " +
+    "the samples that both have." : "");
 }
 
 const tableHead = ["method", "kept", "column", "value", "low", "high", "share_of_full", "share_low", "share_high",
   "difference_from_baseline", "difference_low", "difference_high", "samples", "samples_missing"];
-const three = estimate => estimate ? [estimate[0], estimate[1] ?? null, estimate[2] ?? null] : [null, null, null];
 /// All of a table's figures, one line a cell; `only`: one column.
-function tableRows(table, only = null) {
-  return table.rows.flatMap(row => row.cells.flatMap((cell, c) => !cell || (only !== null && c !== only) ? [] :
-    [[row.method, row.keep, table.columns[c], ...three(cell.mean), ...three(cell.share), ...three(cell.lead), cell.n, cell.partial ? "yes" : "no"]]));
+function tableRows({ columns, rows }, only = null) {
+  const wanted = [...columns.keys()].filter(c => only === null || c === only);
+  return rows.flatMap(({ method, keep, cells }) => wanted.filter(c => cells[c]).map(c => {
+    const { mean, share, lead, n, partial } = cells[c];
+    return [method, keep, columns[c], ...three(mean), ...three(share), ...three(lead), n, partial ? "yes" : "no"];
+  }));
 }
-
-const explainTable = part => [
-  "Scores out of 100. Small: 95% intervals by bootstrap, resampled by sample with all methods on the same draw; in task types the share of the full cache's score. ",
-  "Underlined: best at its budget. Coloured differences: their interval does not hold 0.",
-  part.groups.rows.some(row => row.cells.some(cell => cell?.partial)) ?
-    " * some samples are missing in this row; shares and differences are of the samples that both have." : "",
-].join("");
 
 /// A table behind a summary, for what not everyone looks at.
 function foldedTable(summary, table, name) {
   if (!table.rows.length) return null;
   return el("details.card", {}, el("summary", {}, summary),
-    methodTable(() => table.rows, table.columns.map((_, c) => scoreColumn(table, c)), summary),
+    methodTable(table.rows, table.columns.map((_, c) => scoreColumn(table, c)), summary),
     el("div.data", {}, csvLink(name, tableHead, tableRows(table))));
 }

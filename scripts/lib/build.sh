@@ -15,9 +15,9 @@ source "$root/scripts/lib/engine.sh"
 source "$root/scripts/lib/model.sh"
 
 # shellcheck disable=SC2034  # used by the scripts
-build_packages=(g++ cmake ninja-build python3 python3-pip libcli11-dev libfmt-dev libxxhash-dev)
+build_packages=(g++ cmake ninja-build python3 python3-pip libcli11-dev libfmt-dev libxxhash-dev libjs-chart.js)
 # shellcheck disable=SC2034
-test_packages=(libgtest-dev libbenchmark-dev clang-format)
+test_packages=(libgtest-dev libbenchmark-dev nlohmann-json3-dev clang-format chromium)
 
 # build_preset PRESET [CMake option]...
 build_preset() {

@@ -17,6 +17,9 @@ package_present() {
     libxxhash-dev) has_header xxhash.h ;;
     libgtest-dev) has_header gtest/gtest.h ;;
     libbenchmark-dev) has_header benchmark/benchmark.h ;;
+    nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
+    libjs-chart.js) [[ -f ${CHUNKKV_CHART_JS:-/usr/share/javascript/chart.js/chart.min.js} ]] ;;
+    chromium) command -v "${CHROMIUM:-chromium}" || command -v google-chrome ;;
     *) fail "package_present does not know $1" ;;
   esac >/dev/null 2>&1
 }
