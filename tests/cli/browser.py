@@ -29,21 +29,47 @@ class Page:
         # The pipe is on descriptors 3 and 4 by definition.
         command = f'exec 3<&{their_input} 4>&{their_output}; exec "$0" "$@"'
         self.process = subprocess.Popen(
-            ["bash", "-c", command, CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-             "--no-first-run", "--disable-background-networking", "--disable-component-update",
-             f"--user-data-dir={self.profile.name}", "--remote-debugging-pipe", "about:blank"],
-            pass_fds=(their_input, their_output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [
+                "bash",
+                "-c",
+                command,
+                CHROMIUM,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                f"--user-data-dir={self.profile.name}",
+                "--remote-debugging-pipe",
+                "about:blank",
+            ],
+            pass_fds=(their_input, their_output),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(their_input)
         os.close(their_output)
         self.buffer = b""
         targets = self.call("Target.getTargets", session=False)["targetInfos"]
         target = next(each["targetId"] for each in targets if each["type"] == "page")
-        self.session = self.call("Target.attachToTarget", session=False, targetId=target, flatten=True)["sessionId"]
+        self.session = self.call("Target.attachToTarget", session=False, targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=self.width, height=self.height, deviceScaleFactor=1, mobile=False)
-        self.call("Emulation.setEmulatedMedia",
-                  features=[{"name": "prefers-color-scheme", "value": "dark" if self.dark else "light"}])
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=self.width,
+            height=self.height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if self.dark else "light"}],
+        )
         self.requests.clear()
         self.call("Page.navigate", url=self.path.resolve().as_uri())
         self.wait_for("Page.loadEventFired")
@@ -101,13 +127,23 @@ class Page:
 
     def press(self, key):
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
-                      windowsVirtualKeyCode={"Tab": 9, "ArrowRight": 39, "ArrowDown": 40, " ": 32, "Enter": 13}[key],
-                      **({"text": " "} if key == " " and kind == "keyDown" else {}))
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode={"Tab": 9, "ArrowRight": 39, "ArrowDown": 40, " ": 32, "Enter": 13}[
+                    key
+                ],
+                **({"text": " "} if key == " " and kind == "keyDown" else {}),
+            )
 
     def screenshot(self, path):
         """The whole page, from its head to its end."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        picture = self.call("Page.captureScreenshot", captureBeyondViewport=True,
-                            clip={"x": 0, "y": 0, "width": self.width, "height": size["height"], "scale": 1})
+        picture = self.call(
+            "Page.captureScreenshot",
+            captureBeyondViewport=True,
+            clip={"x": 0, "y": 0, "width": self.width, "height": size["height"], "scale": 1},
+        )
         path.write_bytes(base64.b64decode(picture["data"]))

@@ -1,5 +1,6 @@
 """`chunkkv report`: the page as a browser draws it, its data, Markdown, and bad input."""
 
+import collections
 import csv
 import io
 import json
@@ -18,18 +19,19 @@ WIDTHS = (1280, 420)
 # What a canvas shows: how many of its pixels are painted, and how many different colours are among them.
 PAINTED = """
 (canvas => {
-  const { width, height } = canvas, pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
-  const colours = new Map();
-  for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] > 200) {
-    const colour = "#" + [0, 1, 2].map(c => pixels[i + c].toString(16).padStart(2, "0")).join("");
-    colours.set(colour, (colours.get(colour) ?? 0) + 1);
-  }
-  const painted = [...colours.values()].reduce((a, b) => a + b, 0) / (width * height);
+  const { width, height } = canvas, { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  const counts = new Map();  // by colour, of opaque pixels
+  for (const pixel of new Uint32Array(data.buffer))
+    if (pixel >>> 24 > 200) counts.set(pixel & 0xffffff, (counts.get(pixel & 0xffffff) ?? 0) + 1);
+  const painted = [...counts.values()].reduce((a, b) => a + b, 0) / (width * height);
+  const name = bgr => "#" + [0, 8, 16].map(shift => (bgr >> shift & 255).toString(16).padStart(2, "0")).join("");
+  const colours = [...counts].filter(([, n]) => n > 8).map(([bgr, n]) => [name(bgr), n]);
   const box = canvas.getBoundingClientRect();
-  return { painted, width: box.width, height: box.height, colours: Object.fromEntries([...colours].filter(([, n]) => n > 8)) };
+  return { painted, width: box.width, height: box.height, colours: Object.fromEntries(colours) };
 })
 """
-PLOTS = """
+PLOTS = (
+    """
 Object.fromEntries([...document.querySelectorAll("[data-plot]")].map(figure => {
   const canvas = figure.querySelector("canvas"), cells = [...figure.querySelectorAll(".heat tbody td")];
   const box = figure.getBoundingClientRect();
@@ -41,9 +43,16 @@ Object.fromEntries([...document.querySelectorAll("[data-plot]")].map(figure => {
     smallest: Math.min(...cells.map(cell => cell.getBoundingClientRect().width)),
   }];
 }))
-""" % PAINTED
+"""
+    % PAINTED
+)
 OPEN_ALL = "document.querySelectorAll('details').forEach(each => each.open = true)"
 SETTLED = "new Promise(done => setTimeout(() => requestAnimationFrame(() => done()), 400))"
+
+
+def painted(plot):
+    """An expression: what the canvas of this plot shows."""
+    return f"{PAINTED}(document.querySelector('[data-plot={plot}] canvas'))"
 
 
 def rows_of(link):
@@ -60,7 +69,10 @@ class Drawn(unittest.TestCase):
         cls.samples = Samples().everything()
         other = Samples("medium-1.5b.gguf", "5eed0002", seed=2, quality=0.6)
         other.fidelity(2)
-        results = [cls.samples.write(pathlib.Path(folder.name, "a.jsonl")), other.write(pathlib.Path(folder.name, "b.jsonl"))]
+        results = [
+            cls.samples.write(pathlib.Path(folder.name, "a.jsonl")),
+            other.write(pathlib.Path(folder.name, "b.jsonl")),
+        ]
         cls.page = pathlib.Path(folder.name, "report.html")
         result = chunkkv("report", *results, "-o", cls.page)
         assert result.returncode == 0, result.stderr
@@ -73,7 +85,9 @@ class Drawn(unittest.TestCase):
                 page.value(SETTLED)
                 plots = page.value(PLOTS)
                 self.assertEqual(page.problems, [])
-                self.assertEqual([url for url in page.requests if not url.startswith("data:")], [self.page.as_uri()])
+                self.assertEqual(
+                    [url for url in page.requests if not url.startswith("data:")], [self.page.as_uri()]
+                )
                 self.assertLessEqual(page.value("document.documentElement.scrollWidth"), width)
                 self.check_names(plots)
                 for name, plot in plots.items():
@@ -83,15 +97,32 @@ class Drawn(unittest.TestCase):
 
     def check_names(self, plots):
         groups = [group.lower().replace(" ", "-") for group in TASKS]
-        expected = {f"longbench-{group}-by-share" for group in groups} | {f"longbench-e-{group}-by-tokens" for group in groups} | {
-            "longbench-score-average-of-16-tasks-by-share", "longbench-difference-from-chunkkv",
-            "jailbreakv-safe-rate-proxy-by-share", "several-questions-on-one-document-by-question-10",
-            "chunk-chunkkv-longbench-score-average-of-16-tasks", "reuse-chunkkv-longbench-score-average-of-16-tasks",
-            "chunk-chunkkv-fidelity-kl-divergence-nats", "reuse-chunkkv-speed-compression-8-192-tokens-in-4-096-out",
-            "fidelity-kl-divergence-nats-by-share", "fidelity-top-1-agreement-by-share", "key-value-l1-loss-by-layer-10",
-            "attention-cosine-similarity-by-layer-10", "layer-similarity-chunkkv-10", "layer-similarity-chunkkv-reuse-2-10",
-            "needles-key-value-full-100", "needles-key-value-chunkkv-10", "speed-latency-10", "speed-throughput-tokens-s-10",
-            "speed-cache-of-the-prompt-10", "where-the-time-goes-4-096-1-024-10"}
+        expected = (
+            {f"longbench-{group}-by-share" for group in groups}
+            | {f"longbench-e-{group}-by-tokens" for group in groups}
+            | {
+                "longbench-score-average-of-16-tasks-by-share",
+                "longbench-difference-from-chunkkv",
+                "jailbreakv-safe-rate-proxy-by-share",
+                "several-questions-on-one-document-by-question-10",
+                "chunk-chunkkv-longbench-score-average-of-16-tasks",
+                "reuse-chunkkv-longbench-score-average-of-16-tasks",
+                "chunk-chunkkv-fidelity-kl-divergence-nats",
+                "reuse-chunkkv-speed-compression-8-192-tokens-in-4-096-out",
+                "fidelity-kl-divergence-nats-by-share",
+                "fidelity-top-1-agreement-by-share",
+                "key-value-l1-loss-by-layer-10",
+                "attention-cosine-similarity-by-layer-10",
+                "layer-similarity-chunkkv-10",
+                "layer-similarity-chunkkv-reuse-2-10",
+                "needles-key-value-full-100",
+                "needles-key-value-chunkkv-10",
+                "speed-latency-10",
+                "speed-throughput-tokens-s-10",
+                "speed-cache-of-the-prompt-10",
+                "where-the-time-goes-4-096-1-024-10",
+            }
+        )
         self.assertEqual(expected - plots.keys(), set())
 
     def check_drawn(self, plot, width):
@@ -109,24 +140,28 @@ class Drawn(unittest.TestCase):
     def test_the_data_of_a_plot_are_the_means_of_the_lines(self):
         with Page(self.page, 1280) as page:
             plots = page.value(PLOTS)
+        scores = collections.defaultdict(list)
+        for line in self.samples.lines:
+            if line["benchmark"] in ("longbench", "niah"):
+                place = (line["length"], line["depth"]) if line["benchmark"] == "niah" else None
+                scores[line["task"], line["method"], line["keep"], place].append(line["score"])
         rows = rows_of(plots["longbench-few-shot-by-share"]["csv"])
         self.assertEqual(len(rows), 1 + len(KEEPS) * len(LOSS | ABLATION))
         for row in rows:
-            tasks = [[line["score"] for line in self.samples.lines if line["benchmark"] == "longbench" and line["task"] == task and
-                      (line["method"], line["keep"]) == (row["method"], row["kept"])] for task in TASKS["few-shot"]]
-            self.assertAlmostEqual(float(row["value"]), statistics.mean(map(statistics.mean, tasks)), places=3)
+            tasks = [scores[task, row["method"], row["kept"], None] for task in TASKS["few-shot"]]
+            self.assertAlmostEqual(
+                float(row["value"]), statistics.mean(map(statistics.mean, tasks)), places=3
+            )
             self.assertEqual(int(row["samples"]), 30)
             self.assertTrue(float(row["low"]) < float(row["value"]) < float(row["high"]))
         needles = rows_of(plots["needles-key-value-snapkv-10"]["csv"])
         self.assertEqual(len(needles), 70)
         for row in needles:
-            score = next(line["score"] for line in self.samples.lines if line["task"] == "key-value" and line["benchmark"] == "niah" and
-                         line["method"] == "snapkv" and line["keep"] == "10%" and line["length"] == int(row["length"]) and
-                         line["depth"] == float(row["depth"]))
-            self.assertEqual(float(row["score"]), score)
+            place = (int(row["length"]), float(row["depth"]))
+            self.assertEqual([float(row["score"])], scores["key-value", "snapkv", "10%", place])
 
     def test_a_line_of_every_method_until_it_is_switched_off(self):
-        plot = f"{PAINTED}(document.querySelector('[data-plot=longbench-score-average-of-16-tasks-by-share] canvas')).colours"
+        plot = painted("longbench-score-average-of-16-tasks-by-share") + ".colours"
         chip = "document.querySelector('[data-method=h2o]')"
         with Page(self.page, 1280) as page:
             colours = {spec: page.value(f"colourOf('{spec}')") for spec in LOSS}
@@ -152,7 +187,8 @@ class Drawn(unittest.TestCase):
             page.value("document.querySelector('.matrix').focus()")
             page.press("ArrowRight")
             page.press("ArrowDown")
-            self.assertEqual(page.value("document.activeElement.parentElement.querySelector('.readout').textContent"), "layers 1 and 1: 1.00")
+            readout = "document.activeElement.parentElement.querySelector('.readout').textContent"
+            self.assertEqual(page.value(readout), "layers 1 and 1: 1.00")
 
     def test_dark_and_light_have_readable_colours(self):
         contrast = """(() => {
@@ -172,19 +208,42 @@ class Drawn(unittest.TestCase):
     def test_another_model_has_its_own_sections(self):
         titles = "[...document.querySelectorAll('main > section')].map(section => section.dataset.title)"
         with Page(self.page, 1280) as page:
-            self.assertEqual(page.value(titles), [
-                "At a glance", "LongBench", "LongBench-E", "Needle in a haystack", "GSM8K, many-shot",
-                "Several questions on one document", "JailbreakV", "Chunk length", "Reuse of a choice", "Fidelity to the full cache",
-                "Similarity of layers", "Speed and memory"])
-            page.value("(select => { select.value = 1; select.dispatchEvent(new Event('change')); })(document.querySelector('#model'))")
-            self.assertEqual(page.value(titles), ["At a glance", "Chunk length", "Reuse of a choice", "Fidelity to the full cache", "Similarity of layers"])
+            self.assertEqual(
+                page.value(titles),
+                [
+                    "At a glance",
+                    "LongBench",
+                    "LongBench-E",
+                    "Needle in a haystack",
+                    "GSM8K, many-shot",
+                    "Several questions on one document",
+                    "JailbreakV",
+                    "Chunk length",
+                    "Reuse of a choice",
+                    "Fidelity to the full cache",
+                    "Similarity of layers",
+                    "Speed and memory",
+                ],
+            )
+            choose = "select => { select.value = 1; select.dispatchEvent(new Event('change')); }"
+            page.value(f"({choose})(document.querySelector('#model'))")
+            self.assertEqual(
+                page.value(titles),
+                [
+                    "At a glance",
+                    "Chunk length",
+                    "Reuse of a choice",
+                    "Fidelity to the full cache",
+                    "Similarity of layers",
+                ],
+            )
             self.assertIn("medium-1.5b.gguf", page.value("document.querySelector('#subtitle').innerText"))
-            self.assertGreater(page.value(f"{PAINTED}(document.querySelector('[data-plot=fidelity-kl-divergence-nats-by-share] canvas')).painted"), 0.01)
+            self.assertGreater(page.value(painted("fidelity-kl-divergence-nats-by-share") + ".painted"), 0.01)
             self.assertEqual(page.problems, [])
 
     def test_the_proxy_is_called_one(self):
         with Page(self.page, 1280) as page:
-            text = page.value("[...document.querySelectorAll('main > section')].find(each => each.dataset.title === 'JailbreakV').innerText")
+            text = page.value("document.querySelector('section[data-title=JailbreakV]').innerText")
         self.assertIn("safe rate (proxy)", text)
         self.assertIn("refusal phrase", text)
 
@@ -230,8 +289,14 @@ class Command(unittest.TestCase):
         broken = self.folder / "broken.jsonl"
         broken.write_text(self.results.read_text() + '{"benchmark":"niah","task"\n')
         n_lines = len(self.results.read_text().splitlines())
-        self.refused(1, self.results, broken, "-o", self.folder / "r.html",
-                     says=[f"broken.jsonl, line {n_lines + 1} is broken: it is not valid JSON", "remove the line"])
+        self.refused(
+            1,
+            self.results,
+            broken,
+            "-o",
+            self.folder / "r.html",
+            says=[f"broken.jsonl, line {n_lines + 1} is broken: it is not valid JSON", "remove the line"],
+        )
 
     def test_bad_arguments(self):
         page = self.folder / "r.html"
