@@ -53,6 +53,8 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
   add("--questions", benchmark.questions,
       fmt::format("multiturn: questions a document (default: {})", benchmark.questions), "N")
       ->check(CLI::Range(1, kMany));
+  add("--prompts", arguments.prompts,
+      fmt::format("fidelity: the benchmark whose prompts are read (default: {})", arguments.prompts), "NAME");
   add("--judge", benchmark.judge.url,
       "jailbreakv: OpenAI-compatible endpoint that judges answers; its key is read from CHUNKKV_JUDGE_KEY",
       "URL");
@@ -109,6 +111,9 @@ void list_benchmarks() {
     text += fmt::format("{}\n  {}\n  data: {}\n", info.name, info.description, info.data);
     if (!info.tasks.empty()) text += fmt::format("  tasks: {}\n", fmt::join(info.tasks, ", "));
   }
+  text +=
+      "fidelity\n  how near a compressed cache is to the full one, on the prompts of another benchmark "
+      "(--prompts): KL divergence, agreement, lost keys and values, attention\n";
   print(text);
 }
 
@@ -136,7 +141,7 @@ void add_eval(CLI::App& app) {
   command.require_subcommand(0, 1);
 
   auto arguments = std::make_shared<EvalArguments>();
-  command.add_option("NAME", arguments->name, "benchmark, see `chunkkv eval list`");
+  command.add_option("NAME", arguments->name, "benchmark, see `chunkkv eval list`; or fidelity");
   add_data_options(command, *arguments);
   add_comparison_options(command, *arguments);
   add_result_options(command, *arguments);
@@ -144,7 +149,11 @@ void add_eval(CLI::App& app) {
   add_model_options(command, arguments->model);
   add_sampling_options(command, arguments->sampling);
   command.callback([arguments, &command] {
-    if (command.get_subcommands().empty()) run_eval(*arguments);
+    if (!command.get_subcommands().empty()) return;
+    if (arguments->name == "fidelity")
+      run_fidelity(*arguments);
+    else
+      run_eval(*arguments);
   });
 
   command.add_subcommand("list", "list the benchmarks, their data and their tasks")

@@ -33,8 +33,21 @@ struct EvalArguments {
   std::string shard = "1/1";
   bool skip_broken = false;
   bool dry_run = false;
+  std::string prompts = "longbench";  ///< fidelity: whose prompts are read
   ProgressArguments progress;
 };
+
+/// All that changes answers and has no key of its own in a line of results, as text.
+std::string settings(const EvalArguments& arguments);
+
+/// Tokens that the model can hold.
+std::int32_t window(const EvalArguments& arguments, const Model& model);
+
+/// Tokens of a prompt at most, before the chat template.
+std::int32_t max_length(const EvalArguments& arguments, const Model& model);
+
+/// Measures fidelity on a benchmark's prompts.
+void run_fidelity(const EvalArguments& arguments);
 
 /// Runs a benchmark, or with --dry-run tells what would be run.
 void run_eval(const EvalArguments& arguments);

@@ -1,4 +1,5 @@
 #include "eval.h"
+#include "eval_results.h"
 #include "machine.h"
 #include "output.h"
 #include "settings.h"
@@ -6,7 +7,6 @@
 
 #include "runner/pairs.h"
 #include "runner/prompt_tokens.h"
-#include "runner/result_file.h"
 #include "runner/runner.h"
 #include "runner/sweep.h"
 
@@ -30,7 +30,8 @@ constexpr std::int32_t kTemplateRoom = 128;
 /// The longest answer that a benchmark asks for.
 constexpr std::int32_t kLongestAnswer = 512;
 
-/// All that changes answers and has no key of its own in a line.
+}  // namespace
+
 std::string settings(const EvalArguments& a) {
   const EvalArguments standard;
   Settings settings;
@@ -53,6 +54,8 @@ std::string settings(const EvalArguments& a) {
   return settings.text();
 }
 
+namespace {
+
 /// Likewise, of reading in pieces.
 std::string bounded_settings(const EvalArguments& a) {
   const EvalArguments standard;
@@ -62,7 +65,8 @@ std::string bounded_settings(const EvalArguments& a) {
   return settings.text();
 }
 
-/// Tokens that the model can hold.
+}  // namespace
+
 std::int32_t window(const EvalArguments& arguments, const Model& model) {
   return arguments.model.ctx_size > 0 ? arguments.model.ctx_size : model.info().n_ctx_train;
 }
@@ -73,6 +77,8 @@ std::int32_t max_length(const EvalArguments& arguments, const Model& model) {
   const std::int32_t answer = arguments.predict > 0 ? arguments.predict : kLongestAnswer;
   return std::max(all - answer - kTemplateRoom, all / 2);
 }
+
+namespace {
 
 eval::SweepOptions sweep_options(const EvalArguments& arguments) {
   eval::SweepOptions options;
@@ -151,46 +157,6 @@ void tell_gaps(const eval::Survey& survey, const eval::Sweep& sweep, Display& di
     display.note(fmt::format("{} is left out for {} samples, as {}", eval::to_string(sweep.pairs()[pair]),
                              left_out.n_samples, left_out.reason));
 }
-
-/// The file of results, or standard output where none is named.
-class Results {
- public:
-  /// A file that is only looked at stays as it is.
-  Results(const std::string& path, bool only_look) {
-    const auto learn = [this](const eval::Json& line) {
-      const auto score = line.find("score");
-      if (score != line.end() && score->is_number())
-        known_.emplace(eval::result_key(line), score->get<double>());
-    };
-    if (path.empty()) return;
-    if (only_look) {
-      if (std::filesystem::exists(path))
-        eval::read_results(path, [&](const eval::Json& line, std::size_t) { learn(line); });
-      return;
-    }
-    file_ = std::make_unique<eval::ResultFile>(path, learn);
-    if (file_->repaired())
-      print_error(fmt::format("'{}' ended in a line that was cut short; it is done again\n", path));
-  }
-
-  const eval::KnownScores& known() const { return known_; }
-  void write(const eval::Json& line) {
-    if (file_)
-      file_->append(line);
-    else
-      print(eval::to_text(line));
-  }
-  /// How a run that was stopped goes on.
-  std::string advice() const {
-    if (!file_) return "";
-    return fmt::format("; '{}' holds {} results, and the same command goes on from there", file_->path(),
-                       file_->n_lines());
-  }
-
- private:
-  eval::KnownScores known_;
-  std::unique_ptr<eval::ResultFile> file_;
-};
 
 }  // namespace
 

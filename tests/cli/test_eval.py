@@ -168,6 +168,40 @@ class Sweeps(Eval):
         self.assertEqual({line["keep"] for line in lines_of(result.stdout)}, {"100%", "50%"})
 
 
+class Fidelity(Eval):
+    def setUp(self):
+        super().setUp()
+        eval_data.gsm8k(self.folder)
+
+    def test_measures_every_pair_and_goes_on_where_it_stopped(self):
+        command = ("--prompts", "gsm8k", "--limit", 1, "-n", 6)
+        lines = self.eval("fidelity", *command)
+        self.assertEqual(len(lines), PAIRS)
+        for line in lines:
+            self.assertEqual(line["benchmark"], "fidelity")
+            self.assertEqual(len(line["similarity"]), len(line["kv_l1_layers"]))
+            for name in ("top1", "kv_l1", "attention_cosine", "attention_mass", "adjacent_similarity"):
+                self.assertGreaterEqual(line[name], 0, name)
+                self.assertLessEqual(line[name], 1 + 1e-6, name)
+        by_keep = {(line["method"], line["keep"]): line for line in lines}
+        full = by_keep["full", "100%"]
+        self.assertLess(full["kl"], 1e-3)
+        self.assertEqual((full["top1"], full["kv_l1"]), (1, 0))
+        for method in ("snapkv:window=8", "chunkkv:window=8"):
+            half, fifth = by_keep[method, "50%"], by_keep[method, "20%"]
+            self.assertLess(half["kv_l1"], fifth["kv_l1"])
+            self.assertGreater(half["attention_mass"], fifth["attention_mass"])
+            self.assertGreater(half["attention_cosine"], fifth["attention_cosine"])
+
+        whole = chunkkv(*self.command("fidelity", *command, "-o", self.out))
+        self.assertEqual(whole.returncode, 0, whole.stderr)
+        kept = self.out.read_text(encoding="utf-8").splitlines(keepends=True)
+        self.out.write_text("".join(kept[:2]), encoding="utf-8")
+        again = chunkkv(*self.command("fidelity", *command, "-o", self.out))
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertEqual(sorted(key(line) for line in read(self.out)), sorted(key(line) for line in lines))
+
+
 class Resuming(Eval):
     def setUp(self):
         super().setUp()
