@@ -13,8 +13,12 @@ constexpr const char* interrupted = "interrupted while reading the prompt";
 /// The engine's attention adds up in single precision, and fast, only for at least so many tokens together.
 constexpr std::size_t fast_batch = 64;
 
-/// Tokens of the next micro-batch: as many as may be, but not so that a small rest is left.
-std::size_t batch_size(std::size_t left, std::size_t most) {
+/// Tokens of the next micro-batch of a prompt of which `done` are read. It ends at multiples of the
+/// micro-batch, so that a prompt read in several calls is computed as one read at once, but no small rest is
+/// left.
+std::size_t batch_size(std::size_t done, std::size_t left, std::size_t n_ubatch) {
+  std::size_t most = n_ubatch - done % n_ubatch;
+  if (most < fast_batch) most = n_ubatch;
   if (left <= most) return left;
   const std::size_t rest = left - most;
   return rest < fast_batch && most >= 2 * fast_batch ? left - fast_batch : most;
@@ -27,9 +31,7 @@ void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<cons
   SequenceCells& cells = state.cells;
   const auto n_ubatch = std::size_t(context.n_ubatch());
   for (std::size_t done = 0; done < tokens.size();) {
-    // Cut at multiples of the micro-batch: a prompt read in several calls is computed as one read at once.
-    const auto now =
-        tokens.subspan(done, batch_size(tokens.size() - done, n_ubatch - state.tokens.size() % n_ubatch));
+    const auto now = tokens.subspan(done, batch_size(state.tokens.size(), tokens.size() - done, n_ubatch));
     if (round != nullptr) round->before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
     context.hide(cells.hidden);
     cells.append(context.decode(now, cells.next, sequence));
@@ -103,7 +105,7 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
   const ObservationRequest request = chosen.method->request();
   const bool remembers = plan.n_question > 0 && request.queries == Queries::window &&
                          request.attention == AttentionKind::softmax &&
-                         state.cells.n_entries() + std::int32_t(tokens.size()) > plan.cells;
+                         state.cells.n_entries() + std::int32_t(tokens.size()) + plan.n_last > plan.cells;
   AttentionHistory highest;
 
   ReadState now{.total = std::int64_t(tokens.size())};

@@ -18,9 +18,10 @@ std::size_t observed(const Plan& plan) {
 }
 
 /// How many of `n_tokens` tokens a copy can hold, so that the others are computed with a question as they are
-/// in a prompt read at once: whole tiles of a micro-batch, and at least a tile is left.
+/// in a prompt read at once: whole tiles of a micro-batch. A prompt's last micro-batch may be a single tile
+/// that ends where the prompt ends; so two are left.
 std::size_t copied(std::size_t n_tokens, const Plan& plan, std::size_t n_ubatch) {
-  const std::size_t n_left = std::max(observed(plan), kQueryTile);
+  const std::size_t n_left = std::max(observed(plan), 2 * kQueryTile);
   if (n_tokens <= n_left) return 0;
   const std::size_t most = n_tokens - n_left;
   const std::size_t whole_batches = most / n_ubatch * n_ubatch;
