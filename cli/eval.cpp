@@ -27,7 +27,8 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
   add("--data", benchmark.data, "folder with the benchmark's files, as its authors publish them", "DIR");
   add("--tasks", benchmark.tasks, "only these tasks (default: all that are there)", "A,B")
       ->delimiter(',')
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   add("--limit", benchmark.limit, "records a task (default: all)", "N")->check(CLI::Range(0, kMany));
   add("--max-length", arguments.max_length,
       "tokens of a prompt, cut in the middle; 0: never cut (default: the model's window less room to answer)",
@@ -36,10 +37,12 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
   add("--lengths", benchmark.needle.lengths, "niah: prompt lengths in tokens", "N,N")
       ->delimiter(',')
       ->take_all()
+      ->allow_extra_args(false)
       ->check(CLI::Range(1, kMany));
   add("--depths", benchmark.needle.depths, "niah: where the needle goes, 0 to 1", "X,X")
       ->delimiter(',')
       ->take_all()
+      ->allow_extra_args(false)
       ->check(CLI::Range(0.0, 1.0));
   add("--needles", benchmark.needle.needles,
       fmt::format("niah: needles, pairs or links of its variants (default: {})", benchmark.needle.needles),

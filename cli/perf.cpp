@@ -89,10 +89,12 @@ void add_perf(CLI::App& app) {
       "N,N")
       ->delimiter(',')
       ->take_all()
+      ->allow_extra_args(false)
       ->check(CLI::Range(1, kMany));
   add("--outputs", arguments->outputs, "with --inputs: tokens to generate, a list (default: 1024)", "N,N")
       ->delimiter(',')
       ->take_all()
+      ->allow_extra_args(false)
       ->check(CLI::Range(1, kMany));
   add("-r,--repetitions", arguments->repetitions,
       fmt::format("repetitions, the methods in turn (default: {})", arguments->repetitions), "N")
