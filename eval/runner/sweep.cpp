@@ -81,7 +81,8 @@ Sweep::Size Sweep::size(const Sample& sample) const {
   Size size;
   size.prompt = std::int32_t(prompt(sample, tokens).size());
   for (std::size_t i = 0; i < sample.questions.size(); ++i) {
-    if (i > 0) size.rest += std::int32_t(tokens.turn("", i).size());
+    // The answer before comes back as text; what was no UTF-8 in it has become up to three tokens a byte.
+    if (i > 0) size.rest += std::int32_t(tokens.turn("", i).size()) + 2 * n_predict(sample);
     if (i == 0 && options_.query == Query::agnostic) size.rest += std::int32_t(tokens.question(i).size());
     size.rest += size.last = n_predict(sample);
   }
