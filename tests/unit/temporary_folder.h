@@ -39,7 +39,8 @@ inline std::string content(const std::string& path) {
 }
 
 inline void put(const std::string& path, const std::string& bytes) {
-  std::filesystem::remove(path);  // some file systems write a file to the disk that is truncated and rewritten
+  std::filesystem::remove(
+      path);  // some file systems write a file to the disk that is truncated and rewritten
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
