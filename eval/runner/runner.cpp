@@ -61,10 +61,11 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
     std::size_t n_missing = 0;
     for (std::size_t question = 0; question < sample.questions.size(); ++question) {
       const auto score = known.find(result_key(answer_identity(facts_, sweep_, pair, sample, question)));
-      if (score == known.end())
+      if (score == known.end()) {
         ++n_missing;
-      else
+      } else {
         table_.add(sample.task, plan, score->second);
+      }
     }
     task.n_answers += sample.questions.size();
     survey.n_answers += sample.questions.size();

@@ -41,9 +41,11 @@ std::vector<float> copy(std::span<const float> logits) {
 
 }  // namespace
 
-Sweep::Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs,
-             const SweepOptions& options)
-    : model_(std::move(model)), open_(std::move(open)), pairs_(std::move(pairs)), options_(options) {}
+Sweep::Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs, SweepOptions options)
+    : model_(std::move(model)),
+      open_(std::move(open)),
+      pairs_(std::move(pairs)),
+      options_(std::move(options)) {}
 
 std::int32_t Sweep::n_cells(std::size_t pair) const {
   return pairs_[pair].method->keeps_all() ? 0 : options_.n_cells;
@@ -52,10 +54,11 @@ std::int32_t Sweep::n_cells(std::size_t pair) const {
 std::vector<std::vector<std::size_t>> Sweep::readings(std::span<const std::size_t> pairs) const {
   std::vector<std::vector<std::size_t>> readings(1);
   for (const std::size_t pair : pairs) {
-    if (n_cells(pair) == 0)
+    if (n_cells(pair) == 0) {
       readings[0].push_back(pair);
-    else
+    } else {
       readings.push_back({pair});
+    }
   }
   if (readings[0].empty()) readings.erase(readings.begin());
   return readings;
@@ -107,10 +110,11 @@ void Sweep::reserve(std::int32_t n_cells) {
 
 void Sweep::run(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events) {
   reserve(n_cells(size(sample), pairs));
-  if (n_cells(pairs.front()) > 0)
+  if (n_cells(pairs.front()) > 0) {
     run_bounded(sample, pairs.front(), events);
-  else
+  } else {
     run_shared(sample, pairs, events);
+  }
 }
 
 void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events) {
@@ -195,9 +199,10 @@ void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<c
     outcome.question = question;
     outcome.ms.first_token = 0;
     Stopwatch first(outcome.ms.first_token);
-    if (!asked.empty())
+    if (!asked.empty()) {
       session_->prefill(
           asked, {}, [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); });
+    }
     first.stop();
     n_before_answer = session_->n_entries();
     const std::vector<float> asked_logits = asked.empty() ? copy(logits) : copy(session_->logits());

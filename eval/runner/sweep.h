@@ -64,7 +64,7 @@ class Sweep {
  public:
   using OpenSession = std::function<std::unique_ptr<Session>(std::int32_t n_cells)>;
 
-  Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs, const SweepOptions& options);
+  Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs, SweepOptions options);
 
   const std::vector<Plan>& pairs() const { return pairs_; }
   const SweepOptions& options() const { return options_; }
