@@ -54,7 +54,7 @@ std::string number(double value, Unit unit) {
     case Unit::points:
       return fixed(100 * value, 1);
     case Unit::plain:
-      return fixed(value, 3);
+      return fixed(value, std::abs(value) < 0.1 ? 4 : 3);
     case Unit::milliseconds:
       return value < 100 ? fixed(value, 1) : grouped(std::llround(value));
     case Unit::bytes:
