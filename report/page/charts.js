@@ -63,7 +63,8 @@ function lineConfig({ lines, x, y, full = null }) {
   if (!lines.length) return null;
   const spans = view.intervals ? lines.flatMap(each => each.spans.flat()).filter(Number.isFinite) : [];
   const values = lines.flatMap(each => each.values).concat(spans, full ?? []);
-  const most = Math.max(...values), isNearlyAll = y.unit === "points" && most > 0.9 && most <= 1;
+  const least = Math.min(...values), most = Math.max(...values), isFlat = least === most && least >= 0;
+  const isBounded = y.unit === "points" && most <= 1 && (isFlat || most > 0.9);
   const title = items => {
     const at = items[0]?.parsed.x;
     return x.ticks?.find(([value]) => value === at)?.[1] ?? `${x.title} ${at}`;
@@ -76,8 +77,8 @@ function lineConfig({ lines, x, y, full = null }) {
       scales: {
         x: numberAxis(x),
         y: axis(y.title, {
-          beginAtZero: Boolean(y.fromZero), suggestedMin: Math.min(...values), suggestedMax: most, grace: "6%",
-          ...(isNearlyAll ? { max: 1 } : {}), ticks: { callback: tickText(y.unit), maxTicksLimit: 7 },
+          beginAtZero: Boolean(y.fromZero), suggestedMin: least, suggestedMax: most, grace: "6%",
+          ...(isFlat ? { min: 0 } : {}), ...(isBounded ? { max: 1 } : {}), ticks: { callback: tickText(y.unit), maxTicksLimit: 7 },
         }),
       },
       plugins: {
@@ -98,6 +99,7 @@ function barConfig({ categories, series, title, unit, stacked = false, horizonta
   }));
   const values = axis(title, {
     stacked, beginAtZero: true, grace: "6%", ...(unit === "bytes" ? { afterDataLimits: binarySteps } : {}),
+    ...(unit === "points" ? { suggestedMin: -0.01, suggestedMax: 0.01 } : {}),  // differences may all be 0
     ticks: { callback: tickText(unit, format), maxTicksLimit: 6 },
   });
   const names = axis("", { stacked, grid: { display: false }, ticks: { autoSkip: false, color: cssColour("--ink") } });
