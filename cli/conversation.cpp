@@ -224,6 +224,9 @@ const CacheHome& Conversation::home() const {
 
 void Conversation::save(const std::string& path) const {
   const bool is_empty = source_ ? source_->snapshot().n_entries == 0 : session_.n_entries() == 0;
+  if (is_empty && source_ && !prompt_.tokens.empty())
+    throw UsageError(
+        "the text is so short that all of it is read anew with each question; there is nothing to save");
   if (is_empty) throw UsageError("nothing is in the cache yet; ask something first");
   const Snapshot snapshot = source_ ? source_->snapshot() : session_.snapshot();
   CacheFileInfo info = new_info(session_, home());

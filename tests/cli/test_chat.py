@@ -118,6 +118,7 @@ class Saving(Chat):
 
     def test_a_kept_source_is_saved_whole(self):
         path = self.folder / "source.kv"
+        self.document.write_text(TEXT * 2)  # the last two tiles of attention are read with each question
         arguments = ("-f", self.document, *KEEP, "--keep-source")
         whole = self.answers(QUESTION, "And what does he sell?", arguments=arguments)
         first = self.answers(QUESTION, f"/save {path}", arguments=arguments)
