@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace chunkkv::cli {
 namespace {
@@ -82,7 +83,10 @@ class Chat {
   bool failed() const { return failed_ && !is_terminal_; }
 
   void load(const std::string& path) {
-    is_cache_file(path) ? conversation_.load(path) : conversation_.open(read_document(path));
+    if (is_cache_file(path))
+      conversation_.load(path, load_cache_file(path));
+    else
+      conversation_.open(read_document(path));
   }
 
   /// Whatever goes wrong is said, and the conversation goes on.
@@ -158,15 +162,14 @@ class Chat {
   };
 };
 
-std::int32_t n_cells(const ChatArguments& arguments, const Model& model, const std::string& document) {
+/// Cells of the cache; `n_whole`: tokens of a document that is kept whole.
+std::int32_t n_cells(const ChatArguments& arguments, const Model& model, std::size_t n_whole) {
   if (arguments.cells > 0 && arguments.model.ctx_size > 0)
     throw UsageError("--cells and -c both size the cache; use one of them");
   if (arguments.cells > 0) return arguments.cells;
   if (arguments.model.ctx_size > 0) return arguments.model.ctx_size;
-  std::int32_t cells = kCells;
-  if (arguments.keep_source && !document.empty())
-    cells = std::max(cells, std::int32_t(model.tokenize(document, true, true).size()) + kTurns);
-  return std::min(cells, model.info().n_ctx_train);
+  const std::int32_t wanted = n_whole == 0 ? kCells : std::max(kCells, std::int32_t(n_whole) + kTurns);
+  return std::min(wanted, model.info().n_ctx_train);
 }
 
 void chat(const ChatArguments& arguments) {
@@ -179,21 +182,25 @@ void chat(const ChatArguments& arguments) {
   if (arguments.prompt.file && arguments.cache)
     throw UsageError("-f and --cache both say what to begin with; use one of them");
   if (arguments.prompt.file == "-") throw UsageError("standard input is for questions; name a file with -f");
-  std::optional<CacheFileInfo> saved;
+  std::optional<CacheFile> saved;
   std::string document;
   if (arguments.prompt.file) document = read_document(*arguments.prompt.file);
-  if (arguments.cache) saved = load_cache_file(*arguments.cache).info;
-  SessionOptions options = saved ? options_for(*saved, arguments.model) : session_options(arguments.model);
+  if (arguments.cache) saved = load_cache_file(*arguments.cache);
+  SessionOptions options =
+      saved ? options_for(saved->info, arguments.model) : session_options(arguments.model);
   if (!options.flash_attention)
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
 
   const auto model = load_model(arguments.model);
-  options.n_cells = n_cells(arguments, *model, document);
+  std::size_t n_whole = 0;
+  if (saved) n_whole = saved->info.is_source ? saved->snapshot.tokens.size() : 0;
+  if (arguments.keep_source && !document.empty()) n_whole = model->tokenize(document, true, true).size();
+  options.n_cells = n_cells(arguments, *model, n_whole);
   const auto session = open_session(model, options);
   rules.cells = session->options().n_cells;  // the engine rounds up
   Conversation conversation(*session, arguments.prompt, rules, arguments.sampling, arguments.progress);
   if (!document.empty()) conversation.open(document);
-  if (arguments.cache) conversation.load(*arguments.cache);
+  if (saved) conversation.load(*arguments.cache, std::move(*saved));
   Chat chat(conversation);
   chat.run();
   if (chat.failed()) throw Error("not all of the input could be carried out; see above");

@@ -103,8 +103,8 @@ Plan Conversation::plan(std::size_t n_newest) const {
 }
 
 /// A document is compressed when it is read, what was said when it does not fit any more.
-bool Conversation::must_compress() const {
-  const bool is_document = session_.n_entries() == 0 && prompt_.end == CacheEnd::user;
+bool Conversation::must_compress(std::size_t n_question) const {
+  const bool is_document = session_.n_entries() == 0 && n_unread() > n_question;
   const auto n = std::int32_t(n_unread());
   return is_document || compress_next_ || session_.n_entries() + n + kRoom > rules_.cells;
 }
@@ -120,7 +120,7 @@ void Conversation::read(std::size_t n_question, const Progress& progress) {
     return;
   }
   const std::span<const Token> unread = all.last(n_unread());
-  if (!must_compress()) {
+  if (!must_compress(n_question)) {
     session_.prefill(unread, {}, progress);
     return;
   }
@@ -149,7 +149,7 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
   prompt_.tail.clear();
   // Entries that a compression drops do not come back otherwise.
   std::optional<Snapshot> saved;
-  if (!source_ && n_entries > 0 && must_compress()) saved = session_.snapshot();
+  if (!source_ && n_entries > 0 && must_compress(tokens.size())) saved = session_.snapshot();
 
   Turn turn;
   turn.n_read = std::int32_t(source_ ? source_->rest().size() + tokens.size() : n_unread());
@@ -244,8 +244,7 @@ void Conversation::save(const std::string& path) const {
   save_cache_file(path, info, snapshot);
 }
 
-void Conversation::load(const std::string& path) {
-  CacheFile file = load_cache_file(path);
+void Conversation::load(const std::string& path, CacheFile file) {
   require_home(file.info, path, home());
   const auto n_needed = file.snapshot.n_entries + std::int32_t(file.info.rest.size()) + kRoom;
   if (n_needed > rules_.cells) {

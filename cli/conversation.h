@@ -46,8 +46,8 @@ class Conversation {
   /// Starts anew with a document. It is read with the first question, or at once when its last tokens observe
   /// or it is kept whole.
   void open(const std::string& document);
-  /// Goes on from a cache file. One that cannot be used leaves the conversation as it is.
-  void load(const std::string& path);
+  /// Goes on from the cache file `path`. One that cannot be used leaves the conversation as it is.
+  void load(const std::string& path, CacheFile file);
   void save(const std::string& path) const;
 
   /// When it throws, a stop that is requested while reading included, nothing was asked.
@@ -64,7 +64,7 @@ class Conversation {
   std::size_t n_unread() const { return prompt_.tokens.size() - session_.tokens().size(); }
   /// What is kept when the newest `n_newest` tokens are protected.
   Plan plan(std::size_t n_newest) const;
-  bool must_compress() const;
+  bool must_compress(std::size_t n_question) const;
   void read(std::size_t n_question, const Progress& progress);
   void limit_answer(std::size_t n_newest);
   const CacheHome& home() const;

@@ -11,9 +11,10 @@ namespace chunkkv {
 /// A document kept whole in host memory, so that every question about it gets a selection of its own: what
 /// was dropped for the first question is there again for the second. The document is read once.
 ///
-/// The copy ends before the tokens that a plan observes together with the question: they, a few dozen, are
-/// read with every question. So what a plan chooses is what it chooses when document and question are read as
-/// one prompt; on the CPU bit for bit. The session must have cells for the whole document and the question.
+/// The copy ends before the tokens that a plan observes together with the question: they, 128 or somewhat
+/// more, are read with every question. So what a plan chooses is what it chooses when document and question
+/// are read as one prompt; on the CPU bit for bit. The session must have cells for the whole document and the
+/// question.
 class Source {
  public:
   /// Reads `document` into `sequence`, in place of what that holds, and keeps a copy. The plan says what must

@@ -54,6 +54,11 @@ class Turns(Chat):
         source = self.answers(QUESTION, arguments=("-f", self.document, *KEEP, "--keep-source"))
         self.assertEqual(source, anew["answer"].splitlines())
 
+    def test_without_a_chat_template(self):
+        plain = ("-f", self.document, *KEEP, "--no-chat-template")
+        anew = run_json(*plain, "-q", QUESTION, "-n", 16, "-t", 1)
+        self.assertEqual(chat(QUESTION, arguments=plain).stdout, anew["answer"] + "\n")
+
     def test_without_a_document(self):
         alone = run_json("-q", "Say yes.", "-n", 16, "-t", 1, "--method", "full")
         self.assertEqual(self.answers("Say yes."), alone["answer"].splitlines())
