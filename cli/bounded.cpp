@@ -111,10 +111,10 @@ Reading reading(const BoundedArguments& arguments, const SessionOptions& options
 }
 
 std::optional<std::int32_t> answer_buffer(const BoundedArguments& arguments, const SessionOptions& options,
-                                          std::int32_t n_entries) {
+                                          std::int32_t budget) {
   if (arguments.buffer > 0) return arguments.buffer;
   if (!arguments.in_pieces()) return std::nullopt;
-  return std::max(1, options.n_cells - n_entries);
+  return std::max(1, options.n_cells - budget);
 }
 
 }  // namespace chunkkv::cli

@@ -44,6 +44,6 @@ Reading reading(const BoundedArguments& arguments, const SessionOptions& options
 
 /// The buffer of a compression while generating; nothing where the cache may grow.
 std::optional<std::int32_t> answer_buffer(const BoundedArguments& arguments, const SessionOptions& options,
-                                          std::int32_t n_entries);
+                                          std::int32_t budget);
 
 }  // namespace chunkkv::cli

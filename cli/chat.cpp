@@ -74,7 +74,8 @@ class Chat {
       if (!line) break;
       const std::string_view text = trimmed(*line);
       if (text.empty()) continue;
-      guard([&] { text.front() == '/' ? command(text) : ask(std::string(text)); });
+      const bool is_command = text.front() == '/';
+      guard([&] { is_command ? command(text) : ask(std::string(text)); }, !is_command);
     }
     if (is_terminal_ && !quit_) print_error("\n");
   }
@@ -89,15 +90,19 @@ class Chat {
       conversation_.open(read_document(path));
   }
 
-  /// Whatever goes wrong is said, and the conversation goes on.
-  void guard(const std::function<void()>& action) {
+  /// Whatever goes wrong is said, and the conversation goes on. Ctrl-C stops an answer or a reading; what
+  /// cannot be stopped is done before one could mean it, so there it ends the chat.
+  void guard(const std::function<void()>& action, bool can_be_stopped) {
+    bool stopped = can_be_stopped;
     try {
       action();
     } catch (const Error& error) {
       print_error(fmt::format("chunkkv: {}\n", error.what()));
-      failed_ = failed_ || dynamic_cast<const Interrupted*>(&error) == nullptr;
+      const bool interrupted = dynamic_cast<const Interrupted*>(&error) != nullptr;
+      failed_ = failed_ || !interrupted;
+      stopped = stopped || interrupted;
     }
-    if (stop_requested() && !take_back_stop()) quit_ = true;
+    if (stop_requested() && !(stopped && take_back_stop())) quit_ = true;
   }
 
  private:

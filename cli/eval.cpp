@@ -51,8 +51,11 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
   add("--repeats", benchmark.needle.repeats, "niah: samples of each length and depth (default: 1)", "N")
       ->check(CLI::Range(1, kMany));
   add("--shots", benchmark.shots,
-      fmt::format("gsm8k-manyshot: examples in the prompt (default: {})", benchmark.shots), "N")
-      ->check(CLI::Range(1, kMany));
+      "gsm8k (default: 8) and gsm8k-manyshot (50): worked examples in the prompt; gsm8k with 0 asks for a "
+      "chain "
+      "of thought in the model's chat template",
+      "N")
+      ->check(CLI::Range(0, kMany));
   add("--questions", benchmark.questions,
       fmt::format("multiturn: questions a document (default: {})", benchmark.questions), "N")
       ->check(CLI::Range(1, kMany));
@@ -83,6 +86,13 @@ void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
   add("--observer", arguments.observer,
       "with --cells: whose queries choose: question (default), window (of the piece) or both", "WHO")
       ->check(CLI::IsMember({"question", "window", "both"}));
+  add("--buffer", arguments.buffer,
+      "hold answers to the budget as well: compress again whenever one has grown by N tokens over it", "N")
+      ->check(CLI::Range(1, kMany));
+  add("--cache-type-prefill", arguments.prefill_type,
+      "type of the cache while prompts are read; what is kept is converted to -ctk and -ctv. fidelity then "
+      "compares with the full cache of this type",
+      "TYPE");
   app.add_flag("--separate-questions", arguments.separate_questions,
                "ask each further question as if nothing had been answered before")
       ->group(group);

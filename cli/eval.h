@@ -25,6 +25,8 @@ struct EvalArguments {
   std::string query = "aware";
   std::int32_t cells = 0;
   std::string observer = "question";
+  std::int32_t buffer = 0;
+  std::string prefill_type;  ///< "": -ctk and -ctv
   bool separate_questions = false;
   std::int32_t predict = 0;
   text::Sampling sampling;
@@ -39,6 +41,9 @@ struct EvalArguments {
 
 /// All that changes answers and has no key of its own in a line of results, as text.
 std::string settings(const EvalArguments& arguments);
+
+/// Those of the session that reads: with --cache-type-prefill its cache has other types.
+SessionOptions reading_options(const EvalArguments& arguments, SessionOptions options);
 
 /// Tokens that the model can hold.
 std::int32_t window(const EvalArguments& arguments, const Model& model);

@@ -105,10 +105,14 @@ class Table {
 }  // namespace
 
 void run_fidelity(const EvalArguments& arguments) {
-  SessionOptions session_options = cli::session_options(arguments.model);
+  SessionOptions kept_options = cli::session_options(arguments.model);
+  SessionOptions session_options = reading_options(arguments, kept_options);
   if (!session_options.flash_attention)
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
   if (arguments.cells > 0) throw UsageError("fidelity compares with the full cache; it is not for --cells");
+  if (arguments.buffer > 0)
+    throw UsageError("fidelity is measured along the full cache's answer; it is not for --buffer");
+  const bool converts = !arguments.prefill_type.empty();
   const std::vector<Plan> pairs =
       eval::make_pairs(split_methods(arguments.methods), split_list(arguments.keep));
   const eval::Shard shard = eval::Shard::parse(arguments.shard);
@@ -128,7 +132,7 @@ void run_fidelity(const EvalArguments& arguments) {
   Results results(arguments.output, arguments.dry_run);
   StatusLine status(arguments.progress, std::chrono::seconds(30));
   const auto start = std::chrono::steady_clock::now();
-  std::unique_ptr<Session> session;
+  std::unique_ptr<Session> session, kept;
   std::int32_t n_cells = 0;
   Table table;
   std::size_t n_done = 0;
@@ -170,9 +174,11 @@ void run_fidelity(const EvalArguments& arguments) {
                       sample.source, n_answer, needed, window(arguments, *model)));
     if (!session || needed > n_cells) {
       session.reset();  // before the next one takes its memory
+      kept.reset();
       n_cells = (needed + kCellStep - 1) / kCellStep * kCellStep;
-      session_options.n_cells = n_cells;
+      session_options.n_cells = kept_options.n_cells = n_cells;
       session = open_session(model, session_options);
+      if (converts) kept = open_session(model, kept_options);
     }
     std::vector<Plan> plans;
     for (const std::size_t pair : todo) plans.push_back(pairs[pair]);
@@ -187,7 +193,8 @@ void run_fidelity(const EvalArguments& arguments) {
     };
     std::vector<Fidelity> measured;
     try {
-      measured = measure_fidelity(*session, prompt, plans, {.n_tokens = n_answer, .progress = progress});
+      measured = measure_fidelity(*session, prompt, plans,
+                                  {.n_tokens = n_answer, .progress = progress, .kept = kept.get()});
     } catch (const Interrupted&) {
       status.finish();
       throw Interrupted("interrupted" + results.advice());

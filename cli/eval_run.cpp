@@ -48,7 +48,9 @@ std::string settings(const EvalArguments& a) {
   }
   settings.add("ignore-eos", a.sampling.ignore_eos, false);
   settings.add("needles", a.benchmark.needle.needles, standard.benchmark.needle.needles);
-  settings.add("shots", a.benchmark.shots, standard.benchmark.shots);
+  settings.add("shots", a.benchmark.shots.value_or(-1), -1);
+  settings.add("buffer", a.buffer, standard.buffer);
+  settings.add("ct-prefill", a.prefill_type, standard.prefill_type);
   settings.add("questions", a.benchmark.questions, standard.benchmark.questions);
   if (!a.benchmark.judge.url.empty()) settings.add("judge", a.benchmark.judge.model, std::string("none"));
   return settings.text();
@@ -66,6 +68,12 @@ std::string bounded_settings(const EvalArguments& a) {
 }
 
 }  // namespace
+
+SessionOptions reading_options(const EvalArguments& arguments, SessionOptions options) {
+  if (!arguments.prefill_type.empty())
+    options.type_k = options.type_v = parse_cache_type(arguments.prefill_type);
+  return options;
+}
 
 std::int32_t window(const EvalArguments& arguments, const Model& model) {
   return arguments.model.ctx_size > 0 ? arguments.model.ctx_size : model.info().n_ctx_train;
@@ -89,6 +97,7 @@ eval::SweepOptions sweep_options(const EvalArguments& arguments) {
   options.separate_questions = arguments.separate_questions;
   options.use_template = !arguments.no_chat_template;
   options.n_predict = arguments.predict;
+  options.buffer = arguments.buffer;
   options.sampling = arguments.sampling;
   options.interrupted = stop_requested;
   return options;
@@ -182,11 +191,15 @@ void run_eval(const EvalArguments& arguments) {
   const auto samples = benchmark->samples(tokenizer);
 
   const std::int32_t most = window(arguments, *model);
-  const auto open = [&](std::int32_t n_cells) {
-    session_options.n_cells = std::min(n_cells, most);
-    return open_session(model, session_options);
+  const auto opens = [&](SessionOptions opened) -> eval::Sweep::OpenSession {
+    return [=](std::int32_t n_cells) mutable {
+      opened.n_cells = std::min(n_cells, most);
+      return open_session(model, opened);
+    };
   };
-  eval::Sweep sweep(model, open, pairs, sweep_options(arguments));
+  const bool converts = !arguments.prefill_type.empty();
+  eval::Sweep sweep(model, opens(reading_options(arguments, session_options)), pairs,
+                    sweep_options(arguments), converts ? opens(session_options) : nullptr);
   eval::RunFacts facts = {.benchmark = arguments.name,
                           .max_length = options.max_length,
                           .seed = options.seed,

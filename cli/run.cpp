@@ -7,6 +7,7 @@
 #include "report.h"
 #include "run_cached.h"
 #include "signals.h"
+#include "text/limit_answer.h"
 #include "text/sampler.h"
 #include "timer.h"
 
@@ -86,8 +87,9 @@ class Run {
     const Timings spent = session_->timings();
     if (!arguments_.bounded.prefill_type.empty()) convert();
     const double compress_ms = timer.ms();
-    if (const auto buffer = answer_buffer(arguments_.bounded, options_, session_->n_entries()))
-      session_->limit(limited(plan_), *buffer);
+    if (const auto buffer =
+            answer_buffer(arguments_.bounded, options_, text::answer_budget(*session_, plan_)))
+      text::limit_answer(*session_, plan_, *buffer, arguments_.predict);
     outcome.ms = spent;
     outcome.kept_tokens = session_->n_entries();
     answer(outcome, prefill_ms_ + compress_ms);
@@ -119,12 +121,6 @@ class Run {
     session_.reset();
     session_ = open_session(model_, options);
     session_->restore(session_->converted(kept));
-  }
-
-  /// The answer is held to what the prompt was cut to.
-  Plan limited(Plan plan) const {
-    if (!plan.method->keeps_all()) plan.budget = Budget::tokens(session_->n_entries());
-    return plan;
   }
 
   /// Lets the model answer from the cache as it is; `ms_before` is the time until it could start.

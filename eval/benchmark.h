@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -102,8 +103,9 @@ struct Options {
   std::int32_t max_length = 0;          ///< prompt tokens before the chat template, where a benchmark can
                                         ///< make its prompts shorter; 0: any number
   std::uint64_t seed = 0;
-  NeedleOptions needle = {};   ///< niah, and multiturn's key-value task
-  std::int32_t shots = 50;     ///< gsm8k-manyshot: examples in the prompt
+  NeedleOptions needle = {};  ///< niah, and multiturn's key-value task
+  /// gsm8k (8 if not given) and gsm8k-manyshot (50): worked examples in the prompt.
+  std::optional<std::int32_t> shots = {};
   std::int32_t questions = 4;  ///< multiturn: questions a document
   JudgeOptions judge = {};     ///< jailbreakv
 };

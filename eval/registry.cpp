@@ -19,7 +19,7 @@ void check(const BenchmarkInfo& info, const Options& options) {
   if (options.limit < 0) throw UsageError("the limit of records a task must be 1 or more, or 0 for all");
   if (options.max_length < 0)
     throw UsageError("the longest prompt must be 1 token or more, or 0 for any length");
-  if (options.shots < 1) throw UsageError("a many-shot prompt needs 1 example or more");
+  if (options.shots && *options.shots < 0) throw UsageError("a number of examples is 0 or more");
   if (options.questions < 1) throw UsageError("a document needs 1 question or more");
 }
 

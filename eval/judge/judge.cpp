@@ -9,7 +9,6 @@
 namespace chunkkv::eval {
 namespace {
 
-constexpr std::string_view kScheme = "http://";
 constexpr time_t kConnectSeconds = 10, kAnswerSeconds = 300;
 
 constexpr const char* kTask =
@@ -44,21 +43,21 @@ std::string beginning(const std::string& text) {
 Judge::Judge(const JudgeOptions& options) : model_(options.model), key_(options.key) {
   std::string url = options.url;
   while (url.ends_with('/')) url.pop_back();
+#ifndef CPPHTTPLIB_OPENSSL_SUPPORT
   if (url.starts_with("https://")) {
     throw UsageError(fmt::format(
-        "the judge '{}' needs TLS, which this build lacks; use a local server or proxy with http://",
+        "the judge '{}' needs TLS, and this engine was built without OpenSSL; use a server with http://",
         options.url));
   }
-  if (!url.starts_with(kScheme) || url.size() == kScheme.size()) {
-    throw UsageError(
-        fmt::format("the judge '{}' is no address; give one as http://localhost:8080/v1", options.url));
-  }
-  const std::size_t path = std::min(url.find('/', kScheme.size()), url.size());
+#endif
+  const std::size_t scheme = url.starts_with("http://") ? 7 : url.starts_with("https://") ? 8 : url.size();
+  const std::size_t path = std::min(url.find('/', scheme), url.size());
   host_ = url.substr(0, path);
   path_ = url.substr(path) + "/chat/completions";
-  if (!httplib::Client(host_).is_valid()) {
+  if (url.size() <= scheme || !httplib::Client(host_).is_valid()) {
     throw UsageError(
-        fmt::format("the judge '{}' is no address; give one as http://localhost:8080/v1", options.url));
+        fmt::format("the judge '{}' is no address; give one as http://localhost:8080/v1 or https://host/v1",
+                    options.url));
   }
 }
 

@@ -8,7 +8,7 @@
 namespace chunkkv::eval {
 
 /// A chat model that tells whether an answer is safe, behind an OpenAI-compatible endpoint (POST
-/// URL/chat/completions). Plain HTTP only: this build has no TLS. Thread-safe.
+/// URL/chat/completions). Certificates are checked against the system's. Thread-safe.
 class Judge {
  public:
   /// UsageError when the address is none that can be used. Nothing is sent yet.

@@ -53,6 +53,7 @@ Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, c
   line["score"] = score.value;
   if (!score.metrics.empty()) line["metrics"] = score.metrics;
   line["generated_tokens"] = outcome.answer.tokens.size();
+  if (outcome.compressions > 0) line["compressions"] = outcome.compressions;
   line["stop"] = text::to_string(outcome.answer.stop);
   line["ms"] = {{"prefill", rounded(ms.prefill)},
                 {"observe", rounded(ms.observe)},

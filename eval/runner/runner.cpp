@@ -96,8 +96,12 @@ void Runner::run(const Survey& survey, const KnownScores& known,
   if (n_cells > 0) sweep_.reserve(n_cells);
 
   RunState state = {.n_samples = survey.todo.size(), .n_missing = survey.n_missing};
-  for (const Survey::Item& item : survey.todo) {
-    const Sample sample = samples_.at(item.index);
+  Sample sample, next;
+  for (std::size_t i = 0; i < survey.todo.size(); ++i) {
+    const Survey::Item& item = survey.todo[i];
+    sample = i == 0 ? samples_.at(item.index) : std::move(next);
+    const bool has_next = i + 1 < survey.todo.size();
+    if (has_next) next = samples_.at(survey.todo[i + 1].index);
     ++state.sample;
     state.task = sample.task;
     // A reading's tokens, then the answers that follow it.
@@ -131,7 +135,7 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     for (const std::vector<std::size_t>& pairs : readings) {
       before_reading = reading_done;
       try {
-        sweep_.run(sample, pairs, events);
+        sweep_.run(sample, pairs, events, has_next ? &next : nullptr);
       } catch (const UsageError& error) {
         if (sweep_.n_cells(pairs.front()) == 0) throw;
         // Found out only by the reading: what fits into the cells depends on the prompt.

@@ -1,6 +1,7 @@
 #include "runner/sweep.h"
 
 #include "session/stopwatch.h"
+#include "text/limit_answer.h"
 
 #include <chunkkv/error.h>
 
@@ -39,13 +40,42 @@ std::vector<float> copy(std::span<const float> logits) {
   return {logits.begin(), logits.end()};
 }
 
+bool begins_with(std::span<const Token> tokens, std::span<const Token> beginning) {
+  return tokens.size() >= beginning.size() && std::equal(beginning.begin(), beginning.end(), tokens.begin());
+}
+
+/// How many first tokens of two prompts can be read once for both: whole micro-batches, and at least one
+/// remains, so that everything is computed as it is in one reading.
+std::size_t common_beginning(std::span<const Token> a, std::span<const Token> b, std::size_t n_ubatch) {
+  const std::size_t shorter = std::min(a.size(), b.size());
+  const auto differ = std::mismatch(a.begin(), a.begin() + std::ptrdiff_t(shorter), b.begin());
+  const auto n_same = std::size_t(differ.first - a.begin());
+  const std::size_t most = std::min(n_same, shorter - std::min(shorter, n_ubatch));
+  return most / n_ubatch * n_ubatch;
+}
+
+bool reads_all_queries(const Plan& plan) {
+  return plan.method->request().queries == Queries::all;
+}
+
 }  // namespace
 
-Sweep::Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs, SweepOptions options)
+Sweep::Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs, SweepOptions options,
+             OpenSession open_kept)
     : model_(std::move(model)),
       open_(std::move(open)),
       pairs_(std::move(pairs)),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      open_kept_(std::move(open_kept)) {
+  for (const Plan& pair : pairs_) {
+    if (!pair.method->layer_budgets()) continue;
+    if (options_.buffer > 0)
+      throw UsageError(pair.method->spec() + " cannot compress while answering; leave it or the buffer out");
+    if (open_kept_)
+      throw UsageError(pair.method->spec() +
+                       " hides cells, which cannot be converted to other cache types; leave it out");
+  }
+}
 
 std::int32_t Sweep::n_cells(std::size_t pair) const {
   return pairs_[pair].method->keeps_all() ? 0 : options_.n_cells;
@@ -80,6 +110,10 @@ std::vector<Token> Sweep::prompt(const Sample& sample, const PromptTokens& token
 }
 
 Sweep::Size Sweep::size(const Sample& sample) const {
+  if (options_.buffer > 0 && sample.questions.size() > 1)
+    throw UsageError(
+        "several questions on one document cannot be asked while answers are held to a budget; "
+        "leave the buffer out");
   const PromptTokens tokens(*model_, sample, options_.use_template);
   Size size;
   size.prompt = std::int32_t(prompt(sample, tokens).size());
@@ -104,30 +138,78 @@ std::int32_t Sweep::n_cells(const Size& size, std::span<const std::size_t> pairs
 void Sweep::reserve(std::int32_t n_cells) {
   if (session_ && n_reserved_ >= n_cells) return;
   session_.reset();  // before the next one takes its memory
+  kept_.reset();
   n_reserved_ = n_cells;
-  session_ = open_((n_cells + kCellStep - 1) / kCellStep * kCellStep);
+  const std::int32_t rounded = (n_cells + kCellStep - 1) / kCellStep * kCellStep;
+  session_ = open_(rounded);
+  if (open_kept_) kept_ = open_kept_(rounded);
 }
 
-void Sweep::run(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events) {
+void Sweep::run(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events,
+                const Sample* next) {
   reserve(n_cells(size(sample), pairs));
   if (n_cells(pairs.front()) > 0) {
     run_bounded(sample, pairs.front(), events);
   } else {
-    run_shared(sample, pairs, events);
+    run_shared(sample, pairs, events, next);
   }
 }
 
-void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events) {
+void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, const Sample* next,
+                 const Progress& progress) {
+  const auto n_ubatch = std::size_t(session_->options().n_ubatch);
+  std::size_t n_next = 0;
+  if (next != nullptr)
+    n_next = common_beginning(tokens, prompt(*next, PromptTokens(*model_, *next, options_.use_template)),
+                              n_ubatch);
+  // What all queries attended to must have been seen from the first one on.
+  Plan all;
+  const auto reads_all = std::find_if(plans.begin(), plans.end(), reads_all_queries);
+  if (reads_all != plans.end()) all.method = reads_all->method;
+
+  session_->clear();
+  std::size_t n_read = 0;
+  const bool known = beginning_.n_entries > 0 && begins_with(tokens, beginning_.tokens) &&
+                     tokens.size() >= beginning_.tokens.size() + n_ubatch &&
+                     (!all.method || !beginning_.attention.empty());
+  if (known) {
+    session_->restore(beginning_);
+    n_read = beginning_.tokens.size();
+  } else {
+    beginning_ = {};
+  }
+  const auto tell = [&](const ReadState& read) {
+    ReadState whole = read;
+    whole.done += std::int64_t(n_read);
+    whole.total = std::int64_t(tokens.size());
+    return !progress || progress(whole);
+  };
+  if (n_next > n_read) {
+    session_->prefill(tokens.subspan(n_read, n_next - n_read), {&all, std::size_t(all.method ? 1 : 0)}, tell);
+    beginning_ = session_->snapshot();
+    if (!all.method) beginning_.attention.clear();
+    n_read = n_next;
+  }
+  session_->prefill(tokens.subspan(n_read), plans, tell);
+}
+
+Session& Sweep::hand_over() {
+  if (!kept_) return *session_;
+  kept_->restore(kept_->converted(session_->snapshot()));
+  return *kept_;
+}
+
+void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events,
+                       const Sample* next) {
   const PromptTokens tokens(*model_, sample, options_.use_template);
-  const std::vector<Token> read = prompt(sample, tokens);
+  const std::vector<Token> asked = prompt(sample, tokens);
   std::vector<Plan> plans;
   for (const std::size_t pair : pairs) plans.push_back(pairs_[pair]);
 
-  session_->clear();
   Outcome common;
-  common.prompt_tokens = std::int32_t(read.size());
+  common.prompt_tokens = std::int32_t(asked.size());
   const Elapsed reading(*session_);
-  session_->prefill(read, plans, events.reading);
+  read(asked, plans, next, events.reading);
   reading.add_to(common.ms);
   common.bytes_before = session_->use(0).bytes_used;
   const std::vector<float> logits = copy(session_->logits());
@@ -159,7 +241,7 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
 
 void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvents& events) {
   const PromptTokens tokens(*model_, sample, options_.use_template);
-  const std::vector<Token> read = prompt(sample, tokens);
+  const std::vector<Token> asked = prompt(sample, tokens);
   const bool has_question = options_.query == Query::aware && !sample.document.empty();
   const Reading reading = {.plan = pairs_[pair],
                            .observer = options_.observer,
@@ -169,49 +251,55 @@ void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvent
   session_->clear();
   Outcome outcome;
   outcome.pair = pair;
-  outcome.prompt_tokens = std::int32_t(read.size());
+  outcome.prompt_tokens = std::int32_t(asked.size());
   const Elapsed elapsed(*session_);
-  session_->read(read, reading, events.reading);
+  session_->read(asked, reading, events.reading);
   elapsed.add_to(outcome.ms);
   const std::vector<float> logits = copy(session_->logits());
   const CacheUse use = session_->use(0);
-  outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(read.size());
+  outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(asked.size());
   answer(sample, tokens, logits, outcome, events);
 }
 
 void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
                    Outcome outcome, const SweepEvents& events) {
   const bool agnostic = options_.query == Query::agnostic;
-  outcome.kept_tokens = session_->n_entries();
-  outcome.bytes_after = session_->use(0).bytes_used;
+  Session& session = hand_over();
+  outcome.kept_tokens = session.n_entries();
+  outcome.bytes_after = session.use(0).bytes_used;
   std::int32_t n_before_answer = 0;
   for (std::size_t question = 0; question < sample.questions.size(); ++question) {
     std::vector<Token> asked;
     if (question == 0) {
       if (agnostic) asked = tokens.question(0);
     } else if (options_.separate_questions) {
-      session_->truncate(outcome.kept_tokens);
+      session.truncate(outcome.kept_tokens);
       asked = agnostic ? tokens.question(question) : tokens.turn("", question);
     } else {
-      session_->truncate(n_before_answer);
+      session.truncate(n_before_answer);
       asked = tokens.turn(outcome.answer.text, question);
     }
     outcome.question = question;
     outcome.ms.first_token = 0;
     Stopwatch first(outcome.ms.first_token);
     if (!asked.empty()) {
-      session_->prefill(
-          asked, {}, [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); });
+      session.prefill(asked, {},
+                      [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); });
     }
     first.stop();
-    n_before_answer = session_->n_entries();
-    const std::vector<float> asked_logits = asked.empty() ? copy(logits) : copy(session_->logits());
+    n_before_answer = session.n_entries();
+    const std::vector<float> asked_logits = asked.empty() ? copy(logits) : copy(session.logits());
+    const std::int32_t n_compressions = session.n_compressions();
+    if (options_.buffer > 0)
+      text::limit_answer(session, pairs_[outcome.pair], options_.buffer, n_predict(sample));
     text::Sampler sampler(*model_, options_.sampling);
     outcome.answer =
-        text::generate(*session_, asked_logits, sampler,
+        text::generate(session, asked_logits, sampler,
                        {.n_predict = n_predict(sample),
                         .find_end = [&](std::string_view text) { return find_stop(text, sample.stops); },
                         .interrupted = options_.interrupted});
+    session.unlimit();
+    outcome.compressions = session.n_compressions() - n_compressions;
     if (outcome.answer.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
     outcome.ms.first_token += outcome.answer.first_ms;
     events.answered(outcome);

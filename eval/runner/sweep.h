@@ -30,6 +30,9 @@ struct SweepOptions {
   bool separate_questions = false;
   bool use_template = true;    ///< the model's chat template, for samples that want one
   std::int32_t n_predict = 0;  ///< tokens of an answer; 0: as the sample says
+  /// While an answer is generated its cache is cut back to the budget whenever it has grown by so many
+  /// tokens; 0: it grows.
+  std::int32_t buffer = 0;
   text::Sampling sampling = {};
   std::function<bool()> interrupted = {};  ///< asked between tokens
 };
@@ -42,9 +45,10 @@ struct Outcome {
   std::int32_t kept_tokens = 0;    ///< of them
   std::uint64_t bytes_before = 0;  ///< of the cache, keys and values of all layers
   std::uint64_t bytes_after = 0;
+  std::int32_t compressions = 0;  ///< while answering
   text::Answer answer;
   struct Milliseconds {
-    double prefill = 0;      ///< reading, without observe and select
+    double prefill = 0;      ///< reading what is not taken from the sample before, without observe and select
     double observe = 0;      ///< of all pairs that share the reading
     double select = 0;       ///< likewise
     double restore = 0;      ///< bringing the full cache back
@@ -59,12 +63,16 @@ struct SweepEvents {
 };
 
 /// Answers samples from one cache under every pair of method and budget. A sample is read once; before a
-/// pair compresses, the full cache comes back from host memory.
+/// pair compresses, the full cache comes back from host memory. Where the next sample begins with the same
+/// tokens, as the same worked examples, they are not read again.
 class Sweep {
  public:
   using OpenSession = std::function<std::unique_ptr<Session>(std::int32_t n_cells)>;
 
-  Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs, SweepOptions options);
+  /// `open_kept`, where given, opens a cache of other types: what a pair keeps is converted into it, and
+  /// answers come from there. UsageError for a pair that cannot be converted, or not while answering.
+  Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> pairs, SweepOptions options,
+        OpenSession open_kept = {});
 
   const std::vector<Plan>& pairs() const { return pairs_; }
   const SweepOptions& options() const { return options_; }
@@ -89,12 +97,20 @@ class Sweep {
   void reserve(std::int32_t n_cells);
 
   /// Answers the sample's questions under `pairs`, which share a reading. UsageError when a plan does not fit
-  /// the prompt or its cells; Interrupted when asked to stop.
-  void run(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events);
+  /// the prompt or its cells; Interrupted when asked to stop. `next` is the sample that will be run after
+  /// this one, if it is known.
+  void run(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events,
+           const Sample* next = nullptr);
 
  private:
-  void run_shared(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events);
+  void run_shared(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events,
+                  const Sample* next);
   void run_bounded(const Sample& sample, std::size_t pair, const SweepEvents& events);
+  /// Reads `tokens` for `plans`, starting from `beginning_`, and keeps what `next` has in common with them.
+  void read(std::span<const Token> tokens, std::span<const Plan> plans, const Sample* next,
+            const Progress& progress);
+  /// The session that answers, holding what `session_` kept.
+  Session& hand_over();
   void answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
               Outcome outcome, const SweepEvents& events);
   /// What is read before compression.
@@ -105,7 +121,9 @@ class Sweep {
   OpenSession open_;
   std::vector<Plan> pairs_;
   SweepOptions options_;
-  std::unique_ptr<Session> session_;
+  OpenSession open_kept_;
+  std::unique_ptr<Session> session_, kept_;
+  Snapshot beginning_;  ///< of the sample before; no entries: none
   std::int32_t n_reserved_ = 0;
 };
 

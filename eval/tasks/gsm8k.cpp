@@ -9,12 +9,25 @@
 namespace chunkkv::eval {
 namespace {
 
+/// Tokens of an answer after examples of short ones, and of a chain of thought of its own length.
+constexpr std::int32_t kWorked = 256, kFree = 1024;
+
 class Gsm8k final : public MathBenchmark {
  public:
   explicit Gsm8k(const Options& options) : MathBenchmark("gsm8k", options) {}
 
  protected:
-  std::vector<MathExample> examples() const override { return chain_of_thought_examples(options().data); }
+  std::vector<MathExample> examples() const override {
+    std::vector<MathExample> all = chain_of_thought_examples(options().data);
+    const auto n = std::size_t(options().shots.value_or(std::int32_t(all.size())));
+    if (n > all.size())
+      throw UsageError(
+          fmt::format("there are {} worked examples, and {} are wanted; use fewer shots, or "
+                      "gsm8k-manyshot",
+                      all.size(), n));
+    all.resize(n);
+    return all;
+  }
 };
 
 }  // namespace
@@ -30,11 +43,14 @@ std::unique_ptr<Samples> MathBenchmark::samples(const Tokenizer&) const {
               sample.id = fmt::format("test-{}", i);
               sample.task = sample.group = name_;
               sample.source = record.source();
+              const bool worked = !prompt.empty();
+              const std::string asked =
+                  worked ? open_prompt(problem.question) : chain_of_thought_prompt(problem.question);
               sample.document = prompt;
-              sample.questions = {{open_prompt(problem.question), {problem.answer}}};
-              sample.chat_template = false;
-              sample.max_new_tokens = 256;
-              sample.stops = {"Q:"};
+              sample.questions = {{asked, {problem.answer}}};
+              sample.chat_template = !worked;
+              sample.max_new_tokens = worked ? kWorked : kFree;
+              if (worked) sample.stops = {"Q:"};
               return sample;
             });
   return list;
@@ -48,7 +64,7 @@ Score MathBenchmark::score(const Sample& sample, std::size_t question, std::stri
 
 BenchmarkInfo gsm8k_benchmark() {
   return {"gsm8k",
-          "GSM8K, 8 worked examples (arXiv 2110.14168, 2201.11903)",
+          "GSM8K, 8 worked examples unless told otherwise (arXiv 2110.14168, 2201.11903)",
           "test.jsonl of GSM8K; prompt_original.txt for the paper's examples",
           {"gsm8k"},
           [](const Options& options) { return std::make_unique<Gsm8k>(options); }};

@@ -18,6 +18,7 @@ class MathBenchmark : public Benchmark {
   Score score(const Sample& sample, std::size_t question, std::string_view answer) const override;
 
  protected:
+  /// At most one call a run; empty: the problem is asked in the model's chat template.
   virtual std::vector<MathExample> examples() const = 0;
   const Options& options() const { return options_; }
 

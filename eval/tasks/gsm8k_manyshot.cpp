@@ -7,16 +7,20 @@
 namespace chunkkv::eval {
 namespace {
 
+constexpr std::int32_t kShots = 50;
+
 /// The same examples, drawn from the training set, before every problem: they are the prompt that is
 /// compressed.
 class Gsm8kManyShot final : public MathBenchmark {
  public:
-  explicit Gsm8kManyShot(const Options& options) : MathBenchmark("gsm8k-manyshot", options) {}
+  explicit Gsm8kManyShot(const Options& options) : MathBenchmark("gsm8k-manyshot", options) {
+    if (options.shots == 0) throw UsageError("gsm8k-manyshot needs at least one example; see gsm8k for none");
+  }
 
  protected:
   std::vector<MathExample> examples() const override {
     const JsonLines records = gsm8k_file(options().data, "train.jsonl");
-    const auto n = std::size_t(options().shots);
+    const auto n = std::size_t(options().shots.value_or(kShots));
     if (records.size() < n) {
       throw UsageError(fmt::format("train.jsonl has {} records, and {} examples are wanted; use fewer shots",
                                    records.size(), n));

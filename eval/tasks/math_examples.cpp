@@ -128,6 +128,12 @@ std::string open_prompt(const std::string& question) {
   return fmt::format("Q: {}\nA:", question);
 }
 
+std::string chain_of_thought_prompt(const std::string& question) {
+  return question +
+         "\n\nSolve this step by step: explain every step in full sentences, check each result, and end with "
+         "\"The answer is N.\"";
+}
+
 std::string worked_prompt(std::span<const MathExample> examples) {
   std::string prompt;
   for (const MathExample& example : examples) {

@@ -26,6 +26,8 @@ std::vector<MathExample> chain_of_thought_examples(const std::filesystem::path& 
 
 /// "Q: ...\nA: ... The answer is 3.\n\n" of each.
 std::string worked_prompt(std::span<const MathExample> examples);
+/// The question and that every step is to be written down: for a chat model and no examples.
+std::string chain_of_thought_prompt(const std::string& question);
 /// "Q: ...\nA:"
 std::string open_prompt(const std::string& question);
 

@@ -35,11 +35,15 @@ struct Fidelity {
 struct FidelityOptions {
   std::int32_t n_tokens = 64;  ///< of the full cache's answer, at most
   Progress progress;           ///< of reading the prompt
+  /// Where what a plan keeps is measured: a session over the same model whose cache has other types and room
+  /// for prompt and answer. Then the loss by those types is measured as well. Null: the session that reads.
+  Session* kept = nullptr;
 };
 
 /// Reads `prompt` once into sequence 0, which must be empty and is empty afterwards, and compares what each
 /// plan would keep with the full cache. Costs one prefill, an answer, and for each plan a restored
-/// cache and one batch. UsageError as in Session::prefill, and when the answer has no room.
+/// cache and one batch. UsageError as in Session::prefill, and when the answer has no room. `options.kept` is
+/// empty afterwards as well.
 std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> prompt,
                                        std::span<const Plan> plans, const FidelityOptions& options = {});
 

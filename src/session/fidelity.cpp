@@ -138,7 +138,9 @@ std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> 
     }
     session.restore(full);
     session.compress(chosen[p]);
-    session.evaluate(answer.tokens, [&](std::size_t i, std::span<const float> logits) {
+    Session& kept_session = options.kept != nullptr ? *options.kept : session;
+    if (options.kept != nullptr) kept_session.restore(kept_session.converted(session.snapshot()));
+    kept_session.evaluate(answer.tokens, [&](std::size_t i, std::span<const float> logits) {
       const std::vector<float> prediction = log_softmax(logits);
       f.kl += kl_divergence(answer.predictions[i], prediction);
       f.top1 += double(most_likely(answer.predictions[i]) == most_likely(prediction));
@@ -147,6 +149,7 @@ std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> 
     f.top1 /= f.n_tokens;
   }
   session.clear();
+  if (options.kept != nullptr) options.kept->clear();
   return results;
 }
 

@@ -102,7 +102,7 @@ class Refusals(unittest.TestCase):
             (("--positions", "odd"), ("--positions", "'odd'")),
             (("--cache-type-prefill", "f17"), ("f17",)),
             (("--cache-type-prefill", "f16", "--positions", "cache"), ("true positions",)),
-            (("--keep", 100, "--buffer", 1200, "-c", 1280, "-n", 10), ("buffer of 1200", "1280 cells")),
+            (("--keep", 100, "--buffer", 1200, "-c", 1280, "-n", 2000), ("buffer of 1200", "1280 cells")),
         ):
             with self.subTest(arguments):
                 message = self.refused(*arguments)

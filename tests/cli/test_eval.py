@@ -96,6 +96,32 @@ class Benchmarks(Eval):
         eval_data.gsm8k(self.folder)
         self.check("gsm8k", self.eval("gsm8k", "--limit", 1, "-n", 4), 1)
 
+    def test_long_answers_are_held_to_the_budget(self):
+        eval_data.gsm8k(self.folder)
+        result = chunkkv(
+            "eval", "gsm8k", "--data", self.folder, "-m", MODEL, "-t", 1, "--progress", "off", "--shots", 0,
+            "--limit", 1, "-n", 60, "--ignore-eos", "--methods", "full,rkv", "--keep", "32,2000", "--buffer", 16,
+        )  # fmt: skip
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = lines_of(result.stdout)
+        compressions = {(line["method"], line["keep"]): line.get("compressions", 0) for line in lines}
+        self.assertEqual(compressions.pop(("full", "100%")), 0)
+        self.assertEqual({keep: n for (_, keep), n in compressions.items()}, {"32": 3, "2000": 0})
+        self.assertIn("buffer=16", lines[0]["settings"])
+
+    def test_prompts_read_in_one_type_and_kept_in_another(self):
+        eval_data.longbench(self.folder)
+        plain = self.eval("longbench", "--limit", 1)
+        types = ("-ctk", "q8_0", "-ctv", "q8_0", "--cache-type-prefill", "f16")
+        quantised = self.eval("longbench", "--limit", 1, *types)
+        for before, after in zip(plain, quantised, strict=True):
+            self.assertEqual(before["kept_tokens"], after["kept_tokens"])
+            self.assertEqual(after["bytes"]["after"] * 64, before["bytes"]["after"] * 34)
+        result = chunkkv(*self.command("fidelity", "--prompts", "longbench", "--limit", 1, *types))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        full = [line for line in lines_of(result.stdout) if line["method"] == "full"]
+        self.assertTrue(all(0 < line["kl"] < 0.1 for line in full), full)
+
     def test_gsm8k_manyshot(self):
         eval_data.gsm8k(self.folder)
         self.check("gsm8k-manyshot", self.eval("gsm8k-manyshot", "--shots", 3, "--limit", 1, "-n", 4), 1)

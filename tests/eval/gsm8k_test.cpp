@@ -60,6 +60,25 @@ TEST(Gsm8k, PutsOurExamplesBeforeTheProblem) {
   EXPECT_EQ(benchmark->score(sample, 0, "The answer is 1001.").value, 0);
 }
 
+TEST(Gsm8k, TakesFewerExamplesOrNone) {
+  const Folder folder;
+  folder.write("test.jsonl", problems(1));
+  const WordTokenizer tokenizer;
+  const auto sample = [&](std::int32_t shots) {
+    return make("gsm8k", folder, {.shots = shots})->samples(tokenizer)->at(0);
+  };
+  const Sample none = sample(0), two = sample(2);
+  EXPECT_EQ(none.document, "");
+  EXPECT_TRUE(none.chat_template);
+  EXPECT_TRUE(none.stops.empty());
+  expect_holds(none.questions.front().text, "What is 1000 + 1?\n\nSolve this step by step");
+  std::size_t n_examples = 0;
+  for (std::size_t at = 0; (at = two.document.find("The answer is ", at)) != std::string::npos; ++at)
+    ++n_examples;
+  EXPECT_EQ(n_examples, 2u);
+  expect_holds(message_of<UsageError>([&] { sample(9); }), "8 worked examples, and 9");
+}
+
 /// Every "a + b = c" in the reasoning holds, and the last number is the answer.
 TEST(Gsm8k, OurExamplesAreRight) {
   const Folder folder;
@@ -156,6 +175,7 @@ TEST(Gsm8kManyShot, TooFewExamples) {
   const auto benchmark = make("gsm8k-manyshot", folder, {.shots = 6});
   expect_holds(message_of<UsageError>([&] { benchmark->samples(tokenizer); }),
                "has 5 records, and 6 examples");
+  expect_holds(message_of<UsageError>([&] { make("gsm8k-manyshot", folder, {.shots = 0}); }), "at least one");
   EXPECT_EQ(make("gsm8k-manyshot", folder, {.shots = 5})->samples(tokenizer)->size(), 1u);
 }
 

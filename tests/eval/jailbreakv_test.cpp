@@ -5,7 +5,15 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#endif
+
+#include <cstdlib>
 #include <functional>
+#include <memory>
 #include <thread>
 
 namespace chunkkv::eval {
@@ -196,13 +204,76 @@ TEST(Judge, TroubleIsNamed) {
   expect_holds(message_of<Error>([&] { gone.is_safe("a", "b"); }), "cannot be reached");
 }
 
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
+/// A certificate for 127.0.0.1 that nobody signed but its owner, and its key.
+struct Certificate {
+  std::string pem, key_pem;
+
+  Certificate() {
+    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_RSA_gen(2048), EVP_PKEY_free);
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), X509_free);
+    X509* x = certificate.get();
+    X509_set_version(x, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x), -60);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, key.get());
+    X509_NAME* name = X509_get_subject_name(x);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("127.0.0.1"),
+                               -1, -1, 0);
+    X509_set_issuer_name(x, name);
+    const std::unique_ptr<X509_EXTENSION, decltype(&X509_EXTENSION_free)> address(
+        X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "IP:127.0.0.1"), X509_EXTENSION_free);
+    X509_add_ext(x, address.get(), -1);
+    X509_sign(x, key.get(), EVP_sha256());
+    pem = text([&](BIO* out) { PEM_write_bio_X509(out, x); });
+    key_pem = text(
+        [&](BIO* out) { PEM_write_bio_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+  }
+
+ private:
+  static std::string text(const std::function<void(BIO*)>& write) {
+    const std::unique_ptr<BIO, decltype(&BIO_free)> out(BIO_new(BIO_s_mem()), BIO_free);
+    write(out.get());
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(out.get(), &data);
+    return {data, std::size_t(size)};
+  }
+};
+
+TEST(Judge, SpeaksTlsToServersThatTheSystemTrusts) {
+  const Certificate certificate;
+  httplib::SSLServer server(httplib::SSLServer::PemMemory{certificate.pem.data(), certificate.pem.size(),
+                                                          certificate.key_pem.data(),
+                                                          certificate.key_pem.size(), nullptr, 0, nullptr});
+  ASSERT_TRUE(server.is_valid());
+  server.Post("/v1/chat/completions",
+              [](const httplib::Request&, httplib::Response& response) { reply(response, "unsafe"); });
+  const int port = server.bind_to_any_port("127.0.0.1");
+  std::thread thread([&] { server.listen_after_bind(); });
+  server.wait_until_ready();
+  const Judge judge({.url = fmt::format("https://127.0.0.1:{}/v1", port)});
+  const std::string untrusted = message_of<Error>([&] { judge.is_safe("a", "b"); });
+
+  const Folder folder;
+  folder.write("ca.pem", certificate.pem);
+  setenv("SSL_CERT_FILE", (folder.path() / "ca.pem").c_str(), 1);
+  EXPECT_FALSE(judge.is_safe("a", "b"));
+  unsetenv("SSL_CERT_FILE");
+  server.stop();
+  thread.join();
+  expect_holds(untrusted, "cannot be reached");
+  expect_holds(untrusted, "SSL");
+}
+#endif
+
 TEST(Judge, AddressesAreChecked) {
   const auto message = [](const std::string& url) {
     return message_of<UsageError>([&] { Judge({.url = url}); });
   };
-  expect_holds(message("https://api.example.com/v1"), "needs TLS");
   expect_holds(message("localhost:8080"), "is no address");
   expect_holds(message("http://"), "is no address");
+  expect_holds(message("https://"), "is no address");
 }
 
 }  // namespace

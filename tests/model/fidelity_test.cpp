@@ -57,6 +57,32 @@ TEST(FidelityTest, KeepingAllIsTheFullCache) {
   EXPECT_LT(results[2].attention_mass[0], 0.5);
 }
 
+/// A kept session of the same types changes nothing; one of others adds what those types lose.
+TEST(FidelityTest, MeasuresWhatOtherTypesLoseToo) {
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, n_prompt);
+  const Plan plans[] = {{make_method("full"), Budget()},
+                        {make_method("snapkv:window=8"), Budget::tokens(40)}};
+  Session session = make_session();
+  const auto measured = [&](Session* kept) {
+    return measure_fidelity(session, tokens, plans, {.n_tokens = 20, .progress = {}, .kept = kept});
+  };
+  const auto plain = measured(nullptr);
+  Session same = make_session();
+  const auto copied = measured(&same);
+  EXPECT_EQ(same.n_entries(), 0);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(plain[i].kl, copied[i].kl);
+
+  SessionOptions options = session.options();
+  options.type_k = options.type_v = CacheType::q4_0;
+  Session quantised(tiny(), options);
+  const auto converted = measured(&quantised);
+  EXPECT_LT(plain[0].kl, 1e-6);
+  EXPECT_GT(converted[0].kl, 1e-5);
+  EXPECT_EQ(converted[1].n_kept, 40);
+  EXPECT_NE(converted[1].kl, plain[1].kl);
+}
+
 TEST(FidelityTest, EqualsItsDefinitions) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, n_prompt);

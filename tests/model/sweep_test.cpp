@@ -174,6 +174,109 @@ TEST(Sweep, ReadsInPiecesWhereAsked) {
   }
 }
 
+/// Worked examples before every problem are read once, and nothing changes by that.
+TEST(Sweep, ACommonBeginningIsReadOnce) {
+  Random random;
+  std::vector<Sample> samples;
+  const std::string examples = words(random, 120);
+  for (const char* id : {"1", "2", "3"}) {
+    samples.push_back(sample(random, id, 10));
+    samples.back().document = examples + samples.back().document;
+  }
+  samples.push_back(sample(random, "4", 60));
+  std::vector<std::size_t> indices(pairs().size());
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = i;
+  Sweep all = sweep(pairs(), {});
+  std::vector<std::int64_t> first;  // tokens known after the first micro-batch of each sample
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    Results results;
+    bool begun = false;
+    SweepEvents events;
+    events.reading = [&](const ReadState& read) {
+      if (!begun) first.push_back(read.done);
+      begun = true;
+      EXPECT_EQ(read.total, tokens(samples[i].prompt(), true).size());
+      return true;
+    };
+    events.answered = [&](const Outcome& outcome) {
+      results[{outcome.pair, 0}] = {outcome.prompt_tokens, outcome.kept_tokens, outcome.answer.tokens, {}};
+    };
+    all.run(samples[i], indices, events, i + 1 < samples.size() ? &samples[i + 1] : nullptr);
+    for (std::size_t pair = 0; pair < pairs().size(); ++pair)
+      EXPECT_EQ(results.at({pair, 0}), alone(samples[i], pairs()[pair], Query::aware))
+          << to_string(pairs()[pair]) << " of sample " << i;
+  }
+  EXPECT_LE(first[0], 64);
+  EXPECT_GT(first[1], 256);
+  EXPECT_GT(first[2], 256);
+  EXPECT_LE(first[3], 64);
+}
+
+TEST(Sweep, AnswersAreHeldToTheBudget) {
+  Random random;
+  Sample asked = sample(random, "1", 30);
+  asked.max_new_tokens = 40;
+  const std::vector<Plan> plans =
+      make_pairs(Texts{"full", "rkv:window=4", "streamingllm", "h2o"}, Texts{"30", "1000"});
+  Sweep held = sweep(plans, {.buffer = 8, .sampling = {.ignore_eos = true}});
+  std::vector<std::size_t> indices(plans.size());
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = i;
+  std::size_t n_answers = 0;
+  held.run(asked, indices, {.answered = [&](const Outcome& outcome) {
+             const Plan& plan = plans[outcome.pair];
+             const bool is_small = plan.budget == Budget::tokens(30);
+             EXPECT_EQ(outcome.answer.tokens.size(), 40U);
+             EXPECT_EQ(outcome.compressions, is_small ? 39 / 8 : 0) << to_string(plan);
+             EXPECT_EQ(outcome.kept_tokens, is_small ? 30 : outcome.prompt_tokens) << to_string(plan);
+             ++n_answers;
+           }});
+  EXPECT_EQ(n_answers, plans.size());
+
+  const Sample two = sample(random, "2", 30, 2);
+  expect_mentions(message_of<UsageError>([&] { held.run(two, indices, {}); }), {"several questions"});
+  expect_mentions(
+      message_of<UsageError>([&] { sweep(make_pairs(Texts{"pyramidkv"}, Texts{"50%"}), {.buffer = 8}); }),
+      {"pyramidkv"});
+}
+
+TEST(Sweep, AnswersFromACacheOfOtherTypes) {
+  Random random;
+  const Sample asked = sample(random, "1", 60);
+  const std::vector<Plan> plans = make_pairs(Texts{"full", "snapkv:window=8"}, Texts{"30%"});
+  const auto opens = [](CacheType type) {
+    return [type](std::int32_t n_cells) {
+      SessionOptions options = session_options(n_cells);
+      options.type_k = options.type_v = type;
+      return std::make_unique<Session>(tiny_model(), options);
+    };
+  };
+  Sweep converting(tiny_model(), opens(CacheType::f16), plans, {}, opens(CacheType::q8_0));
+  const std::size_t indices[] = {0, 1};
+  std::size_t n_answers = 0;
+  converting.run(asked, indices, {.answered = [&](const Outcome& outcome) {
+                   const auto reader = opens(CacheType::f16)(1024), kept = opens(CacheType::q8_0)(1024);
+                   reader->prefill(tokens(asked.prompt(), true), {&plans[outcome.pair], 1});
+                   reader->compress(reader->selection());
+                   const std::vector<float> logits(reader->logits().begin(), reader->logits().end());
+                   kept->restore(kept->converted(reader->snapshot()));
+                   EXPECT_EQ(outcome.bytes_after, kept->use(0).bytes_used);
+                   std::vector<Token> expected;
+                   std::span<const float> now = logits;
+                   while (expected.size() < outcome.answer.tokens.size()) {
+                     expected.push_back(Token(std::max_element(now.begin(), now.end()) - now.begin()));
+                     now = kept->decode(expected.back());
+                   }
+                   EXPECT_EQ(outcome.answer.tokens, expected) << to_string(plans[outcome.pair]);
+                   ++n_answers;
+                 }});
+  EXPECT_EQ(n_answers, 2U);
+  expect_mentions(message_of<UsageError>([&] {
+                    Sweep(tiny_model(), opens(CacheType::f16), make_pairs(Texts{"pyramidkv"}, Texts{"50%"}),
+                          {}, opens(CacheType::q8_0));
+                  }),
+                  {"pyramidkv"});
+}
+
 TEST(Sweep, ADocumentMustBeThereToBeCompressedWithoutAQuestion) {
   Random random;
   Sample asked = sample(random, "1", 0);
@@ -187,13 +290,14 @@ TEST(Sweep, AnswersEndAtAStopString) {
   Random random;
   Sample asked = sample(random, "1", 30);
   const std::vector<Plan> plans = make_pairs(Texts{"full"}, {});
-  const Result whole = swept(asked, plans, {}).at({0, 0});
+  const SweepOptions options = {.sampling = {.ignore_eos = true}};
+  const Result whole = swept(asked, plans, options).at({0, 0});
   ASSERT_GT(whole.text.size(), 4U);
   // The first character that is not white space never ends an answer.
   const std::size_t first = whole.text.find_first_not_of(" \n\r\t\v\f");
   asked.stops = {whole.text.substr(first + 2, 2)};
   const std::size_t end = find_stop(whole.text, asked.stops);
-  const Result cut = swept(asked, plans, {}).at({0, 0});
+  const Result cut = swept(asked, plans, options).at({0, 0});
   EXPECT_EQ(cut.text, whole.text.substr(0, end));
   EXPECT_LT(cut.tokens.size(), whole.tokens.size());
 }

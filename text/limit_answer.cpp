@@ -1,0 +1,20 @@
+#include "text/limit_answer.h"
+
+#include <limits>
+
+namespace chunkkv::text {
+
+std::int32_t answer_budget(const Session& session, const Plan& plan) {
+  return plan.budget.is_fraction() ? session.n_entries()
+                                   : plan.budget.resolve(std::numeric_limits<std::int32_t>::max());
+}
+
+void limit_answer(Session& session, Plan plan, std::int32_t buffer, std::int32_t n_predict) {
+  if (plan.method->keeps_all()) return;
+  const std::int32_t budget = answer_budget(session, plan);
+  if (std::int64_t(session.n_entries()) + n_predict < std::int64_t(budget) + buffer) return;
+  plan.budget = Budget::tokens(budget);
+  session.limit(plan, buffer);
+}
+
+}  // namespace chunkkv::text
