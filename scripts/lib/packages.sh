@@ -14,6 +14,7 @@ package_present() {
     clang) command -v clang && command -v clang++ ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
     libfmt-dev) has_header fmt/format.h ;;
+    libssl-dev) has_header openssl/ssl.h ;;
     libutf8proc-dev) has_header utf8proc.h ;;
     libxxhash-dev) has_header xxhash.h ;;
     libgtest-dev) has_header gtest/gtest.h ;;
@@ -21,16 +22,19 @@ package_present() {
     nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
     libjs-chart.js) [[ -f ${CHUNKKV_CHART_JS:-/usr/share/javascript/chart.js/chart.min.js} ]] ;;
     chromium) command -v "${CHROMIUM:-chromium}" || command -v google-chrome ;;
-    *) fail "package_present does not know $1" ;;
+    *) return 3 ;;
   esac >/dev/null 2>&1
 }
 
 has_header() { "${CXX:-g++}" -E -x c++ -include "$1" /dev/null; }
 
 missing_packages() {
-  local package
+  local package status
   for package in "$@"; do
-    package_present "$package" || printf '%s\n' "$package"
+    status=0
+    package_present "$package" || status=$?
+    ((status != 3)) || fail "package_present does not know $package"
+    ((status == 0)) || printf '%s\n' "$package"
   done
 }
 
@@ -51,6 +55,7 @@ apt_install() {
 need_packages() {
   local missing reason
   mapfile -t missing < <(missing_packages "$@")
+  wait "$!" || exit 1
   ((${#missing[@]} == 0)) && return
   say "Installing ${missing[*]} ..."
   reason="$(apt_install "${missing[@]}")" ||
