@@ -55,6 +55,9 @@ void add_model_options(CLI::App& app, ModelArguments& arguments) {
       ->option_text("N");
   app.add_flag("--no-kv-offload", arguments.no_kv_offload, "-nkvo: keep the cache in main memory")
       ->group(group);
+  app.add_flag("--no-fast-prefill", arguments.no_fast_prefill,
+               "read prompts with llama.cpp's own matrix products only")
+      ->group(group);
   app.add_flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages")->group(group);
 }
 
@@ -168,7 +171,8 @@ std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std:
 std::shared_ptr<Model> load_model(const ModelArguments& arguments) {
   if (arguments.model.empty()) throw UsageError("no model given; name a GGUF file with -m FILE");
   set_engine_log(arguments.verbose);
-  return Model::load(arguments.model, {.n_gpu_layers = arguments.gpu_layers});
+  return Model::load(arguments.model,
+                     {.n_gpu_layers = arguments.gpu_layers, .fast_prefill = !arguments.no_fast_prefill});
 }
 
 std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const SessionOptions& options) {

@@ -26,6 +26,7 @@ struct ModelArguments {
   std::string type_k, type_v;  ///< empty: f16, or a cache file's
   std::string flash_attention = "on";
   bool no_kv_offload = false;
+  bool no_fast_prefill = false;
   bool verbose = false;
 };
 

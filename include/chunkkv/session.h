@@ -25,6 +25,9 @@ namespace chunkkv {
 struct ModelOptions {
   std::int32_t n_gpu_layers = -1;  ///< layers on the GPU; negative: all. Ignored without one
   bool use_mmap = true;
+  /// Read prompts with our own matrix products where they are faster than the engine's: CPUs with
+  /// AVX512-FP16, weights other than F32. False: the engine's own kernels and weight layouts.
+  bool fast_prefill = true;
 };
 
 struct ModelInfo {
@@ -58,10 +61,13 @@ class Model {
   bool is_end(Token token) const;
 
   llama_model* handle() const { return model_; }
+  /// Whether ModelOptions::fast_prefill is asked for and possible here.
+  bool fast_prefill() const { return fast_prefill_; }
 
  private:
   Model() = default;
   llama_model* model_ = nullptr;
+  bool fast_prefill_ = false;
   ModelInfo info_;
 };
 

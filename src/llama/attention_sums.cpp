@@ -1,10 +1,38 @@
 #include "llama/attention_sums.h"
 
+#include "kernels/dots.h"
+
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace chunkkv::engine {
 namespace {
+
+/// On the CPU, ggml multiplies so few queries with so short keys at a fifth of the speed of `dots`.
+bool has_kernel(const Graph& g, const ggml_tensor* keys, const ggml_tensor* q) {
+  return g.on_cpu() && kernels::has_fast_dots() && q->type == GGML_TYPE_F32 && q->nb[0] == sizeof(float) &&
+         (keys->type == GGML_TYPE_F16 || keys->type == GGML_TYPE_F32) && keys->ne[0] % 16 == 0 &&
+         keys->ne[0] <= kernels::most_dots_depth;
+}
+
+void compute_dots(ggml_tensor* out, int thread, int n_threads, void*) {
+  const ggml_tensor *k = out->src[0], *q = out->src[1];
+  kernels::dots({.n_cells = k->ne[1],
+                 .n_queries = q->ne[1],
+                 .n_head = q->ne[2],
+                 .n_head_kv = k->ne[2],
+                 .depth = k->ne[0],
+                 .k = static_cast<const char*>(k->data),
+                 .k_head = k->nb[2],
+                 .k_cell = k->nb[1],
+                 .k_half = k->type == GGML_TYPE_F16,
+                 .q = static_cast<const char*>(q->data),
+                 .q_head = q->nb[2],
+                 .q_query = q->nb[1],
+                 .out = static_cast<float*>(out->data)},
+                thread, n_threads);
+}
 
 /// Logits q k (unscaled) of `queries`: [n_kv, count, n_head].
 ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, QueryRange queries) {
@@ -16,6 +44,11 @@ ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, Query
   ggml_tensor* q =
       g.alias(a.q, a.q->type, {a.q->ne[0], queries.count, a.q->ne[2], 1},
               {a.q->nb[0], a.q->nb[1], a.q->nb[2], a.q->nb[3]}, a.q->nb[1] * std::size_t(queries.first));
+  if (has_kernel(g, keys, q)) {
+    std::array<ggml_tensor*, 2> inputs{keys, q};
+    return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, a.n_kv, queries.count, q->ne[2], 1, inputs.data(),
+                          int(inputs.size()), &compute_dots, GGML_N_TASKS_MAX, nullptr);
+  }
   ggml_tensor* kq = ggml_mul_mat(g.ctx(), keys, q);
   ggml_prec_set_acc(kq, GGML_PREC_F32);
   return kq;

@@ -17,7 +17,8 @@ Compute::Device& Compute::device_of(const ggml_tensor* tensor) {
     Device& d = it->second;
     d.backend.reset(ggml_backend_dev_init(device, nullptr));
     if (!d.backend) throw Error(std::string("could not open device ") + ggml_backend_dev_name(device));
-    if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU) pool_.attach(d.backend.get());
+    d.is_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+    if (d.is_cpu) pool_.attach(d.backend.get());
     d.allocator.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(d.backend.get())));
   }
   return it->second;

@@ -18,6 +18,7 @@ class Compute {
   struct Device {
     BackendHandle backend;
     AllocatorHandle allocator;
+    bool is_cpu = false;
   };
 
   explicit Compute(const ThreadPool& pool) : pool_(pool) {}
@@ -39,6 +40,7 @@ class Graph {
   Graph(Compute::Device& device, std::size_t max_tensors);
 
   ggml_context* ctx() const { return ctx_.get(); }
+  bool on_cpu() const { return device_.is_cpu; }
 
   /// A leaf over the memory of `tensor`, `offset` bytes in, with a shape and strides of its own.
   ggml_tensor* alias(const ggml_tensor* tensor, ggml_type type, std::array<std::int64_t, 4> ne,

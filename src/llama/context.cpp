@@ -86,6 +86,7 @@ Context::Context(const Model& model, const SessionOptions& options)
                 std::string(to_string(options.type_k)) + " keys, " + std::string(to_string(options.type_v)) +
                 " values); use a smaller -c, another cache type, or -v to see its messages");
   pool_.attach(context_.get());
+  if (model.fast_prefill()) tap_.accelerate(pool_.n_threads());
   learn_cache();
 }
 

@@ -1,5 +1,6 @@
 #include <chunkkv/session.h>
 
+#include "llama/fast_products.h"
 #include "llama/handles.h"
 #include "llama/support.h"
 
@@ -33,6 +34,8 @@ std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& 
   params.n_gpu_layers = options.n_gpu_layers;
   if (!options.use_mmap) params.load_mode = LLAMA_LOAD_MODE_NONE;
   std::shared_ptr<Model> model(new Model);
+  model->fast_prefill_ = options.fast_prefill && engine::FastProducts::available();
+  params.use_extra_bufts = !model->fast_prefill_;  // layouts that only the engine's kernels read
   model->model_ = llama_model_load_from_file(path.c_str(), params);
   if (model->model_ == nullptr)
     throw Error(

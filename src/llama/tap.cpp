@@ -73,6 +73,7 @@ void Tap::begin() {
 
 void Tap::end() {
   learned_ = !layers_.empty();
+  if (products_) products_->give_back();
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
@@ -88,7 +89,9 @@ bool Tap::ask(ggml_tensor* node) {
     case GGML_OP_FLASH_ATTN_EXT:
       return on_flash_attention(node);
     case GGML_OP_MUL_MAT:
-      return (!learned_ || !wanted_.empty()) && on_product(node);
+      if ((!learned_ || !wanted_.empty()) && on_product(node)) return true;
+      if (products_) products_->take(node);
+      return false;
     case GGML_OP_SOFT_MAX:
       if (product_ != nullptr) on_soft_max(node);
       return false;

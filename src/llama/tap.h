@@ -1,11 +1,13 @@
 #pragma once
 
+#include "llama/fast_products.h"
 #include "llama/handles.h"
 
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 namespace chunkkv::engine {
@@ -51,6 +53,9 @@ class Tap {
   /// Cells that flash attention must not see until the next call, by layer; empty: none.
   void hide(const std::vector<std::vector<std::int32_t>>& cells) { hidden_ = cells; }
 
+  /// Computes products of the decodes to come with our own kernels.
+  void accelerate(int n_threads) { products_ = std::make_unique<FastProducts>(n_threads); }
+
   /// Starts a decode: forgets the cells of the last one.
   void begin();
   /// Ends a decode: rethrows what a handler threw.
@@ -83,6 +88,7 @@ class Tap {
   std::vector<ggml_fp16_t> mask_;  // as the engine made it, while cells are hidden
   std::vector<bool> wanted_;
   Handler handler_;
+  std::unique_ptr<FastProducts> products_;
   std::exception_ptr error_;
 };
 

@@ -1,0 +1,204 @@
+// Compiled for AVX-512 with FP16, and run only where there is it. Nothing here may use templates or inline
+// functions of others: the linker might keep this file's copy of them for all.
+#include "kernels/product.h"
+#include "kernels/transpose_avx512.h"
+
+#include <immintrin.h>
+#include <sched.h>
+
+namespace chunkkv::kernels {
+namespace {
+
+// A vector holds two neighbouring numbers of depth for each of 16 outputs, so that a pair of activations
+// reaches all of its lanes by a plain broadcast.
+constexpr int vector_outputs = 16;
+constexpr int panel_vectors = int(product_outputs) / vector_outputs;
+constexpr int most_tokens = 6;                // with panel_vectors they fill the registers
+constexpr std::int64_t chain = 32;            // pairs that are added up in F16
+constexpr std::int64_t depth_at_once = 4096;  // a panel of so many fits into the second-level cache
+constexpr float highest_activation = 16;      // 64 products with weights up to 1 stay below 1024
+constexpr std::size_t pair_bytes = 4;
+
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
+
+struct Shared {
+  std::size_t x, scales, bytes;
+  explicit Shared(const ProductTask& task)
+      : x(0),
+        scales(aligned(std::size_t(task.n_tokens * task.depth) * 2)),
+        bytes(scales + aligned(std::size_t(task.n_tokens) * 4)) {}
+};
+
+struct Own {
+  std::size_t panel, rows, row, scales, bytes;
+  explicit Own(const ProductTask& task)
+      : panel(0),
+        rows(std::size_t(least(task.depth, depth_at_once)) * std::size_t(product_outputs) * 2),
+        row(rows + std::size_t(task.depth) * vector_outputs * 2),
+        scales(row + aligned(std::size_t(task.depth) * 4)),
+        bytes(scales + aligned(std::size_t(product_outputs) * 4)) {}
+};
+
+/// Rounds a row to F16, scaled so that its largest number is `highest`. Returns what undoes the scaling.
+float to_half(const float* row, std::int64_t n, float highest, char* to) {
+  __m512 largest = _mm512_setzero_ps();
+  for (std::int64_t i = 0; i < n; i += 16)
+    largest = _mm512_max_ps(largest, _mm512_abs_ps(_mm512_loadu_ps(row + i)));
+  const float most = _mm512_reduce_max_ps(largest);
+  const float scale = most > 1e-30f ? highest / most : 1.0f;
+  const __m512 s = _mm512_set1_ps(scale);
+  for (std::int64_t i = 0; i < n; i += 16)
+    _mm256_storeu_si256((__m256i*)(to + 2 * i),
+                        _mm512_cvtps_ph(_mm512_mul_ps(s, _mm512_loadu_ps(row + i)),
+                                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  return 1 / scale;
+}
+
+/// 16 rows of weights in F16, and their scales.
+void take_rows(const ProductTask& task, std::int64_t first, char* rows, float* buffer, float* scales) {
+  for (int r = 0; r < vector_outputs; ++r) {
+    const char* from = task.weights + task.weights_row * std::size_t(first + r);
+    const float* row = (const float*)from;
+    if (task.to_float != nullptr) {
+      task.to_float(from, buffer, task.depth);
+      row = buffer;
+    }
+    scales[r] = to_half(row, task.depth, 1.0f, rows + 2 * task.depth * r);
+  }
+}
+
+/// Vector `v` of a panel [pairs of depth][64 outputs].
+void pack(const char* rows, std::int64_t depth, std::int64_t first, std::int64_t n, int v, char* panel) {
+  for (std::int64_t k = 0; k < n; k += 32) {
+    __m512i r[16];
+    for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(rows + 2 * (depth * i + first + k));
+    transpose(r);
+    for (int i = 0; i < 16; ++i)
+      _mm512_store_si512(panel + (k / 2 + i) * product_outputs * std::int64_t(pair_bytes) + 64 * v, r[i]);
+  }
+}
+
+/// `Tokens` tokens with a panel over n numbers of depth.
+template <int Tokens>
+void multiply(const char* x, std::size_t x_row, const float* x_scales, const char* panel,
+              const float* weight_scales, std::int64_t n, float* out, std::size_t out_row, bool add) {
+  __m512 sums[Tokens][panel_vectors][2];
+  for (int t = 0; t < Tokens; ++t)
+    for (int v = 0; v < panel_vectors; ++v) sums[t][v][0] = sums[t][v][1] = _mm512_setzero_ps();
+
+  const std::int64_t pairs = n / 2;
+  for (std::int64_t first = 0; first < pairs; first += chain) {
+    const std::int64_t end = least(first + chain, pairs);
+    __m512h s[Tokens][panel_vectors];
+    for (int t = 0; t < Tokens; ++t)
+      for (int v = 0; v < panel_vectors; ++v) s[t][v] = _mm512_setzero_ph();
+    for (std::int64_t k = first; k < end; ++k) {
+      __m512h w[panel_vectors];
+      for (int v = 0; v < panel_vectors; ++v)
+        w[v] = (__m512h)_mm512_load_si512(panel + k * product_outputs * std::int64_t(pair_bytes) + 64 * v);
+      for (int t = 0; t < Tokens; ++t) {
+        const __m512h pair = (__m512h)_mm512_set1_epi32(*(const int*)(x + x_row * std::size_t(t) + 4 * k));
+        for (int v = 0; v < panel_vectors; ++v) s[t][v] = _mm512_fmadd_ph(w[v], pair, s[t][v]);
+      }
+    }
+    for (int t = 0; t < Tokens; ++t)
+      for (int v = 0; v < panel_vectors; ++v) {
+        const __m512i bits = (__m512i)s[t][v];
+        sums[t][v][0] = _mm512_add_ps(sums[t][v][0], _mm512_cvtph_ps(_mm512_castsi512_si256(bits)));
+        sums[t][v][1] = _mm512_add_ps(sums[t][v][1], _mm512_cvtph_ps(_mm512_extracti64x4_epi64(bits, 1)));
+      }
+  }
+
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  for (int t = 0; t < Tokens; ++t) {
+    float* to = (float*)((char*)out + out_row * std::size_t(t));
+    for (int v = 0; v < panel_vectors; ++v) {
+      const __m512 a = sums[t][v][0], b = sums[t][v][1];
+      __m512 y = _mm512_add_ps(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b));
+      y = _mm512_mul_ps(
+          y, _mm512_mul_ps(_mm512_set1_ps(x_scales[t]), _mm512_load_ps(weight_scales + vector_outputs * v)));
+      if (add) y = _mm512_add_ps(y, _mm512_loadu_ps(to + vector_outputs * v));
+      _mm512_storeu_ps(to + vector_outputs * v, y);
+    }
+  }
+}
+
+/// Waits until all threads have come here as often as this one.
+void meet(std::atomic<std::uint64_t>& arrived, int n_threads) {
+  const auto n = std::uint64_t(n_threads);
+  const std::uint64_t all = (arrived.fetch_add(1) / n + 1) * n;
+  for (int spins = 0; arrived.load() < all; ++spins) {
+    if (spins < 4096)
+      _mm_pause();
+    else
+      sched_yield();
+  }
+}
+
+}  // namespace
+
+std::size_t product_shared_bytes(const ProductTask& task) {
+  return Shared(task).bytes;
+}
+
+std::size_t product_thread_bytes(const ProductTask& task) {
+  return Own(task).bytes;
+}
+
+void product(const ProductTask& task, int thread, int n_threads, char* shared, char* own,
+             std::atomic<std::uint64_t>& arrived) {
+  const Shared in(task);
+  const Own at(task);
+  float* x_scales = (float*)(shared + in.scales);
+  const std::size_t x_row = std::size_t(task.depth) * 2;
+  for (std::int64_t t = thread; t < task.n_tokens; t += n_threads)
+    x_scales[t] = to_half((const float*)(task.x + task.x_row * std::size_t(t)), task.depth,
+                          highest_activation, shared + x_row * std::size_t(t));
+  meet(arrived, n_threads);
+
+  float* scales = (float*)(own + at.scales);
+  for (std::int64_t o = thread * product_outputs; o < task.n_out; o += n_threads * product_outputs) {
+    for (std::int64_t k = 0; k < task.depth; k += depth_at_once) {
+      const std::int64_t n = least(depth_at_once, task.depth - k);
+      for (int v = 0; v < panel_vectors; ++v) {
+        take_rows(task, o + v * vector_outputs, own + at.rows, (float*)(own + at.row),
+                  scales + v * vector_outputs);
+        pack(own + at.rows, task.depth, k, n, v, own + at.panel);
+      }
+      for (std::int64_t t = 0; t < task.n_tokens; t += most_tokens) {
+        const char* x = shared + x_row * std::size_t(t) + 2 * k;
+        float* out = (float*)(task.out + task.out_row * std::size_t(t)) + o;
+        auto run = [&](auto multiply_some) {
+          multiply_some(x, x_row, x_scales + t, own + at.panel, scales, n, out, task.out_row, k > 0);
+        };
+        switch (least(most_tokens, task.n_tokens - t)) {
+          case 6:
+            run(multiply<6>);
+            break;
+          case 5:
+            run(multiply<5>);
+            break;
+          case 4:
+            run(multiply<4>);
+            break;
+          case 3:
+            run(multiply<3>);
+            break;
+          case 2:
+            run(multiply<2>);
+            break;
+          default:
+            run(multiply<1>);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace chunkkv::kernels

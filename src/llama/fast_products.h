@@ -1,0 +1,55 @@
+#pragma once
+
+#include "llama/handles.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace chunkkv::engine {
+
+/// Computes the products of weights and many tokens, most of the work of reading a prompt, with kernels of
+/// our own where they are faster than the engine's: on CPUs with AVX512-FP16, for quantised, F16 and BF16
+/// weights in plain layout. The engine is not changed: the eval callback turns such a node of its graph into
+/// a custom operation just before the node is computed, in the same threads, and back after the decode.
+class FastProducts {
+ public:
+  /// Whether the processor is one of those.
+  static bool available();
+
+  /// `n_threads`: those of the engine, at most.
+  explicit FastProducts(int n_threads);
+
+  /// Takes a node that is about to be computed, if it is such a product.
+  void take(ggml_tensor* node);
+  /// Turns the nodes back into what they were.
+  void give_back();
+
+ private:
+  struct Taken {
+    ggml_tensor* node;
+    ggml_op op;
+    std::int32_t parameters[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)];
+  };
+  struct AlignedFree {
+    void operator()(char* p) const { ::operator delete[](p, std::align_val_t(64)); }
+  };
+  /// Memory that only grows.
+  struct Block {
+    std::unique_ptr<char[], AlignedFree> memory;
+    std::size_t size = 0;
+    void reserve(std::size_t n);
+  };
+
+  static void compute(ggml_tensor* node, int thread, int n_threads, void* self);
+
+  std::vector<Taken> taken_;
+  std::int32_t parameters_[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)] = {};  // of a custom operation
+  Block shared_;
+  std::vector<Block> own_;
+  std::atomic<std::uint64_t> arrived_ = 0;
+};
+
+}  // namespace chunkkv::engine

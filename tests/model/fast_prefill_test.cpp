@@ -1,0 +1,86 @@
+// Prompts read with our own products against the engine's, on the default model's quantised weights.
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "support/default_model.h"
+#include "support/random_input.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr std::int32_t n_prompt = 200;
+
+constexpr int n_prompts = 6;
+
+std::vector<Token> prompt(int number = 0) {
+  std::mt19937 random(random_seed() + std::uint32_t(number));
+  return random_tokens(random, n_prompt, 40000);
+}
+
+SessionOptions options() {
+  SessionOptions result;
+  result.n_cells = 512;
+  result.n_threads = 2;
+  return result;
+}
+
+std::vector<float> logits_after(Session& session, std::span<const Token> tokens) {
+  session.prefill(tokens, {});
+  return {session.logits().begin(), session.logits().end()};
+}
+
+double relative_difference(const std::vector<float>& expected, const std::vector<float>& actual) {
+  double mean = 0, difference = 0, spread = 0;
+  for (const float x : expected) mean += double(x) / double(expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(double(expected[i] - actual[i]), 2);
+    spread += std::pow(double(expected[i]) - mean, 2);
+  }
+  return std::sqrt(difference / spread);
+}
+
+TEST(FastPrefill, IsNearerToUnquantisedArithmeticThanTheEngine) {
+  if (!Model::load(default_model())->fast_prefill()) return;  // no such processor: both are the engine's
+  // The same weights in F32: no activation is rounded.
+  Session exact(Model::load(f32_model()), options());
+  Session fast(Model::load(default_model()), options());
+  Session slow(Model::load(default_model(), {.fast_prefill = false}), options());
+  double ours = 0, engine = 0;
+  for (int i = 0; i < n_prompts; ++i) {
+    const auto tokens = prompt(i);
+    const auto truth = logits_after(exact, tokens);
+    ours += relative_difference(truth, logits_after(fast, tokens)) / n_prompts;
+    engine += relative_difference(truth, logits_after(slow, tokens)) / n_prompts;
+    for (Session* session : {&exact, &fast, &slow}) session->clear();
+  }
+  std::printf("error: ours %.4f, the engine's %.4f\n", ours, engine);
+  EXPECT_LT(ours, 0.1);
+  EXPECT_LT(ours, engine);
+}
+
+TEST(FastPrefill, GivesTheEnginesGraphBack) {
+  // The engine computes the same graph again and again; a token after the prompt goes its own way.
+  const auto model = Model::load(default_model());
+  const auto tokens = prompt();
+  std::vector<std::vector<float>> runs;
+  Session session(model, options());
+  for (int i = 0; i < 3; ++i) {
+    logits_after(session, tokens);
+    session.decode(7);
+    runs.emplace_back(session.logits().begin(), session.logits().end());
+    session.clear();
+  }
+  EXPECT_EQ(runs[1], runs[0]);
+  EXPECT_EQ(runs[2], runs[0]);
+}
+
+}  // namespace
+}  // namespace chunkkv::test
