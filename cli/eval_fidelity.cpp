@@ -42,8 +42,8 @@ eval::Json identity(const EvalArguments& arguments, const eval::Sample& sample, 
                      {"cells", 0},
                      {"max_length", max_length},
                      {"seed", arguments.sampling.seed},
-                     {"model_hash", model_hash},
-                     {"settings", settings(arguments)}};
+                     {"model_hash", model_hash}};
+  if (const std::string others = settings(arguments); !others.empty()) line["settings"] = others;
   for (const auto& [name, value] : sample.facts) line[name] = value;
   return line;
 }

@@ -78,7 +78,7 @@ std::string_view benchmark_title(std::string_view benchmark) {
       {"longbench", "LongBench"},
       {"longbench-e", "LongBench-E"},
       {"niah", "Needle in a haystack"},
-      {"gsm8k", "GSM8K, 8-shot"},
+      {"gsm8k", "GSM8K"},
       {"gsm8k-manyshot", "GSM8K, many-shot"},
       {"jailbreakv", "JailbreakV"},
       {"multiturn", "Several questions on one document"},

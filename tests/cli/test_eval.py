@@ -57,6 +57,12 @@ class Eval(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         return lines_of(result.stdout)
 
+    def check_report(self, heading):
+        """The results as they were written make a report."""
+        result = chunkkv("report", self.out, "--markdown")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(heading, result.stdout.lower())
+
     def fails(self, code, *arguments):
         result = chunkkv(*arguments)
         self.assertEqual(result.returncode, code, result.stderr)
@@ -226,6 +232,7 @@ class Fidelity(Eval):
         again = chunkkv(*self.command("fidelity", *command, "-o", self.out))
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertEqual(sorted(key(line) for line in read(self.out)), sorted(key(line) for line in lines))
+        self.check_report("fidelity")
 
 
 class Resuming(Eval):

@@ -70,6 +70,9 @@ class Speed(unittest.TestCase):
                 {"method", "keep", "input", "output", "repetition", "throughput", "model", "model_hash", "version", "machine"},
                 set(line),
             )
+        report = chunkkv("report", out, "--markdown")
+        self.assertEqual(report.returncode, 0, report.stderr)
+        self.assertIn("throughput", report.stdout.lower())
         result = parsed(self.tiny("-r", 2, "-o", out, "--json"))
         self.assertEqual(len(out.read_text().splitlines()), 40)
         self.assertEqual({case["repetitions"] for case in result["cases"]}, {2})
