@@ -9,7 +9,7 @@
 namespace chunkkv::engine {
 namespace {
 
-/// On the CPU, ggml multiplies so few queries with so short keys at a fifth of the speed of `dots`.
+/// On the CPU, ggml multiplies so few queries with so short keys far from the speed of `dots`.
 bool has_kernel(const Graph& g, const ggml_tensor* keys, const ggml_tensor* q) {
   return g.on_cpu() && kernels::has_fast_dots() && q->type == GGML_TYPE_F32 && q->nb[0] == sizeof(float) &&
          (keys->type == GGML_TYPE_F16 || keys->type == GGML_TYPE_F32) && keys->ne[0] % 16 == 0 &&

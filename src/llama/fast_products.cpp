@@ -4,7 +4,6 @@
 
 #include "kernels/product.h"
 
-#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -65,6 +64,7 @@ FastProducts::FastProducts(int n_threads) : own_(std::size_t(n_threads)) {
 void FastProducts::Block::reserve(std::size_t n) {
   if (n <= size) return;
   memory.reset();
+  size = 0;  // also if there is no more memory
   memory.reset(static_cast<char*>(::operator new[](n, std::align_val_t(64))));
   size = n;
 }
@@ -74,7 +74,7 @@ void FastProducts::take(ggml_tensor* node) {
   const kernels::ProductTask task = task_of(node);
   shared_.reserve(kernels::product_shared_bytes(task));
   for (Block& own : own_) own.reserve(kernels::product_thread_bytes(task));
-  Taken taken{.node = node, .op = node->op, .parameters = {}};
+  Taken taken{.node = node, .parameters = {}};
   std::memcpy(taken.parameters, node->op_params, sizeof taken.parameters);
   taken_.push_back(taken);
   node->op = GGML_OP_CUSTOM;
@@ -83,7 +83,7 @@ void FastProducts::take(ggml_tensor* node) {
 
 void FastProducts::give_back() {
   for (const Taken& taken : taken_) {
-    taken.node->op = taken.op;
+    taken.node->op = GGML_OP_MUL_MAT;
     std::memcpy(taken.node->op_params, taken.parameters, sizeof taken.parameters);
   }
   taken_.clear();

@@ -30,7 +30,6 @@ class FastProducts {
  private:
   struct Taken {
     ggml_tensor* node;
-    ggml_op op;
     std::int32_t parameters[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)];
   };
   struct AlignedFree {
