@@ -89,6 +89,11 @@ void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
   add("--buffer", arguments.buffer,
       "hold answers to the budget as well: compress again whenever one has grown by N tokens over it", "N")
       ->check(CLI::Range(1, kMany));
+  add("--parallel", arguments.parallel,
+      "answer with so many pairs of method and budget together: faster, most of all on a GPU, for the memory "
+      "of all they keep (default: 1)",
+      "N")
+      ->check(CLI::Range(1, 128));
   add("--cache-type-prefill", arguments.prefill_type,
       "type of the cache while prompts are read; what is kept is converted to -ctk and -ctv. fidelity then "
       "compares with the full cache of this type",

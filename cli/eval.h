@@ -26,6 +26,7 @@ struct EvalArguments {
   std::int32_t cells = 0;
   std::string observer = "question";
   std::int32_t buffer = 0;
+  std::int32_t parallel = 1;
   std::string prefill_type;  ///< "": -ctk and -ctv
   bool separate_questions = false;
   std::int32_t predict = 0;

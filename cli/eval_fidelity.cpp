@@ -110,6 +110,8 @@ void run_fidelity(const EvalArguments& arguments) {
   if (!session_options.flash_attention)
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
   if (arguments.cells > 0) throw UsageError("fidelity compares with the full cache; it is not for --cells");
+  if (arguments.parallel > 1)
+    throw UsageError("fidelity reads one given answer under each pair; it is not for --parallel");
   if (arguments.buffer > 0)
     throw UsageError("fidelity is measured along the full cache's answer; it is not for --buffer");
   const bool converts = !arguments.prefill_type.empty();

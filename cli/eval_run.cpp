@@ -98,6 +98,7 @@ eval::SweepOptions sweep_options(const EvalArguments& arguments) {
   options.use_template = !arguments.no_chat_template;
   options.n_predict = arguments.predict;
   options.buffer = arguments.buffer;
+  options.parallel = arguments.parallel;
   options.sampling = arguments.sampling;
   options.interrupted = stop_requested;
   return options;
@@ -192,8 +193,9 @@ void run_eval(const EvalArguments& arguments) {
 
   const std::int32_t most = window(arguments, *model);
   const auto opens = [&](SessionOptions opened) -> eval::Sweep::OpenSession {
-    return [=](std::int32_t n_cells) mutable {
-      opened.n_cells = std::min(n_cells, most);
+    return [=, &arguments](std::int32_t n_cells) mutable {
+      opened.n_sequences = arguments.parallel;
+      opened.n_cells = arguments.parallel > 1 ? n_cells : std::min(n_cells, most);
       return open_session(model, opened);
     };
   };

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 namespace chunkkv::cli {
 namespace {
@@ -27,6 +28,15 @@ std::optional<std::string> field(const char* path, std::string_view name) {
   return std::nullopt;
 }
 
+std::vector<ggml_backend_dev_t> gpus() {
+  std::vector<ggml_backend_dev_t> gpus;
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    const ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_GPU) gpus.push_back(device);
+  }
+  return gpus;
+}
+
 }  // namespace
 
 std::string machine(std::int32_t n_threads, std::int32_t gpu_layers) {
@@ -35,11 +45,9 @@ std::string machine(std::int32_t n_threads, std::int32_t gpu_layers) {
   if (n_threads <= 0) n_threads = std::int32_t(std::thread::hardware_concurrency());
   std::string text = fmt::format("{}, {} threads", system.machine, n_threads);
   if (const auto processor = field("/proc/cpuinfo", "model name")) text += ", " + *processor;
-  for (std::size_t i = 0; gpu_layers != 0 && i < ggml_backend_dev_count(); ++i) {
-    const ggml_backend_dev_t device = ggml_backend_dev_get(i);
-    if (ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_GPU)
-      text += fmt::format(", {}", ggml_backend_dev_description(device));
-  }
+  if (gpu_layers != 0)
+    for (const ggml_backend_dev_t gpu : gpus())
+      text += fmt::format(", {}", ggml_backend_dev_description(gpu));
   return text;
 }
 
@@ -53,6 +61,16 @@ std::uint64_t peak_memory() {
     kibibytes = std::uint64_t(usage.ru_maxrss);
   }
   return kibibytes * 1024;
+}
+
+std::uint64_t gpu_memory() {
+  std::uint64_t used = 0;
+  for (const ggml_backend_dev_t gpu : gpus()) {
+    std::size_t free = 0, total = 0;
+    ggml_backend_dev_memory(gpu, &free, &total);
+    used += total - free;
+  }
+  return used;
 }
 
 bool reset_peak_memory() {

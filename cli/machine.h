@@ -13,5 +13,7 @@ std::string machine(std::int32_t n_threads, std::int32_t gpu_layers);
 std::uint64_t peak_memory();
 /// True when the system lets the peak start anew from what is used now.
 bool reset_peak_memory();
+/// Memory in use on all GPUs together, by whatever program; 0 without one.
+std::uint64_t gpu_memory();
 
 }  // namespace chunkkv::cli

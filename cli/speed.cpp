@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 namespace chunkkv::cli {
 namespace {
@@ -32,6 +33,9 @@ std::string with_spread(const Spread& spread, int digits) {
 }  // namespace
 
 eval::Json to_json(const SpeedSample& sample, const SpeedCase& what) {
+  eval::Json bytes = {
+      {"before", sample.bytes_before}, {"after", sample.bytes_after}, {"peak", sample.bytes_peak}};
+  if (sample.bytes_gpu > 0) bytes["gpu"] = sample.bytes_gpu;
   return {{"input", what.input},
           {"output", what.output},
           {"kept_tokens", sample.kept_tokens},
@@ -44,8 +48,7 @@ eval::Json to_json(const SpeedSample& sample, const SpeedCase& what) {
             {"per_token", rounded(sample.per_token_ms)},
             {"total", rounded(sample.total_ms)}}},
           {"throughput", rounded(sample.throughput(what))},
-          {"bytes",
-           {{"before", sample.bytes_before}, {"after", sample.bytes_after}, {"peak", sample.bytes_peak}}}};
+          {"bytes", std::move(bytes)}};
 }
 
 SpeedSample speed_sample(const eval::Json& line) {
@@ -61,7 +64,8 @@ SpeedSample speed_sample(const eval::Json& line) {
             .total_ms = ms.at("total"),
             .bytes_before = bytes.at("before"),
             .bytes_after = bytes.at("after"),
-            .bytes_peak = bytes.at("peak")};
+            .bytes_peak = bytes.at("peak"),
+            .bytes_gpu = bytes.value("gpu", std::uint64_t(0))};
   } catch (const eval::Json::exception& error) {
     throw Error(fmt::format("a line of speed results lacks a value: {}", error.what()));
   }
@@ -100,6 +104,7 @@ SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions op
   total.stop();
   sample.per_token_ms = what.output > 1 ? rest_ms / (what.output - 1) : 0;
   sample.bytes_peak = peak_memory();
+  sample.bytes_gpu = gpu_memory();
   const Timings& timings = session->timings();
   sample.observe_ms = timings.observe;
   sample.select_ms = timings.select;
@@ -120,6 +125,8 @@ std::string SpeedResults::table() const {
     std::vector<std::vector<std::string>> rows = {{"method", "keep", "kept", "latency s (spread)", "speed-up",
                                                    "first token s", "ms/token", "tokens/s",
                                                    "overhead % (spread)", "cache MiB", "peak MiB"}};
+    const bool on_gpu = samples[begin].front().bytes_gpu > 0;
+    if (on_gpu) rows.front().push_back("GPU MiB");
     double full_seconds = 0;
     for (std::size_t i = begin; i < end; ++i) {
       const SpeedCase& what = cases[i];
@@ -136,6 +143,9 @@ std::string SpeedResults::table() const {
            with_spread(of([](const SpeedSample& s) { return 100 * s.overhead(); }), 2),
            fmt::format("{:.1f}", mebibytes(samples[i].front().bytes_after)),
            fmt::format("{:.0f}", of([](const SpeedSample& s) { return mebibytes(s.bytes_peak); }).median)});
+      if (on_gpu)
+        rows.back().push_back(
+            fmt::format("{:.0f}", of([](const SpeedSample& s) { return mebibytes(s.bytes_gpu); }).median));
     }
     text += text_table(rows) + "\n";
   }
@@ -144,7 +154,8 @@ std::string SpeedResults::table() const {
       "tokens/s:\n"
       "read and generated over latency; overhead: observing, selecting and moving, as a share of reading; "
       "cache: after\n"
-      "compression; peak: memory of the process, the model included\n";
+      "compression; peak: memory of the process, the model included; GPU: used there, by other programs "
+      "too\n";
   return text;
 }
 
@@ -171,6 +182,8 @@ eval::Json SpeedResults::to_json() const {
                    {"cache_bytes",
                     {{"before", samples[i].front().bytes_before}, {"after", samples[i].front().bytes_after}}},
                    {"peak_bytes", of([](const SpeedSample& s) { return double(s.bytes_peak); })}});
+    if (samples[i].front().bytes_gpu > 0)
+      all.back()["gpu_bytes"] = of([](const SpeedSample& s) { return double(s.bytes_gpu); });
   }
   return all;
 }

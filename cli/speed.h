@@ -34,6 +34,7 @@ struct SpeedSample {
   double total_ms = 0;                              ///< from the start of reading to the last token
   std::uint64_t bytes_before = 0, bytes_after = 0;  ///< of the cache
   std::uint64_t bytes_peak = 0;                     ///< of the process
+  std::uint64_t bytes_gpu = 0;                      ///< used on the GPU at the end; 0 without one
 
   double overhead() const { return (observe_ms + select_ms + move_ms) / prefill_ms; }
   double throughput(const SpeedCase& what) const { return 1000 * (what.input + what.output) / total_ms; }

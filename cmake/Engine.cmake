@@ -26,5 +26,6 @@ else()
         "No llama.cpp found. scripts/demo builds one; or set CHUNKKV_LLAMA_SOURCE to a llama.cpp source "
         "folder, CHUNKKV_ENGINE to the prefix of an installed one, or CHUNKKV_CORE_ONLY=ON to do without.")
   endif()
+  include("${CMAKE_CURRENT_LIST_DIR}/ggml-cuda.cmake")
   find_package(llama-common QUIET)
 endif()

@@ -9,5 +9,5 @@ configure_package_config_file(cmake/chunkkv-config.cmake.in "${PROJECT_BINARY_DI
                               INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/chunkkv-config-version.cmake"
                                  COMPATIBILITY SameMinorVersion)
-install(FILES "${PROJECT_BINARY_DIR}/chunkkv-config.cmake"
+install(FILES "${PROJECT_SOURCE_DIR}/cmake/ggml-cuda.cmake" "${PROJECT_BINARY_DIR}/chunkkv-config.cmake"
               "${PROJECT_BINARY_DIR}/chunkkv-config-version.cmake" DESTINATION ${package_dir})

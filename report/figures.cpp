@@ -20,7 +20,7 @@ std::span<const Figure> fidelity_figures() {
 }
 
 std::span<const Figure> speed_figures() {
-  static constexpr std::array<Figure, 9> figures = {{
+  static constexpr std::array<Figure, 10> figures = {{
       {"total", "latency", Unit::milliseconds, Better::lower},
       {"reading", "reading, to the first token", Unit::milliseconds, Better::lower},
       {"compression", "compression", Unit::milliseconds, Better::lower},
@@ -30,6 +30,7 @@ std::span<const Figure> speed_figures() {
       {"throughput", "throughput (tokens/s)", Unit::rate, Better::higher},
       {"cache", "cache of the prompt", Unit::bytes, Better::lower},
       {"peak", "peak of the process", Unit::bytes, Better::lower},
+      {"gpu", "memory used on the GPU", Unit::bytes, Better::lower},
   }};
   return figures;
 }

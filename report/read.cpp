@@ -203,6 +203,7 @@ Speed speed(const Fields& fields) {
   add_sum(line.figures, "throughput", fields.number("throughput"));
   add_sum(line.figures, "cache", bytes.number("after"));
   add_sum(line.figures, "peak", bytes.number("peak"));
+  add_sum(line.figures, "gpu", bytes.number("gpu"));
   return line;
 }
 

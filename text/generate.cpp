@@ -4,6 +4,7 @@
 #include "text/utf8.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace chunkkv::text {
 
@@ -25,60 +26,136 @@ std::string_view to_string(Stop stop) {
 
 namespace {
 
-bool room_left(const Session& session) {
-  const CacheUse use = session.use();
-  const Position end = std::max(session.model().info().n_ctx_train, use.cells_allocated);
-  return use.cells_used < use.cells_allocated && session.next_position() < end;
+/// One answer on its way.
+class Writing {
+ public:
+  Writing(const Session& session, const Beginning& from, const GenerateOptions& options)
+      : session_(session), sampler_(*from.sampler), options_(options), sequence_(from.sequence) {
+    const Stopwatch first(answer_.first_ms);
+    token_ = sampler_.sample(from.logits);
+  }
+
+  Sequence sequence() const { return sequence_; }
+  Token token() const { return token_; }
+
+  /// Takes the token in. True when it is to be read, with so many cells for it.
+  bool goes_on(std::int32_t n_free) {
+    answer_.stop = Stop::end;
+    if (session_.model().is_end(token_)) return false;
+    answer_.tokens.push_back(token_);
+    add(stream_.push(session_.model().detokenize(token_)));
+
+    answer_.stop = Stop::text;
+    if (at_end()) return false;
+    answer_.stop = Stop::limit;
+    if (std::int32_t(answer_.tokens.size()) >= options_.n_predict) return false;
+    answer_.stop = Stop::context;
+    return n_free > 0 && session_.next_position(sequence_) < last_position();
+  }
+
+  void stop(Stop why) { answer_.stop = why; }
+  void next(std::span<const float> logits) {
+    token_ = sampler_.sample(logits);
+    ++n_timed_;
+  }
+  void took(double ms) { rest_ms_ += ms; }
+
+  Answer finish() {
+    if (answer_.stop != Stop::text) add(stream_.finish());
+    if (n_timed_ > 0) answer_.per_token_ms = rest_ms_ / double(n_timed_);
+    return std::move(answer_);
+  }
+
+ private:
+  void add(const std::string& text) {
+    answer_.text += text;
+    if (!text.empty() && options_.emit) options_.emit(text);
+  }
+
+  bool at_end() {
+    const std::size_t end = options_.find_end ? options_.find_end(answer_.text) : std::string::npos;
+    if (end == std::string::npos) return false;
+    answer_.text.resize(end);
+    return true;
+  }
+
+  Position last_position() const {
+    return std::max(session_.model().info().n_ctx_train, session_.options().n_cells);
+  }
+
+  const Session& session_;
+  Sampler& sampler_;
+  const GenerateOptions& options_;
+  Sequence sequence_;
+  Answer answer_;
+  Utf8Stream stream_;
+  Token token_ = 0;
+  double rest_ms_ = 0;
+  std::int64_t n_timed_ = 0;
+};
+
+/// Reads the tokens of `writings` and chooses the next ones.
+void step(Session& session, std::span<Writing* const> writings) {
+  double ms = 0;
+  {
+    const Stopwatch watch(ms);
+    if (writings.size() == 1) {
+      Writing& only = *writings[0];
+      only.next(session.decode(only.token(), only.sequence()));
+    } else {
+      std::vector<Token> tokens;
+      std::vector<Sequence> sequences;
+      for (const Writing* writing : writings) {
+        tokens.push_back(writing->token());
+        sequences.push_back(writing->sequence());
+      }
+      session.decode(tokens, sequences,
+                     [&](std::size_t i, std::span<const float> logits) { writings[i]->next(logits); });
+    }
+  }
+  for (Writing* writing : writings) writing->took(ms);
 }
 
 }  // namespace
 
 Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
                 const GenerateOptions& options) {
-  Answer answer;
-  Utf8Stream stream;
-  const auto add = [&](const std::string& text) {
-    answer.text += text;
-    if (!text.empty() && options.emit) options.emit(text);
-  };
-  const auto at_end = [&] {
-    const std::size_t end = options.find_end ? options.find_end(answer.text) : std::string::npos;
-    if (end == std::string::npos) return false;
-    answer.text.resize(end);
-    return true;
-  };
+  const Beginning only{.sequence = 0, .logits = logits, .sampler = &sampler};
+  return std::move(generate_together(session, {&only, 1}, options).front());
+}
 
-  double rest_ms = 0;
-  std::int64_t n_timed = 0;
-  Stopwatch first(answer.first_ms);
-  Token token = sampler.sample(logits);
-  first.stop();
+std::vector<Answer> generate_together(Session& session, std::span<const Beginning> beginnings,
+                                      const GenerateOptions& options) {
+  std::vector<Writing> writings;
+  writings.reserve(beginnings.size());
+  for (const Beginning& beginning : beginnings) writings.emplace_back(session, beginning, options);
+  std::vector<Writing*> active;
+  for (Writing& writing : writings) active.push_back(&writing);
+  const auto stop_all = [&] {
+    for (Writing* writing : active) writing->stop(Stop::signal);
+  };
   try {
     while (true) {
-      answer.stop = Stop::end;
-      if (session.model().is_end(token)) break;
-      answer.tokens.push_back(token);
-      add(stream.push(session.model().detokenize(token)));
-
-      answer.stop = Stop::text;
-      if (at_end()) break;
-      answer.stop = Stop::limit;
-      if (std::int32_t(answer.tokens.size()) >= options.n_predict) break;
-      answer.stop = Stop::context;
-      if (!room_left(session)) break;
-      answer.stop = Stop::signal;
-      if (options.interrupted && options.interrupted()) break;
-
-      const Stopwatch step(rest_ms);
-      token = sampler.sample(session.decode(token));
-      ++n_timed;
+      const CacheUse use = session.use();
+      std::int32_t n_free = use.cells_allocated - use.cells_used;
+      std::erase_if(active, [&](Writing* writing) {
+        if (!writing->goes_on(n_free)) return true;
+        --n_free;
+        return false;
+      });
+      if (active.empty()) break;
+      if (options.interrupted && options.interrupted()) {
+        stop_all();
+        break;
+      }
+      step(session, active);
     }
   } catch (const Interrupted&) {
-    answer.stop = Stop::signal;
+    stop_all();
   }
-  if (answer.stop != Stop::text) add(stream.finish());
-  if (n_timed > 0) answer.per_token_ms = rest_ms / double(n_timed);
-  return answer;
+  std::vector<Answer> answers;
+  for (Writing& writing : writings) answers.push_back(writing.finish());
+  return answers;
 }
 
 }  // namespace chunkkv::text

@@ -48,4 +48,16 @@ struct Answer {
 Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
                 const GenerateOptions& options);
 
+/// Where an answer starts.
+struct Beginning {
+  Sequence sequence = 0;
+  std::span<const float> logits;
+  Sampler* sampler = nullptr;  ///< not null; one each
+};
+
+/// Answers from several sequences, token by token together. Each is what `generate` would give alone, but for
+/// the rounding of a batch; times are those of the batch.
+std::vector<Answer> generate_together(Session& session, std::span<const Beginning> beginnings,
+                                      const GenerateOptions& options);
+
 }  // namespace chunkkv::text

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -54,6 +55,12 @@ std::size_t common_beginning(std::span<const Token> a, std::span<const Token> b,
   return most / n_ubatch * n_ubatch;
 }
 
+/// Entries that a plan keeps of so many at most, in the layer that keeps most.
+std::int32_t most_kept(const Plan& plan, std::int32_t n_entries) {
+  if (plan.method->keeps_all() || plan.method->layer_budgets()) return n_entries;
+  return std::min(n_entries, plan.budget.resolve(n_entries));
+}
+
 bool reads_all_queries(const Plan& plan) {
   return plan.method->request().queries == Queries::all;
 }
@@ -67,6 +74,11 @@ Sweep::Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> p
       pairs_(std::move(pairs)),
       options_(std::move(options)),
       open_kept_(std::move(open_kept)) {
+  if (options_.parallel > 1 && (options_.buffer > 0 || open_kept_))
+    throw UsageError(
+        "answers that are held to a budget or come from a cache of other types are generated one by one; "
+        "leave "
+        "--parallel out");
   for (const Plan& pair : pairs_) {
     if (!pair.method->layer_budgets()) continue;
     if (options_.buffer > 0)
@@ -128,11 +140,20 @@ Sweep::Size Sweep::size(const Sample& sample) const {
 
 std::int32_t Sweep::n_cells(const Size& size, std::span<const std::size_t> pairs) const {
   std::int32_t most = 0;
+  std::vector<std::int32_t> kept;  // by those that are answered together
   for (const std::size_t pair : pairs) {
     const std::int32_t cells = n_cells(pair);
     most = std::max(most, cells > 0 ? cells : size.prompt);
+    if (cells == 0) kept.push_back(most_kept(pairs_[pair], size.prompt));
   }
-  return most + size.rest;
+  std::int32_t together = 0;
+  if (options_.parallel > 1 && kept.size() > 1) {
+    std::sort(kept.begin(), kept.end(), std::greater<>());
+    kept.resize(std::min(kept.size(), std::size_t(options_.parallel)));
+    together = size.prompt;  // the cache that is brought back for the last one
+    for (const std::int32_t n : kept) together += n + size.rest;
+  }
+  return std::max(most + size.rest, together);
 }
 
 void Sweep::reserve(std::int32_t n_cells) {
@@ -212,13 +233,23 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
   read(asked, plans, next, events.reading);
   reading.add_to(common.ms);
   common.bytes_before = session_->use(0).bytes_used;
-  const std::vector<float> logits = copy(session_->logits());
   std::vector<Selection> selections;  // a question's reading replaces the session's
   for (std::size_t i = 0; i < plans.size(); ++i) selections.push_back(session_->selection(i));
 
+  if (options_.parallel > 1 && pairs.size() > 1) {
+    answer_together(sample, tokens, pairs, std::move(selections), common, events);
+  } else {
+    answer_in_turn(sample, tokens, pairs, std::move(selections), common, events);
+  }
+}
+
+void Sweep::answer_in_turn(const Sample& sample, const PromptTokens& tokens,
+                           std::span<const std::size_t> pairs, std::vector<Selection> selections,
+                           const Outcome& common, const SweepEvents& events) {
+  const std::vector<float> logits = copy(session_->logits());
   std::optional<Snapshot> full;
   bool compressed = false;
-  for (std::size_t i = 0; i < plans.size(); ++i) {
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
     Outcome outcome = common;
     outcome.pair = pairs[i];
     if (compressed) {
@@ -228,14 +259,41 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
       session_->truncate(common.prompt_tokens);
     }
     const Elapsed compression(*session_);
-    if (!plans[i].method->keeps_all()) {
-      if (!full && i + 1 < plans.size()) full = session_->snapshot();
+    if (!pairs_[pairs[i]].method->keeps_all()) {
+      if (!full && i + 1 < pairs.size()) full = session_->snapshot();
       session_->compress(selections[i]);
       compressed = true;
     }
     selections[i] = {};
     compression.add_to(outcome.ms);
-    answer(sample, tokens, logits, outcome, events);
+    answer(sample, tokens, logits, {{.outcome = std::move(outcome)}}, events);
+  }
+}
+
+void Sweep::answer_together(const Sample& sample, const PromptTokens& tokens,
+                            std::span<const std::size_t> pairs, std::vector<Selection> selections,
+                            const Outcome& common, const SweepEvents& events) {
+  const std::vector<float> logits = copy(session_->logits());
+  const Snapshot full = session_->snapshot();
+  session_->clear();
+  const auto n_lanes = std::size_t(options_.parallel);
+  for (std::size_t first = 0; first < pairs.size(); first += n_lanes) {
+    std::vector<Lane> lanes;
+    for (std::size_t i = first; i < std::min(pairs.size(), first + n_lanes); ++i) {
+      Lane lane = {.outcome = common, .sequence = Sequence(i - first)};
+      lane.outcome.pair = pairs[i];
+      Stopwatch watch(lane.outcome.ms.restore);
+      session_->restore(full, lane.sequence);
+      watch.stop();
+      const Elapsed compression(*session_);
+      if (!pairs_[pairs[i]].method->keeps_all()) session_->compress(selections[i], lane.sequence);
+      selections[i] = {};
+      compression.add_to(lane.outcome.ms);
+      lanes.push_back(std::move(lane));
+    }
+    const std::size_t n = lanes.size();
+    answer(sample, tokens, logits, std::move(lanes), events);
+    for (std::size_t lane = 0; lane < n; ++lane) session_->clear(Sequence(lane));
   }
 }
 
@@ -258,52 +316,71 @@ void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvent
   const std::vector<float> logits = copy(session_->logits());
   const CacheUse use = session_->use(0);
   outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(asked.size());
-  answer(sample, tokens, logits, outcome, events);
+  answer(sample, tokens, logits, {{.outcome = std::move(outcome)}}, events);
 }
 
 void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
-                   Outcome outcome, const SweepEvents& events) {
-  const bool agnostic = options_.query == Query::agnostic;
+                   std::vector<Lane> lanes, const SweepEvents& events) {
   Session& session = hand_over();
-  outcome.kept_tokens = session.n_entries();
-  outcome.bytes_after = session.use(0).bytes_used;
-  std::int32_t n_before_answer = 0;
-  for (std::size_t question = 0; question < sample.questions.size(); ++question) {
-    std::vector<Token> asked;
-    if (question == 0) {
-      if (agnostic) asked = tokens.question(0);
-    } else if (options_.separate_questions) {
-      session.truncate(outcome.kept_tokens);
-      asked = agnostic ? tokens.question(question) : tokens.turn("", question);
-    } else {
-      session.truncate(n_before_answer);
-      asked = tokens.turn(outcome.answer.text, question);
-    }
-    outcome.question = question;
-    outcome.ms.first_token = 0;
-    Stopwatch first(outcome.ms.first_token);
-    if (!asked.empty()) {
-      session.prefill(asked, {},
-                      [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); });
-    }
-    first.stop();
-    n_before_answer = session.n_entries();
-    const std::vector<float> asked_logits = asked.empty() ? copy(logits) : copy(session.logits());
-    const std::int32_t n_compressions = session.n_compressions();
-    if (options_.buffer > 0)
-      text::limit_answer(session, pairs_[outcome.pair], options_.buffer, n_predict(sample));
-    text::Sampler sampler(*model_, options_.sampling);
-    outcome.answer =
-        text::generate(session, asked_logits, sampler,
-                       {.n_predict = n_predict(sample),
-                        .find_end = [&](std::string_view text) { return find_stop(text, sample.stops); },
-                        .interrupted = options_.interrupted});
-    session.unlimit();
-    outcome.compressions = session.n_compressions() - n_compressions;
-    if (outcome.answer.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
-    outcome.ms.first_token += outcome.answer.first_ms;
-    events.answered(outcome);
+  for (Lane& lane : lanes) {
+    lane.outcome.kept_tokens = session.n_entries(lane.sequence);
+    lane.outcome.bytes_after = session.use(lane.sequence).bytes_used;
   }
+  const text::GenerateOptions options = {
+      .n_predict = n_predict(sample),
+      .find_end = [&](std::string_view text) { return find_stop(text, sample.stops); },
+      .interrupted = options_.interrupted};
+  for (std::size_t question = 0; question < sample.questions.size(); ++question) {
+    std::vector<std::unique_ptr<text::Sampler>> samplers;
+    std::vector<text::Beginning> beginnings;
+    std::vector<std::int32_t> n_compressions;
+    for (Lane& lane : lanes) {
+      ask(session, sample, tokens, question, logits, lane);
+      n_compressions.push_back(session.n_compressions(lane.sequence));
+      if (options_.buffer > 0)
+        text::limit_answer(session, pairs_[lane.outcome.pair], options_.buffer, n_predict(sample));
+      samplers.push_back(std::make_unique<text::Sampler>(*model_, options_.sampling));
+      beginnings.push_back(
+          {.sequence = lane.sequence, .logits = lane.logits, .sampler = samplers.back().get()});
+    }
+    std::vector<text::Answer> answers = text::generate_together(session, beginnings, options);
+    session.unlimit();
+    for (const text::Answer& each : answers)
+      if (each.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+      Outcome& outcome = lanes[i].outcome;
+      outcome.answer = std::move(answers[i]);
+      outcome.compressions = session.n_compressions(lanes[i].sequence) - n_compressions[i];
+      outcome.ms.first_token += outcome.answer.first_ms;
+      events.answered(outcome);
+    }
+  }
+}
+
+/// Brings the lane to where the answer to `question` begins.
+void Sweep::ask(Session& session, const Sample& sample, const PromptTokens& tokens, std::size_t question,
+                std::span<const float> logits, Lane& lane) {
+  const bool agnostic = options_.query == Query::agnostic;
+  Outcome& outcome = lane.outcome;
+  std::vector<Token> asked;
+  if (question == 0) {
+    if (agnostic) asked = tokens.question(0);
+  } else if (options_.separate_questions) {
+    session.truncate(outcome.kept_tokens, lane.sequence);
+    asked = agnostic ? tokens.question(question) : tokens.turn("", question);
+  } else {
+    session.truncate(lane.n_before_answer, lane.sequence);
+    asked = tokens.turn(outcome.answer.text, question);
+  }
+  outcome.question = question;
+  outcome.ms.first_token = 0;
+  const Stopwatch first(outcome.ms.first_token);
+  if (!asked.empty())
+    session.prefill(
+        asked, {}, [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); },
+        lane.sequence);
+  lane.n_before_answer = session.n_entries(lane.sequence);
+  lane.logits = asked.empty() ? copy(logits) : copy(session.logits());
 }
 
 }  // namespace chunkkv::eval

@@ -33,6 +33,9 @@ struct SweepOptions {
   /// While an answer is generated its cache is cut back to the budget whenever it has grown by so many
   /// tokens; 0: it grows.
   std::int32_t buffer = 0;
+  /// So many pairs of a sample are answered together, each in a sequence of its own: the sessions opened must
+  /// have as many. Costs memory for what all of them keep, and answers differ by the rounding of a batch.
+  std::int32_t parallel = 1;
   text::Sampling sampling = {};
   std::function<bool()> interrupted = {};  ///< asked between tokens
 };
@@ -111,8 +114,23 @@ class Sweep {
             const Progress& progress);
   /// The session that answers, holding what `session_` kept.
   Session& hand_over();
+
+  /// A pair whose compressed cache is ready to answer.
+  struct Lane {
+    Outcome outcome;
+    Sequence sequence = 0;
+    std::int32_t n_before_answer = 0;
+    std::vector<float> logits = {};  ///< that the answer follows
+  };
+  /// Pairs one after the other in the sequence of the reading, or so many together in sequences of their own.
+  void answer_in_turn(const Sample& sample, const PromptTokens& tokens, std::span<const std::size_t> pairs,
+                      std::vector<Selection> selections, const Outcome& common, const SweepEvents& events);
+  void answer_together(const Sample& sample, const PromptTokens& tokens, std::span<const std::size_t> pairs,
+                       std::vector<Selection> selections, const Outcome& common, const SweepEvents& events);
   void answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
-              Outcome outcome, const SweepEvents& events);
+              std::vector<Lane> lanes, const SweepEvents& events);
+  void ask(Session& session, const Sample& sample, const PromptTokens& tokens, std::size_t question,
+           std::span<const float> logits, Lane& lane);
   /// What is read before compression.
   std::vector<Token> prompt(const Sample& sample, const PromptTokens& tokens) const;
   std::int32_t n_predict(const Sample& sample) const;

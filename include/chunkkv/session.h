@@ -242,6 +242,12 @@ class Session {
   /// until the next call. Error when the cache is full.
   std::span<const float> decode(Token token, Sequence sequence = 0);
 
+  /// Reads one token of each of several sequences, together: that costs little more than one. `on_logits`
+  /// gets what follows each, [n_vocab], by index in `sequences`. UsageError for a sequence that is given
+  /// twice or is limited. Error when the cache is full.
+  void decode(std::span<const Token> tokens, std::span<const Sequence> sequences,
+              const std::function<void(std::size_t index, std::span<const float> logits)>& on_logits);
+
   /// Reads `tokens` after what the sequence holds, as `decode` would one after the other, but together.
   /// `on_logits` gets the logits after each, `on_attention` (where given) the attention of each.
   void evaluate(std::span<const Token> tokens,

@@ -71,7 +71,7 @@ function speedSection(part, id) {
   const table = live(el("div"), () => speedTable(part, load));
   const bars = el("div.grid"), parts = el("div.grid");
   const fill = () => {
-    const figures = ["total", "first_token", "per_token", "throughput", "cache", "peak"]
+    const figures = ["total", "first_token", "per_token", "throughput", "cache", "peak", "gpu"]
       .map(key => figureOf(data.speedFigures, key));
     bars.replaceChildren(...figures.map(figure => speedPlot(part.rows, loads, keep, figure)).filter(Boolean));
     parts.replaceChildren(...loads.map(each => timePlot(part.rows, each, keep)).filter(Boolean));

@@ -42,8 +42,8 @@ ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, Query
   ggml_tensor* keys = g.alias(k, k->type, {head_dim, a.n_kv, cache.n_head_kv, 1},
                               {k->nb[0], k->nb[1], head, head * std::size_t(cache.n_head_kv)});
   ggml_tensor* q =
-      g.alias(a.q, a.q->type, {a.q->ne[0], queries.count, a.q->ne[2], 1},
-              {a.q->nb[0], a.q->nb[1], a.q->nb[2], a.q->nb[3]}, a.q->nb[1] * std::size_t(queries.first));
+      g.read(a.q, a.q->type, {a.q->ne[0], queries.count, a.q->ne[2], 1},
+             {a.q->nb[0], a.q->nb[1], a.q->nb[2], a.q->nb[3]}, a.q->nb[1] * std::size_t(queries.first));
   if (has_kernel(g, keys, q)) {
     std::array<ggml_tensor*, 2> inputs{keys, q};
     return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, a.n_kv, queries.count, q->ne[2], 1, inputs.data(),
@@ -78,6 +78,16 @@ ggml_tensor* sum_rows_by_halves(Graph& g, ggml_tensor* t) {
 
 constexpr std::size_t max_tensors = 128;
 
+/// So many queries are taken at once: on the CPU the usual window, small enough for its caches; other devices
+/// want few large graphs, of 256 MiB of attention weights at most.
+std::int32_t query_tile(bool on_cpu, std::size_t weights_of_a_query) {
+  constexpr std::int32_t usual_window = 32;
+  constexpr std::size_t most_weights = (std::size_t(256) << 20) / sizeof(float);
+  if (on_cpu) return usual_window;
+  const std::size_t fitting = std::min(most_weights / weights_of_a_query, std::size_t(1) << 16);
+  return std::max(usual_window, std::int32_t(fitting));
+}
+
 /// softmax(q k scale + mask) of `queries`: [n_kv, count, n_head].
 ggml_tensor* weights(Graph& g, const CacheLayer& cache, const Attention& a, QueryRange queries) {
   ggml_tensor* kq = logits(g, cache, a, queries);
@@ -88,14 +98,14 @@ ggml_tensor* weights(Graph& g, const CacheLayer& cache, const Attention& a, Quer
   }
   ggml_tensor* mask = nullptr;
   if (a.mask != nullptr)
-    mask = g.alias(a.mask, a.mask->type, {a.mask->ne[0], queries.count, 1, 1},
-                   {a.mask->nb[0], a.mask->nb[1], a.mask->nb[1] * std::size_t(queries.count),
-                    a.mask->nb[1] * std::size_t(queries.count)},
-                   a.mask->nb[1] * std::size_t(queries.first));
+    mask = g.read(a.mask, a.mask->type, {a.mask->ne[0], queries.count, 1, 1},
+                  {a.mask->nb[0], a.mask->nb[1], a.mask->nb[1] * std::size_t(queries.count),
+                   a.mask->nb[1] * std::size_t(queries.count)},
+                  a.mask->nb[1] * std::size_t(queries.first));
   ggml_tensor* p = ggml_soft_max_ext_inplace(g.ctx(), kq, mask, scale, a.max_bias);
   if (a.sinks != nullptr)
-    ggml_soft_max_add_sinks(p, g.alias(a.sinks, a.sinks->type, {a.sinks->ne[0], 1, 1, 1},
-                                       {a.sinks->nb[0], a.sinks->nb[1], a.sinks->nb[2], a.sinks->nb[3]}));
+    ggml_soft_max_add_sinks(p, g.read(a.sinks, a.sinks->type, {a.sinks->ne[0], 1, 1, 1},
+                                      {a.sinks->nb[0], a.sinks->nb[1], a.sinks->nb[2], a.sinks->nb[3]}));
   return p;
 }
 
@@ -111,10 +121,11 @@ std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, 
 }
 
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
-                                  QueryRange queries, std::int32_t tile) {
+                                  QueryRange queries) {
   const std::size_t n = std::size_t(a.n_kv) * std::size_t(cache.n_head);
   std::vector<float> sums(n);
   std::vector<float> part;
+  const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, n);
   for (std::int32_t done = 0; done < queries.count; done += tile) {
     const QueryRange now{queries.first + done, std::min(tile, queries.count - done)};
     Graph g(compute.device_of(cache.k), max_tensors);

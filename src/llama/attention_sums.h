@@ -15,10 +15,11 @@ struct QueryRange {
   std::int32_t count = 0;
 };
 
-/// Column sums of softmax(q k scale + mask) over `queries`, by cell: [n_head][n_kv]. Queries are taken
-/// `tile` at a time, so that no more than tile * n_kv * n_head attention weights exist at once.
+/// Column sums of softmax(q k scale + mask) over `queries`, by cell: [n_head][n_kv]. Queries are taken in
+/// tiles, so that on the CPU no more than 32 * n_kv * n_head attention weights exist at once, on other
+/// devices as many as fit into 256 MiB.
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
-                                  QueryRange queries, std::int32_t tile);
+                                  QueryRange queries);
 
 /// The attention of `queries` itself, by cell: [n_head][queries.count][n_kv]. For measurements; take few
 /// queries at a time.

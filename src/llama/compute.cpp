@@ -3,18 +3,25 @@
 #include <chunkkv/error.h>
 
 namespace chunkkv::engine {
+namespace {
+
+ggml_backend_dev_t home_of(const ggml_tensor* tensor) {
+  ggml_backend_buffer_t buffer = tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
+  // Pinned host memory belongs to a GPU's buffer type but is the CPU's to compute on.
+  ggml_backend_dev_t device = ggml_backend_buffer_is_host(buffer)
+                                  ? nullptr
+                                  : ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer));
+  return device != nullptr ? device : ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+}
+
+}  // namespace
 
 Compute::Device& Compute::device_of(const ggml_tensor* tensor) {
-  ggml_backend_buffer_t buffer = tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
-  ggml_backend_buffer_type_t type = ggml_backend_buffer_get_type(buffer);
-  // Pinned host memory belongs to a GPU's buffer type but is the CPU's to compute on.
-  ggml_backend_dev_t device =
-      ggml_backend_buffer_is_host(buffer) ? nullptr : ggml_backend_buft_get_device(type);
-  if (device == nullptr) device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-
+  ggml_backend_dev_t device = home_of(tensor);
   auto [it, is_new] = devices_.try_emplace(device);
   if (is_new) {
     Device& d = it->second;
+    d.device = device;
     d.backend.reset(ggml_backend_dev_init(device, nullptr));
     if (!d.backend) throw Error(std::string("could not open device ") + ggml_backend_dev_name(device));
     d.is_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
@@ -41,6 +48,17 @@ ggml_tensor* Graph::alias(const ggml_tensor* tensor, ggml_type type, std::array<
   for (int i = 0; i < 4; ++i) leaf->nb[i] = nb[std::size_t(i)];
   leaf->data = static_cast<char*>(tensor->data) + offset;
   leaf->buffer = tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
+  return leaf;
+}
+
+ggml_tensor* Graph::read(const ggml_tensor* tensor, ggml_type type, std::array<std::int64_t, 4> ne,
+                         std::array<std::size_t, 4> nb, std::size_t offset) {
+  if (home_of(tensor) == device_.device) return alias(tensor, type, ne, nb, offset);
+  ggml_tensor* leaf = input(type, ne, nullptr);
+  for (int i = 0; i < 4; ++i) leaf->nb[i] = nb[std::size_t(i)];
+  std::vector<std::byte>& copy = copies_.emplace_back(ggml_nbytes(leaf));
+  ggml_backend_tensor_get(tensor, copy.data(), offset, copy.size());
+  inputs_.back().data = copy.data();
   return leaf;
 }
 

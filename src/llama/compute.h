@@ -4,6 +4,7 @@
 #include "llama/thread_pool.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -16,6 +17,7 @@ namespace chunkkv::engine {
 class Compute {
  public:
   struct Device {
+    ggml_backend_dev_t device = nullptr;
     BackendHandle backend;
     AllocatorHandle allocator;
     bool is_cpu = false;
@@ -34,7 +36,8 @@ class Compute {
 /// A small graph that runs next to tensors of the engine.
 ///
 /// Tensors of the engine enter as *aliases*: leaves with the same memory and no sources. Using them
-/// directly would pull the whole model's graph in and run it again.
+/// directly would pull the whole model's graph in and run it again. What may lie on another device, as the
+/// queries where the engine computes attention on the CPU because the GPU has no kernel for it, is *read*.
 class Graph {
  public:
   Graph(Compute::Device& device, std::size_t max_tensors);
@@ -45,6 +48,11 @@ class Graph {
   /// A leaf over the memory of `tensor`, `offset` bytes in, with a shape and strides of its own.
   ggml_tensor* alias(const ggml_tensor* tensor, ggml_type type, std::array<std::int64_t, 4> ne,
                      std::array<std::size_t, 4> nb, std::size_t offset = 0);
+
+  /// An alias where `tensor` is on this graph's device, else a copy of those bytes, made now. Not to write
+  /// to.
+  ggml_tensor* read(const ggml_tensor* tensor, ggml_type type, std::array<std::int64_t, 4> ne,
+                    std::array<std::size_t, 4> nb, std::size_t offset = 0);
 
   /// A leaf that `run` fills from host memory, which must live until then.
   ggml_tensor* input(ggml_type type, std::array<std::int64_t, 4> ne, const void* data);
@@ -70,6 +78,7 @@ class Graph {
   ggml_cgraph* graph_ = nullptr;
   std::vector<Input> inputs_;
   std::vector<Output> outputs_;
+  std::vector<std::vector<std::byte>> copies_;
 };
 
 }  // namespace chunkkv::engine

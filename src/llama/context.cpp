@@ -33,21 +33,19 @@ ggml_type engine_type(CacheType type) {
   throw UsageError("unknown cache type");
 }
 
-/// Batch of tokens of one sequence; the logits of all or only of the last one are computed.
 class Batch {
  public:
-  Batch(std::span<const Token> tokens, Position first, Sequence sequence, bool all_logits)
-      : batch_(llama_batch_init(std::int32_t(tokens.size()), 0, 1)) {
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-      batch_.token[i] = tokens[i];
-      batch_.pos[i] = first + Position(i);
-      batch_.n_seq_id[i] = 1;
-      batch_.seq_id[i][0] = sequence;
-      batch_.logits[i] = all_logits || i + 1 == tokens.size();
-    }
-    batch_.n_tokens = std::int32_t(tokens.size());
-  }
+  explicit Batch(std::size_t n_tokens) : batch_(llama_batch_init(std::int32_t(n_tokens), 0, 1)) {}
   ~Batch() { llama_batch_free(batch_); }
+
+  void add(Token token, Position position, Sequence sequence, bool logits) {
+    const std::int32_t i = batch_.n_tokens++;
+    batch_.token[i] = token;
+    batch_.pos[i] = position;
+    batch_.n_seq_id[i] = 1;
+    batch_.seq_id[i][0] = sequence;
+    batch_.logits[i] = logits;
+  }
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
@@ -116,9 +114,22 @@ std::int32_t Context::n_ubatch() const {
 
 std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Position first, Sequence sequence,
                                           bool all_logits) {
-  const Batch batch(tokens, first, sequence, all_logits);
+  Batch batch(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    batch.add(tokens[i], first + Position(i), sequence, all_logits || i + 1 == tokens.size());
+  return decode(batch.get());
+}
+
+std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, std::span<const Position> positions,
+                                          std::span<const Sequence> sequences) {
+  Batch batch(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], positions[i], sequences[i], true);
+  return decode(batch.get());
+}
+
+std::vector<std::int32_t> Context::decode(const llama_batch& batch) {
   tap_.begin();
-  const std::int32_t status = llama_decode(context_.get(), batch.get());
+  const std::int32_t status = llama_decode(context_.get(), batch);
   tap_.end();
   switch (status) {
     case 0:

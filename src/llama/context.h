@@ -24,6 +24,9 @@ class Context {
   /// free. At most n_ubatch tokens.
   std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, Sequence sequence,
                                    bool all_logits = false);
+  /// Reads one token of each of several sequences, together; returns their cells. All logits are computed.
+  std::vector<std::int32_t> decode(std::span<const Token> tokens, std::span<const Position> positions,
+                                   std::span<const Sequence> sequences);
   /// Logits of a token of the last decode, [n_vocab]; -1: the last one's.
   std::span<const float> logits(std::int32_t index = -1) const;
 
@@ -65,6 +68,7 @@ class Context {
  private:
   /// Decodes one token and forgets it, so that the tap knows the cache from the start.
   void learn_cache();
+  std::vector<std::int32_t> decode(const llama_batch& batch);
 
   ThreadPool pool_;
   Tap tap_;

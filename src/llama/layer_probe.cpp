@@ -10,9 +10,6 @@
 namespace chunkkv::engine {
 namespace {
 
-// Attention weights of so many queries of a layer exist at once: the usual window, small enough for caches.
-constexpr std::int32_t query_tile = 32;
-
 constexpr LayerProbe::AttentionKey all_queries{AttentionKind::softmax, 0};
 
 template <class Compute>
@@ -50,7 +47,7 @@ void LayerProbe::add_attention(const ObservationRequest& request, const Attentio
     for (std::int32_t i = 0; i < first_window_entry; ++i) past[std::size_t(cells_[std::size_t(i)])] = 1;
     by_cell = group_max_past_sums(context_.compute(), cache, attention, queries, past);
   } else {
-    by_cell = attention_sums(context_.compute(), cache, attention, queries, query_tile);
+    by_cell = attention_sums(context_.compute(), cache, attention, queries);
   }
 
   std::vector<float> values = by_entry(by_cell, attention.n_kv);

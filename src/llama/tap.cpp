@@ -117,7 +117,7 @@ void Tap::on_store(const ggml_tensor* node) {
     ggml_backend_tensor_get(rows, cells.data(), 0, cells.size() * sizeof(cells[0]));
     cells_.insert(cells_.end(), cells.begin(), cells.end());
   }
-  if (!wanted_.empty() || !hidden_.empty())
+  if (!learned_ || !wanted_.empty() || !hidden_.empty())
     if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) last_stored_layer_ = k;
 }
 

@@ -32,8 +32,8 @@ struct SequenceState {
   std::unique_ptr<Limit> limit = nullptr;
 };
 
-/// Spread over several files by what it does: reading.cpp, compression.cpp, limit.cpp, evaluation.cpp,
-/// snapshot.cpp.
+/// Spread over several files by what it does: reading.cpp, compression.cpp, limit.cpp, decoding.cpp,
+/// evaluation.cpp, snapshot.cpp.
 struct Session::Impl {
   Impl(std::shared_ptr<Model> model, const SessionOptions& options);
 
@@ -65,6 +65,9 @@ struct Session::Impl {
   // ---- limit.cpp
   void limit(const Plan& plan, std::int32_t buffer, Sequence sequence);
   void decode(Token token, Sequence sequence);
+
+  // ---- decoding.cpp
+  void decode_together(std::span<const Token> tokens, std::span<const Sequence> sequences);
 
   // ---- evaluation.cpp
   void evaluate(std::span<const Token> tokens,

@@ -124,6 +124,12 @@ std::span<const float> Session::decode(Token token, Sequence sequence) {
   return logits();
 }
 
+void Session::decode(std::span<const Token> tokens, std::span<const Sequence> sequences,
+                     const std::function<void(std::size_t, std::span<const float>)>& on_logits) {
+  impl_->decode_together(tokens, sequences);
+  for (std::size_t i = 0; i < tokens.size(); ++i) on_logits(i, impl_->context.logits(std::int32_t(i)));
+}
+
 void Session::clear(Sequence sequence) {
   impl_->clear(sequence);
 }

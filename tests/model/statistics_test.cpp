@@ -3,6 +3,7 @@
 #include <chunkkv/session.h>
 
 #include "support/cache_rows.h"
+#include "support/gpu.h"
 #include "support/random_input.h"
 #include "support/redundancy_reference.h"
 #include "support/tiny_model.h"
@@ -117,7 +118,7 @@ TEST_P(AttentionSums, EqualTheEnginesWeights) {
 
   const std::int32_t n_queries = window > 0 ? window : n_prompt;
   // Flash attention rounds the keys to F16 on the way to the next layer.
-  const double tolerance = flash_attention ? 2e-2 : 1e-4;
+  const double tolerance = flash_attention ? 2e-2 : has_gpu() ? 5e-3 : 1e-4;
   ASSERT_EQ(seen.size(), std::size_t(model->info().n_layer));
   for (const auto& [layer, o] : seen) {
     EXPECT_EQ(o.n_queries, n_queries);

@@ -1,5 +1,6 @@
 #include "tiny_model.h"
 
+#include <ggml-backend.h>
 #include <gtest/gtest.h>
 #include <llama.h>
 
@@ -148,11 +149,12 @@ struct Peaks {
   static bool observe(ggml_tensor* tensor, bool ask, void* self) {
     if (std::strncmp(tensor->name, "kq_soft_max-", 12) != 0) return !ask;
     if (!ask) {
-      const auto* weights = static_cast<const float*>(tensor->data);  // [head][query][entry]
+      std::vector<float> weights(std::size_t(ggml_nelements(tensor)));  // [head][query][entry]
+      ggml_backend_tensor_get(tensor, weights.data(), 0, ggml_nbytes(tensor));
       const std::int64_t n_entries = tensor->ne[0];
       float peak = 0;
       for (std::int64_t head = 0; head < tensor->ne[2]; ++head) {
-        const float* row = weights + (head * tensor->ne[1] + tensor->ne[1] - 1) * n_entries;
+        const float* row = weights.data() + (head * tensor->ne[1] + tensor->ne[1] - 1) * n_entries;
         peak = std::max(peak, *std::max_element(row, row + n_entries));
       }
       static_cast<Peaks*>(self)->by_layer.push_back(peak);

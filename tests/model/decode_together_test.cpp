@@ -1,0 +1,151 @@
+// Several sequences in one step, against the same sequences one by one.
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "runner/pairs.h"
+#include "support/eval_samples.h"
+#include "support/random_input.h"
+#include "support/relative_difference.h"
+#include "unit/expect_throw.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr std::int32_t n_prompt = 200;
+// The engine adds up the values of attention in half precision, in an order that depends on the batch.
+constexpr double tolerance = 1e-2;
+
+SessionOptions several(std::int32_t n_sequences) {
+  SessionOptions options = session_options(2048);
+  options.n_sequences = n_sequences;
+  return options;
+}
+
+/// Sequences of different prompts, each compressed in its own way; the last one hides cells from layers.
+struct Filled {
+  explicit Filled(std::uint32_t seed) : session(tiny_model(), several(4)) {
+    std::mt19937 random(seed);
+    const char* specs[] = {"full", "snapkv:window=8", "chunkkv:window=8,chunk=5", "pyramidkv:window=8"};
+    for (Sequence s = 0; s < 4; ++s) {
+      const Plan plan{make_method(specs[s]), Budget::parse("30%")};
+      session.prefill(random_tokens(random, n_prompt + 10 * s), {&plan, 1}, {}, s);
+      if (s > 0) session.compress(session.selection(), s);
+    }
+  }
+  Session session;
+};
+
+TEST(DecodeTogether, GivesWhatEachSequenceGivesAlone) {
+  const std::uint32_t seed = random_seed();
+  Filled together(seed), alone(seed);
+  const std::vector<Sequence> order = {2, 0, 3, 1};
+  for (Token step = 0; step < 6; ++step) {
+    std::vector<Token> tokens;
+    for (const Sequence s : order) tokens.push_back(10 + 7 * step + s);
+    std::map<std::size_t, std::vector<float>> logits;
+    together.session.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
+      logits[i].assign(values.begin(), values.end());
+    });
+    ASSERT_EQ(logits.size(), order.size());
+    for (std::size_t i = 0; i < order.size(); ++i)
+      EXPECT_LT(relative_difference(alone.session.decode(tokens[i], order[i]), logits[i]), tolerance)
+          << "step " << step << ", sequence " << order[i];
+  }
+  for (const Sequence s : order) {
+    EXPECT_EQ(together.session.n_entries(s), alone.session.n_entries(s));
+    EXPECT_EQ(together.session.next_position(s), alone.session.next_position(s));
+    EXPECT_EQ(together.session.tokens(s), alone.session.tokens(s));
+  }
+}
+
+TEST(DecodeTogether, ASequenceThatIsLeftOutStaysAsItWas) {
+  const std::uint32_t seed = random_seed();
+  Filled filled(seed), untouched(seed);
+  const Token tokens[] = {5, 6};
+  const Sequence sequences[] = {1, 3};
+  filled.session.decode(tokens, sequences, [](std::size_t, std::span<const float>) {});
+  EXPECT_EQ(filled.session.n_entries(2), untouched.session.n_entries(2));
+  EXPECT_LT(relative_difference(untouched.session.decode(9, 2), filled.session.decode(9, 2)), tolerance);
+}
+
+TEST(DecodeTogether, SaysWhatCannotBe) {
+  Filled filled(1);
+  const auto decode = [&](std::vector<Token> tokens, std::vector<Sequence> sequences) {
+    return message_of<UsageError>(
+        [&] { filled.session.decode(tokens, sequences, [](std::size_t, std::span<const float>) {}); });
+  };
+  expect_mentions(decode({5, 6}, {1, 1}), {"sequence 1", "twice"});
+  expect_mentions(decode({5}, {1, 2}), {"one token"});
+  expect_mentions(decode({5}, {9}), {"no sequence 9"});
+  filled.session.limit({make_method("snapkv:window=8"), Budget::tokens(80)}, 8, 1);
+  expect_mentions(decode({5, 6}, {0, 1}), {"sequence 1", "limited"});
+}
+
+/// Answers of a sweep by pair and question, so many together.
+struct Answered {
+  std::map<std::pair<std::size_t, std::size_t>, eval::Outcome> outcomes;
+
+  Answered(const eval::Sample& sample, const std::vector<Plan>& plans, eval::SweepOptions options) {
+    const auto open = [&](std::int32_t n_cells) {
+      SessionOptions opened = session_options(n_cells);
+      opened.n_sequences = options.parallel;
+      return std::make_unique<Session>(tiny_model(), opened);
+    };
+    eval::Sweep sweep(tiny_model(), open, plans, options);
+    std::vector<std::size_t> indices(plans.size());
+    std::iota(indices.begin(), indices.end(), 0U);
+    sweep.run(sample, indices, {.answered = [&](const eval::Outcome& outcome) {
+                EXPECT_TRUE(outcomes.emplace(std::pair(outcome.pair, outcome.question), outcome).second);
+              }});
+  }
+};
+
+class SweepTogether : public testing::TestWithParam<eval::Query> {};
+
+TEST_P(SweepTogether, AnswersAsInTurn) {
+  Random random;
+  const eval::Sample asked = sample(random, "1", 60, 2);
+  const std::vector<std::string> methods = {
+      "streamingllm",      "full", "snapkv:window=8", "h2o", "chunkkv:window=8,chunk=5,reuse=2",
+      "pyramidkv:window=8"};
+  const std::vector<std::string> budgets = {"40%", "20%"};
+  const std::vector<Plan> plans = eval::make_pairs(methods, budgets);
+  const Answered in_turn(asked, plans, {.query = GetParam()});
+  for (const std::int32_t parallel : {3, 32}) {
+    const Answered together(asked, plans, {.query = GetParam(), .parallel = parallel});
+    ASSERT_EQ(together.outcomes.size(), 2 * plans.size());
+    std::size_t n_same = 0;
+    for (const auto& [key, outcome] : together.outcomes) {
+      const eval::Outcome& expected = in_turn.outcomes.at(key);
+      EXPECT_EQ(outcome.kept_tokens, expected.kept_tokens);
+      EXPECT_EQ(outcome.bytes_after, expected.bytes_after);
+      EXPECT_EQ(outcome.prompt_tokens, expected.prompt_tokens);
+      n_same += outcome.answer.tokens == expected.answer.tokens;
+    }
+    // A near tie may turn by a rounding, and what follows it.
+    EXPECT_GE(n_same, together.outcomes.size() * 3 / 4) << parallel << " together";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Queries, SweepTogether, testing::Values(eval::Query::aware, eval::Query::agnostic),
+                         [](const auto& info) {
+                           return info.param == eval::Query::aware ? "aware" : "agnostic";
+                         });
+
+TEST(SweepTogether, IsNotForAnswersThatAreHeldToABudget) {
+  const std::vector<std::string> methods = {"streamingllm"}, budgets = {"30"};
+  expect_mentions(message_of<UsageError>(
+                      [&] { sweep(eval::make_pairs(methods, budgets), {.buffer = 8, .parallel = 4}); }),
+                  {"--parallel"});
+}
+
+}  // namespace
+}  // namespace chunkkv::test
