@@ -32,7 +32,8 @@ choose_engine() {
 
 # An interrupted build leaves its folder, and goes on from there.
 build_engine() {
-  local work="$engine_prefix.build"
+  local work="$engine_prefix.build" time="3 minutes"
+  [[ ${options[*]} == *CUDA=ON* ]] && time="half an hour"
   if [[ ! -d $work/source ]]; then
     download "$engine_package" "$engine_version" "$engine_archive" "$engine_sha256" 77
     need_megabytes "$cache" 400
@@ -43,7 +44,7 @@ build_engine() {
     cmake -G Ninja -S "$root/cmake/engine" -B "$work/build" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_C_COMPILER="$engine_cc" -DCMAKE_CXX_COMPILER="$engine_cxx" \
     -DENGINE_SOURCE="$work/source" -DCMAKE_INSTALL_PREFIX="$work/prefix" "${options[@]}"
-  run_quietly "$work/log" "Building llama.cpp, once (3 minutes on two cores)" \
+  run_quietly "$work/log" "Building llama.cpp, once ($time on two cores)" \
     cmake --build "$work/build" --parallel "$jobs"
   rm -rf "$work/prefix"
   run_quietly "$work/log" "Installing llama.cpp into the cache" cmake --install "$work/build"

