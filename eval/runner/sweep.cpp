@@ -335,7 +335,7 @@ void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<c
     std::vector<text::Beginning> beginnings;
     std::vector<std::int32_t> n_compressions;
     for (Lane& lane : lanes) {
-      ask(session, sample, tokens, question, logits, lane);
+      ask(session, tokens, question, logits, lane);
       n_compressions.push_back(session.n_compressions(lane.sequence));
       if (options_.buffer > 0)
         text::limit_answer(session, pairs_[lane.outcome.pair], options_.buffer, n_predict(sample));
@@ -358,7 +358,7 @@ void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<c
 }
 
 /// Brings the lane to where the answer to `question` begins.
-void Sweep::ask(Session& session, const Sample& sample, const PromptTokens& tokens, std::size_t question,
+void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t question,
                 std::span<const float> logits, Lane& lane) {
   const bool agnostic = options_.query == Query::agnostic;
   Outcome& outcome = lane.outcome;

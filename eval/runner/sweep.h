@@ -129,8 +129,8 @@ class Sweep {
                        std::vector<Selection> selections, const Outcome& common, const SweepEvents& events);
   void answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
               std::vector<Lane> lanes, const SweepEvents& events);
-  void ask(Session& session, const Sample& sample, const PromptTokens& tokens, std::size_t question,
-           std::span<const float> logits, Lane& lane);
+  void ask(Session& session, const PromptTokens& tokens, std::size_t question, std::span<const float> logits,
+           Lane& lane);
   /// What is read before compression.
   std::vector<Token> prompt(const Sample& sample, const PromptTokens& tokens) const;
   std::int32_t n_predict(const Sample& sample) const;

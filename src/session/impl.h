@@ -67,7 +67,7 @@ struct Session::Impl {
   void decode(Token token, Sequence sequence);
 
   // ---- decoding.cpp
-  void decode_together(std::span<const Token> tokens, std::span<const Sequence> sequences);
+  void decode_together(std::span<const Token> tokens, std::span<const Sequence> which);
 
   // ---- evaluation.cpp
   void evaluate(std::span<const Token> tokens,
