@@ -188,7 +188,8 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
   const auto reads_all = std::find_if(plans.begin(), plans.end(), reads_all_queries);
   if (reads_all != plans.end()) all.method = reads_all->method;
 
-  session_->clear();
+  for (Sequence each = 0; each < session_->options().n_sequences; ++each)
+    session_->clear(each);  // answers that were interrupted, too
   std::size_t n_read = 0;
   const bool known = beginning_.n_entries > 0 && begins_with(tokens, beginning_.tokens) &&
                      tokens.size() >= beginning_.tokens.size() + n_ubatch &&

@@ -140,6 +140,37 @@ INSTANTIATE_TEST_SUITE_P(Queries, SweepTogether, testing::Values(eval::Query::aw
                            return info.param == eval::Query::aware ? "aware" : "agnostic";
                          });
 
+TEST(SweepTogether, AnswersAnewAfterAnInterruption) {
+  Random random;
+  const eval::Sample asked = sample(random, "1", 60);
+  const std::vector<std::string> methods = {"full", "snapkv:window=8", "streamingllm"}, budgets = {"40%"};
+  bool stops = true;
+  int n_asked = 0;
+  const auto open = [](std::int32_t n_cells) {
+    SessionOptions options = session_options(n_cells);
+    options.n_sequences = 3;
+    return std::make_unique<Session>(tiny_model(), options);
+  };
+  eval::Sweep sweep(tiny_model(), open, eval::make_pairs(methods, budgets),
+                    {.parallel = 3, .sampling = {.ignore_eos = true}, .interrupted = [&] {
+                       return stops && ++n_asked > 4;
+                     }});
+  const std::size_t pairs[] = {0, 1, 2};
+  std::vector<std::vector<Token>> answers;
+  const eval::SweepEvents events = {
+      .answered = [&](const eval::Outcome& outcome) { answers.push_back(outcome.answer.tokens); }};
+  EXPECT_THROW(sweep.run(asked, pairs, events), Interrupted);
+  EXPECT_TRUE(answers.empty());
+  stops = false;
+  sweep.run(asked, pairs, events);
+  sweep.run(asked, pairs, events);
+  ASSERT_EQ(answers.size(), 6U);
+  for (std::size_t pair = 0; pair < 3; ++pair) {
+    EXPECT_EQ(answers[pair].size(), std::size_t(kAnswer));
+    EXPECT_EQ(answers[pair], answers[pair + 3]);
+  }
+}
+
 TEST(SweepTogether, IsNotForAnswersThatAreHeldToABudget) {
   const std::vector<std::string> methods = {"streamingllm"}, budgets = {"30"};
   expect_mentions(message_of<UsageError>(
