@@ -175,6 +175,7 @@ void run_eval(const EvalArguments& arguments) {
   if (arguments.name.empty()) throw UsageError("no benchmark given; `chunkkv eval list` lists them");
   if (arguments.sampling.seed < 0) throw UsageError("an evaluation needs a fixed --seed, of 0 or more");
   SessionOptions session_options = cli::session_options(arguments.model);
+  session_options.n_sequences = arguments.parallel;
   if (!session_options.flash_attention)
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
   const std::vector<Plan> pairs =
@@ -193,9 +194,8 @@ void run_eval(const EvalArguments& arguments) {
 
   const std::int32_t most = window(arguments, *model);
   const auto opens = [&](SessionOptions opened) -> eval::Sweep::OpenSession {
-    return [=, &arguments](std::int32_t n_cells) mutable {
-      opened.n_sequences = arguments.parallel;
-      opened.n_cells = arguments.parallel > 1 ? n_cells : std::min(n_cells, most);
+    return [=](std::int32_t n_cells) mutable {
+      opened.n_cells = opened.n_sequences > 1 ? n_cells : std::min(n_cells, most);
       return open_session(model, opened);
     };
   };

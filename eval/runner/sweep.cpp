@@ -77,8 +77,7 @@ Sweep::Sweep(std::shared_ptr<Model> model, OpenSession open, std::vector<Plan> p
   if (options_.parallel > 1 && (options_.buffer > 0 || open_kept_))
     throw UsageError(
         "answers that are held to a budget or come from a cache of other types are generated one by one; "
-        "leave "
-        "--parallel out");
+        "leave --parallel out");
   for (const Plan& pair : pairs_) {
     if (!pair.method->layer_budgets()) continue;
     if (options_.buffer > 0)
@@ -234,67 +233,38 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
   read(asked, plans, next, events.reading);
   reading.add_to(common.ms);
   common.bytes_before = session_->use(0).bytes_used;
+  const std::vector<float> logits = copy(session_->logits());
   std::vector<Selection> selections;  // a question's reading replaces the session's
   for (std::size_t i = 0; i < plans.size(); ++i) selections.push_back(session_->selection(i));
 
-  if (options_.parallel > 1 && pairs.size() > 1) {
-    answer_together(sample, tokens, pairs, std::move(selections), common, events);
-  } else {
-    answer_in_turn(sample, tokens, pairs, std::move(selections), common, events);
-  }
-}
-
-void Sweep::answer_in_turn(const Sample& sample, const PromptTokens& tokens,
-                           std::span<const std::size_t> pairs, std::vector<Selection> selections,
-                           const Outcome& common, const SweepEvents& events) {
-  const std::vector<float> logits = copy(session_->logits());
-  std::optional<Snapshot> full;
-  bool compressed = false;
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    Outcome outcome = common;
-    outcome.pair = pairs[i];
-    if (compressed) {
-      const Stopwatch watch(outcome.ms.restore);
-      session_->restore(*full);
-    } else {
-      session_->truncate(common.prompt_tokens);
-    }
-    const Elapsed compression(*session_);
-    if (!pairs_[pairs[i]].method->keeps_all()) {
-      if (!full && i + 1 < pairs.size()) full = session_->snapshot();
-      session_->compress(selections[i]);
-      compressed = true;
-    }
-    selections[i] = {};
-    compression.add_to(outcome.ms);
-    answer(sample, tokens, logits, {{.outcome = std::move(outcome)}}, events);
-  }
-}
-
-void Sweep::answer_together(const Sample& sample, const PromptTokens& tokens,
-                            std::span<const std::size_t> pairs, std::vector<Selection> selections,
-                            const Outcome& common, const SweepEvents& events) {
-  const std::vector<float> logits = copy(session_->logits());
-  const Snapshot full = session_->snapshot();
-  session_->clear();
   const auto n_lanes = std::size_t(options_.parallel);
-  for (std::size_t first = 0; first < pairs.size(); first += n_lanes) {
+  std::optional<Snapshot> full;
+  bool is_whole = true;  // sequence 0 still holds the reading
+  for (std::size_t first = 0; first < plans.size(); first += n_lanes) {
     std::vector<Lane> lanes;
-    for (std::size_t i = first; i < std::min(pairs.size(), first + n_lanes); ++i) {
+    for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) {
       Lane lane = {.outcome = common, .sequence = Sequence(i - first)};
       lane.outcome.pair = pairs[i];
-      Stopwatch watch(lane.outcome.ms.restore);
-      session_->restore(full, lane.sequence);
-      watch.stop();
+      if (is_whole && lane.sequence == 0) {
+        session_->truncate(common.prompt_tokens);
+      } else {
+        const Stopwatch watch(lane.outcome.ms.restore);
+        session_->restore(*full, lane.sequence);
+      }
       const Elapsed compression(*session_);
-      if (!pairs_[pairs[i]].method->keeps_all()) session_->compress(selections[i], lane.sequence);
+      const bool compresses = !plans[i].method->keeps_all();
+      if (!full && i + 1 < plans.size() && (compresses || n_lanes > 1)) full = session_->snapshot();
+      if (compresses) {
+        session_->compress(selections[i], lane.sequence);
+        if (lane.sequence == 0) is_whole = false;
+      }
       selections[i] = {};
       compression.add_to(lane.outcome.ms);
       lanes.push_back(std::move(lane));
     }
-    const std::size_t n = lanes.size();
+    const auto n = Sequence(lanes.size());
     answer(sample, tokens, logits, std::move(lanes), events);
-    for (std::size_t lane = 0; lane < n; ++lane) session_->clear(Sequence(lane));
+    for (Sequence lane = 1; lane < n; ++lane) session_->clear(lane);
   }
 }
 

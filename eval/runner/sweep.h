@@ -122,11 +122,6 @@ class Sweep {
     std::int32_t n_before_answer = 0;
     std::vector<float> logits = {};  ///< that the answer follows
   };
-  /// Pairs one after the other in the sequence of the reading, or so many together in sequences of their own.
-  void answer_in_turn(const Sample& sample, const PromptTokens& tokens, std::span<const std::size_t> pairs,
-                      std::vector<Selection> selections, const Outcome& common, const SweepEvents& events);
-  void answer_together(const Sample& sample, const PromptTokens& tokens, std::span<const std::size_t> pairs,
-                       std::vector<Selection> selections, const Outcome& common, const SweepEvents& events);
   void answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
               std::vector<Lane> lanes, const SweepEvents& events);
   void ask(Session& session, const PromptTokens& tokens, std::size_t question, std::span<const float> logits,

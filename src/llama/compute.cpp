@@ -21,7 +21,6 @@ Compute::Device& Compute::device_of(const ggml_tensor* tensor) {
   auto [it, is_new] = devices_.try_emplace(device);
   if (is_new) {
     Device& d = it->second;
-    d.device = device;
     d.backend.reset(ggml_backend_dev_init(device, nullptr));
     if (!d.backend) throw Error(std::string("could not open device ") + ggml_backend_dev_name(device));
     d.is_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
@@ -53,7 +52,8 @@ ggml_tensor* Graph::alias(const ggml_tensor* tensor, ggml_type type, std::array<
 
 ggml_tensor* Graph::read(const ggml_tensor* tensor, ggml_type type, std::array<std::int64_t, 4> ne,
                          std::array<std::size_t, 4> nb, std::size_t offset) {
-  if (home_of(tensor) == device_.device) return alias(tensor, type, ne, nb, offset);
+  if (home_of(tensor) == ggml_backend_get_device(device_.backend.get()))
+    return alias(tensor, type, ne, nb, offset);
   ggml_tensor* leaf = input(type, ne, nullptr);
   for (int i = 0; i < 4; ++i) leaf->nb[i] = nb[std::size_t(i)];
   std::vector<std::byte>& copy = copies_.emplace_back(ggml_nbytes(leaf));

@@ -17,7 +17,6 @@ namespace chunkkv::engine {
 class Compute {
  public:
   struct Device {
-    ggml_backend_dev_t device = nullptr;
     BackendHandle backend;
     AllocatorHandle allocator;
     bool is_cpu = false;

@@ -94,17 +94,12 @@ struct Answered {
   std::map<std::pair<std::size_t, std::size_t>, eval::Outcome> outcomes;
 
   Answered(const eval::Sample& sample, const std::vector<Plan>& plans, eval::SweepOptions options) {
-    const auto open = [&](std::int32_t n_cells) {
-      SessionOptions opened = session_options(n_cells);
-      opened.n_sequences = options.parallel;
-      return std::make_unique<Session>(tiny_model(), opened);
-    };
-    eval::Sweep sweep(tiny_model(), open, plans, options);
+    eval::Sweep all = sweep(plans, options);
     std::vector<std::size_t> indices(plans.size());
     std::iota(indices.begin(), indices.end(), 0U);
-    sweep.run(sample, indices, {.answered = [&](const eval::Outcome& outcome) {
-                EXPECT_TRUE(outcomes.emplace(std::pair(outcome.pair, outcome.question), outcome).second);
-              }});
+    all.run(sample, indices, {.answered = [&](const eval::Outcome& outcome) {
+              EXPECT_TRUE(outcomes.emplace(std::pair(outcome.pair, outcome.question), outcome).second);
+            }});
   }
 };
 
@@ -146,24 +141,19 @@ TEST(SweepTogether, AnswersAnewAfterAnInterruption) {
   const std::vector<std::string> methods = {"full", "snapkv:window=8", "streamingllm"}, budgets = {"40%"};
   bool stops = true;
   int n_asked = 0;
-  const auto open = [](std::int32_t n_cells) {
-    SessionOptions options = session_options(n_cells);
-    options.n_sequences = 3;
-    return std::make_unique<Session>(tiny_model(), options);
-  };
-  eval::Sweep sweep(tiny_model(), open, eval::make_pairs(methods, budgets),
-                    {.parallel = 3, .sampling = {.ignore_eos = true}, .interrupted = [&] {
-                       return stops && ++n_asked > 4;
-                     }});
+  eval::Sweep together = sweep(eval::make_pairs(methods, budgets),
+                               {.parallel = 3, .sampling = {.ignore_eos = true}, .interrupted = [&] {
+                                  return stops && ++n_asked > 4;
+                                }});
   const std::size_t pairs[] = {0, 1, 2};
   std::vector<std::vector<Token>> answers;
   const eval::SweepEvents events = {
       .answered = [&](const eval::Outcome& outcome) { answers.push_back(outcome.answer.tokens); }};
-  EXPECT_THROW(sweep.run(asked, pairs, events), Interrupted);
+  EXPECT_THROW(together.run(asked, pairs, events), Interrupted);
   EXPECT_TRUE(answers.empty());
   stops = false;
-  sweep.run(asked, pairs, events);
-  sweep.run(asked, pairs, events);
+  together.run(asked, pairs, events);
+  together.run(asked, pairs, events);
   ASSERT_EQ(answers.size(), 6U);
   for (std::size_t pair = 0; pair < 3; ++pair) {
     EXPECT_EQ(answers[pair].size(), std::size_t(kAnswer));

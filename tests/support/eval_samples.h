@@ -51,8 +51,10 @@ inline SessionOptions session_options(std::int32_t n_cells) {
 }
 
 inline eval::Sweep sweep(const std::vector<Plan>& pairs, const eval::SweepOptions& options) {
-  const auto open = [](std::int32_t n_cells) {
-    return std::make_unique<Session>(tiny_model(), session_options(n_cells));
+  const auto open = [parallel = options.parallel](std::int32_t n_cells) {
+    SessionOptions opened = session_options(n_cells);
+    opened.n_sequences = parallel;
+    return std::make_unique<Session>(tiny_model(), opened);
   };
   return eval::Sweep(tiny_model(), open, pairs, options);
 }
