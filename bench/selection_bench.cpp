@@ -17,6 +17,10 @@ chunkkv::LayerObservation observation(std::int32_t n_entries) {
   std::mt19937 random(1);
   std::exponential_distribution<float> weight(1.0f);
   for (float& a : o.attention) a = weight(random);
+  o.value_norms.resize(std::size_t(o.n_head_kv) * std::size_t(n_entries));
+  o.key_similarity.resize(o.value_norms.size());
+  for (float& norm : o.value_norms) norm = weight(random);
+  for (float& cosine : o.key_similarity) cosine = 1 - weight(random);
   return o;
 }
 
@@ -35,5 +39,6 @@ void choose(benchmark::State& state, const char* spec) {
 
 BENCHMARK_CAPTURE(choose, chunkkv, "chunkkv")->RangeMultiplier(4)->Range(1 << 10, 1 << 18)->Complexity();
 BENCHMARK_CAPTURE(choose, snapkv, "snapkv")->RangeMultiplier(4)->Range(1 << 10, 1 << 18)->Complexity();
+BENCHMARK_CAPTURE(choose, hybrid, "hybrid")->RangeMultiplier(4)->Range(1 << 10, 1 << 18)->Complexity();
 
 }  // namespace

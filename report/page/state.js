@@ -24,7 +24,7 @@ const palette = {
   full: ["#4d4a45", "#d0cdc6"], chunkkv: ["#c46500", "#f5a733"], snapkv: ["#1c63c4", "#7ab6ff"],
   h2o: ["#2a8440", "#74d488"], streamingllm: ["#8a3fb0", "#cb95f5"], tova: ["#c0215a", "#ff82ad"],
   rkv: ["#0a7b82", "#4fd3db"], pyramidkv: ["#5a48c8", "#a698ff"], keydiff: ["#7d6a00", "#dccb4c"],
-  knorm: ["#7a4a2b", "#d3a483"], random: ["#7d858c", "#98a1a9"],
+  hybrid: ["#b3386b", "#f08db4"], knorm: ["#7a4a2b", "#d3a483"], random: ["#7d858c", "#98a1a9"],
 };
 const spare = [["#b0381c", "#ff9d84"], ["#3d6b12", "#a8d96b"], ["#a0278f", "#f38ce6"], ["#2f5d8a", "#93bde6"]];
 const dashes = [[], [7, 4], [2, 3], [9, 3, 2, 3], [4, 2]];

@@ -20,7 +20,8 @@ class ChunkKV final : public Method {
         chunk_score_(p.choice("score") == "mean" ? ChunkScore::mean : ChunkScore::sum),
         pool_(p.choice("pool") == "max" ? Pool::max : Pool::average),
         rule_(parse_rule(p.choice("rule"))),
-        vnorm_(p.flag("vnorm")) {}
+        vnorm_(p.flag("vnorm")),
+        lift_(p) {}
 
   ObservationRequest request() const override {
     ObservationRequest request;
@@ -37,6 +38,7 @@ class ChunkKV final : public Method {
     if (means) scale(per_head, 1.0f / float(observation.n_queries));
     if (vnorm_) weigh_by_value_norms(per_head, observation);
     pool_before_window(per_head, window_, pool_, kernel_);
+    add_lifted(per_head, window_, lift_);
     return sum_of_heads(per_head);
   }
 
@@ -52,6 +54,7 @@ class ChunkKV final : public Method {
   Pool pool_;
   ChunkRule rule_;
   bool vnorm_;
+  Lift lift_;
 };
 
 }  // namespace
@@ -71,7 +74,7 @@ MethodInfo chunkkv_method() {
        choice_parameter("rule", {"paper", "exact", "kvpress"},
                         "paper: whole chunks that fit; exact: the whole budget, the last chunk cut; kvpress: "
                         "that library's rounding"),
-       vnorm_parameter()},
+       vnorm_parameter(), spread_parameter(), reach_parameter()},
       [](const Parameters& p) { return std::make_shared<ChunkKV>(p); }};
 }
 

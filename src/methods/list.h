@@ -16,5 +16,6 @@ MethodInfo chunkkv_method();
 MethodInfo rkv_method();
 MethodInfo keydiff_method();
 MethodInfo knorm_method();
+MethodInfo hybrid_method();
 
 }  // namespace chunkkv

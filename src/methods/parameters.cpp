@@ -103,8 +103,18 @@ ParameterInfo chunk_parameter(std::int32_t default_value) {
   return integer_parameter("chunk", default_value, 1, 65536, "tokens that are kept or dropped together");
 }
 
-ParameterInfo vnorm_parameter() {
-  return integer_parameter("vnorm", 0, 0, 1, "1: weigh attention by the L2 norm of the token's value");
+ParameterInfo vnorm_parameter(std::int32_t default_value) {
+  return integer_parameter("vnorm", default_value, 0, 1,
+                           "1: weigh attention by the L2 norm of the token's value");
+}
+
+ParameterInfo spread_parameter(double default_value) {
+  return real_parameter("spread", default_value, 0, 100,
+                        "weight of the highest score among the tokens just before, beside the token's own");
+}
+
+ParameterInfo reach_parameter() {
+  return integer_parameter("reach", 10, 0, 65536, "over how many following tokens a score spreads");
 }
 
 std::string canonical_value(const std::string& method, const ParameterInfo& parameter,

@@ -20,7 +20,9 @@ ParameterInfo window_parameter(std::int32_t default_value);
 ParameterInfo kernel_parameter(std::int32_t default_value);
 ParameterInfo pool_parameter();
 ParameterInfo chunk_parameter(std::int32_t default_value);
-ParameterInfo vnorm_parameter();
+ParameterInfo vnorm_parameter(std::int32_t default_value = 0);
+ParameterInfo spread_parameter(double default_value = 0);
+ParameterInfo reach_parameter();
 
 /// The canonical text of a value, which parses back to it. UsageError, saying what `method` allows, when
 /// `text` is no such value.

@@ -26,7 +26,8 @@ class RKV final : public Method {
         threshold_(p.real("threshold")),
         window_(p.integer("window")),
         kernel_(p.integer("kernel")),
-        vnorm_(p.flag("vnorm")) {}
+        vnorm_(p.flag("vnorm")),
+        lift_(p) {}
 
   ObservationRequest request() const override {
     ObservationRequest request;
@@ -59,6 +60,7 @@ class RKV final : public Method {
         scaled(observation.attention, observation, "attention", 1.0f / float(observation.n_queries));
     if (vnorm_) weigh_by_relative_value_norms(scores, observation);
     pool_before_window(scores, window_, Pool::max, kernel_);
+    add_lifted(scores, window_, lift_);
     return scores;
   }
 
@@ -77,19 +79,20 @@ class RKV final : public Method {
   double lambda_, threshold_;
   std::int32_t window_, kernel_;
   bool vnorm_;
+  Lift lift_;
 };
 
 }  // namespace
 
 MethodInfo rkv_method() {
-  return {
-      "rkv",
-      "keeps tokens that are attended to and whose keys do not repeat others', per KV head",
-      "R-KV: Redundancy-aware KV Cache Compression for Reasoning Models, arXiv 2505.24133",
-      {real_parameter("lambda", 0.1, 0, 1, "weight of the importance; the redundancy weighs 1 - lambda"),
-       window_parameter(8), kernel_parameter(7),
-       real_parameter("threshold", 0.5, 0, 1, "cosine above which keys count as similar"), vnorm_parameter()},
-      [](const Parameters& p) { return std::make_shared<RKV>(p); }};
+  return {"rkv",
+          "keeps tokens that are attended to and whose keys do not repeat others', per KV head",
+          "R-KV: Redundancy-aware KV Cache Compression for Reasoning Models, arXiv 2505.24133",
+          {real_parameter("lambda", 0.1, 0, 1, "weight of the importance; the redundancy weighs 1 - lambda"),
+           window_parameter(8), kernel_parameter(7),
+           real_parameter("threshold", 0.5, 0, 1, "cosine above which keys count as similar"),
+           vnorm_parameter(), spread_parameter(), reach_parameter()},
+          [](const Parameters& p) { return std::make_shared<RKV>(p); }};
 }
 
 }  // namespace chunkkv

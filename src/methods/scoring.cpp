@@ -6,9 +6,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 
 namespace chunkkv {
 namespace {
+
+constexpr std::int32_t n_sinks = 4;        // first tokens that draw attention whatever they say
+constexpr std::int32_t lifted_before = 2;  // entries before a high score that it lifts as well
 
 Scores empty_scores(std::int32_t n_heads, std::int32_t n_entries) {
   return {n_heads, n_entries, std::vector<float>(std::size_t(n_heads) * std::size_t(n_entries))};
@@ -61,6 +65,33 @@ void pool_before_window(Scores& scores, std::int32_t window, Pool kind, std::int
   for (std::int32_t h = 0; h < scores.n_heads; ++h) {
     const auto values = pooled({scores.head(h), n}, kind, kernel);
     std::copy(values.begin(), values.end(), scores.head(h));
+  }
+}
+
+double total_before_window(const Scores& scores, std::int32_t head, std::int32_t window) {
+  const std::int32_t n = scores.n_entries - std::min(window, scores.n_entries);
+  return std::accumulate(scores.head(head) + std::min(n_sinks, n), scores.head(head) + n, 0.0);
+}
+
+void normalize_before_window(Scores& scores, std::int32_t window) {
+  for (std::int32_t h = 0; h < scores.n_heads; ++h) {
+    const double total = total_before_window(scores, h, window);
+    const double factor = total > 0 ? 1 / total : 0;
+    std::for_each_n(scores.head(h), scores.n_entries, [&](float& value) { value = float(value * factor); });
+  }
+}
+
+void add_lifted(Scores& scores, std::int32_t window, const Lift& lift) {
+  if (lift.spread == 0) return;
+  const std::int32_t n = scores.n_entries - std::min(window, scores.n_entries);
+  Scores raised = scores;
+  for (std::int32_t h = 0; h < scores.n_heads; ++h) {
+    const std::vector<float> values = lifted({scores.head(h), std::size_t(n)}, lift.reach, lifted_before);
+    std::copy(values.begin(), values.end(), raised.head(h));
+    const double total = total_before_window(raised, h, window);
+    const double factor = total > 0 ? lift.spread * total_before_window(scores, h, window) / total : 0;
+    for (std::int32_t i = 0; i < n; ++i)
+      scores.head(h)[i] = float(scores.head(h)[i] + factor * raised.head(h)[i]);
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chunkkv/observation.h>
+#include <chunkkv/registry.h>
 #include <chunkkv/types.h>
 
 #include "selection/pooling.h"
@@ -36,6 +37,26 @@ void weigh_by_value_norms(Scores& scores, const LayerObservation& observation);
 
 /// Pools the entries before the last `window` ones, which are not pooled and do not leak into the others.
 void pool_before_window(Scores& scores, std::int32_t window, Pool kind, std::int32_t kernel);
+
+/// The sum of a head's scores from the fifth entry to the last before the `window`: neither attention sinks
+/// nor what is kept anyway counts.
+double total_before_window(const Scores& scores, std::int32_t head, std::int32_t window);
+
+/// Scales each head so that `total_before_window` is 1; a head whose total is 0 becomes 0.
+void normalize_before_window(Scores& scores, std::int32_t window);
+
+/// How far a score spreads: a question attends to the words that it shares with the text, and the answer
+/// stands after them.
+struct Lift {
+  float spread = 0;  ///< weight beside the token's own score
+  std::int32_t reach = 0;
+
+  explicit Lift(const Parameters& p) : spread(float(p.real("spread"))), reach(p.integer("reach")) {}
+};
+
+/// Adds to each entry before the `window` the highest score of the `reach` entries before it and the 2 after
+/// it, scaled so that a head's lifted scores have the total of its own, times `spread`.
+void add_lifted(Scores& scores, std::int32_t window, const Lift& lift);
 
 /// The sum over heads: [1][n_entries].
 Scores sum_of_heads(const Scores& scores);

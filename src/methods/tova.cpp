@@ -7,7 +7,7 @@ namespace {
 
 class Tova final : public Method {
  public:
-  explicit Tova(const Parameters& p) : vnorm_(p.flag("vnorm")) {}
+  explicit Tova(const Parameters& p) : vnorm_(p.flag("vnorm")), lift_(p) {}
 
   ObservationRequest request() const override {
     ObservationRequest request;
@@ -20,6 +20,7 @@ class Tova final : public Method {
   Scores score(const LayerObservation& observation) const override {
     Scores per_head = attention_of_kv_heads(observation, Group::mean);
     if (vnorm_) weigh_by_value_norms(per_head, observation);
+    add_lifted(per_head, 1, lift_);
     Scores scores = sum_of_heads(per_head);
     scale(scores, 1.0f / float(per_head.n_heads));
     return scores;
@@ -29,6 +30,7 @@ class Tova final : public Method {
 
  private:
   bool vnorm_;
+  Lift lift_;
 };
 
 }  // namespace
@@ -37,7 +39,7 @@ MethodInfo tova_method() {
   return {"tova",
           "keeps the tokens that the last token attends to, the same in all heads of a layer",
           "Transformers are Multi-State RNNs, arXiv 2401.06104",
-          {vnorm_parameter()},
+          {vnorm_parameter(), spread_parameter(), reach_parameter()},
           [](const Parameters& p) { return std::make_shared<Tova>(p); }};
 }
 

@@ -17,13 +17,18 @@ WindowAttention::WindowAttention(const Parameters& p)
       kernel_(p.integer("kernel")),
       pool_(p.choice("pool") == "max" ? Pool::max : Pool::average),
       group_(parse_group(p.choice("group"))),
-      vnorm_(p.flag("vnorm")) {}
+      vnorm_(p.flag("vnorm")),
+      lift_(p) {}
 
 std::vector<ParameterInfo> WindowAttention::parameters() {
   return {
-      window_parameter(32), kernel_parameter(5), pool_parameter(),
+      window_parameter(32),
+      kernel_parameter(5),
+      pool_parameter(),
       choice_parameter("group", {"mean", "max", "sum"}, "how query heads that share a KV head become one"),
-      vnorm_parameter()};
+      vnorm_parameter(),
+      spread_parameter(),
+      reach_parameter()};
 }
 
 ObservationRequest WindowAttention::request() const {
@@ -39,6 +44,7 @@ Scores WindowAttention::score(const LayerObservation& observation) const {
   scale(scores, 1.0f / float(observation.n_queries));
   if (vnorm_) weigh_by_value_norms(scores, observation);
   pool_before_window(scores, window_, pool_, kernel_);
+  add_lifted(scores, window_, lift_);
   return scores;
 }
 

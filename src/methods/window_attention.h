@@ -27,6 +27,7 @@ class WindowAttention {
   Pool pool_;
   Group group_;
   bool vnorm_;
+  Lift lift_;
 };
 
 }  // namespace chunkkv

@@ -26,4 +26,21 @@ std::vector<float> pooled(std::span<const float> values, Pool kind, std::int32_t
   return out;
 }
 
+/// Van Herk's and Gil and Werman's algorithm: in blocks as long as the window, every window is the end of one
+/// block and the beginning of the next.
+std::vector<float> lifted(std::span<const float> values, std::int32_t before, std::int32_t after) {
+  if (values.empty()) return {};
+  const std::size_t n = values.size(), width = std::size_t(before) + std::size_t(after) + 1;
+  std::vector<float> from_left(n + width - 1, -std::numeric_limits<float>::infinity());
+  std::copy(values.begin(), values.end(), from_left.begin() + before);
+  std::vector<float> from_right = from_left;
+  for (std::size_t i = 1; i < from_left.size(); ++i)
+    if (i % width != 0) from_left[i] = std::max(from_left[i], from_left[i - 1]);
+  for (std::size_t i = from_right.size() - 1; i > 0; --i)
+    if (i % width != 0) from_right[i - 1] = std::max(from_right[i - 1], from_right[i]);
+  std::vector<float> out(n);
+  for (std::size_t i = 0; i < n; ++i) out[i] = std::max(from_right[i], from_left[i + width - 1]);
+  return out;
+}
+
 }  // namespace chunkkv

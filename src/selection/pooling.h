@@ -15,4 +15,8 @@ enum class Pool : std::uint8_t {
 /// nothing. Same results as torch's avg_pool1d and max_pool1d with padding kernel / 2.
 std::vector<float> pooled(std::span<const float> values, Pool kind, std::int32_t kernel);
 
+/// Sliding maximum: output i is the largest of inputs i - `before` .. i + `after` that exist. Linear in the
+/// number of inputs, whatever the width.
+std::vector<float> lifted(std::span<const float> values, std::int32_t before, std::int32_t after);
+
 }  // namespace chunkkv

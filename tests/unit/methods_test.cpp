@@ -252,6 +252,69 @@ TEST(RKV, AsksForItsOwnAttentionAndRedundancy) {
   EXPECT_EQ(request.redundancy_threshold, 0.75f);
 }
 
+/// One KV head of two query heads, eight tokens, the last two of which are the window.
+LayerObservation eight_tokens() {
+  LayerObservation o;
+  o.n_entries = 8;
+  o.n_head = 2;
+  o.n_head_kv = 1;
+  o.n_queries = 2;
+  o.attention = {2, 0, 0, 4, 2, 0, 0, 0,  //
+                 0, 0, 4, 0, 2, 4, 0, 0};
+  o.value_norms = {1, 1, 1, 2, 3, 1, 1, 1};
+  o.key_similarity = {0, 0.5f, 1, 0, 0.5f, -1, 0, 0};
+  return o;
+}
+
+TEST(Hybrid, AddsThreeScoresOfEqualTotals) {
+  const LayerObservation o = eight_tokens();
+  const std::string window = "hybrid:window=2,recent=2,reach=1,";
+  // Mean attention 1 0 2 2 2 2 times the values is 1 0 2 4 6 2; tokens 4 and 5 make up the total, 8.
+  const Values own = {0.125f, 0, 0.25f, 0.5f, 0.75f, 0.25f, 0, 0};
+  expect_near(scores(window + "spread=0,diversity=0", o), own);
+  // The highest of one token before, itself and two after: 2 4 6 6 6 6, not beyond the window; total 12.
+  const Values lift = {1.0f / 6, 1.0f / 3, 0.5f, 0.5f, 0.5f, 0.5f, 0, 0};
+  // 1 - cosine times the values: 1 0.5 0 2 1.5 2 1 1; total 3.5.
+  const Values unlike = {2.0f / 7, 1.0f / 7, 0, 4.0f / 7, 3.0f / 7, 4.0f / 7, 2.0f / 7, 2.0f / 7};
+  Values sum(8);
+  for (std::size_t i = 0; i < 8; ++i) sum[i] = own[i] + 0.5f * lift[i] + 2 * unlike[i];
+  expect_near(scores(window + "spread=0.5,diversity=2", o), sum);
+  // Without value norms: 1 0 2 2 2 2 and 1 0.5 0 1 0.5 2, totals 4 and 2.5.
+  expect_near(scores(window + "spread=0,diversity=1,vnorm=0", o),
+              {0.65f, 0.2f, 0.5f, 0.9f, 0.7f, 1.3f, 0.4f, 0.4f});
+}
+
+TEST(Hybrid, KeepsTheRecentAndTheBest) {
+  const LayerObservation o = eight_tokens();
+  EXPECT_EQ(kept("hybrid:window=1,recent=2,spread=0,diversity=0", o, 4), (Lists{{3, 4, 6, 7}}));
+  EXPECT_EQ(make_method("hybrid")->selection({1000, 100, 0.1}).last, 32);
+  EXPECT_EQ(make_method("hybrid:recent=4")->selection({1000, 100, 0.1}).last, 16);
+  const auto request = make_method("hybrid")->request();
+  EXPECT_EQ(request.window, 16);
+  EXPECT_TRUE(request.value_norms);
+  EXPECT_TRUE(request.key_similarity);
+  EXPECT_FALSE(make_method("hybrid:diversity=0")->request().key_similarity);
+}
+
+TEST(Hybrid, NothingToShareOutIsNoScore) {
+  LayerObservation o = eight_tokens();
+  o.attention.assign(16, 0);
+  o.value_norms.assign(8, 0);
+  expect_near(scores("hybrid:window=2,recent=2", o), Values(8));
+}
+
+TEST(Spread, AddsWhatIsJustBeforeAtTheSameTotal) {
+  // SnapKV's scores of six tokens with a window of 1: a head's fifth token is all of its total, 0 and 3.
+  // Lifted by one token they are 2 2 2 2 2, total 2, and 3 3 3 3 3, total 3.
+  const LayerObservation o = six_tokens();
+  expect_near(scores("snapkv:window=1,kernel=1,spread=2,reach=1", o), {2, 0, 2, 2, 0, 2, 6, 9, 7, 6, 9, 1});
+  expect_near(scores("snapkv:window=1,kernel=1,spread=0,reach=1", o), scores("snapkv:window=1,kernel=1", o));
+  // The sums that chunks are made of, and R-KV's importance, of which no token counts here.
+  expect_near(scores("chunkkv:window=1,spread=2,reach=1", o), {32, 36, 36, 32, 36, 12});
+  expect_near(scores("tova:spread=2,reach=1", o), {8, 9, 9, 8, 9, 3});
+  EXPECT_EQ(make_method("rkv:spread=0.5")->request(), make_method("rkv")->request());
+}
+
 TEST(KeyMethods, PreferUnusualAndShortKeys) {
   LayerObservation o;
   o.n_entries = 3;

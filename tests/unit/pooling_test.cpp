@@ -1,7 +1,10 @@
 #include "selection/pooling.h"
 
+#include "unit/random_seed.h"
+
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace chunkkv {
@@ -33,6 +36,28 @@ TEST(Pooling, KernelOneAndNoEntriesChangeNothing) {
   for (const Pool kind : {Pool::average, Pool::max}) {
     EXPECT_EQ(pooled(Values{1, -2, 3}, kind, 1), (Values{1, -2, 3}));
     EXPECT_TRUE(pooled({}, kind, 5).empty());
+  }
+}
+
+TEST(Lift, ReachesFurtherForward) {
+  EXPECT_EQ(lifted(Values{0, 9, 0, 0, 0, 0, 5}, 3, 1), (Values{9, 9, 9, 9, 9, 5, 5}));
+  EXPECT_EQ(lifted(Values{-3, -7}, 0, 0), (Values{-3, -7}));
+  EXPECT_EQ(lifted(Values{1, 4, 2}, 65536, 2), (Values{4, 4, 4}));
+  EXPECT_TRUE(lifted({}, 10, 2).empty());
+}
+
+TEST(Lift, IsTheSlowMaximum) {
+  test::Random random;
+  for (int round = 0; round < 300; ++round) {
+    const std::int32_t n = random.integer(1, 60), before = random.integer(0, 20),
+                       after = random.integer(0, 20);
+    Values values(static_cast<std::size_t>(n));
+    for (float& value : values) value = random.real() - 0.5f;
+    Values expected;
+    for (std::int32_t i = 0; i < n; ++i)
+      expected.push_back(*std::max_element(values.begin() + std::max(0, i - before),
+                                           values.begin() + std::min(n, i + after + 1)));
+    EXPECT_EQ(lifted(values, before, after), expected) << n << " values, " << before << " and " << after;
   }
 }
 

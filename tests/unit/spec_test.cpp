@@ -41,8 +41,8 @@ TEST(Registry, EveryMethodExplainsItself) {
       EXPECT_EQ(spec(info.name + ":" + parameter.name + "=" + parameter.default_value), info.name);
     }
   }
-  const std::set<std::string> expected{"full",    "random", "streamingllm", "tova",  "h2o",      "snapkv",
-                                       "chunkkv", "rkv",    "keydiff",      "knorm", "pyramidkv"};
+  const std::set<std::string> expected{"full",    "random", "streamingllm", "tova",  "h2o",       "snapkv",
+                                       "chunkkv", "rkv",    "keydiff",      "knorm", "pyramidkv", "hybrid"};
   EXPECT_EQ(names, expected);
 }
 
@@ -75,7 +75,8 @@ TEST(Spec, UnknownNamesSayWhatIsThere) {
   expect_mentions(refusal("snapvk"), {"\"snapvk\"", "full", "snapkv", "knorm"});
   expect_mentions(refusal(""), {"choose one of", "chunkkv"});
   expect_mentions(refusal("Chunkkv"), {"chunkkv"});
-  expect_mentions(refusal("snapkv:wnidow=32"), {"\"wnidow\"", "window, kernel, pool, group, vnorm"});
+  expect_mentions(refusal("snapkv:wnidow=32"),
+                  {"\"wnidow\"", "window, kernel, pool, group, vnorm, spread, reach"});
   expect_mentions(refusal("knorm:window=32"), {"knorm has no parameters"});
 }
 
