@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -14,10 +15,10 @@ namespace {
 
 /// Halves that F16 holds exactly, as bits.
 std::uint16_t half_bits(int eighths) {
-  _Float16 value = _Float16(float(eighths) / 8);
-  std::uint16_t bits;
-  __builtin_memcpy(&bits, &value, sizeof bits);
-  return bits;
+  if (eighths == 0) return 0;
+  const auto bits = std::bit_cast<std::uint32_t>(float(eighths) / 8);
+  const std::uint32_t exponent = (bits >> 23 & 0xffu) - 127 + 15;
+  return std::uint16_t(bits >> 31 << 15 | exponent << 10 | (bits >> 13 & 0x3ffu));
 }
 
 TEST(FastDots, EqualTheSumsWhateverTheShape) {
