@@ -26,7 +26,7 @@ Merged merge_results(std::span<const std::string> paths) {
       const std::string place = fmt::format("'{}', line {}", path, number);
       const std::string text = to_text(line);
       const auto [found, is_new] =
-          known.try_emplace(result_key(line), merged.text.size(), text.size(), place);
+          known.try_emplace(result_key(line), Found{merged.text.size(), text.size(), place});
       if (is_new) {
         merged.text += text;
         ++merged.n_lines;
