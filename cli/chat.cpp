@@ -113,6 +113,8 @@ class Chat {
     print("\n");
     if (turn.answer.stop == text::Stop::signal) print_error("(interrupted)\n");
     if (turn.answer.stop == text::Stop::limit) print_error("(cut at -n)\n");
+    if (turn.n_unobserved > 0)
+      print_error("(the answer ended before it could choose: nothing was dropped)\n");
     if (turn.answer.stop == text::Stop::context)
       print_error("(cut: the cache is full, or the model's trained length is reached; /clear begins anew)\n");
   }

@@ -110,7 +110,8 @@ bool Conversation::must_compress(std::size_t n_question) const {
 }
 
 void Conversation::read(std::size_t n_question, const Progress& progress) {
-  const Plan wanted = plan(n_question);
+  Plan wanted = plan(n_question);
+  wanted.at_once = n_question == 0;  // no answer follows a document that is read alone
   const std::span<const Token> all(prompt_.tokens);
   if (source_) {
     const auto n_known = std::size_t(source_->n_tokens());
@@ -175,6 +176,9 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
   const std::vector<float> logits(session_.logits().begin(), session_.logits().end());
   turn.answer = text::generate(session_, logits, sampler_,
                                {.n_predict = rules_.predict, .emit = emit, .interrupted = stop_requested});
+  turn.n_unobserved = session_.n_until_compression();
+  // A short answer leaves the compression to the next question.
+  if (turn.n_unobserved > 0 && !source_) compress_next_ = true;
   session_.unlimit();
   const std::vector<Token>& said = turn.answer.tokens;
   prompt_.tokens.insert(prompt_.tokens.end(), said.begin(), said.end());
@@ -191,7 +195,8 @@ void Conversation::limit_answer(std::size_t n_newest) {
   if (wanted.method->keeps_all()) return;
   const std::int32_t budget = wanted.budget.resolve(rules_.cells);
   const std::int32_t full = std::max(rules_.cells - kRoom, budget + 1);
-  const std::int32_t n_entries = session_.n_entries();
+  const std::int32_t n_first = session_.n_until_compression();  // of the answer, before it is compressed
+  const std::int32_t n_entries = n_first > 0 ? budget + n_first : session_.n_entries();
   if (full > rules_.cells || n_entries + rules_.predict < full) return;
   // The newest turn grows until then; a quarter of what is not protected otherwise stays for older turns.
   const std::int32_t grown = std::int32_t(n_newest) + std::max(0, full - n_entries);

@@ -31,6 +31,8 @@ struct Turn {
   text::Answer answer;
   double read_ms = 0;
   std::int32_t n_read = 0;  ///< tokens read for it
+  /// Tokens that the answer was too short by to be compressed; 0 where nothing waited for them.
+  std::int32_t n_unobserved = 0;
 };
 
 /// A document and the turns about it in one session. The document is compressed when it is read; what is said

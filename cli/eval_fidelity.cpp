@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::int32_t kAnswer = 64;
 constexpr std::int32_t kCellStep = 256;
+constexpr std::int32_t kSkip = 16;  // as many first tokens as `hybrid` observes
 
 double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
@@ -54,6 +55,10 @@ void add(eval::Json& line, const Fidelity& f) {
   line["compared_tokens"] = f.n_tokens;
   line["kl"] = f.kl;
   line["top1"] = f.top1;
+  line["skipped_tokens"] = f.n_tokens - f.n_rest;
+  line["kl_rest"] = f.n_rest > 0 ? eval::Json(f.kl_rest) : eval::Json(nullptr);
+  line["top1_rest"] = f.n_rest > 0 ? eval::Json(f.top1_rest) : eval::Json(nullptr);
+  if (f.after < 0) line["compressed"] = false;
   line["kv_l1"] = mean(f.kv_l1);
   line["kv_l1_layers"] = f.kv_l1;
   line["attention_cosine"] = mean(f.attention_cosine);
@@ -71,10 +76,15 @@ void add(eval::Json& line, const Fidelity& f) {
 /// Means over the samples, a row a pair.
 class Table {
  public:
+  explicit Table(std::int32_t skip) : skip_(skip) {}
   void add(std::size_t pair, const Fidelity& f) {
     Sums& s = sums_[pair];
     s.kl += f.kl;
     s.top1 += f.top1;
+    if (f.n_rest > 0) {
+      s.kl_rest += f.kl_rest;
+      ++s.n_rest;
+    }
     s.l1 += mean(f.kv_l1);
     s.cosine += mean(f.attention_cosine);
     s.mass += mean(f.attention_mass);
@@ -82,24 +92,28 @@ class Table {
     ++s.n;
   }
   std::string text(std::span<const Plan> pairs) const {
-    std::string text = fmt::format("{:<40}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>12}\n", "method and budget",
-                                   "samples", "KL", "top-1", "KV L1", "cosine", "mass", "similarity");
+    std::string text =
+        fmt::format("{:<40}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>12}\n", "method and budget", "samples", "KL",
+                    "top-1", "KL rest", "KV L1", "cosine", "mass", "similarity");
     for (const auto& [pair, s] : sums_) {
       const double n = double(s.n);
-      text += fmt::format("{:<40}{:>8}{:>8.3f}{:>8.3f}{:>8.3f}{:>8.3f}{:>8.3f}{:>12.3f}\n",
-                          eval::to_string(pairs[pair]), s.n, s.kl / n, s.top1 / n, s.l1 / n, s.cosine / n,
-                          s.mass / n, s.similarity / n);
+      text += fmt::format("{:<40}{:>8}{:>8.3f}{:>8.3f}{:>8}{:>8.3f}{:>8.3f}{:>8.3f}{:>12.3f}\n",
+                          eval::to_string(pairs[pair]), s.n, s.kl / n, s.top1 / n,
+                          s.n_rest > 0 ? fmt::format("{:.3f}", s.kl_rest / double(s.n_rest)) : "-", s.l1 / n,
+                          s.cosine / n, s.mass / n, s.similarity / n);
     }
-    return text;
+    return text +
+           fmt::format("KL rest: without the first {} predictions of an answer, for all methods\n", skip_);
   }
   bool empty() const { return sums_.empty(); }
 
  private:
   struct Sums {
-    double kl = 0, top1 = 0, l1 = 0, cosine = 0, mass = 0, similarity = 0;
-    std::size_t n = 0;
+    double kl = 0, top1 = 0, kl_rest = 0, l1 = 0, cosine = 0, mass = 0, similarity = 0;
+    std::size_t n = 0, n_rest = 0;
   };
   std::map<std::size_t, Sums> sums_;
+  std::int32_t skip_;
 };
 
 }  // namespace
@@ -136,7 +150,10 @@ void run_fidelity(const EvalArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Session> session, kept;
   std::int32_t n_cells = 0;
-  Table table;
+  // What the pair that observes most of the answer is given: as much is left out for all.
+  std::int32_t skip = kSkip;
+  for (const Plan& pair : pairs) skip = std::max(skip, pair.method->request().after);
+  Table table(skip);
   std::size_t n_done = 0;
   for (std::size_t index = 0; index < samples->size(); ++index) {
     if (!shard.has(index)) continue;
@@ -183,7 +200,10 @@ void run_fidelity(const EvalArguments& arguments) {
       if (converts) kept = open_session(model, kept_options);
     }
     std::vector<Plan> plans;
-    for (const std::size_t pair : todo) plans.push_back(pairs[pair]);
+    for (const std::size_t pair : todo) {
+      plans.push_back(pairs[pair]);
+      plans.back().at_once = arguments.query == "agnostic";
+    }
     const auto progress = [&](const ReadState& read) {
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       const double share = (double(index) + double(read.done) / double(read.total)) / double(samples->size());
@@ -195,8 +215,9 @@ void run_fidelity(const EvalArguments& arguments) {
     };
     std::vector<Fidelity> measured;
     try {
-      measured = measure_fidelity(*session, prompt, plans,
-                                  {.n_tokens = n_answer, .progress = progress, .kept = kept.get()});
+      measured =
+          measure_fidelity(*session, prompt, plans,
+                           {.n_tokens = n_answer, .skip = skip, .progress = progress, .kept = kept.get()});
     } catch (const Interrupted&) {
       status.finish();
       throw Interrupted("interrupted" + results.advice());

@@ -213,7 +213,10 @@ void run_eval(const EvalArguments& arguments) {
                           .machine = machine(arguments.model.threads, arguments.model.gpu_layers)};
   Display display(arguments.progress);
   eval::Runner runner(*benchmark, *samples, sweep, std::move(facts),
-                      {.shard = shard, .skip_broken = arguments.skip_broken, .max_tokens = most},
+                      {.shard = shard,
+                       .skip_broken = arguments.skip_broken,
+                       .score_rest = options.judge.url.empty(),
+                       .max_tokens = most},
                       display.events());
 
   Results results(arguments.output, arguments.dry_run);

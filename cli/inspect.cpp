@@ -6,6 +6,7 @@
 #include "progress.h"
 #include "prompt.h"
 #include "summary.h"
+#include "text/sampler.h"
 #include "token_file.h"
 
 #include <chunkkv/metrics.h>
@@ -91,6 +92,14 @@ Json to_json(const KeptView& view, bool with_scores) {
           {"similarity", std::move(matrix)}};
 }
 
+/// A method that observes the first tokens of the answer chooses after them; as many come whatever ends it.
+void write_first_tokens(Session& session, std::size_t n_prompt, std::int32_t count) {
+  if (session.has_chosen()) return;
+  text::Sampler sampler(session.model(), {.ignore_eos = true});
+  for (std::int32_t i = 0; i < count; ++i) session.decode(sampler.sample(session.logits()));
+  session.truncate(std::int32_t(n_prompt));
+}
+
 void inspect(const InspectArguments& arguments) {
   Plan wanted = plan(arguments.compression);
   wanted.keep_scores = arguments.scores;
@@ -101,11 +110,12 @@ void inspect(const InspectArguments& arguments) {
 
   const auto model = load_model(arguments.model);
   const auto prompt = input.tokens(*model);
-  options.n_cells = cells_for(arguments.model, *model, prompt.size(), 0);
+  options.n_cells = cells_for(arguments.model, *model, prompt.size(), wanted.method->request().after);
   const auto session = open_session(model, options);
   ProgressDisplay display(arguments.progress);
   session->prefill(prompt, {&wanted, 1}, display.callback());
   display.finish();
+  write_first_tokens(*session, prompt.size(), wanted.method->request().after);
 
   const KeptView view = make_view(*session, wanted, prompt);
   if (html) html->commit(kept_page(view));

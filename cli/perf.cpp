@@ -41,7 +41,9 @@ void compare_caches(const PerfArguments& arguments) {
 
   const auto model = load_model(arguments.model);
   const std::vector<Token> tokens = read_tokens(arguments, *model);
-  options.n_cells = cells_for(arguments.model, *model, tokens.size(), n_predict);
+  std::int32_t n_after = n_predict;
+  for (const Plan& each : plans) n_after = std::max(n_after, each.method->request().after);
+  options.n_cells = cells_for(arguments.model, *model, tokens.size(), n_after);
   const auto session = open_session(model, options);
 
   Measurement measurement(*session, tokens, n_predict, plans);

@@ -34,8 +34,17 @@ std::string describe(text::Stop stop) {
       return "cut: cache full";
     case text::Stop::signal:
       return "interrupted";
+    case text::Stop::pause:
+      break;
   }
   return "";
+}
+
+std::string compressed(const Outcome& outcome) {
+  if (outcome.ended_before) return "not: short answer";
+  std::string text = fmt::format("{} times", outcome.compressions);
+  if (outcome.after > 0) text += fmt::format(", {} tokens on", outcome.after);
+  return text;
 }
 
 struct Row {
@@ -50,7 +59,7 @@ const std::vector<Row>& rows() {
       {"cache", [](const Outcome& o) { return fmt::format("{} cells", o.cells); }},
       {"  used before", [](const Outcome& o) { return mebibytes(o.bytes_before); }},
       {"  used after", [](const Outcome& o) { return mebibytes(o.bytes_after); }},
-      {"  compressed", [](const Outcome& o) { return fmt::format("{} times", o.compressions); }},
+      {"  compressed", [](const Outcome& o) { return compressed(o); }},
       {"prefill", [](const Outcome& o) { return milliseconds(o.ms.prefill); }},
       {"  observe", [](const Outcome& o) { return milliseconds(o.ms.observe); }},
       {"  select", [](const Outcome& o) { return milliseconds(o.ms.select); }},
@@ -83,6 +92,7 @@ nlohmann::ordered_json to_json(const Outcome& outcome) {
       {"kept_tokens", outcome.kept_tokens},
       {"cells", outcome.cells},
       {"compressions", outcome.compressions},
+      {"after", outcome.after},
       {"cache_bytes",
        {{"before", outcome.bytes_before},
         {"after", outcome.bytes_after},

@@ -24,6 +24,8 @@ struct Outcome {
   std::uint64_t bytes_allocated = 0;
   Timings ms;
   double first_token_ms = 0;  ///< from the start of reading
+  std::int32_t after = 0;     ///< first tokens of the answer that observed
+  bool ended_before = false;  ///< the answer, so that nothing was compressed
   text::Answer answer;
 };
 

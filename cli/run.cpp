@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,29 +71,43 @@ class Run {
 
   Outcome answer_from_full_cache() {
     Outcome outcome = describe("full", Budget().to_string());
-    outcome.ms.prefill =
-        session_->timings().prefill - session_->timings().observe - session_->timings().select;
-    outcome.kept_tokens = outcome.prompt_tokens;
-    answer(outcome, outcome.ms.prefill);
+    answer(outcome, session_->timings().prefill - session_->timings().observe - session_->timings().select,
+           [&]() -> Session& {
+             outcome.ms.prefill =
+                 session_->timings().prefill - session_->timings().observe - session_->timings().select;
+             outcome.kept_tokens = outcome.prompt_tokens;
+             return *session_;
+           });
     return outcome;
   }
 
+  /// The first tokens come from the whole cache where the plan observes them.
   Outcome answer_from_compressed_cache() {
     Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
-    const Timer timer;
+    Timer timer;
     if (!arguments_.bounded.in_pieces()) {
       session_->truncate(std::int32_t(prompt_.tokens.size()));  // forget an earlier answer
-      session_->compress(session_->selection());
+      session_->compress_when_chosen();
     }
-    const Timings spent = session_->timings();
-    if (!arguments_.bounded.prefill_type.empty()) convert();
-    const double compress_ms = timer.ms();
-    if (const auto buffer =
-            answer_buffer(arguments_.bounded, options_, text::answer_budget(*session_, plan_)))
-      text::limit_answer(*session_, plan_, *buffer, arguments_.predict);
-    outcome.ms = spent;
-    outcome.kept_tokens = session_->n_entries();
-    answer(outcome, prefill_ms_ + compress_ms);
+    outcome.after = session_->n_until_compression();
+    const std::int32_t n_whole = session_->n_entries();
+    const bool converts = !arguments_.bounded.prefill_type.empty();
+    if (outcome.after == 0 && converts) convert();
+    outcome.ended_before = outcome.after > 0;
+    answer(outcome, prefill_ms_ + timer.ms(), [&]() -> Session& {
+      outcome.ms = spent();
+      if (outcome.after > 0 && converts) convert();
+      if (const auto buffer =
+              answer_buffer(arguments_.bounded, options_, text::answer_budget(*session_, plan_)))
+        text::limit_answer(*session_, plan_, *buffer, arguments_.predict);
+      outcome.kept_tokens = session_->n_entries() - outcome.after;
+      outcome.ended_before = false;
+      return *session_;
+    });
+    if (outcome.ended_before) {
+      outcome.ms = spent();
+      outcome.kept_tokens = n_whole;
+    }
     return outcome;
   }
 
@@ -118,24 +133,36 @@ class Run {
     if (!arguments_.bounded.in_pieces() && arguments_.model.ctx_size == 0)
       options.n_cells = kept.n_entries + arguments_.predict;
     n_compressions_ = session_->n_compressions();
+    spent_ = session_->timings();
     session_.reset();
     session_ = open_session(model_, options);
     session_->restore(session_->converted(kept));
   }
 
-  /// Lets the model answer from the cache as it is; `ms_before` is the time until it could start.
-  void answer(Outcome& outcome, double ms_before) {
-    outcome.bytes_after = session_->use(0).bytes_used;
-    outcome.bytes_allocated = session_->use().bytes_allocated;
+  /// What the session that read the prompt has spent.
+  Timings spent() const { return spent_ ? *spent_ : session_->timings(); }
+
+  /// Lets the model answer; `ms_before` is the time until it could start. `compressed` is called when the
+  /// cache is what the answer is to come from; tokens before come from the whole one.
+  void answer(Outcome& outcome, double ms_before, const std::function<Session&()>& compressed) {
+    const auto note_memory = [&] {
+      outcome.bytes_after = session_->use(0).bytes_used;
+      outcome.bytes_allocated = session_->use().bytes_allocated;
+    };
+    note_memory();
     const bool stream = !arguments_.json;
     if (stream && arguments_.compare) print(fmt::format("== {} ==\n", title(outcome)));
     text::Sampler sampler(session_->model(), arguments_.sampling);
     const auto show = [stream](std::string_view piece) {
       if (stream) print(piece);
     };
-    outcome.answer =
-        text::generate(*session_, logits_, sampler,
-                       {.n_predict = arguments_.predict, .emit = show, .interrupted = stop_requested});
+    outcome.answer = text::generate(
+        *session_, logits_, sampler,
+        {.n_predict = arguments_.predict, .emit = show, .interrupted = stop_requested}, [&]() -> Session& {
+          Session& session = compressed();
+          note_memory();
+          return session;
+        });
     outcome.compressions = n_compressions_ + session_->n_compressions();
     outcome.first_token_ms = ms_before + outcome.answer.first_ms;
     if (stream) print(arguments_.compare ? "\n\n" : "\n");
@@ -148,6 +175,7 @@ class Run {
   std::unique_ptr<Session> session_;
   SplitPrompt prompt_;
   std::int32_t n_compressions_ = 0;  ///< of a session that was given back
+  std::optional<Timings> spent_;     ///< likewise
   std::int32_t most_entries_ = 0;
   std::vector<float> logits_;
   double prefill_ms_ = 0;

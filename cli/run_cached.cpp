@@ -86,20 +86,32 @@ void run_cached(const CachedRun& run) {
   }
   const double read_ms = timer.ms();
   const double restore_ms = read_ms - session->timings().prefill - session->timings().move;
-  outcome.compressions += session->n_compressions();
-  outcome.ms = session->timings();
-  outcome.kept_tokens = session->n_entries();
-  outcome.bytes_after = session->use(0).bytes_used;
-  outcome.bytes_allocated = session->use().bytes_allocated;
-  outcome.bytes_before =
-      outcome.bytes_after / std::uint64_t(outcome.kept_tokens) * std::uint64_t(outcome.prompt_tokens);
+  const std::int32_t n_before = outcome.compressions;
+  outcome.after = session->n_until_compression();
+  const auto note_cache = [&] {
+    outcome.compressions = n_before + session->n_compressions();
+    outcome.ms = session->timings();
+    outcome.kept_tokens = session->n_entries();
+    outcome.bytes_after = session->use(0).bytes_used;
+    outcome.bytes_allocated = session->use().bytes_allocated;
+    outcome.bytes_before =
+        outcome.bytes_after / std::uint64_t(outcome.kept_tokens) * std::uint64_t(outcome.prompt_tokens);
+  };
+  note_cache();
+  outcome.ended_before = outcome.after > 0;
 
   text::Sampler sampler(*model, run.sampling);
   const auto show = [&](std::string_view piece) {
     if (!run.json) print(piece);
   };
   outcome.answer = text::generate(*session, session->logits(), sampler,
-                                  {.n_predict = run.predict, .emit = show, .interrupted = stop_requested});
+                                  {.n_predict = run.predict, .emit = show, .interrupted = stop_requested},
+                                  [&]() -> Session& {
+                                    note_cache();
+                                    outcome.kept_tokens -= outcome.after;
+                                    outcome.ended_before = false;
+                                    return *session;
+                                  });
   outcome.first_token_ms = read_ms + outcome.answer.first_ms;
 
   if (run.json) {

@@ -89,15 +89,20 @@ SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions op
     return true;
   });
   sample.bytes_before = session->use(0).bytes_used;
-  if (!what.plan.method->keeps_all()) session->compress(session->selection());
+  if (!what.plan.method->keeps_all()) session->compress_when_chosen();
   first.stop();  // the first token follows from the logits of the prompt
-  sample.kept_tokens = session->n_entries();
-  sample.bytes_after = session->use(0).bytes_used;
+  const auto note_cache = [&](std::int32_t n_answer) {
+    sample.kept_tokens = session->n_entries() - n_answer;
+    sample.bytes_after = session->use(0).bytes_used;
+  };
+  note_cache(0);
 
   double rest_ms = 0;
   Stopwatch rest(rest_ms);
   for (std::int32_t i = 1; i < what.output; ++i) {
+    const bool compresses = session->n_until_compression() == 1;
     session->decode(prompt[std::size_t(i) % prompt.size()]);
+    if (compresses) note_cache(i);
     tell(what.input, i);
   }
   rest.stop();

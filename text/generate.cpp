@@ -20,6 +20,8 @@ std::string_view to_string(Stop stop) {
       return "context";
     case Stop::signal:
       return "interrupted";
+    case Stop::pause:
+      return "pause";
   }
   return "";
 }
@@ -31,10 +33,17 @@ class Writing {
  public:
   Writing(const Session& session, const Beginning& from, const GenerateOptions& options)
       : session_(session), sampler_(*from.sampler), options_(options), sequence_(from.sequence) {
-    const Stopwatch first(answer_.first_ms);
-    token_ = sampler_.sample(from.logits);
+    if (from.before) go_on_with(*from.before);
+    if (is_finished_) return;
+    double ms = 0;
+    {
+      const Stopwatch watch(ms);
+      token_ = sampler_.sample(from.logits);
+    }
+    (n_timed_ == 0 ? answer_.first_ms : rest_ms_) += ms;
   }
 
+  bool is_finished() const { return is_finished_; }
   Sequence sequence() const { return sequence_; }
   Token token() const { return token_; }
 
@@ -44,6 +53,7 @@ class Writing {
     if (session_.model().is_end(token_)) return false;
     answer_.tokens.push_back(token_);
     add(stream_.push(session_.model().detokenize(token_)));
+    answer_.ends.push_back(answer_.text.size());
 
     answer_.stop = Stop::text;
     if (at_end()) return false;
@@ -55,18 +65,34 @@ class Writing {
 
   void stop(Stop why) { answer_.stop = why; }
   void next(std::span<const float> logits) {
-    token_ = sampler_.sample(logits);
     ++n_timed_;
+    if (std::int32_t(answer_.tokens.size()) == options_.pause_after) {
+      answer_.stop = Stop::pause;
+      is_finished_ = true;
+    } else {
+      token_ = sampler_.sample(logits);
+    }
   }
   void took(double ms) { rest_ms_ += ms; }
 
   Answer finish() {
-    if (answer_.stop != Stop::text) add(stream_.finish());
+    if (answer_.stop == Stop::pause)
+      answer_.held = stream_.held();
+    else if (answer_.stop != Stop::text)
+      add(stream_.finish());
     if (n_timed_ > 0) answer_.per_token_ms = rest_ms_ / double(n_timed_);
     return std::move(answer_);
   }
 
  private:
+  void go_on_with(const Answer& before) {
+    answer_ = before;
+    is_finished_ = before.stop != Stop::pause;
+    stream_.push(std::exchange(answer_.held, {}));
+    n_timed_ = is_finished_ ? 0 : std::int64_t(before.tokens.size());
+    rest_ms_ = before.per_token_ms.value_or(0) * double(n_timed_);
+  }
+
   void add(const std::string& text) {
     answer_.text += text;
     if (!text.empty() && options_.emit) options_.emit(text);
@@ -92,6 +118,7 @@ class Writing {
   Token token_ = 0;
   double rest_ms_ = 0;
   std::int64_t n_timed_ = 0;
+  bool is_finished_ = false;  // nothing more is to come
 };
 
 /// Reads the tokens of `writings` and chooses the next ones.
@@ -124,13 +151,31 @@ Answer generate(Session& session, std::span<const float> logits, Sampler& sample
   return std::move(generate_together(session, {&only, 1}, options).front());
 }
 
+Answer go_on(Session& session, std::span<const float> logits, Sampler& sampler, Answer before,
+             const GenerateOptions& options) {
+  const Beginning only{.sequence = 0, .logits = logits, .sampler = &sampler, .before = std::move(before)};
+  return std::move(generate_together(session, {&only, 1}, options).front());
+}
+
+Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
+                const GenerateOptions& options, const std::function<Session&()>& compressed) {
+  GenerateOptions first = options;
+  first.pause_after = session.n_until_compression();
+  if (first.pause_after == 0) return generate(compressed(), logits, sampler, options);
+  Answer answer = generate(session, logits, sampler, first);
+  if (answer.stop != Stop::pause) return answer;
+  const std::vector<float> next(session.logits().begin(), session.logits().end());
+  return go_on(compressed(), next, sampler, std::move(answer), options);
+}
+
 std::vector<Answer> generate_together(Session& session, std::span<const Beginning> beginnings,
                                       const GenerateOptions& options) {
   std::vector<Writing> writings;
   writings.reserve(beginnings.size());
   for (const Beginning& beginning : beginnings) writings.emplace_back(session, beginning, options);
   std::vector<Writing*> active;
-  for (Writing& writing : writings) active.push_back(&writing);
+  for (Writing& writing : writings)
+    if (!writing.is_finished()) active.push_back(&writing);
   const auto stop_all = [&] {
     for (Writing* writing : active) writing->stop(Stop::signal);
   };
@@ -149,6 +194,7 @@ std::vector<Answer> generate_together(Session& session, std::span<const Beginnin
         break;
       }
       step(session, active);
+      std::erase_if(active, [](const Writing* writing) { return writing->is_finished(); });
     }
   } catch (const Interrupted&) {
     stop_all();

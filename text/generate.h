@@ -22,6 +22,7 @@ enum class Stop : std::uint8_t {
   limit,    ///< -n tokens
   context,  ///< no free cell, or the model's trained positions are used up
   signal,   ///< Ctrl-C
+  pause,    ///< GenerateOptions::pause_after
 };
 
 std::string_view to_string(Stop stop);
@@ -32,13 +33,18 @@ struct GenerateOptions {
   std::function<void(std::string_view)> emit = {};
   /// Where the answer so far is to end; npos: it goes on. What was emitted is not taken back.
   std::function<std::size_t(std::string_view)> find_end = {};
+  /// Stop with Stop::pause when the answer has so many tokens and all of them are read; 0: never.
+  std::int32_t pause_after = 0;
   /// True when the work is to stop; so does an engine that throws Interrupted.
   std::function<bool()> interrupted = {};
 };
 
 struct Answer {
-  std::string text;           ///< valid UTF-8
-  std::vector<Token> tokens;  ///< as generated; the last one was read into the cache only with Stop::end
+  std::string text;               ///< valid UTF-8
+  std::vector<Token> tokens;      ///< as generated; the last one was read into the cache only with Stop::end
+                                  ///< and Stop::pause
+  std::vector<std::size_t> ends;  ///< [token]: bytes of the text when it was added; `text` may end before
+  std::string held;               ///< with Stop::pause: bytes of a character that the next tokens complete
   Stop stop = Stop::limit;
   double first_ms = 0;                 ///< from the call to the first token
   std::optional<double> per_token_ms;  ///< mean of the tokens after the first, if there were any
@@ -47,12 +53,22 @@ struct Answer {
 /// Answers from the session's cache as it is, the first token from `logits`.
 Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
                 const GenerateOptions& options);
+/// Answers where the compression may wait for the answer's first tokens (Session::compress_when_chosen):
+/// these come from `session`. `compressed` is called when nothing waits any more, at once or after them, and
+/// returns the session that goes on; it is not called when the answer ends before.
+Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
+                const GenerateOptions& options, const std::function<Session&()>& compressed);
+/// Goes on with a paused answer; `logits` are those after its last token.
+Answer go_on(Session& session, std::span<const float> logits, Sampler& sampler, Answer before,
+             const GenerateOptions& options);
 
 /// Where an answer starts.
 struct Beginning {
   Sequence sequence = 0;
   std::span<const float> logits;
   Sampler* sampler = nullptr;  ///< not null; one each
+  /// Goes on with an answer that was paused; one that ended otherwise is returned as it is.
+  std::optional<Answer> before = std::nullopt;
 };
 
 /// Answers from several sequences, token by token together. Each is what `generate` would give alone, but for

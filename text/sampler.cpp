@@ -51,6 +51,9 @@ Sampler::Sampler(const Model& model, const Sampling& sampling)
   add(llama_sampler_init_dist(seed));
 }
 
+Sampler::Sampler(const Sampler& other)
+    : chain_(llama_sampler_clone(other.chain_.get())), candidates_(other.candidates_.size()) {}
+
 Sampler::~Sampler() = default;
 
 Token Sampler::sample(std::span<const float> logits) {

@@ -28,7 +28,8 @@ class Sampler {
  public:
   Sampler(const Model& model, const Sampling& sampling);
   ~Sampler();
-  Sampler(const Sampler&) = delete;
+  /// A copy goes on as this one would.
+  Sampler(const Sampler& other);
   Sampler& operator=(const Sampler&) = delete;
 
   Token sample(std::span<const float> logits);

@@ -15,6 +15,8 @@ class Utf8Stream {
   /// What is left at the end: U+FFFD for a character cut short.
   std::string finish();
   bool pending() const { return !held_.empty(); }
+  /// The bytes that are held back.
+  const std::string& held() const { return held_; }
 
  private:
   std::string held_;

@@ -1,5 +1,6 @@
 #include "runner/answer_line.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace chunkkv::eval {
@@ -43,7 +44,14 @@ Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair
   return line;
 }
 
-Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, const Score& score) {
+std::optional<std::string_view> answer_rest(const text::Answer& answer) {
+  if (answer.tokens.size() <= kFirstTokens || answer.ends.size() < kFirstTokens) return std::nullopt;
+  const std::string_view text(answer.text);
+  return text.substr(std::min(text.size(), answer.ends[kFirstTokens - 1]));
+}
+
+Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, const Score& score,
+                 std::optional<double> rest) {
   Json line = std::move(identity);
   const Outcome::Milliseconds& ms = outcome.ms;
   const auto& per_token = outcome.answer.per_token_ms;
@@ -51,8 +59,10 @@ Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, c
   line["kept_tokens"] = outcome.kept_tokens;
   line["answer"] = outcome.answer.text;
   line["score"] = score.value;
+  if (rest) line["score_rest"] = *rest;
   if (!score.metrics.empty()) line["metrics"] = score.metrics;
   line["generated_tokens"] = outcome.answer.tokens.size();
+  if (outcome.ended_before) line["compressed"] = false;
   if (outcome.compressions > 0) line["compressions"] = outcome.compressions;
   line["stop"] = text::to_string(outcome.answer.stop);
   line["ms"] = {{"prefill", rounded(ms.prefill)},

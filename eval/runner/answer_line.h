@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace chunkkv::eval {
 
@@ -27,7 +29,13 @@ struct RunFacts {
 Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair, const Sample& sample,
                      std::size_t question);
 
-/// The whole line.
-Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, const Score& score);
+/// First tokens of an answer that are left out where methods that observe them are compared with others.
+inline constexpr std::size_t kFirstTokens = 16;
+/// The answer without them; nothing where it is not longer.
+std::optional<std::string_view> answer_rest(const text::Answer& answer);
+
+/// The whole line. `rest`: the score of `answer_rest`.
+Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, const Score& score,
+                 std::optional<double> rest = std::nullopt);
 
 }  // namespace chunkkv::eval

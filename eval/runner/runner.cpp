@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace chunkkv::eval {
@@ -126,7 +127,10 @@ void Runner::run(const Survey& survey, const KnownScores& known,
       Json identity = answer_identity(facts_, sweep_, outcome.pair, sample, outcome.question);
       if (known.contains(result_key(identity))) return;  // an earlier turn of a conversation
       const Score score = benchmark_.score(sample, outcome.question, outcome.answer.text);
-      write(answer_line(std::move(identity), facts_, outcome, score));
+      std::optional<double> rest;
+      if (const auto text = answer_rest(outcome.answer); text && options_.score_rest)
+        rest = benchmark_.score(sample, outcome.question, std::string(*text)).value;
+      write(answer_line(std::move(identity), facts_, outcome, score, rest));
       table_.add(sample.task, sweep_.pairs()[outcome.pair], score.value);
       ++state.n_answers;
       reading_done += per_answer;

@@ -23,6 +23,7 @@ using KnownScores = std::unordered_map<std::string, double>;
 struct RunnerOptions {
   Shard shard = {};
   bool skip_broken = false;
+  bool score_rest = true;       ///< also without the first tokens; false where a judge is asked
   std::int32_t max_tokens = 0;  ///< the model's window; longer prompts are refused
 };
 

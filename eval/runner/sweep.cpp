@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace chunkkv::eval {
@@ -120,11 +121,23 @@ std::vector<Token> Sweep::prompt(const Sample& sample, const PromptTokens& token
   return tokens.document();
 }
 
+std::int32_t Sweep::n_observed(const Plan& plan) const {
+  return options_.query == Query::aware && !plan.method->keeps_all() ? plan.method->request().after : 0;
+}
+
 Sweep::Size Sweep::size(const Sample& sample) const {
   if (options_.buffer > 0 && sample.questions.size() > 1)
     throw UsageError(
         "several questions on one document cannot be asked while answers are held to a budget; "
         "leave the buffer out");
+  const bool in_pieces = options_.n_cells > 0;
+  if (in_pieces && sample.questions.size() > 1)
+    for (const Plan& pair : pairs_)
+      if (n_observed(pair) > 0)
+        throw UsageError(fmt::format(
+            "{} compresses within the first answer, and with --cells the prompt does not come back for the "
+            "questions after it; use after=0 for samples with several questions",
+            pair.method->spec()));
   const PromptTokens tokens(*model_, sample, options_.use_template);
   Size size;
   size.prompt = std::int32_t(prompt(sample, tokens).size());
@@ -138,18 +151,23 @@ Sweep::Size Sweep::size(const Sample& sample) const {
 }
 
 std::int32_t Sweep::n_cells(const Size& size, std::span<const std::size_t> pairs) const {
-  std::int32_t most = 0;
+  std::int32_t most = 0, observed = 0;
   std::vector<std::int32_t> kept;  // by those that are answered together
   for (const std::size_t pair : pairs) {
     const std::int32_t cells = n_cells(pair);
     most = std::max(most, cells > 0 ? cells : size.prompt);
-    if (cells == 0) kept.push_back(most_kept(pairs_[pair], size.prompt));
+    if (cells > 0) continue;
+    const std::int32_t after = n_observed(pairs_[pair]);
+    observed = std::max(observed, after);
+    // A conversation goes on in the whole cache where its first answer ended before that was compressed.
+    const bool may_stay_whole = after > 0 && size.rest > size.last;
+    kept.push_back(may_stay_whole ? size.prompt : most_kept(pairs_[pair], size.prompt));
   }
   std::int32_t together = 0;
   if (options_.parallel > 1 && kept.size() > 1) {
     std::sort(kept.begin(), kept.end(), std::greater<>());
     kept.resize(std::min(kept.size(), std::size_t(options_.parallel)));
-    together = size.prompt;  // the cache that is brought back for the last one
+    together = size.prompt + observed;  // the cache that is brought back for the last one
     for (const std::int32_t n : kept) together += n + size.rest;
   }
   return std::max(most + size.rest, together);
@@ -186,6 +204,7 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
   Plan all;
   const auto reads_all = std::find_if(plans.begin(), plans.end(), reads_all_queries);
   if (reads_all != plans.end()) all.method = reads_all->method;
+  all.at_once = true;
 
   for (Sequence each = 0; each < session_->options().n_sequences; ++each)
     session_->clear(each);  // answers that were interrupted, too
@@ -220,50 +239,111 @@ Session& Sweep::hand_over() {
   return *kept_;
 }
 
+text::GenerateOptions Sweep::generate_options(const Sample& sample) const {
+  return {.n_predict = n_predict(sample),
+          .find_end = [&sample](std::string_view text) { return find_stop(text, sample.stops); },
+          .interrupted = options_.interrupted};
+}
+
+std::vector<Sweep::FirstTokens> Sweep::first_tokens(const Sample& sample, std::span<const float> logits,
+                                                    std::span<const std::int32_t> counts) {
+  std::vector<FirstTokens> result;
+  text::Sampler sampler(*model_, options_.sampling);
+  std::vector<float> next = copy(logits);
+  text::Answer answer;
+  answer.stop = text::Stop::pause;
+  for (const std::int32_t count : counts) {
+    text::GenerateOptions options = generate_options(sample);
+    options.pause_after = count;
+    answer = text::go_on(*session_, next, sampler, std::move(answer), options);
+    if (answer.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
+    if (answer.stop == text::Stop::pause) next = copy(session_->logits());
+    result.push_back({.count = count, .answer = answer, .sampler = sampler, .logits = next});
+  }
+  return result;
+}
+
+const Sweep::FirstTokens* Sweep::Whole::first_of(std::int32_t count) const {
+  const auto found = std::find_if(first.begin(), first.end(),
+                                  [&](const FirstTokens& tokens) { return tokens.count == count; });
+  return found == first.end() ? nullptr : &*found;
+}
+
+void Sweep::open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std::size_t index,
+                      bool is_asked_again) {
+  const Plan& plan = plans[index];
+  const std::int32_t n_prompt = lane.outcome.prompt_tokens;
+  lane.first = whole.first_of(n_observed(plan));
+  lane.n_kept = n_prompt;
+  // An answer that ended before it was compressed is known, and needs no cache.
+  const bool is_answered = lane.first != nullptr && !lane.first->are_all();
+  if (is_answered && !is_asked_again) return;
+  const std::int32_t n_entries = n_prompt + (lane.first != nullptr && !is_answered ? lane.first->count : 0);
+  if (whole.in_session && lane.sequence == 0) {
+    session_->truncate(n_entries);
+  } else {
+    const Stopwatch watch(lane.outcome.ms.restore);
+    session_->restore(*whole.full, lane.sequence);
+    session_->truncate(n_entries, lane.sequence);
+  }
+  const bool compresses = !plan.method->keeps_all() && !is_answered;
+  if (!whole.full && index + 1 < plans.size() && (compresses || options_.parallel > 1))
+    whole.full = session_->snapshot();
+  // The answer's first tokens are in the copy only, once a lane has gone on.
+  if (lane.sequence == 0) whole.in_session = whole.in_session && !compresses && whole.first.empty();
+  if (!compresses) return;
+  const Elapsed compression(*session_);
+  const Selection& chosen = whole.selections[index];
+  session_->compress(chosen, lane.sequence);
+  compression.add_to(lane.outcome.ms);
+  lane.n_kept = session_->n_entries(lane.sequence) - (n_entries - n_prompt);
+  if (lane.first == nullptr || !is_asked_again) return;
+  lane.rewind = [this, &whole, &chosen, n_prompt, sequence = lane.sequence]() -> Session& {
+    session_->restore(*whole.full, sequence);
+    session_->truncate(n_prompt, sequence);
+    session_->compress(chosen, sequence);
+    return hand_over();
+  };
+}
+
 void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events,
                        const Sample* next) {
   const PromptTokens tokens(*model_, sample, options_.use_template);
   const std::vector<Token> asked = prompt(sample, tokens);
   std::vector<Plan> plans;
-  for (const std::size_t pair : pairs) plans.push_back(pairs_[pair]);
+  std::set<std::int32_t> observed;
+  for (const std::size_t pair : pairs) {
+    plans.push_back(pairs_[pair]);
+    plans.back().at_once = n_observed(plans.back()) == 0;
+    if (!plans.back().at_once) observed.insert(n_observed(plans.back()));
+  }
 
   Outcome common;
   common.prompt_tokens = std::int32_t(asked.size());
   const Elapsed reading(*session_);
   read(asked, plans, next, events.reading);
-  reading.add_to(common.ms);
   common.bytes_before = session_->use(0).bytes_used;
   const std::vector<float> logits = copy(session_->logits());
-  std::vector<Selection> selections;  // a question's reading replaces the session's
-  for (std::size_t i = 0; i < plans.size(); ++i) selections.push_back(session_->selection(i));
+  const bool is_asked_again = sample.questions.size() > 1;
+  Whole whole;
+  whole.first = first_tokens(sample, logits, std::vector<std::int32_t>(observed.begin(), observed.end()));
+  reading.add_to(common.ms);
+  for (std::size_t i = 0; i < plans.size(); ++i)  // a question's reading replaces the session's
+    whole.selections.push_back(session_->has_chosen(i) ? session_->selection(i) : Selection());
+  if (!whole.first.empty() && (plans.size() > 1 || is_asked_again)) whole.full = session_->snapshot();
 
   const auto n_lanes = std::size_t(options_.parallel);
-  std::optional<Snapshot> full;
-  bool is_whole = true;  // sequence 0 still holds the reading
   for (std::size_t first = 0; first < plans.size(); first += n_lanes) {
     std::vector<Lane> lanes;
     for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) {
       Lane lane = {.outcome = common, .sequence = Sequence(i - first)};
       lane.outcome.pair = pairs[i];
-      if (is_whole && lane.sequence == 0) {
-        session_->truncate(common.prompt_tokens);
-      } else {
-        const Stopwatch watch(lane.outcome.ms.restore);
-        session_->restore(*full, lane.sequence);
-      }
-      const Elapsed compression(*session_);
-      const bool compresses = !plans[i].method->keeps_all();
-      if (!full && i + 1 < plans.size() && (compresses || n_lanes > 1)) full = session_->snapshot();
-      if (compresses) {
-        session_->compress(selections[i], lane.sequence);
-        if (lane.sequence == 0) is_whole = false;
-      }
-      selections[i] = {};
-      compression.add_to(lane.outcome.ms);
+      open_lane(lane, whole, plans, i, is_asked_again);
       lanes.push_back(std::move(lane));
     }
     const auto n = Sequence(lanes.size());
     answer(sample, tokens, logits, std::move(lanes), events);
+    for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) whole.selections[i] = {};
     for (Sequence lane = 1; lane < n; ++lane) session_->clear(lane);
   }
 }
@@ -272,35 +352,45 @@ void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvent
   const PromptTokens tokens(*model_, sample, options_.use_template);
   const std::vector<Token> asked = prompt(sample, tokens);
   const bool has_question = options_.query == Query::aware && !sample.document.empty();
-  const Reading reading = {.plan = pairs_[pair],
-                           .observer = options_.observer,
-                           .n_question = has_question ? std::int32_t(tokens.question(0).size()) : 0,
-                           .n_cells = options_.n_cells};
+  Reading reading = {.plan = pairs_[pair],
+                     .observer = options_.observer,
+                     .n_question = has_question ? std::int32_t(tokens.question(0).size()) : 0,
+                     .n_cells = options_.n_cells};
+  reading.plan.at_once = n_observed(reading.plan) == 0;
 
   session_->clear();
-  Outcome outcome;
-  outcome.pair = pair;
-  outcome.prompt_tokens = std::int32_t(asked.size());
+  Lane lane;
+  lane.outcome.pair = pair;
+  lane.outcome.prompt_tokens = std::int32_t(asked.size());
   const Elapsed elapsed(*session_);
   session_->read(asked, reading, events.reading);
-  elapsed.add_to(outcome.ms);
   const std::vector<float> logits = copy(session_->logits());
+  lane.n_kept = session_->n_entries();
+  std::vector<FirstTokens> first;
+  if (const std::int32_t count = session_->n_until_compression(); count > 0) {
+    first = first_tokens(sample, logits, {{count}});
+    lane.first = &first.front();
+    if (lane.first->are_all()) lane.n_kept = session_->n_entries() - count;
+  }
+  elapsed.add_to(lane.outcome.ms);
   const CacheUse use = session_->use(0);
-  outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(asked.size());
-  answer(sample, tokens, logits, {{.outcome = std::move(outcome)}}, events);
+  lane.outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(asked.size());
+  std::vector<Lane> lanes;
+  lanes.push_back(std::move(lane));
+  answer(sample, tokens, logits, std::move(lanes), events);
 }
 
 void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
                    std::vector<Lane> lanes, const SweepEvents& events) {
   Session& session = hand_over();
   for (Lane& lane : lanes) {
-    lane.outcome.kept_tokens = session.n_entries(lane.sequence);
-    lane.outcome.bytes_after = session.use(lane.sequence).bytes_used;
+    const CacheUse use = session.use();
+    lane.outcome.kept_tokens = lane.n_kept;
+    lane.outcome.ended_before = lane.first != nullptr && !lane.first->are_all();
+    lane.outcome.bytes_after =
+        use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(lane.n_kept);
   }
-  const text::GenerateOptions options = {
-      .n_predict = n_predict(sample),
-      .find_end = [&](std::string_view text) { return find_stop(text, sample.stops); },
-      .interrupted = options_.interrupted};
+  const text::GenerateOptions options = generate_options(sample);
   for (std::size_t question = 0; question < sample.questions.size(); ++question) {
     std::vector<std::unique_ptr<text::Sampler>> samplers;
     std::vector<text::Beginning> beginnings;
@@ -310,9 +400,12 @@ void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<c
       n_compressions.push_back(session.n_compressions(lane.sequence));
       if (options_.buffer > 0)
         text::limit_answer(session, pairs_[lane.outcome.pair], options_.buffer, n_predict(sample));
-      samplers.push_back(std::make_unique<text::Sampler>(*model_, options_.sampling));
+      const FirstTokens* first = question == 0 ? lane.first : nullptr;
+      samplers.push_back(first != nullptr ? std::make_unique<text::Sampler>(first->sampler)
+                                          : std::make_unique<text::Sampler>(*model_, options_.sampling));
       beginnings.push_back(
           {.sequence = lane.sequence, .logits = lane.logits, .sampler = samplers.back().get()});
+      if (first != nullptr) beginnings.back().before = first->answer;
     }
     std::vector<text::Answer> answers = text::generate_together(session, beginnings, options);
     session.unlimit();
@@ -334,6 +427,10 @@ void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t questi
   const bool agnostic = options_.query == Query::agnostic;
   Outcome& outcome = lane.outcome;
   std::vector<Token> asked;
+  if (question == 1 && lane.rewind) {
+    lane.rewind();
+    lane.n_before_answer = session.n_entries(lane.sequence);
+  }
   if (question == 0) {
     if (agnostic) asked = tokens.question(0);
   } else if (options_.separate_questions) {
@@ -351,7 +448,10 @@ void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t questi
         asked, {}, [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); },
         lane.sequence);
   lane.n_before_answer = session.n_entries(lane.sequence);
-  lane.logits = asked.empty() ? copy(logits) : copy(session.logits());
+  if (!asked.empty())
+    lane.logits = copy(session.logits());
+  else
+    lane.logits = question == 0 && lane.first != nullptr ? lane.first->logits : copy(logits);
 }
 
 }  // namespace chunkkv::eval

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -45,10 +46,11 @@ struct Outcome {
   std::size_t pair = 0;
   std::size_t question = 0;
   std::int32_t prompt_tokens = 0;  ///< read before the cache was compressed
-  std::int32_t kept_tokens = 0;    ///< of them
+  std::int32_t kept_tokens = 0;    ///< of them; all where the answer ended before the plan chose
   std::uint64_t bytes_before = 0;  ///< of the cache, keys and values of all layers
   std::uint64_t bytes_after = 0;
   std::int32_t compressions = 0;  ///< while answering
+  bool ended_before = false;      ///< the answer ended before the plan had observed enough of it to choose
   text::Answer answer;
   struct Milliseconds {
     double prefill = 0;      ///< reading what is not taken from the sample before, without observe and select
@@ -115,13 +117,45 @@ class Sweep {
   /// The session that answers, holding what `session_` kept.
   Session& hand_over();
 
+  /// The first tokens of the answer, from the whole cache, for all pairs that observe as many.
+  struct FirstTokens {
+    std::int32_t count = 0;
+    text::Answer answer;  ///< ended before that where it is not paused
+    text::Sampler sampler;
+    std::vector<float> logits;  ///< after them
+
+    bool are_all() const { return answer.stop == text::Stop::pause; }
+  };
+  /// How many of them `plan` observes.
+  std::int32_t n_observed(const Plan& plan) const;
+  /// Generates them on the session that has read the prompt; `counts` ascend.
+  std::vector<FirstTokens> first_tokens(const Sample& sample, std::span<const float> logits,
+                                        std::span<const std::int32_t> counts);
+  text::GenerateOptions generate_options(const Sample& sample) const;
+
   /// A pair whose compressed cache is ready to answer.
   struct Lane {
     Outcome outcome;
     Sequence sequence = 0;
+    const FirstTokens* first = nullptr;  ///< in the cache already
+    std::int32_t n_kept = 0;             ///< entries of the prompt
     std::int32_t n_before_answer = 0;
     std::vector<float> logits = {};  ///< that the answer follows
+    /// Puts the compressed prompt without an answer in the lane's place, where `first` is in the cache.
+    std::function<Session&()> rewind = {};
   };
+  /// The sample as it was read, for pairs that share that.
+  struct Whole {
+    std::vector<Selection> selections;  ///< by pair; without layers where the answer ended before it chose
+    std::vector<FirstTokens> first;
+    std::optional<Snapshot> full;
+    bool in_session = true;  ///< sequence 0 still holds the reading
+
+    const FirstTokens* first_of(std::int32_t count) const;
+  };
+  /// Compresses for pair `index` of `plans` in its own sequence.
+  void open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std::size_t index,
+                 bool is_asked_again);
   void answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
               std::vector<Lane> lanes, const SweepEvents& events);
   void ask(Session& session, const PromptTokens& tokens, std::size_t question, std::span<const float> logits,

@@ -17,13 +17,22 @@ struct Fidelity {
   std::int32_t n_kept = 0;
   std::int32_t n_tokens = 0;  ///< predictions that were compared
 
+  /// First tokens of the answer that the plan observed, all predicted by the full cache; -1: the answer ended
+  /// before and the plan never chose.
+  std::int32_t after = 0;
+
   double kl = 0;    ///< mean KL divergence of the next token's distribution from the full cache's, in nats
   double top1 = 0;  ///< share of the predictions whose most likely token is the full cache's
+  /// The same without the predictions that come after the first FidelityOptions::skip - 1 tokens or fewer:
+  /// what plans that observe the answer's first tokens were given for nothing is left out for all.
+  std::int32_t n_rest = 0;
+  double kl_rest = 0;
+  double top1_rest = 0;
 
   // By layer, means over heads; 0 to 1.
   std::vector<double> kv_l1;  ///< sum |k|, |v| of the dropped entries over that of all: their mean L1 loss
   /// Cosine of a query's attention row with the full cache's, where the dropped entries have 0; over the
-  /// answer's queries.
+  /// answer's queries; 1 for those that saw the full cache.
   std::vector<double> attention_cosine;
   std::vector<double>
       attention_mass;  ///< share of the attention paid to the prompt that the kept entries get
@@ -34,6 +43,7 @@ struct Fidelity {
 
 struct FidelityOptions {
   std::int32_t n_tokens = 64;  ///< of the full cache's answer, at most
+  std::int32_t skip = 0;       ///< first predictions that the rest leaves out
   Progress progress;           ///< of reading the prompt
   /// Where what a plan keeps is measured: a session over the same model whose cache has other types and room
   /// for prompt and answer. Then the loss by those types is measured as well. Null: the session that reads.

@@ -26,6 +26,9 @@ enum class AttentionKind : std::uint8_t {
 struct ObservationRequest {
   Queries queries = Queries::none;
   std::int32_t window = 0;  ///< number of last queries, with Queries::window
+  /// So many first tokens of the answer observe as well: they are generated from the whole cache, and the
+  /// choice is made after them.
+  std::int32_t after = 0;
   AttentionKind attention = AttentionKind::softmax;
   bool value_norms = false;
   bool key_norms = false;

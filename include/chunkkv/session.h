@@ -103,6 +103,9 @@ struct Plan {
   /// All layers keep the same entries: those with the best mean over the layers' scores, each layer's
   /// scaled to sum to 1. Implied by SessionOptions::cache_positions.
   bool share_layers = false;
+  /// Choose at the prompt's end even where the method would observe the answer (ObservationRequest::after):
+  /// none follows.
+  bool at_once = false;
 };
 
 /// What becomes of the cells that a layer has more than it keeps: the engine's cache has equally many cells
@@ -119,6 +122,8 @@ struct Selection {
       scores;  ///< with Plan::keep_scores, one per layer; empty where a layer reused another's
   std::int32_t n_entries = 0;  ///< entries before
   std::int32_t n_kept = 0;     ///< entries after, in the layer that keeps most
+  /// First tokens of the answer that chose: as many entries follow the `n_entries` and are kept.
+  std::int32_t after = 0;
   Surplus surplus = Surplus::fill;
 };
 
@@ -157,7 +162,7 @@ struct Snapshot {
 
 /// Milliseconds of the calls so far; each call adds to its own.
 struct Timings {
-  double prefill = 0;  ///< the whole of prefill, observe and select included
+  double prefill = 0;  ///< the whole of prefill, observe and select included, those of the answer as well
   double observe = 0;
   double select = 0;
   double move = 0;
@@ -208,14 +213,21 @@ class Session {
   /// entries; nothing is dropped yet. A plan observes the queries of `tokens` only. A budget that is a share
   /// is one of all tokens that the sequence has read. UsageError: no tokens, no room, a budget that cannot
   /// hold what a plan protects. `logits` holds the last token's afterwards.
+  ///
+  /// A plan whose method observes the first M tokens of the answer (ObservationRequest::after, unless
+  /// Plan::at_once) has not chosen yet: the next M tokens that `decode` reads into the sequence are observed,
+  /// and it chooses after them, among the same entries. Any other change of the sequence calls that off. What
+  /// waits in between takes, a layer that scores, 4 n_head n_entries bytes for the window and
+  /// 4 n_head head_dim M for the answer.
   void prefill(std::span<const Token> tokens, std::span<const Plan> plans = {}, const Progress& progress = {},
                Sequence sequence = 0);
 
   /// Reads `tokens`, which may be more than the cache has cells, after what `sequence` holds, in pieces:
   /// whenever the next one would not fit, the plan chooses and the cache is compressed to its budget; so it
   /// is at the end. With a single piece this is prefill and compress; with more, the first 4 tokens are
-  /// always kept. Returns how often it compressed. UsageError when budget, piece and question do not fit into
-  /// the cells together.
+  /// always kept. Where the plan observes the answer and the question is kept, the last compression comes in
+  /// the `decode` that ends that, and the answer's first tokens have room. Returns how often it compressed.
+  /// UsageError when budget, piece and question do not fit into the cells together.
   std::int32_t read(std::span<const Token> tokens, const Reading& reading, const Progress& progress = {},
                     Sequence sequence = 0);
 
@@ -228,15 +240,26 @@ class Session {
   /// Compressions of `sequence` since it was empty.
   std::int32_t n_compressions(Sequence sequence = 0) const;
 
-  /// What plan `index` of the last prefill chose. Valid until the next prefill.
+  /// What plan `index` of the last prefill chose, or of the last one of `sequence`. Valid until the next
+  /// prefill. UsageError when it still observes the answer.
   const Selection& selection(std::size_t index = 0) const;
+  const Selection& selection(std::size_t index, Sequence sequence) const;
+  /// Whether it has chosen.
+  bool has_chosen(std::size_t index = 0, Sequence sequence = 0) const;
 
   /// Drops every entry that is not in `layers` (all layers in order; lists ascending, unique, in range;
   /// UsageError otherwise). Shorter lists are filled up as `level` does. Kept keys and values are moved byte
   /// for byte into the sequence's lowest cells; the next token still has its true position. Other sequences
   /// are untouched. Memory of freed host cells goes back to the system.
   void compress(std::span<const LayerKept> layers, Sequence sequence = 0, Surplus surplus = Surplus::fill);
+  /// Entries that were read after the selection's are kept.
   void compress(const Selection& selection, Sequence sequence = 0);
+  /// Compresses by what plan `index` of the sequence's last prefill chose: now, or, where it observes the
+  /// answer, in the `decode` that reads the last token of it that is observed. What calls the observation off
+  /// calls this off too; an answer that ends before is never compressed.
+  void compress_when_chosen(std::size_t index = 0, Sequence sequence = 0);
+  /// Tokens that must still be decoded until then; 0 when nothing waits.
+  std::int32_t n_until_compression(Sequence sequence = 0) const;
 
   /// Reads one token at the next position and returns the logits of what follows, [n_vocab], valid
   /// until the next call. Error when the cache is full.

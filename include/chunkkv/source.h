@@ -27,9 +27,10 @@ class Source {
          Sequence sequence = 0);
 
   /// Puts the document in place of what the sequence holds, reads `question` after it and compresses by the
-  /// plan. Session::logits holds the last token's afterwards. Returns what the plan chose; valid until
-  /// the next prefill. When it is interrupted or throws, asking again works.
-  const Selection& ask(std::span<const Token> question, const Progress& progress = {});
+  /// plan, or lets `decode` do so once the answer's first tokens are observed
+  /// (Session::compress_when_chosen). Session::logits holds the last token's afterwards. When it is
+  /// interrupted or throws, asking again works.
+  void ask(std::span<const Token> question, const Progress& progress = {});
 
   /// Lengthens the document, by what was asked and answered for example. It is read with the next question.
   void append(std::span<const Token> tokens);

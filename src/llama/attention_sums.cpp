@@ -34,19 +34,66 @@ void compute_dots(ggml_tensor* out, int thread, int n_threads, void*) {
                 thread, n_threads);
 }
 
-/// Logits q k (unscaled) of `queries`: [n_kv, count, n_head].
-ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, QueryRange queries) {
+/// Queries in a graph.
+struct GraphQueries {
+  ggml_tensor* q = nullptr;     // [head_dim, count, n_head]
+  ggml_tensor* mask = nullptr;  // [n_kv, count]; null: they see everything
+};
+
+GraphQueries in_graph(Graph& g, const Attention& a, QueryRange queries) {
+  GraphQueries result;
+  result.q =
+      g.read(a.q, a.q->type, {a.q->ne[0], queries.count, a.q->ne[2], 1},
+             {a.q->nb[0], a.q->nb[1], a.q->nb[2], a.q->nb[3]}, a.q->nb[1] * std::size_t(queries.first));
+  if (a.mask != nullptr)
+    result.mask = g.read(a.mask, a.mask->type, {a.mask->ne[0], queries.count, 1, 1},
+                         {a.mask->nb[0], a.mask->nb[1], a.mask->nb[1] * std::size_t(queries.count),
+                          a.mask->nb[1] * std::size_t(queries.count)},
+                         a.mask->nb[1] * std::size_t(queries.first));
+  return result;
+}
+
+/// Stored queries first .. first + count - 1 as a graph's inputs; the object must live until it has run.
+class HostQueries {
+ public:
+  HostQueries(const StoredQueries& queries, QueryRange range, std::int64_t n_kv)
+      : range_(range), head_dim_(queries.head_dim), n_kv_(n_kv) {
+    const auto depth = std::size_t(head_dim_), count = std::size_t(range.count);
+    n_head_ = std::int64_t(queries.q.front().size() / depth);
+    q_.resize(queries.q.front().size() * count);
+    mask_.assign(std::size_t(n_kv) * count, -std::numeric_limits<float>::infinity());
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t query = std::size_t(range.first) + i;
+      for (std::size_t h = 0; h < std::size_t(n_head_); ++h)
+        std::copy_n(queries.q[query].begin() + std::ptrdiff_t(h * depth), depth,
+                    q_.begin() + std::ptrdiff_t((h * count + i) * depth));
+      float* sees = mask_.data() + i * std::size_t(n_kv);
+      for (const std::int32_t cell : queries.prompt) sees[cell] = 0;
+      for (std::size_t earlier = 0; earlier <= query; ++earlier) sees[queries.cells[earlier]] = 0;
+    }
+  }
+
+  GraphQueries in_graph(Graph& g) const {
+    return {.q = g.input(GGML_TYPE_F32, {head_dim_, range_.count, n_head_, 1}, q_.data()),
+            .mask = g.input(GGML_TYPE_F32, {n_kv_, range_.count, 1, 1}, mask_.data())};
+  }
+
+ private:
+  QueryRange range_;
+  std::int64_t head_dim_, n_kv_, n_head_;
+  std::vector<float> q_, mask_;
+};
+
+/// Logits q k (unscaled): [n_kv, count, n_head].
+ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, ggml_tensor* q) {
   const ggml_tensor* k = cache.k;
   const std::int64_t head_dim = k->ne[0] / cache.n_head_kv;
   const std::size_t head = cache.head_bytes(k);
   ggml_tensor* keys = g.alias(k, k->type, {head_dim, a.n_kv, cache.n_head_kv, 1},
                               {k->nb[0], k->nb[1], head, head * std::size_t(cache.n_head_kv)});
-  ggml_tensor* q =
-      g.read(a.q, a.q->type, {a.q->ne[0], queries.count, a.q->ne[2], 1},
-             {a.q->nb[0], a.q->nb[1], a.q->nb[2], a.q->nb[3]}, a.q->nb[1] * std::size_t(queries.first));
   if (has_kernel(g, keys, q)) {
     std::array<ggml_tensor*, 2> inputs{keys, q};
-    return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, a.n_kv, queries.count, q->ne[2], 1, inputs.data(),
+    return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, a.n_kv, q->ne[1], q->ne[2], 1, inputs.data(),
                           int(inputs.size()), &compute_dots, GGML_N_TASKS_MAX, nullptr);
   }
   ggml_tensor* kq = ggml_mul_mat(g.ctx(), keys, q);
@@ -88,61 +135,34 @@ std::int32_t query_tile(bool on_cpu, std::size_t weights_of_a_query) {
   return std::max(usual_window, std::int32_t(fitting));
 }
 
-/// softmax(q k scale + mask) of `queries`: [n_kv, count, n_head].
-ggml_tensor* weights(Graph& g, const CacheLayer& cache, const Attention& a, QueryRange queries) {
-  ggml_tensor* kq = logits(g, cache, a, queries);
+/// softmax(q k scale + mask): [n_kv, count, n_head].
+ggml_tensor* weights(Graph& g, const CacheLayer& cache, const Attention& a, const GraphQueries& queries) {
+  ggml_tensor* kq = logits(g, cache, a, queries.q);
   float scale = a.scale;
   if (a.softcap != 0) {
     kq = ggml_tanh(g.ctx(), ggml_scale(g.ctx(), kq, a.scale / a.softcap));
     scale = a.softcap;
   }
-  ggml_tensor* mask = nullptr;
-  if (a.mask != nullptr)
-    mask = g.read(a.mask, a.mask->type, {a.mask->ne[0], queries.count, 1, 1},
-                  {a.mask->nb[0], a.mask->nb[1], a.mask->nb[1] * std::size_t(queries.count),
-                   a.mask->nb[1] * std::size_t(queries.count)},
-                  a.mask->nb[1] * std::size_t(queries.first));
-  ggml_tensor* p = ggml_soft_max_ext_inplace(g.ctx(), kq, mask, scale, a.max_bias);
+  ggml_tensor* p = ggml_soft_max_ext_inplace(g.ctx(), kq, queries.mask, scale, a.max_bias);
   if (a.sinks != nullptr)
     ggml_soft_max_add_sinks(p, g.read(a.sinks, a.sinks->type, {a.sinks->ne[0], 1, 1, 1},
                                       {a.sinks->nb[0], a.sinks->nb[1], a.sinks->nb[2], a.sinks->nb[3]}));
   return p;
 }
 
-}  // namespace
-
-std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, const Attention& a,
-                                     QueryRange queries) {
-  std::vector<float> result(std::size_t(a.n_kv) * std::size_t(queries.count) * std::size_t(cache.n_head));
-  Graph g(compute.device_of(cache.k), max_tensors);
-  g.output(weights(g, cache, a, queries), result.data());
+/// Adds the column sums of attention weights to `sums`, [n_kv][n_head] by cell.
+void add_column_sums(Graph& g, ggml_tensor* attention, std::vector<float>& sums) {
+  ggml_tensor* sum = sum_rows_by_halves(g, attention);
+  if (!ggml_is_contiguous(sum)) sum = ggml_cont(g.ctx(), sum);
+  std::vector<float> part(sums.size());
+  g.output(sum, part.data());
   g.run();
-  return result;
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += part[i];
 }
 
-std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
-                                  QueryRange queries) {
-  const std::size_t n = std::size_t(a.n_kv) * std::size_t(cache.n_head);
-  std::vector<float> sums(n);
-  std::vector<float> part;
-  const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, n);
-  for (std::int32_t done = 0; done < queries.count; done += tile) {
-    const QueryRange now{queries.first + done, std::min(tile, queries.count - done)};
-    Graph g(compute.device_of(cache.k), max_tensors);
-    ggml_tensor* sum = sum_rows_by_halves(g, weights(g, cache, a, now));
-    if (!ggml_is_contiguous(sum)) sum = ggml_cont(g.ctx(), sum);
-    part.resize(n);
-    g.output(sum, part.data());
-    g.run();
-    for (std::size_t i = 0; i < n; ++i) sums[i] += part[i];
-  }
-  return sums;
-}
-
-std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
-                                       QueryRange queries, std::span<const std::uint8_t> past) {
-  Graph g(compute.device_of(cache.k), max_tensors + 4 * std::size_t(cache.n_head));
-  ggml_tensor* kq = logits(g, cache, a, queries);
+/// R-KV's softmax over the past of logits that are maximised over the query heads of a KV head.
+ggml_tensor* group_max_weights(Graph& g, const CacheLayer& cache, const Attention& a, ggml_tensor* kq,
+                               ggml_tensor* hidden) {
   const std::int64_t group = cache.n_head / cache.n_head_kv;
   auto member = [&](std::int64_t i) {  // query head i of every KV head
     return ggml_view_3d(g.ctx(), kq, kq->ne[0], kq->ne[1], cache.n_head_kv, kq->nb[1],
@@ -151,18 +171,81 @@ std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache
   ggml_tensor* top = ggml_cont(g.ctx(), member(0));
   for (std::int64_t i = 1; i < group; ++i)  // max(a, b) = a + relu(b - a)
     top = ggml_add(g.ctx(), top, ggml_relu(g.ctx(), ggml_sub(g.ctx(), member(i), top)));
+  return ggml_soft_max_ext(g.ctx(), top, hidden, a.scale, 0.0f);
+}
 
-  const std::size_t n_kv = std::size_t(a.n_kv);
-  std::vector<float> mask(n_kv * std::size_t(queries.count));
+/// 0 for the past and -inf for all else, a row a query.
+std::vector<float> past_mask(std::span<const std::uint8_t> past, std::int32_t n_queries) {
+  std::vector<float> mask(past.size() * std::size_t(n_queries));
   for (std::size_t i = 0; i < mask.size(); ++i)
-    mask[i] = past[i % n_kv] != 0 ? 0.0f : -std::numeric_limits<float>::infinity();
-  ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, queries.count, 1, 1}, mask.data());
-  ggml_tensor* sum = sum_rows_by_halves(g, ggml_soft_max_ext(g.ctx(), top, hidden, a.scale, 0.0f));
+    mask[i] = past[i % past.size()] != 0 ? 0.0f : -std::numeric_limits<float>::infinity();
+  return mask;
+}
 
-  std::vector<float> sums(n_kv * std::size_t(cache.n_head_kv));
-  if (!ggml_is_contiguous(sum)) sum = ggml_cont(g.ctx(), sum);
-  g.output(sum, sums.data());
+std::size_t group_max_tensors(const CacheLayer& cache) {
+  return max_tensors + 4 * std::size_t(cache.n_head);
+}
+
+}  // namespace
+
+std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                     QueryRange queries) {
+  std::vector<float> result(std::size_t(a.n_kv) * std::size_t(queries.count) * std::size_t(cache.n_head));
+  Graph g(compute.device_of(cache.k), max_tensors);
+  g.output(weights(g, cache, a, in_graph(g, a, queries)), result.data());
   g.run();
+  return result;
+}
+
+std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                  QueryRange queries) {
+  std::vector<float> sums(std::size_t(a.n_kv) * std::size_t(cache.n_head));
+  const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, sums.size());
+  for (std::int32_t done = 0; done < queries.count; done += tile) {
+    const QueryRange now{queries.first + done, std::min(tile, queries.count - done)};
+    Graph g(compute.device_of(cache.k), max_tensors);
+    add_column_sums(g, weights(g, cache, a, in_graph(g, a, now)), sums);
+  }
+  return sums;
+}
+
+std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                  const StoredQueries& queries, std::int32_t count) {
+  std::vector<float> sums(std::size_t(a.n_kv) * std::size_t(cache.n_head));
+  const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, sums.size());
+  for (std::int32_t done = 0; done < count; done += tile) {
+    const HostQueries now(queries, {done, std::min(tile, count - done)}, a.n_kv);
+    Graph g(compute.device_of(cache.k), max_tensors);
+    add_column_sums(g, weights(g, cache, a, now.in_graph(g)), sums);
+  }
+  return sums;
+}
+
+std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                       QueryRange queries, std::span<const std::uint8_t> past) {
+  std::vector<float> sums(past.size() * std::size_t(cache.n_head_kv));
+  const std::vector<float> mask = past_mask(past, queries.count);
+  Graph g(compute.device_of(cache.k), group_max_tensors(cache));
+  ggml_tensor* kq = logits(g, cache, a, in_graph(g, a, queries).q);
+  ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, queries.count, 1, 1}, mask.data());
+  add_column_sums(g, group_max_weights(g, cache, a, kq, hidden), sums);
+  return sums;
+}
+
+std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                       const StoredQueries& queries, std::int32_t count,
+                                       std::span<const std::uint8_t> past) {
+  std::vector<float> sums(past.size() * std::size_t(cache.n_head_kv));
+  const std::int32_t tile = query_tile(true, 1);
+  for (std::int32_t done = 0; done < count; done += tile) {
+    const QueryRange range{done, std::min(tile, count - done)};
+    const HostQueries now(queries, range, a.n_kv);
+    const std::vector<float> mask = past_mask(past, range.count);
+    Graph g(compute.device_of(cache.k), group_max_tensors(cache));
+    ggml_tensor* kq = logits(g, cache, a, now.in_graph(g).q);
+    ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, range.count, 1, 1}, mask.data());
+    add_column_sums(g, group_max_weights(g, cache, a, kq, hidden), sums);
+  }
   return sums;
 }
 

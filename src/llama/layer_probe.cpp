@@ -6,6 +6,8 @@
 #include "llama/redundancy.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 namespace chunkkv::engine {
 namespace {
@@ -43,9 +45,8 @@ void LayerProbe::add_attention(const ObservationRequest& request, const Attentio
   const CacheLayer& cache = context_.tap().layers().at(layer_);
   std::vector<float> by_cell;
   if (request.attention == AttentionKind::group_max_past) {
-    std::vector<std::uint8_t> past(std::size_t(attention.n_kv), 0);
-    for (std::int32_t i = 0; i < first_window_entry; ++i) past[std::size_t(cells_[std::size_t(i)])] = 1;
-    by_cell = group_max_past_sums(context_.compute(), cache, attention, queries, past);
+    by_cell = group_max_past_sums(context_.compute(), cache, attention, queries,
+                                  past(attention.n_kv, first_window_entry));
   } else {
     by_cell = attention_sums(context_.compute(), cache, attention, queries);
   }
@@ -54,6 +55,50 @@ void LayerProbe::add_attention(const ObservationRequest& request, const Attentio
   sum.values.resize(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
   sum.n_queries += queries.count;
+}
+
+std::vector<std::uint8_t> LayerProbe::past(std::int64_t n_kv, std::int32_t first_window_entry) const {
+  std::vector<std::uint8_t> past(std::size_t(n_kv), 0);
+  for (std::int32_t i = 0; i < first_window_entry; ++i) past[std::size_t(cells_[std::size_t(i)])] = 1;
+  return past;
+}
+
+LayerProbe::StoredKey LayerProbe::stored_key(const ObservationRequest& request) {
+  const bool hides = request.attention == AttentionKind::group_max_past;
+  return {request.attention, request.after, hides ? request.window : 0};
+}
+
+void LayerProbe::store_query(const Attention& attention, std::int32_t row, std::size_t index,
+                             std::int32_t cell) {
+  const ggml_tensor& q = *attention.q;
+  if (q.type != GGML_TYPE_F32 || q.nb[0] != sizeof(float))
+    throw Error("this model's queries cannot be observed one by one; use after=0");
+  const auto depth = std::size_t(q.ne[0]), n_head = std::size_t(q.ne[2]);
+  // One copy of all that lies between the first head's row and the last one's: a transfer is what costs.
+  std::vector<std::byte> bytes(q.nb[2] * (n_head - 1) + depth * sizeof(float));
+  ggml_backend_tensor_get(&q, bytes.data(), q.nb[1] * std::size_t(row), bytes.size());
+  std::vector<float> values(n_head * depth);
+  for (std::size_t h = 0; h < n_head; ++h)
+    std::memcpy(values.data() + h * depth, bytes.data() + h * q.nb[2], depth * sizeof(float));
+  queries_.head_dim = q.ne[0];
+  queries_.q.resize(index + 1);
+  queries_.cells.resize(index + 1);
+  queries_.q[index] = std::move(values);
+  queries_.cells[index] = cell;
+}
+
+void LayerProbe::add_stored(const ObservationRequest& request, const Attention& attention,
+                            std::int32_t first_window_entry) {
+  const auto [it, is_new] = stored_.try_emplace(stored_key(request));
+  if (!is_new) return;
+  queries_.prompt = cells_;
+  const CacheLayer& cache = context_.tap().layers().at(layer_);
+  Compute& compute = context_.compute();
+  it->second = by_entry(request.attention == AttentionKind::group_max_past
+                            ? group_max_past_sums(compute, cache, attention, queries_, request.after,
+                                                  past(attention.n_kv, first_window_entry))
+                            : attention_sums(compute, cache, attention, queries_, request.after),
+                        attention.n_kv);
 }
 
 void LayerProbe::add_history(std::vector<float> sums) {
@@ -77,6 +122,11 @@ LayerObservation LayerProbe::observe(const ObservationRequest& request) {
     const AttentionSum& sum = attention_[key_of(request)];
     o.attention = sum.values;
     o.n_queries = sum.n_queries;
+    if (const auto stored = stored_.find(stored_key(request)); stored != stored_.end()) {
+      o.attention.resize(stored->second.size());
+      for (std::size_t i = 0; i < o.attention.size(); ++i) o.attention[i] += stored->second[i];
+      o.n_queries += request.after;
+    }
   }
   if (request.value_norms) {
     if (cache.v_transposed) throw UsageError("value norms (vnorm=1) need flash attention (-fa on)");

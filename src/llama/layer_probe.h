@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,13 @@ class LayerProbe {
   void add_attention(const ObservationRequest& request, const Attention& attention, QueryRange queries,
                      std::int32_t first_window_entry);
 
+  /// Copies the query in `row` of a step of the answer, the `index`-th, which lies in `cell`.
+  void store_query(const Attention& attention, std::int32_t row, std::size_t index, std::int32_t cell);
+  /// Adds the attention of the first `request.after` stored queries to what `observe` returns for `request`.
+  /// `attention`: of the step in work. With group_max_past, entries from `first_window_entry` on are hidden.
+  void add_stored(const ObservationRequest& request, const Attention& attention,
+                  std::int32_t first_window_entry);
+
   /// Only when all entries are read.
   LayerObservation observe(const ObservationRequest& request);
 
@@ -44,6 +52,11 @@ class LayerProbe {
     std::vector<float> values;
     std::int32_t n_queries = 0;
   };
+  /// What stored queries paid: kind, how many, and where group_max_past hides from.
+  using StoredKey = std::tuple<AttentionKind, std::int32_t, std::int32_t>;
+  static StoredKey stored_key(const ObservationRequest& request);
+  std::vector<std::uint8_t> past(std::int64_t n_kv, std::int32_t first_window_entry) const;
+
   /// [heads][n_kv] by cell -> [heads][n_entries]; entries that are not read yet count as 0.
   std::vector<float> by_entry(std::span<const float> by_cell, std::int64_t n_kv) const;
 
@@ -52,6 +65,8 @@ class LayerProbe {
   const std::vector<std::int32_t>& cells_;
   std::size_t n_entries_;
   std::map<AttentionKey, AttentionSum> attention_;
+  StoredQueries queries_;
+  std::map<StoredKey, std::vector<float>> stored_;
   std::optional<std::vector<float>> value_norms_, key_norms_, key_similarity_;
   std::map<float, std::vector<float>> redundancy_;
 };

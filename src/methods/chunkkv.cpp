@@ -21,12 +21,14 @@ class ChunkKV final : public Method {
         pool_(p.choice("pool") == "max" ? Pool::max : Pool::average),
         rule_(parse_rule(p.choice("rule"))),
         vnorm_(p.flag("vnorm")),
-        lift_(p) {}
+        lift_(p),
+        after_(p.integer("after")) {}
 
   ObservationRequest request() const override {
     ObservationRequest request;
     request.queries = Queries::window;
     request.window = window_;
+    request.after = after_;
     request.value_norms = vnorm_;
     return request;
   }
@@ -55,6 +57,7 @@ class ChunkKV final : public Method {
   ChunkRule rule_;
   bool vnorm_;
   Lift lift_;
+  std::int32_t after_;
 };
 
 }  // namespace
@@ -74,7 +77,7 @@ MethodInfo chunkkv_method() {
        choice_parameter("rule", {"paper", "exact", "kvpress"},
                         "paper: whole chunks that fit; exact: the whole budget, the last chunk cut; kvpress: "
                         "that library's rounding"),
-       vnorm_parameter(), spread_parameter(), reach_parameter()},
+       vnorm_parameter(), spread_parameter(), reach_parameter(), after_parameter()},
       [](const Parameters& p) { return std::make_shared<ChunkKV>(p); }};
 }
 

@@ -16,12 +16,14 @@ class Hybrid final : public Method {
         recent_(std::max(p.integer("recent"), window_)),
         diversity_(float(p.real("diversity"))),
         vnorm_(p.flag("vnorm")),
-        lift_(p) {}
+        lift_(p),
+        after_(p.integer("after")) {}
 
   ObservationRequest request() const override {
     ObservationRequest request;
     request.queries = Queries::window;
     request.window = window_;
+    request.after = after_;
     request.value_norms = vnorm_;
     request.key_similarity = diversity_ > 0;
     return request;
@@ -51,6 +53,7 @@ class Hybrid final : public Method {
   float diversity_;
   bool vnorm_;
   Lift lift_;
+  std::int32_t after_;
 };
 
 }  // namespace
@@ -64,7 +67,7 @@ MethodInfo hybrid_method() {
            integer_parameter("recent", 32, 0, 65536, "last tokens that are always kept; at least the window"),
            spread_parameter(0.3), reach_parameter(),
            real_parameter("diversity", 0.3, 0, 100, "weight of keys that are unlike the average key"),
-           vnorm_parameter(1)},
+           vnorm_parameter(1), after_parameter(16)},
           [](const Parameters& p) { return std::make_shared<Hybrid>(p); }};
 }
 

@@ -117,6 +117,12 @@ ParameterInfo reach_parameter() {
   return integer_parameter("reach", 10, 0, 65536, "over how many following tokens a score spreads");
 }
 
+ParameterInfo after_parameter(std::int32_t default_value) {
+  return integer_parameter("after", default_value, 0, 1024,
+                           "first tokens of the answer that are generated from the whole cache and observed "
+                           "before it is compressed");
+}
+
 std::string canonical_value(const std::string& method, const ParameterInfo& parameter,
                             std::string_view text) {
   if (auto value = canonical(parameter, text)) return *std::move(value);

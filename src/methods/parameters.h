@@ -23,6 +23,7 @@ ParameterInfo chunk_parameter(std::int32_t default_value);
 ParameterInfo vnorm_parameter(std::int32_t default_value = 0);
 ParameterInfo spread_parameter(double default_value = 0);
 ParameterInfo reach_parameter();
+ParameterInfo after_parameter(std::int32_t default_value = 0);
 
 /// The canonical text of a value, which parses back to it. UsageError, saying what `method` allows, when
 /// `text` is no such value.

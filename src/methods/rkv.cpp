@@ -27,12 +27,14 @@ class RKV final : public Method {
         window_(p.integer("window")),
         kernel_(p.integer("kernel")),
         vnorm_(p.flag("vnorm")),
-        lift_(p) {}
+        lift_(p),
+        after_(p.integer("after")) {}
 
   ObservationRequest request() const override {
     ObservationRequest request;
     request.queries = Queries::window;
     request.window = window_;
+    request.after = after_;
     request.attention = AttentionKind::group_max_past;
     request.value_norms = vnorm_;
     request.redundancy_threshold = float(threshold_);
@@ -80,6 +82,7 @@ class RKV final : public Method {
   std::int32_t window_, kernel_;
   bool vnorm_;
   Lift lift_;
+  std::int32_t after_;
 };
 
 }  // namespace
@@ -91,7 +94,7 @@ MethodInfo rkv_method() {
           {real_parameter("lambda", 0.1, 0, 1, "weight of the importance; the redundancy weighs 1 - lambda"),
            window_parameter(8), kernel_parameter(7),
            real_parameter("threshold", 0.5, 0, 1, "cosine above which keys count as similar"),
-           vnorm_parameter(), spread_parameter(), reach_parameter()},
+           vnorm_parameter(), spread_parameter(), reach_parameter(), after_parameter()},
           [](const Parameters& p) { return std::make_shared<RKV>(p); }};
 }
 

@@ -7,12 +7,13 @@ namespace {
 
 class Tova final : public Method {
  public:
-  explicit Tova(const Parameters& p) : vnorm_(p.flag("vnorm")), lift_(p) {}
+  explicit Tova(const Parameters& p) : vnorm_(p.flag("vnorm")), lift_(p), after_(p.integer("after")) {}
 
   ObservationRequest request() const override {
     ObservationRequest request;
     request.queries = Queries::window;
     request.window = 1;
+    request.after = after_;
     request.value_norms = vnorm_;
     return request;
   }
@@ -31,6 +32,7 @@ class Tova final : public Method {
  private:
   bool vnorm_;
   Lift lift_;
+  std::int32_t after_;
 };
 
 }  // namespace
@@ -39,7 +41,7 @@ MethodInfo tova_method() {
   return {"tova",
           "keeps the tokens that the last token attends to, the same in all heads of a layer",
           "Transformers are Multi-State RNNs, arXiv 2401.06104",
-          {vnorm_parameter(), spread_parameter(), reach_parameter()},
+          {vnorm_parameter(), spread_parameter(), reach_parameter(), after_parameter()},
           [](const Parameters& p) { return std::make_shared<Tova>(p); }};
 }
 

@@ -18,7 +18,8 @@ WindowAttention::WindowAttention(const Parameters& p)
       pool_(p.choice("pool") == "max" ? Pool::max : Pool::average),
       group_(parse_group(p.choice("group"))),
       vnorm_(p.flag("vnorm")),
-      lift_(p) {}
+      lift_(p),
+      after_(p.integer("after")) {}
 
 std::vector<ParameterInfo> WindowAttention::parameters() {
   return {
@@ -28,13 +29,15 @@ std::vector<ParameterInfo> WindowAttention::parameters() {
       choice_parameter("group", {"mean", "max", "sum"}, "how query heads that share a KV head become one"),
       vnorm_parameter(),
       spread_parameter(),
-      reach_parameter()};
+      reach_parameter(),
+      after_parameter()};
 }
 
 ObservationRequest WindowAttention::request() const {
   ObservationRequest request;
   request.queries = Queries::window;
   request.window = window_;
+  request.after = after_;
   request.value_norms = vnorm_;
   return request;
 }

@@ -28,6 +28,7 @@ class WindowAttention {
   Group group_;
   bool vnorm_;
   Lift lift_;
+  std::int32_t after_;
 };
 
 }  // namespace chunkkv

@@ -45,6 +45,7 @@ void Session::Impl::compress(std::span<const LayerKept> layers, Sequence sequenc
   const auto count = std::int32_t(kept.front().heads.front().size());
   const bool hides =
       std::any_of(visible.begin(), visible.end(), [&](std::size_t v) { return v < std::size_t(count); });
+  call_off(state);
   if (count == n && !hides) return;
 
   Stopwatch watch(timings.move);

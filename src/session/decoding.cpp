@@ -1,8 +1,80 @@
 #include "session/impl.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace chunkkv {
+namespace {
+
+/// Lets the tap show a step to the rounds of several sequences.
+class Watch {
+ public:
+  Watch(engine::Tap& tap, std::vector<Round*> rounds) : tap_(tap), rounds_(std::move(rounds)) {
+    std::vector<bool> layers;
+    for (const Round* round : rounds_) {
+      layers.resize(std::max(layers.size(), round->watched().size()));
+      for (std::size_t layer = 0; layer < round->watched().size(); ++layer)
+        if (round->watched()[layer]) layers[layer] = true;
+    }
+    if (layers.empty()) return;
+    tap_.watch(std::move(layers), [this](const engine::Attention& attention) {
+      for (Round* round : rounds_) {
+        const auto& watched = round->watched();
+        if (std::size_t(attention.layer) < watched.size() && watched[std::size_t(attention.layer)])
+          round->on_attention(attention);
+      }
+    });
+  }
+  ~Watch() { tap_.ignore(); }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+ private:
+  engine::Tap& tap_;
+  std::vector<Round*> rounds_;
+};
+
+/// What is observed and chosen in the answer's steps counts as part of the prompt's reading.
+class AnswerTime {
+ public:
+  explicit AnswerTime(Timings& timings) : timings_(timings), before_(timings.observe + timings.select) {}
+  ~AnswerTime() { timings_.prefill += timings_.observe + timings_.select - before_; }
+  AnswerTime(const AnswerTime&) = delete;
+  AnswerTime& operator=(const AnswerTime&) = delete;
+
+ private:
+  Timings& timings_;
+  double before_;
+};
+
+}  // namespace
+
+void Session::Impl::decode(Token token, Sequence sequence) {
+  SequenceState& state = at(sequence);
+  SequenceCells& cells = state.cells;
+  Round* const answer = awaiting(state);
+  std::optional<AnswerTime> time;
+  if (answer != nullptr) time.emplace(timings);
+  // Cutting back begins when the prompt is compressed.
+  Round* const limit = waits(state) ? nullptr : limiting(state);
+  Round* const round = answer != nullptr ? answer : limit;
+  std::vector<Round*> rounds;
+  if (round != nullptr) {
+    round->expect(cells.n_entries(), 1, cells.cells);
+    rounds.push_back(round);
+  }
+  context.hide(cells.hidden);
+  {
+    const Watch watch(context.tap(), std::move(rounds));
+    cells.append(context.decode({&token, 1}, cells.next, sequence));
+  }
+  state.tokens.push_back(token);
+  if (round != nullptr) round->after(cells.cells);
+  time.reset();
+  answered(state, sequence);
+  if (round != nullptr && round == limit) cut_back(state, sequence);
+}
 
 void Session::Impl::decode_together(std::span<const Token> tokens, std::span<const Sequence> which) {
   if (tokens.size() != which.size()) throw UsageError("there must be one token for each sequence");
@@ -24,12 +96,27 @@ void Session::Impl::decode_together(std::span<const Token> tokens, std::span<con
       hidden[layer].insert(hidden[layer].end(), state.cells.hidden[layer].begin(),
                            state.cells.hidden[layer].end());
   }
+  std::vector<Round*> rounds;  // of the answers whose first tokens these are
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    SequenceState& state = at(which[i]);
+    Round* const round = awaiting(state);
+    if (round == nullptr) continue;
+    round->expect(state.cells.n_entries(), 1, state.cells.cells, std::int32_t(i));
+    rounds.push_back(round);
+  }
   context.hide(hidden);
-  const std::vector<std::int32_t> cells = context.decode(tokens, positions, which);
+  std::vector<std::int32_t> cells;
+  {
+    const AnswerTime time(timings);
+    const Watch watch(context.tap(), std::move(rounds));
+    cells = context.decode(tokens, positions, which);
+  }
   for (std::size_t i = 0; i < which.size(); ++i) {
     SequenceState& state = at(which[i]);
     state.cells.append({&cells[i], 1});
     state.tokens.push_back(tokens[i]);
+    if (state.awaiting) state.awaiting->after(state.cells.cells);
+    answered(state, which[i]);
   }
 }
 

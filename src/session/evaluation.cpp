@@ -41,6 +41,7 @@ void Session::Impl::evaluate(std::span<const Token> tokens,
                              Sequence sequence) {
   SequenceState& state = at(sequence);
   SequenceCells& cells = state.cells;
+  call_off(state);
   for (std::size_t done = 0; done < tokens.size();) {
     const auto now = tokens.subspan(done, std::min(tokens.size() - done, std::size_t(context.n_ubatch())));
     if (on_attention)

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace chunkkv {
 namespace {
@@ -31,12 +32,17 @@ struct AttentionTotals {
   std::int64_t n = 0;  ///< rows
 };
 
+/// The queries of the first `after` tokens saw everything.
 void add_rows(AttentionTotals& totals, const AttentionRows& rows, const KeptFlags& kept,
-              std::int32_t n_prompt, std::int32_t n_head_kv) {
+              std::int32_t n_prompt, std::int32_t n_head_kv, std::int32_t after) {
   const auto n = std::size_t(rows.n_entries);
   for (std::int32_t head = 0; head < rows.n_head; ++head) {
     const auto& keeps = kept.head(std::size_t(head / (rows.n_head / n_head_kv)));
     for (std::int32_t query = 0; query < rows.n_queries; ++query) {
+      if (rows.first_query + query < after) {
+        ++totals.cosine, ++totals.mass, ++totals.n;
+        continue;
+      }
       const float* a =
           rows.weights.data() + (std::size_t(head) * std::size_t(rows.n_queries) + std::size_t(query)) * n;
       double all = 0, seen = 0, prompt = 0, mass = 0;
@@ -84,6 +90,39 @@ Answer answer_of(Session& session, std::int32_t n_tokens) {
   return answer;
 }
 
+/// What a plan would keep: everything where the answer ended before it chose.
+std::vector<LayerKept> kept_by(const Session& session, std::size_t plan, std::int32_t n_entries) {
+  if (session.has_chosen(plan)) return session.selection(plan).layers;
+  std::vector<std::int32_t> all(static_cast<std::size_t>(n_entries));
+  std::iota(all.begin(), all.end(), 0);
+  std::vector<LayerKept> layers;
+  for (std::int32_t layer = 0; layer < session.model().info().n_layer; ++layer)
+    layers.push_back({layer, {all}});
+  return layers;
+}
+
+/// Adds a prediction to a plan's means.
+void compare(Fidelity& f, std::size_t index, const FidelityOptions& options, const std::vector<float>& full,
+             std::span<const float> logits) {
+  const std::vector<float> prediction = log_softmax(logits);
+  const double kl = kl_divergence(full, prediction);
+  const auto same = double(most_likely(full) == most_likely(prediction));
+  f.kl += kl;
+  f.top1 += same;
+  if (std::int32_t(index) < options.skip) return;
+  ++f.n_rest;
+  f.kl_rest += kl;
+  f.top1_rest += same;
+}
+
+void divide(Fidelity& f) {
+  f.kl /= f.n_tokens;
+  f.top1 /= f.n_tokens;
+  if (f.n_rest == 0) return;
+  f.kl_rest /= f.n_rest;
+  f.top1_rest /= f.n_rest;
+}
+
 }  // namespace
 
 std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> prompt,
@@ -96,24 +135,28 @@ std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> 
                      std::to_string(options.n_tokens) + " tokens do not fit into " +
                      std::to_string(use.cells_allocated - use.cells_used) + " free cells");
   session.prefill(prompt, plans, options.progress);
-  std::vector<Selection> chosen;
-  std::vector<std::vector<KeptFlags>> kept(plans.size());
   const std::int32_t n_layer = session.model().info().n_layer;
   const std::int32_t n_head_kv = session.model().info().n_head_kv;
-  for (std::size_t p = 0; p < plans.size(); ++p) {
-    chosen.push_back(session.selection(p));
-    for (const LayerKept& layer : chosen[p].layers) kept[p].emplace_back(layer, n);
-  }
+  const Snapshot full = session.snapshot();
+  Answer answer = answer_of(session, options.n_tokens);
+  session.truncate(n);
 
   std::vector<Fidelity> results(plans.size());
+  std::vector<Selection> chosen(plans.size());
+  std::vector<std::vector<KeptFlags>> kept(plans.size());
+  for (std::size_t p = 0; p < plans.size(); ++p) {
+    const bool has_chosen = session.has_chosen(p);
+    if (has_chosen) chosen[p] = session.selection(p);
+    chosen[p].layers = kept_by(session, p, n);
+    results[p].n_kept = has_chosen ? chosen[p].n_kept : n;
+    results[p].after = has_chosen ? chosen[p].after : -1;
+    for (const LayerKept& layer : chosen[p].layers) kept[p].emplace_back(layer, n);
+  }
   for (std::int32_t layer = 0; layer < n_layer; ++layer) {
     const std::vector<float> magnitudes = session.magnitudes(layer);
     for (std::size_t p = 0; p < plans.size(); ++p)
       results[p].kv_l1.push_back(dropped_share(magnitudes, kept[p][std::size_t(layer)], n));
   }
-  const Snapshot full = session.snapshot();
-  Answer answer = answer_of(session, options.n_tokens);
-  session.truncate(n);
 
   std::vector<std::vector<AttentionTotals>> totals(plans.size(),
                                                    std::vector<AttentionTotals>(std::size_t(n_layer)));
@@ -122,13 +165,13 @@ std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> 
       [&](std::size_t, std::span<const float> logits) { answer.predictions.push_back(log_softmax(logits)); },
       [&](const AttentionRows& rows) {
         for (std::size_t p = 0; p < plans.size(); ++p)
-          add_rows(totals[p][std::size_t(rows.layer)], rows, kept[p][std::size_t(rows.layer)], n, n_head_kv);
+          add_rows(totals[p][std::size_t(rows.layer)], rows, kept[p][std::size_t(rows.layer)], n, n_head_kv,
+                   results[p].after);
       });
 
   for (std::size_t p = 0; p < plans.size(); ++p) {
     Fidelity& f = results[p];
     f.n_entries = n;
-    f.n_kept = chosen[p].n_kept;
     f.n_tokens = std::int32_t(answer.tokens.size());
     f.similarity = layer_similarity(chosen[p].layers);
     f.adjacent_similarity = adjacent_similarity(f.similarity, std::size_t(n_layer));
@@ -136,17 +179,23 @@ std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> 
       f.attention_cosine.push_back(t.cosine / double(t.n));
       f.attention_mass.push_back(t.mass / double(t.n));
     }
+    // An answer that ended before the plan chose is the full cache's.
+    const auto n_whole = f.after < 0 ? answer.tokens.size() : std::size_t(f.after);
+    const std::span<const Token> tokens(answer.tokens);
+    const auto compare_from = [&](std::size_t first) {
+      return [&, first](std::size_t i, std::span<const float> logits) {
+        compare(f, first + i, options, answer.predictions[first + i], logits);
+      };
+    };
     session.restore(full);
-    session.compress(chosen[p]);
-    Session& kept_session = options.kept != nullptr ? *options.kept : session;
-    if (options.kept != nullptr) kept_session.restore(kept_session.converted(session.snapshot()));
-    kept_session.evaluate(answer.tokens, [&](std::size_t i, std::span<const float> logits) {
-      const std::vector<float> prediction = log_softmax(logits);
-      f.kl += kl_divergence(answer.predictions[i], prediction);
-      f.top1 += double(most_likely(answer.predictions[i]) == most_likely(prediction));
-    });
-    f.kl /= f.n_tokens;
-    f.top1 /= f.n_tokens;
+    if (n_whole > 0) session.evaluate(tokens.first(n_whole), compare_from(0));
+    if (n_whole < tokens.size()) {
+      session.compress(chosen[p]);
+      Session& kept_session = options.kept != nullptr ? *options.kept : session;
+      if (options.kept != nullptr) kept_session.restore(kept_session.converted(session.snapshot()));
+      kept_session.evaluate(tokens.subspan(n_whole), compare_from(n_whole));
+    }
+    divide(f);
   }
   session.clear();
   if (options.kept != nullptr) options.kept->clear();

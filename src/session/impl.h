@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,10 +31,14 @@ struct SequenceState {
   AttentionHistory history;
   std::int32_t n_compressions = 0;
   std::unique_ptr<Limit> limit = nullptr;
+
+  std::vector<Selection> selections;          ///< of the last prefill; without layers where not chosen yet
+  std::unique_ptr<Round> awaiting = nullptr;  ///< the answer's first tokens
+  std::optional<std::size_t> due = {};        ///< plan that compresses when it has chosen
 };
 
-/// Spread over several files by what it does: reading.cpp, compression.cpp, limit.cpp, decoding.cpp,
-/// evaluation.cpp, snapshot.cpp.
+/// Spread over several files by what it does: reading.cpp, compression.cpp, limit.cpp, answer.cpp,
+/// decoding.cpp, evaluation.cpp, snapshot.cpp.
 struct Session::Impl {
   Impl(std::shared_ptr<Model> model, const SessionOptions& options);
 
@@ -64,9 +69,28 @@ struct Session::Impl {
 
   // ---- limit.cpp
   void limit(const Plan& plan, std::int32_t buffer, Sequence sequence);
-  void decode(Token token, Sequence sequence);
+  /// Lets the limit's round watch the next step; null without a limit.
+  Round* limiting(SequenceState& state);
+  void cut_back(SequenceState& state, Sequence sequence);
+
+  // ---- answer.cpp
+  /// Takes over what the round chose in the micro-batch just read.
+  void collect(SequenceState& state, Round& round);
+  /// Keeps the round of a prompt for the answer's first tokens, if some plan observes them.
+  void await_answer(SequenceState& state, std::unique_ptr<Round> round);
+  /// The round that observes the next step of the answer; null where none does.
+  Round* awaiting(SequenceState& state);
+  /// Ends that step, and compresses if it is time.
+  void answered(SequenceState& state, Sequence sequence);
+  static void call_off(SequenceState& state);
+  bool waits(const SequenceState& state) const;
+  const Selection& selection(std::size_t index, Sequence sequence);
+  void compress(const Selection& selection, Sequence sequence);
+  void compress_when_chosen(std::size_t index, Sequence sequence);
+  std::int32_t n_until_compression(Sequence sequence);
 
   // ---- decoding.cpp
+  void decode(Token token, Sequence sequence);
   void decode_together(std::span<const Token> tokens, std::span<const Sequence> which);
 
   // ---- evaluation.cpp
@@ -85,7 +109,7 @@ struct Session::Impl {
   SessionOptions options;
   engine::Context context;
   std::vector<SequenceState> sequences;
-  std::vector<Selection> selections;
+  Sequence last_prefilled = 0;
   Timings timings;
 };
 

@@ -44,26 +44,20 @@ void Session::Impl::limit(const Plan& plan, std::int32_t buffer, Sequence sequen
   }
 }
 
-void Session::Impl::decode(Token token, Sequence sequence) {
-  SequenceState& state = at(sequence);
-  SequenceCells& cells = state.cells;
-  Round* round = nullptr;
-  if (Limit* limit = state.limit.get()) {
-    // Another reading or a shortening in between starts the observation anew.
-    if (!limit->round || limit->round->next_query() != cells.n_entries())
-      limit->round = std::make_unique<Round>(context, std::span<const Plan>(&limit->plan, 1),
-                                             shape_of(state, options), state.history, timings);
-    round = limit->round.get();
-    round->before(cells.n_entries(), 1, cells.cells);
-  }
-  context.hide(cells.hidden);
-  cells.append(context.decode({&token, 1}, cells.next, sequence));
-  state.tokens.push_back(token);
-  if (round == nullptr) return;
-  round->after(cells.cells);
-  if (!round->complete()) return;
-  const std::vector<Selection> chosen = round->take_selections();
-  compress(chosen[0].layers, sequence, chosen[0].surplus);
+Round* Session::Impl::limiting(SequenceState& state) {
+  Limit* limit = state.limit.get();
+  if (limit == nullptr) return nullptr;
+  // Another reading or a shortening in between starts the observation anew.
+  if (!limit->round || limit->round->next_query() != state.cells.n_entries())
+    limit->round = std::make_unique<Round>(context, std::span<const Plan>(&limit->plan, 1),
+                                           shape_of(state, options), state.history, timings);
+  return limit->round.get();
+}
+
+void Session::Impl::cut_back(SequenceState& state, Sequence sequence) {
+  if (!state.limit->round->complete()) return;
+  const Selection chosen = state.limit->round->take(0);
+  compress(chosen.layers, sequence, chosen.surplus);
   state.limit->round.reset();
 }
 

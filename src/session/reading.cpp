@@ -71,25 +71,29 @@ void Session::Impl::prefill(std::span<const Token> tokens, std::span<const Plan>
     throw UsageError("the prompt has " + std::to_string(total) + " tokens, but only " +
                      std::to_string(n_free()) + " of the cache's " + std::to_string(context.n_cells()) +
                      " cells are free; give a shorter prompt or more cells (-c)");
-  selections.clear();
+  call_off(state);
+  state.selections.clear();
+  last_prefilled = sequence;
   Stopwatch watch(timings.prefill);
-  Round round(context, plans,
-              {.n_entries = state.cells.n_entries() + total,
-               .n_read = std::int32_t(state.tokens.size()) + total,
-               .share_layers = options.cache_positions},
-              state.history, timings);
+  const RoundShape shape{.n_entries = state.cells.n_entries() + total,
+                         .n_read = std::int32_t(state.tokens.size()) + total,
+                         .share_layers = options.cache_positions,
+                         .has_answer = true};
+  auto round = std::make_unique<Round>(context, plans, shape, state.history, timings);
   ReadState now{.total = total, .n_compressions = state.n_compressions};
-  feed(state, sequence, tokens, &round, [&](std::int32_t count) {
+  feed(state, sequence, tokens, round.get(), [&](std::int32_t count) {
     now.done += count;
     now.n_entries = state.cells.n_entries();
     return !progress || progress(now);
   });
-  selections = round.take_selections();
+  await_answer(state, std::move(round));
 }
 
 std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& reading,
                                  const Progress& progress, Sequence sequence) {
   SequenceState& state = at(sequence);
+  call_off(state);
+  last_prefilled = sequence;
   const ReadingPlan plan = plan_reading(reading, {.n_tokens = std::int32_t(tokens.size()),
                                                   .n_read = std::int32_t(state.tokens.size()),
                                                   .n_entries = state.cells.n_entries(),
@@ -106,7 +110,7 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
   const bool remembers = plan.n_question > 0 && request.queries == Queries::window &&
                          request.attention == AttentionKind::softmax &&
                          state.cells.n_entries() + std::int32_t(tokens.size()) + plan.n_last > plan.cells;
-  AttentionHistory highest;
+  const auto highest = remembers ? std::make_shared<AttentionHistory>() : nullptr;
 
   ReadState now{.total = std::int64_t(tokens.size())};
   std::int32_t compressions = 0;
@@ -122,23 +126,32 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
                            .window = (is_last && reading.keep_question) || plan.window,
                            .n_question = is_last ? plan.n_last : plan.n_question,
                            .share_layers = options.cache_positions,
-                           .highest = remembers ? &highest : nullptr};
+                           .highest = highest,
+                           .has_answer = is_last && plan.n_after > 0};
     Stopwatch watch(timings.prefill);
-    Round round(context, {&chosen, 1}, shape, state.history, timings);
-    feed(state, sequence, tokens.subspan(std::size_t(now.done), std::size_t(count)), &round,
+    auto round =
+        std::make_unique<Round>(context, std::span<const Plan>(&chosen, 1), shape, state.history, timings);
+    feed(state, sequence, tokens.subspan(std::size_t(now.done), std::size_t(count)), round.get(),
          [&](std::int32_t n) {
            now.done += n;
            now.n_entries = state.cells.n_entries();
            now.n_compressions = state.n_compressions;
            return !progress || progress(now);
          });
-    if (shape.n_question > 0) ask(state, sequence, question, round);
+    if (shape.n_question > 0) ask(state, sequence, question, *round);
     watch.stop();
-    selections = round.take_selections();
+    state.selections.clear();
+    await_answer(state, std::move(round));
+    if (state.awaiting) {
+      compress_when_chosen(0, sequence);
+      break;
+    }
+    const Selection& selection = state.selections[0];
     std::vector<std::size_t> unused;
-    highest.keep(with_one_length(selections[0].layers, state.cells.n_entries(), Surplus::fill, unused));
+    if (highest)
+      highest->keep(with_one_length(selection.layers, state.cells.n_entries(), Surplus::fill, unused));
     const std::int32_t before = state.n_compressions;
-    compress(selections[0].layers, sequence, selections[0].surplus);
+    compress(selection.layers, sequence, selection.surplus);
     compressions += state.n_compressions - before;
   }
   return compressions;

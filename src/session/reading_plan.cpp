@@ -14,7 +14,7 @@ constexpr std::int32_t n_sinks = 4;
 }  // namespace
 
 std::int32_t ReadingPlan::next(std::int32_t n_entries, std::int32_t left) const {
-  if (n_entries + left + n_last <= cells) return left;
+  if (n_entries + left + n_last + n_after <= cells) return left;
   const std::int32_t room = std::max(0, cells - n_question - n_entries);
   const std::int32_t whole = room < piece ? room : room / piece * piece;
   const std::int32_t count = std::min(whole, left - tail);
@@ -41,6 +41,7 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
   plan.window = reading.observer != ObserverKind::question || plan.n_question == 0;
   const ObservationRequest request = method.request();
   plan.n_last = reading.keep_question ? 0 : plan.n_question;
+  plan.n_after = reading.keep_question && !reading.plan.at_once && !method.keeps_all() ? request.after : 0;
   plan.tail = std::max(reading.keep_question ? reading.n_question : 0,
                        request.queries == Queries::window ? request.window : 1);
   const std::int32_t n_tokens = task.n_tokens - (reading.keep_question ? 0 : reading.n_question);
@@ -48,7 +49,7 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
       method.keeps_all() ? task.n_entries + n_tokens : reading.plan.budget.resolve(task.n_read + n_tokens);
 
   plan.protect_first = reading.plan.protect_first;
-  if (task.n_entries + n_tokens + plan.n_last <= plan.cells) return plan;  // a single piece
+  if (task.n_entries + n_tokens + plan.n_last + plan.n_after <= plan.cells) return plan;  // a single piece
   plan.protect_first = std::max(plan.protect_first, n_sinks);
   if (method.keeps_all())
     throw UsageError(
@@ -57,7 +58,8 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
                     task.n_tokens, plan.cells));
   if (method.layer_budgets())
     throw UsageError(method.spec() + " can only compress a prompt that fits into the cache as a whole");
-  const std::int64_t needed = std::int64_t(plan.budget) + std::max(plan.piece + plan.n_question, plan.tail);
+  const std::int64_t needed =
+      std::int64_t(plan.budget) + std::max(plan.piece + plan.n_question, plan.tail + plan.n_after);
   if (needed > plan.cells)
     throw UsageError(
         fmt::format("{} cells do not hold a budget of {}, a piece of {} and a question of {} tokens; give at "

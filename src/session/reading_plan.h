@@ -13,8 +13,9 @@ struct ReadingPlan {
   bool window = true;           ///< the piece's own last tokens observe
   std::int32_t cells = 0;       ///< the sequence's
   std::int32_t piece = 0;
-  std::int32_t n_last = 0;  ///< tokens read ahead before the last compression
-  std::int32_t tail = 0;    ///< tokens that the last compression must see together
+  std::int32_t n_last = 0;   ///< tokens read ahead before the last compression
+  std::int32_t n_after = 0;  ///< of the answer that the last compression observes
+  std::int32_t tail = 0;     ///< tokens that the last compression must see together
   std::int32_t protect_first = 0;
 
   /// Tokens to read before the next compression, of the `left` ones: all of them where they fit, else as many

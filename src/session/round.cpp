@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <utility>
 
 namespace chunkkv {
 
@@ -25,7 +26,7 @@ Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundS
     const std::int32_t budget = method.keeps_all()
                                     ? shape.n_entries
                                     : std::min(plans[i].budget.resolve(shape.n_read), shape.n_entries);
-    PlanState state{.plan = &plans[i],
+    PlanState state{.plan = plans[i],
                     .request = method.request(),
                     .target = {.n_entries = shape.n_entries,
                                .budget = budget,
@@ -34,6 +35,7 @@ Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundS
                     .reuse = method.reuse(),
                     .shared = plans[i].share_layers || shape.share_layers,
                     .sum = {}};
+    if (!shape.has_answer || plans[i].at_once || method.keeps_all()) state.request.after = 0;
     if (state.shared && method.layer_budgets())
       throw UsageError(method.spec() +
                        " gives each layer a budget of its own, so layers cannot share a kept set");
@@ -42,9 +44,9 @@ Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundS
       const Target t = target(state, layer);
       select(any, t, rule(state, t));
     }
-    plans_.push_back(std::move(state));
-
     selections_[i].n_entries = shape.n_entries;
+    selections_[i].after = state.request.after;
+    plans_.push_back(std::move(state));
     selections_[i].surplus = method.layer_budgets() ? Surplus::hide : Surplus::fill;
     selections_[i].layers.resize(std::size_t(context.n_layer()));
     if (plans[i].keep_scores) selections_[i].scores.resize(std::size_t(context.n_layer()));
@@ -53,15 +55,15 @@ Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundS
 
 Target Round::target(const PlanState& state, std::int32_t layer) const {
   Target t = state.target;
-  if (state.plan->method->layer_budgets())
-    t.budget = state.plan->method->layer_budget(state.target, layer, context_.n_layer());
+  if (state.plan.method->layer_budgets())
+    t.budget = state.plan.method->layer_budget(state.target, layer, context_.n_layer());
   return t;
 }
 
 SelectionRule Round::rule(const PlanState& state, const Target& target) const {
-  SelectionRule r = state.plan->method->selection(target);
-  r.first = std::max(r.first, state.plan->protect_first);
-  r.last = std::max(r.last, state.plan->protect_last);
+  SelectionRule r = state.plan.method->selection(target);
+  r.first = std::max(r.first, state.plan.protect_first);
+  r.last = std::max(r.last, state.plan.protect_last);
   return r;
 }
 
@@ -70,9 +72,28 @@ std::int32_t Round::first_observed(const ObservationRequest& request) const {
   return shape_.window ? std::max(0, shape_.n_entries - request.window) : shape_.n_entries;
 }
 
+std::int32_t Round::last_query(const PlanState& state) const {
+  return shape_.n_entries + shape_.n_question + state.request.after;
+}
+
+bool Round::complete() const {
+  if (next_query() < shape_.n_entries + shape_.n_question) return false;
+  return std::none_of(plans_.begin(), plans_.end(),
+                      [&](const PlanState& s) { return next_query() < last_query(s); });
+}
+
+std::int32_t Round::n_answered() const {
+  return shape_.has_answer ? first_ - shape_.n_entries : -1;
+}
+
 bool Round::observes(const PlanState& state, std::int32_t layer) const {
-  return state.request.queries != Queries::none && scores(state, layer) &&
-         first_ + count_ > first_observed(state.request);
+  if (state.request.queries == Queries::none || !scores(state, layer)) return false;
+  if (n_answered() >= 0) return n_answered() < state.request.after;
+  return first_ + count_ > first_observed(state.request);
+}
+
+std::int32_t Round::n_past(const PlanState& state) const {
+  return shape_.window ? std::max(0, shape_.n_entries - state.request.window) : shape_.n_entries;
 }
 
 engine::LayerProbe& Round::probe(std::int32_t layer) {
@@ -84,20 +105,41 @@ engine::LayerProbe& Round::probe(std::int32_t layer) {
   return *p;
 }
 
-void Round::before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells) {
+Round::~Round() {
+  if (watches_) context_.tap().ignore();
+}
+
+void Round::expect(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells,
+                   std::int32_t row) {
   first_ = first;
   count_ = count;
+  row_ = row;
+  cells = cells.first(std::min(cells.size(), std::size_t(shape_.n_entries)));
   cells_.assign(cells.begin(), cells.end());
-  std::vector<bool> layers(std::size_t(context_.n_layer()));
-  for (std::size_t layer = 0; layer < layers.size(); ++layer)
-    layers[layer] = std::any_of(plans_.begin(), plans_.end(),
-                                [&](const PlanState& s) { return observes(s, std::int32_t(layer)); });
-  if (std::find(layers.begin(), layers.end(), true) == layers.end()) return;
-  context_.tap().watch(std::move(layers),
-                       [this](const engine::Attention& attention) { on_attention(attention); });
+  chosen_.assign(std::size_t(context_.n_layer()), false);
+  watched_.assign(std::size_t(context_.n_layer()), false);
+  for (std::size_t layer = 0; layer < watched_.size(); ++layer)
+    watched_[layer] = std::any_of(plans_.begin(), plans_.end(),
+                                  [&](const PlanState& s) { return observes(s, std::int32_t(layer)); });
+  if (std::find(watched_.begin(), watched_.end(), true) == watched_.end()) watched_.clear();
+}
+
+void Round::before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells) {
+  expect(first, count, cells);
+  if (watched_.empty()) return;
+  watches_ = true;
+  context_.tap().watch(watched_, [this](const engine::Attention& attention) { on_attention(attention); });
 }
 
 void Round::on_attention(const engine::Attention& attention) {
+  n_answered() < 0 ? observe(attention) : store(attention);
+  if (shape_.n_question == 0 && next_query() == shape_.n_entries) remember(attention.layer);
+  if (std::any_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return is_due(s); }))
+    choose(attention.layer);
+}
+
+/// Sums the attention of a micro-batch of the prompt or the question.
+void Round::observe(const engine::Attention& attention) {
   Stopwatch watch(timings_.observe);
   const std::vector<std::int32_t>& batch_cells = context_.tap().cells();
   const bool is_question = first_ >= shape_.n_entries;
@@ -110,21 +152,30 @@ void Round::on_attention(const engine::Attention& attention) {
     if (!observes(state, attention.layer)) continue;
     if (!added.insert(engine::LayerProbe::key_of(state.request)).second) continue;
     const std::int32_t from = std::max(first_observed(state.request), first_) - first_;
-    const std::int32_t n_past =
-        shape_.window ? std::max(0, shape_.n_entries - state.request.window) : shape_.n_entries;
-    probe(attention.layer).add_attention(state.request, attention, {from, count_ - from}, n_past);
+    probe(attention.layer).add_attention(state.request, attention, {from, count_ - from}, n_past(state));
   }
-  watch.stop();
-  if (complete()) choose(attention.layer);
+}
+
+/// Keeps the query of a step of the answer; what the queries of all steps pay is computed with the last
+/// one's.
+void Round::store(const engine::Attention& attention) {
+  Stopwatch watch(timings_.observe);
+  const std::int32_t cell = context_.tap().cells()[std::size_t(row_)];
+  probe(attention.layer).store_query(attention, row_, std::size_t(n_answered()), cell);
+  for (const PlanState& state : plans_)
+    if (is_due(state) && observes(state, attention.layer))
+      probe(attention.layer).add_stored(state.request, attention, n_past(state));
 }
 
 void Round::after(std::span<const std::int32_t> cells) {
-  context_.tap().ignore();
-  if (!complete()) return;
+  if (std::exchange(watches_, false)) context_.tap().ignore();
+  if (std::none_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return is_due(s); })) return;
+  cells = cells.first(std::min(cells.size(), std::size_t(shape_.n_entries)));
   cells_.assign(cells.begin(), cells.end());
   for (std::int32_t layer = 0; layer < context_.n_layer(); ++layer)
     if (!chosen_[std::size_t(layer)]) choose(layer);
-  for (std::size_t i = 0; i < plans_.size(); ++i) fill_in(plans_[i], selections_[i]);
+  for (std::size_t i = 0; i < plans_.size(); ++i)
+    if (is_due(plans_[i])) fill_in(plans_[i], selections_[i]);
 }
 
 /// The question is read again with the prompt: its attention counts for this choice only.
@@ -135,15 +186,18 @@ void Round::remember(std::int32_t layer) {
 }
 
 void Round::choose(std::int32_t layer) {
-  for (std::size_t i = 0; i < plans_.size(); ++i) choose(plans_[i], selections_[i], layer);
-  if (shape_.n_question == 0) remember(layer);
-  probes_[std::size_t(layer)].reset();
+  bool is_awaited = false;  // by a plan that reads more of the answer
+  for (std::size_t i = 0; i < plans_.size(); ++i) {
+    if (is_due(plans_[i])) choose(plans_[i], selections_[i], layer);
+    is_awaited = is_awaited || (next_query() < last_query(plans_[i]) && scores(plans_[i], layer));
+  }
+  if (!is_awaited) probes_[std::size_t(layer)].reset();
   chosen_[std::size_t(layer)] = true;
 }
 
 void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
   LayerKept& kept = selection.layers[std::size_t(layer)];
-  if (state.plan->method->keeps_all()) {
+  if (state.plan.method->keeps_all()) {
     kept.heads.assign(1, std::vector<std::int32_t>(std::size_t(shape_.n_entries)));
     std::iota(kept.heads[0].begin(), kept.heads[0].end(), 0);
     return;
@@ -153,7 +207,7 @@ void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
   const LayerObservation observation = probe(layer).observe(state.request);
   observing.stop();
   Stopwatch selecting(timings_.select);
-  Scores ranking = state.plan->method->score(observation);
+  Scores ranking = state.plan.method->score(observation);
   if (shape_.highest != nullptr)
     raise_to_highest(*shape_.highest, ranking, layer, passage_for(state.target.budget));
   if (state.shared) {
@@ -162,13 +216,13 @@ void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
     const Target t = target(state, layer);
     kept = select_layer(layer, ranking, t, rule(state, t));
   }
-  if (state.plan->keep_scores) selection.scores[std::size_t(layer)] = std::move(ranking);
+  if (state.plan.keep_scores) selection.scores[std::size_t(layer)] = std::move(ranking);
 }
 
 /// Fills in the layers that did not choose themselves.
 void Round::fill_in(const PlanState& state, Selection& selection) {
   std::vector<LayerKept>& layers = selection.layers;
-  if (state.shared && !state.plan->method->keeps_all()) {
+  if (state.shared && !state.plan.method->keeps_all()) {
     Stopwatch selecting(timings_.select);
     layers[0] = select_layer(0, state.sum, state.target, rule(state, state.target));
   }

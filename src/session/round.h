@@ -22,13 +22,16 @@ struct RoundShape {
   bool share_layers = false;    ///< one kept set for all layers
   /// Highest scores of earlier choices, as shares of their sum; with it an entry counts with its highest so
   /// far. The first plan's.
-  AttentionHistory* highest = nullptr;
+  std::shared_ptr<AttentionHistory> highest = nullptr;
+  /// An answer is written after the last entry: plans that observe its first tokens choose after those.
+  bool has_answer = false;
 };
 
 /// Follows the reading of tokens up to one choice and lets every plan choose what it would keep, layer by
-/// layer: a layer's statistics live only while its plans choose.
+/// layer: a layer's statistics live only while its plans choose. What plans choose that observe the answer
+/// is among the same entries; of the steps in between a round keeps each layer's query.
 ///
-/// Queries are numbered like entries; those of the question follow the last entry.
+/// Queries are numbered like entries; those of the question, or of the answer, follow the last entry.
 class Round {
  public:
   /// UsageError for a budget that cannot hold what a plan protects. `history` is used and brought up to date
@@ -36,21 +39,40 @@ class Round {
   Round(engine::Context& context, std::span<const Plan> plans, const RoundShape& shape,
         AttentionHistory& history, Timings& timings);
 
+  ~Round();
+  Round(const Round&) = delete;
+  Round& operator=(const Round&) = delete;
+
   /// Watches a micro-batch that is about to be computed: queries first .. first + count - 1. `cells` are
-  /// those of all entries before it. A micro-batch holds entries or the question, not both.
+  /// those of all entries before it. A micro-batch holds entries, the question, or one token of the answer.
   void before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells);
-  /// Ends the watch; `cells` are those of all entries by now. After the last query it completes the choice.
+  /// Ends the watch; `cells` are those of all entries by now. After a plan's last query it completes the
+  /// choice.
   void after(std::span<const std::int32_t> cells);
+
+  /// For steps of several sequences: as `before`, but the caller lets the tap watch `watched()` and hands on
+  /// what it sees. The token is in `row` of the micro-batch.
+  void expect(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells,
+              std::int32_t row = 0);
+  const std::vector<bool>& watched() const { return watched_; }  ///< by layer; empty: none
+  void on_attention(const engine::Attention& attention);
 
   /// The query that is expected next.
   std::int32_t next_query() const { return first_ + count_; }
-  bool complete() const { return next_query() == shape_.n_entries + shape_.n_question; }
-  const std::vector<Selection>& selections() const { return selections_; }
-  std::vector<Selection> take_selections() { return std::move(selections_); }
+  /// Whether all plans have chosen.
+  bool complete() const;
+  /// Whether plan `index` chose in the last micro-batch.
+  bool chose(std::size_t index) const { return is_due(plans_[index]); }
+  std::size_t n_plans() const { return plans_.size(); }
+  /// What is known of a choice before it is made: no layers.
+  Selection outline(std::size_t index) const {
+    return {.n_entries = selections_[index].n_entries, .after = selections_[index].after};
+  }
+  Selection take(std::size_t index) { return std::move(selections_[index]); }
 
  private:
   struct PlanState {
-    const Plan* plan;
+    Plan plan;
     ObservationRequest request;
     Target target;
     std::int32_t reuse;
@@ -58,15 +80,22 @@ class Round {
     Scores sum;  ///< of the layers' scores, where they share a kept set
   };
   bool scores(const PlanState& state, std::int32_t layer) const {
-    return !state.plan->method->keeps_all() && layer % state.reuse == 0;
+    return !state.plan.method->keeps_all() && layer % state.reuse == 0;
   }
   Target target(const PlanState& state, std::int32_t layer) const;
   SelectionRule rule(const PlanState& state, const Target& target) const;
   std::int32_t first_observed(const ObservationRequest& request) const;
   bool observes(const PlanState& state, std::int32_t layer) const;
-  void on_attention(const engine::Attention& attention);
+  /// Tokens of the answer before the micro-batch in work; negative: there is none yet.
+  std::int32_t n_answered() const;
+  /// Where the queries end that `state` reads.
+  std::int32_t last_query(const PlanState& state) const;
+  bool is_due(const PlanState& state) const { return next_query() == last_query(state); }
+  void observe(const engine::Attention& attention);
+  void store(const engine::Attention& attention);
   void choose(std::int32_t layer);
   void choose(PlanState& state, Selection& selection, std::int32_t layer);
+  std::int32_t n_past(const PlanState& state) const;
   void fill_in(const PlanState& state, Selection& selection);
   void remember(std::int32_t layer);
   engine::LayerProbe& probe(std::int32_t layer);
@@ -78,9 +107,11 @@ class Round {
   std::vector<PlanState> plans_;
   std::vector<Selection> selections_;
   std::vector<std::unique_ptr<engine::LayerProbe>> probes_;  // by layer, while it is being observed
-  std::vector<bool> chosen_;                                 // by layer
+  std::vector<bool> chosen_;                                 // by layer, in this micro-batch
+  std::vector<bool> watched_;                                // by layer
+  bool watches_ = false;                                     // the tap calls this
   std::vector<std::int32_t> cells_;                          // of all entries seen so far
-  std::int32_t first_ = 0, count_ = 0;                       // the micro-batch in work
+  std::int32_t first_ = 0, count_ = 0, row_ = 0;             // the micro-batch in work
 };
 
 }  // namespace chunkkv

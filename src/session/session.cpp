@@ -93,10 +93,16 @@ std::int32_t Session::read(std::span<const Token> tokens, const Reading& reading
 }
 
 const Selection& Session::selection(std::size_t index) const {
-  if (index >= impl_->selections.size())
-    throw UsageError("the last prefill had " + std::to_string(impl_->selections.size()) +
-                     " plans; there is no plan " + std::to_string(index));
-  return impl_->selections[index];
+  return impl_->selection(index, impl_->last_prefilled);
+}
+
+const Selection& Session::selection(std::size_t index, Sequence sequence) const {
+  return impl_->selection(index, sequence);
+}
+
+bool Session::has_chosen(std::size_t index, Sequence sequence) const {
+  const auto& selections = impl_->at(sequence).selections;
+  return index < selections.size() && !selections[index].layers.empty();
 }
 
 void Session::compress(std::span<const LayerKept> layers, Sequence sequence, Surplus surplus) {
@@ -104,7 +110,15 @@ void Session::compress(std::span<const LayerKept> layers, Sequence sequence, Sur
 }
 
 void Session::compress(const Selection& selection, Sequence sequence) {
-  impl_->compress(selection.layers, sequence, selection.surplus);
+  impl_->compress(selection, sequence);
+}
+
+void Session::compress_when_chosen(std::size_t index, Sequence sequence) {
+  impl_->compress_when_chosen(index, sequence);
+}
+
+std::int32_t Session::n_until_compression(Sequence sequence) const {
+  return impl_->n_until_compression(sequence);
 }
 
 void Session::limit(const Plan& plan, std::int32_t buffer, Sequence sequence) {

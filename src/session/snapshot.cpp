@@ -60,10 +60,13 @@ void Session::Impl::restore(const Snapshot& snapshot, Sequence sequence) {
 
 void Session::Impl::clear(Sequence sequence) {
   SequenceState& state = at(sequence);
+  call_off(state);
   auto limit = std::move(state.limit);
+  auto selections = std::move(state.selections);
   state = {};
   if (limit) limit->round.reset();
   state.limit = std::move(limit);
+  state.selections = std::move(selections);
   context.remove(sequence, 0, -1);
 }
 
@@ -75,6 +78,8 @@ void Session::Impl::truncate(std::int32_t n_entries, Sequence sequence) {
                      std::to_string(cells.n_compressed) + " to " + std::to_string(cells.n_entries()) +
                      ", not " + std::to_string(n_entries));
   const std::int32_t dropped = cells.n_entries() - n_entries;
+  if (state.awaiting && state.awaiting->next_query() != n_entries) state.awaiting.reset();
+  if (!waits(state)) state.due.reset();
   cells.next -= dropped;
   cells.cells.resize(std::size_t(n_entries));
   cells.cell_positions.resize(std::size_t(n_entries));

@@ -83,6 +83,7 @@ void Source::advance(const Progress& progress) {
   // Only what all queries attended to must be observed now; any budget will do for that.
   Plan all;
   all.method = plan_.method;
+  all.at_once = true;
   const std::span<const Plan> plans(&all, reads_all_queries(plan_) ? 1 : 0);
   session_.prefill(std::span(rest_).first(count), plans, progress, sequence_);
   snapshot_ = session_.snapshot(sequence_);
@@ -90,7 +91,7 @@ void Source::advance(const Progress& progress) {
   rest_.erase(rest_.begin(), rest_.begin() + std::ptrdiff_t(count));
 }
 
-const Selection& Source::ask(std::span<const Token> question, const Progress& progress) {
+void Source::ask(std::span<const Token> question, const Progress& progress) {
   if (question.empty()) throw UsageError("the question is empty");
   if (snapshot_.n_entries > 0)
     session_.restore(snapshot_, sequence_);
@@ -102,8 +103,7 @@ const Selection& Source::ask(std::span<const Token> question, const Progress& pr
   std::vector<Token> tokens = rest_;
   tokens.insert(tokens.end(), question.begin(), question.end());
   session_.prefill(tokens, {&plan_, 1}, progress, sequence_);
-  session_.compress(session_.selection(), sequence_);
-  return session_.selection();
+  session_.compress_when_chosen(0, sequence_);
 }
 
 }  // namespace chunkkv

@@ -44,7 +44,8 @@ Chosen anew(Session& session, const std::vector<Token>& prompt, const Plan& plan
 }
 
 Chosen from(Source& source, Session& session, const std::vector<Token>& question) {
-  Chosen chosen{source.ask(question).layers, {}};
+  source.ask(question);
+  Chosen chosen{session.selection().layers, {}};
   chosen.logits.assign(session.decode(9).begin(), session.logits().end());
   return chosen;
 }
@@ -139,7 +140,8 @@ TEST_F(TinySources, APlanThatObservesMoreIsRefusedWithWhatToDo) {
   expect_mentions(refusal("snapkv:window=200"), {"172 tokens", "observes 200", "make the source with"});
   expect_mentions(refusal("h2o"), {"all queries", "h2o", "make the source with"});
   source.set_plan({make_method("tova"), Budget::tokens(50)});
-  EXPECT_EQ(source.ask(question).n_kept, 50);
+  source.ask(question);
+  EXPECT_EQ(session.selection().n_kept, 50);
   EXPECT_THROW(source.ask({}), UsageError);
 
   const Snapshot compressed = session.snapshot();

@@ -20,9 +20,10 @@ using namespace test;
 using Texts = std::vector<std::string>;
 
 const std::vector<Plan>& pairs() {
-  static const std::vector<Plan> all = make_pairs(
-      Texts{"streamingllm", "full", "snapkv:window=8", "h2o", "chunkkv:window=8,chunk=5,reuse=2", "knorm"},
-      Texts{"100%", "40%", "20%"});
+  static const std::vector<Plan> all =
+      make_pairs(Texts{"streamingllm", "full", "snapkv:window=8", "h2o", "chunkkv:window=8,chunk=5,reuse=2",
+                       "knorm", "hybrid:window=8,recent=8,after=3", "snapkv:window=8,after=5"},
+                 Texts{"100%", "40%", "20%"});
   return all;
 }
 
@@ -80,11 +81,14 @@ std::vector<Token> answer(Session& session) {
 Result alone(const Sample& sample, const Plan& plan, Query query) {
   Session session(tiny_model(), session_options(4096));
   const auto prompt = tokens(query == Query::aware ? sample.prompt() : sample.document, true);
-  session.prefill(prompt, {&plan, 1});
-  session.compress(session.selection());
+  Plan own = plan;
+  own.at_once = query == Query::agnostic;
+  session.prefill(prompt, {&own, 1});
+  session.compress_when_chosen();
   Result result{std::int32_t(prompt.size()), session.n_entries(), {}, {}};
   if (query == Query::agnostic) session.prefill(tokens(sample.questions[0].text, false));
   result.tokens = answer(session);
+  if (query == Query::aware && session.has_chosen()) result.kept = session.selection().n_kept;
   return result;
 }
 
@@ -137,6 +141,47 @@ TEST(Sweep, FurtherQuestionsFollowTheAnswerBefore) {
       EXPECT_EQ(answer(session), results.at({pair, question}).tokens) << to_string(plans[pair]) << question;
       session.truncate(before);
     }
+  }
+}
+
+/// The first answer is written from the cache that it was compressed in; later questions find the prompt
+/// alone.
+TEST(Sweep, FurtherQuestionsFollowAPromptThatTheFirstAnswerChose) {
+  Random random;
+  const Sample asked = sample(random, "1", 40, 3);
+  const std::vector<Plan> plans = make_pairs(
+      Texts{"full", "hybrid:window=8,recent=8,after=3", "snapkv:window=8,after=900"}, Texts{"30%"});
+  for (const bool separate : {false, true}) {
+    const Results results =
+        swept(asked, plans, {.separate_questions = separate, .sampling = {.ignore_eos = true}});
+    ASSERT_EQ(results.size(), 9U);
+    Session session(tiny_model(), session_options(4096));
+    session.prefill(tokens(asked.prompt(), true), {&plans[1], 1});
+    session.compress_when_chosen();
+    const auto n = std::int32_t(session.tokens().size());
+    const std::vector<Token>& first = results.at({1, 0}).tokens;
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(first[i], results.at({0, 0}).tokens[i]);
+      session.decode(first[i]);
+    }
+    EXPECT_EQ(results.at({1, 0}).kept, session.n_entries() - 3);
+    const Selection chosen = session.selection();
+    session.clear();
+    session.prefill(tokens(asked.prompt(), true));
+    ASSERT_EQ(session.n_entries(), n);
+    session.compress(chosen);
+    const std::string said = separate ? "" : results.at({1, 0}).text;
+    session.prefill(tokens(said + "\n\n" + asked.questions[1].text, false));
+    const std::vector<Token>& second = results.at({1, 1}).tokens;
+    for (const Token token : second) {
+      const auto logits = session.logits();
+      EXPECT_EQ(token, Token(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+      session.decode(token);
+    }
+    // The answer that ended before it chose is the full cache's, and so are those after it.
+    for (std::size_t question = 0; question < 3; ++question)
+      EXPECT_EQ(results.at({2, question}).tokens, results.at({0, question}).tokens);
+    EXPECT_EQ(results.at({2, 0}).kept, n);
   }
 }
 
