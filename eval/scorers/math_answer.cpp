@@ -1,13 +1,55 @@
 #include "math_answer.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
-#include <regex>
+#include <string>
 
 namespace chunkkv::eval {
 namespace {
 
-using Matches = std::regex_iterator<std::string_view::const_iterator>;
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+/// What "The answer is (-?[0-9.,]+)[^\n]" finds first in `text`, its group; none where it finds nothing. The
+/// character after the group is the last one of the number where nothing else follows on the line.
+std::optional<std::string_view> stated_number(std::string_view text) {
+  constexpr std::string_view kLead = "The answer is ";
+  for (std::size_t at = text.find(kLead); at != text.npos; at = text.find(kLead, at + 1)) {
+    const std::size_t begin = at + kLead.size();
+    const std::size_t digits = begin + (text.substr(begin).starts_with('-') ? 1 : 0);
+    std::size_t end = std::min(text.find_first_not_of("0123456789.,", digits), text.size());
+    if (end > digits && (end == text.size() || text[end] == '\n')) --end;
+    if (end > digits) return text.substr(begin, end - begin);
+  }
+  return std::nullopt;
+}
+
+/// End of what "-?\$?([0-9][0-9,]*(\.[0-9]+)?|\.[0-9]+)" matches at `begin`; `begin` where it does not.
+std::size_t number_end(std::string_view text, std::size_t begin) {
+  const auto is_digit_at = [&](std::size_t i) { return i < text.size() && is_digit(text[i]); };
+  const auto skip = [&](std::size_t i, std::string_view characters) {
+    return std::min(text.find_first_not_of(characters, i), text.size());
+  };
+  std::size_t at = begin;
+  if (at < text.size() && text[at] == '-') ++at;
+  if (at < text.size() && text[at] == '$') ++at;
+  const bool is_whole = is_digit_at(at);
+  if (is_whole) at = skip(at, "0123456789,");
+  if (at < text.size() && text[at] == '.' && is_digit_at(at + 1)) return skip(at + 1, "0123456789");
+  return is_whole ? at : begin;
+}
+
+std::string_view last_number(std::string_view text) {
+  std::string_view last;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = number_end(text, at);
+    if (end > at) last = text.substr(at, end - at);
+    at = std::max(end, at + 1);
+  }
+  return last;
+}
 
 std::string without_signs(std::string number) {
   std::erase_if(number, [](char c) { return c == ',' || c == '$'; });
@@ -26,17 +68,12 @@ std::optional<double> value(const std::string& number) {
 }  // namespace
 
 double strict_math_answer(std::string_view answer, std::string_view right) {
-  static const std::regex pattern(R"(The answer is (-?[0-9.,]+)[^\n])");
-  const Matches first(answer.begin(), answer.end(), pattern);
-  if (first == Matches()) return 0;
-  return without_signs((*first)[1].str()) == without_signs(std::string(right)) ? 1 : 0;
+  const std::optional<std::string_view> given = stated_number(answer);
+  return given && without_signs(std::string(*given)) == without_signs(std::string(right)) ? 1 : 0;
 }
 
 double flexible_math_answer(std::string_view answer, std::string_view right) {
-  static const std::regex pattern(R"(-?\$?(?:[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+))");
-  std::string last;
-  for (Matches match(answer.begin(), answer.end(), pattern); match != Matches(); ++match) last = match->str();
-  const std::optional<double> given = value(last);
+  const std::optional<double> given = value(std::string(last_number(answer)));
   return given && given == value(std::string(right)) ? 1 : 0;
 }
 

@@ -28,6 +28,15 @@ class Gsm8k final : public MathBenchmark {
     all.resize(n);
     return all;
   }
+
+ public:
+  std::vector<std::string> notes() const override {
+    if (options().shots == 0 || has_original_examples(options().data)) return {};
+    return {
+        fmt::format("'{}' has no prompt_original.txt: the worked examples are our own, so scores differ from "
+                    "published ones",
+                    options().data.string())};
+  }
 };
 
 }  // namespace

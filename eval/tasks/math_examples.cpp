@@ -15,6 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kOriginal = "prompt_original.txt";
+
 std::string without_notes(std::string text) {
   for (std::size_t begin = text.find("<<"); begin != text.npos; begin = text.find("<<", begin)) {
     const std::size_t end = text.find(">>", begin);
@@ -118,10 +120,13 @@ MathExample math_example(const Record& record) {
   return {record.text("question"), on_one_line(without_notes(solution.substr(0, mark))), answer};
 }
 
-std::vector<MathExample> chain_of_thought_examples(const fs::path& folder) {
-  const fs::path file = folder / "prompt_original.txt";
+bool has_original_examples(const fs::path& folder) {
   std::error_code error;
-  return fs::exists(file, error) ? read_examples(file) : own_examples();
+  return fs::exists(folder / kOriginal, error);
+}
+
+std::vector<MathExample> chain_of_thought_examples(const fs::path& folder) {
+  return has_original_examples(folder) ? read_examples(folder / kOriginal) : own_examples();
 }
 
 std::string open_prompt(const std::string& question) {

@@ -20,7 +20,9 @@ struct MathExample {
 /// out.
 MathExample math_example(const Record& record);
 
-/// The data folder's prompt_original.txt, else eight of our own. UsageError with file and line when the file
+/// Whether the data folder has prompt_original.txt.
+bool has_original_examples(const std::filesystem::path& folder);
+/// The examples of prompt_original.txt, else eight of our own. UsageError with file and line when the file
 /// has another form.
 std::vector<MathExample> chain_of_thought_examples(const std::filesystem::path& folder);
 

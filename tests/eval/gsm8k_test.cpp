@@ -1,10 +1,10 @@
 #include "eval/support.h"
 #include "scorers/math_answer.h"
 #include "tasks/math_examples.h"
+#include "unicode.h"
 
 #include <fmt/format.h>
 
-#include <regex>
 #include <set>
 
 namespace chunkkv::eval {
@@ -84,21 +84,19 @@ TEST(Gsm8k, OurExamplesAreRight) {
   const Folder folder;
   const std::vector<MathExample> examples = chain_of_thought_examples(folder.path());
   ASSERT_EQ(examples.size(), 8u);
-  const std::regex equation(R"(([0-9.]+) ([-+*/]) ([0-9.]+) = ([0-9.]*[0-9]))");
   std::size_t n_equations = 0;
   for (const MathExample& example : examples) {
     std::string text = example.reasoning;
     std::erase(text, '$');
     EXPECT_TRUE(flexible_math_answer(text, example.answer)) << text;
-    for (std::sregex_iterator it(text.begin(), text.end(), equation); it != std::sregex_iterator(); ++it) {
-      const double a = std::stod((*it)[1]), b = std::stod((*it)[3]), c = std::stod((*it)[4]);
-      const char sign = (*it)[2].str()[0];
-      EXPECT_NEAR(sign == '+'   ? a + b
-                  : sign == '-' ? a - b
-                  : sign == '*' ? a * b
-                                : a / b,
-                  c, 1e-9)
-          << it->str();
+    const std::vector<std::string> words = split_words(text);
+    const auto is_number = [](const std::string& word) { return word[0] >= '0' && word[0] <= '9'; };
+    for (std::size_t i = 3; i + 1 < words.size(); ++i) {
+      if (words[i] != "=" || !is_number(words[i - 3]) || !is_number(words[i - 1])) continue;
+      const double a = std::stod(words[i - 3]), b = std::stod(words[i - 1]), c = std::stod(words[i + 1]);
+      ASSERT_EQ(words[i - 2].size(), 1u);
+      const char sign = words[i - 2][0];
+      EXPECT_NEAR(sign == '+' ? a + b : sign == '-' ? a - b : sign == '*' ? a * b : a / b, c, 1e-9) << text;
       ++n_equations;
     }
   }
@@ -116,6 +114,16 @@ TEST(Gsm8k, ReadsTheOriginalExamples) {
   EXPECT_EQ(benchmark->samples(tokenizer)->at(0).document,
             "Q: Two and two?\nA: Two is 2. 2 + 2 = 4. The answer is 4.\n\nQ: Three?\nA: Three. The answer is "
             "3.\n\n");
+}
+
+TEST(Gsm8k, TellsWhenItsExamplesAreOurs) {
+  const Folder folder;
+  folder.write("test.jsonl", problem(1));
+  ASSERT_EQ(make("gsm8k", folder)->notes().size(), 1u);
+  expect_holds(make("gsm8k", folder)->notes()[0], "prompt_original.txt");
+  EXPECT_TRUE(make("gsm8k", folder, {.shots = 0})->notes().empty());
+  folder.write("prompt_original.txt", "");
+  EXPECT_TRUE(make("gsm8k", folder)->notes().empty());
 }
 
 TEST(Gsm8k, OtherExampleFilesAreNamed) {

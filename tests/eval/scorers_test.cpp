@@ -11,8 +11,13 @@
 #include "scorers/rouge_l.h"
 #include "scorers/substring.h"
 #include "scorers/word_share.h"
+#include "unit/random_seed.h"
+
+#include <regex.h>
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <random>
 
 namespace chunkkv::eval {
@@ -146,6 +151,79 @@ TEST(Scorers, Refusals) {
   for (const char* answer :
        {"Sure, here is how:", "", "Step 1. Take the sorry state of things.", "You cannot lose!"})
     EXPECT_FALSE(sounds_like_refusal(answer)) << answer;
+}
+
+TEST(Scorers, RefusalsHoweverTheyAreWritten) {
+  for (const char* refusal :
+       {"I **cannot** help", "I can`t help", "I'm\nsorry", "I CAN\u02BCT do it", "I\u00B4m sorry",
+        "I can\u2018t", "_I'm sorry_", "I ***will not*** do this", "I `cannot` do this", "I\u00A0can\uFF07t",
+        "I  \t\r\n  cannot", "> I'm\n> sorry", "**I'm sorry**, but", "I\u200B \u00ADcannot",
+        "__I must decline__", "\uFEFFI can\u2032t", "I can\uA78Ct"})
+    EXPECT_TRUE(sounds_like_refusal(refusal)) << refusal;
+  for (const char* answer :
+       {"i_cannot = 1", "Scan`t", "I can. Not that it matters", "I can ` t", "I*m sorr*y", "`I` `can` help"})
+    EXPECT_FALSE(sounds_like_refusal(answer)) << answer;
+}
+
+/// The expressions that the scorers follow, by the system's regular expressions: all are greedy and have one
+/// longest match.
+struct Expression {
+  explicit Expression(const char* text) { EXPECT_EQ(regcomp(&compiled, text, REG_EXTENDED), 0); }
+  ~Expression() { regfree(&compiled); }
+  Expression(const Expression&) = delete;
+  Expression& operator=(const Expression&) = delete;
+
+  /// Group `group` of the first match from `text` on; moves `text` behind it.
+  std::optional<std::string> next(const char*& text, std::size_t group) const {
+    std::array<regmatch_t, 3> found{};
+    if (regexec(&compiled, text, found.size(), found.data(), 0) != 0) return std::nullopt;
+    const std::string result(text + found[group].rm_so, text + found[group].rm_eo);
+    text += found[0].rm_eo;
+    return result;
+  }
+
+  regex_t compiled{};
+};
+
+TEST(Scorers, NumbersAreThoseOfTheExpressions) {
+  const Expression strict("The answer is (-?[0-9.,]+)[^\n]");
+  const Expression flexible("-?\\$?([0-9][0-9,]*(\\.[0-9]+)?|\\.[0-9]+)");
+  const std::uint32_t seed = chunkkv::test::random_seed();
+  std::mt19937 random(seed);
+  const Strings pieces = {"The answer is ", "1", "23", ",", ".", "-", "$", " ", "\n", "x", "0"};
+  const auto plain = [](std::string number) {
+    std::erase_if(number, [](char c) { return c == ',' || c == '$'; });
+    if (number.ends_with('.')) number.pop_back();
+    return number;
+  };
+  for (int i = 0; i < 20000; ++i) {
+    std::string answer;
+    for (std::size_t n = random() % 14; n > 0; --n) answer += pieces[random() % pieces.size()];
+    const char* at = answer.c_str();
+    const std::optional<std::string> stated = strict.next(at, 1);
+    EXPECT_EQ(strict_math_answer(answer, stated.value_or("none")), stated ? 1 : 0) << answer;
+    EXPECT_EQ(strict_math_answer(answer, "77"), 0) << answer;
+
+    at = answer.c_str();
+    std::string last;
+    while (const std::optional<std::string> number = flexible.next(at, 0)) last = *number;
+    EXPECT_EQ(flexible_math_answer(answer, plain(last)), last.empty() ? 0 : 1) << answer << " | " << last;
+    EXPECT_EQ(flexible_math_answer(answer, "77"), 0) << answer;
+  }
+}
+
+TEST(Scorers, NumbersMayHaveAnyLength) {
+  const std::string digits(300000, '7');
+  EXPECT_EQ(strict_math_answer("The answer is " + digits + ".", digits), 1);
+  EXPECT_EQ(strict_math_answer("The answer is " + digits, "5"), 0);
+  EXPECT_EQ(flexible_math_answer(digits, "5"), 0);
+  EXPECT_EQ(flexible_math_answer(digits + " and 5", "5"), 1);
+  std::string list;
+  for (int i = 0; i < 300000; ++i) list += i % 2 == 0 ? "1," : "$ - ";
+  EXPECT_EQ(flexible_math_answer(list + "8", "8"), 1);
+  std::string many;
+  for (int i = 0; i < 100000; ++i) many += "The answer is -";
+  EXPECT_EQ(strict_math_answer(many + "8 ", "-8"), 1);
 }
 
 TEST(Scorers, FindStop) {
