@@ -25,7 +25,8 @@ class Tokenizer {
 
   /// With the special tokens that the model puts around a text (as BOS).
   virtual std::vector<Token> encode(std::string_view text) const = 0;
-  /// Without special tokens. A cut may split a character: the bytes need not be valid UTF-8.
+  /// Without special tokens: the whole of encode(text) gives text, and tokens from its middle its middle. A
+  /// cut may split a character: the bytes need not be valid UTF-8.
   virtual std::string decode(std::span<const Token> tokens) const = 0;
 };
 
@@ -40,7 +41,7 @@ struct Question {
 /// of the user. Query-agnostic compression sees the document only. Further questions are messages of their
 /// own, after the answer before (without a chat template: after a blank line).
 struct Sample {
-  std::string id;      ///< the record's own, unique within `task`
+  std::string id;      ///< the record's own
   std::string task;    ///< "hotpotqa"
   std::string group;   ///< type of the task: "multi-document QA"
   std::string source;  ///< where it comes from, for messages: "'hotpotqa.jsonl', line 3"
@@ -53,8 +54,8 @@ struct Sample {
   std::vector<std::string> stops;   ///< the answer ends before the first of these; see find_stop
 
   std::vector<std::string> classes;  ///< labels of a classification task
-  std::map<std::string, double>
-      facts;  ///< go into the result line: "length" in words or tokens, "depth" 0..1
+  /// Go into the result line: "length" in words or tokens, "depth" 0..1, "reached_depth" likewise.
+  std::map<std::string, double> facts;
 
   std::string prompt() const { return document + questions.front().text; }
 };
@@ -120,6 +121,8 @@ class Benchmark {
   /// Of the model's raw answer to `sample.questions[question]`; post-processing is done here. Thread-safe.
   /// Error only when a judge cannot be reached.
   virtual Score score(const Sample& sample, std::size_t question, std::string_view answer) const = 0;
+  /// What a user should know before a run, a sentence each: where the benchmark's own prompts are missing.
+  virtual std::vector<std::string> notes() const { return {}; }
 };
 
 /// One benchmark as users see it.

@@ -17,15 +17,14 @@ struct Needle {
 };
 
 /// `n_tokens` tokens of `text` from the sentence after byte `begin` on, less what follows the last sentence's
-/// end. A text that is too short is repeated.
+/// end (or line's, or word's: see text_breaks.h). A text that is too short is repeated.
 std::string cut_haystack(std::string_view text, std::size_t begin, std::size_t n_tokens,
                          const Tokenizer& tokenizer);
 
-/// Puts each needle at its depth, in tokens, moved back to the end of a sentence. Needles at one place keep
-/// their order.
-std::string hide(std::string_view haystack, std::vector<Needle> needles, const Tokenizer& tokenizer);
-
-/// Offset after the last sentence that ends at or before `at`; 0 when none does.
-std::size_t sentence_end(std::string_view text, std::size_t at);
+/// Puts each needle at its depth, in tokens, moved to the end of a sentence near it, or of a line or word
+/// where no sentence ends near it (see text_breaks.h). Needles at one place keep their order. `reached` gets
+/// the depth at which each needle lies then: the share of the haystack's tokens that come before it.
+std::string hide(std::string_view haystack, const std::vector<Needle>& needles, const Tokenizer& tokenizer,
+                 std::vector<double>* reached = nullptr);
 
 }  // namespace chunkkv::eval

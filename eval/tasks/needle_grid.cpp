@@ -12,6 +12,15 @@ namespace {
 constexpr std::int32_t kFirstLength = 1000, kLastLength = 8000;
 constexpr std::size_t kLeastHaystack = 16;
 
+/// Each value once, where it came first.
+template <class Value>
+std::vector<Value> distinct(const std::vector<Value>& values) {
+  std::vector<Value> result;
+  for (const Value& value : values)
+    if (std::find(result.begin(), result.end(), value) == result.end()) result.push_back(value);
+  return result;
+}
+
 }  // namespace
 
 std::vector<std::int32_t> needle_lengths(const Options& options) {
@@ -20,7 +29,7 @@ std::vector<std::int32_t> needle_lengths(const Options& options) {
     throw UsageError(fmt::format("the number of needles must be 1 to {}", kMaxKeys));
   if (needle.repeats < 1) throw UsageError("each length and depth needs 1 sample or more");
 
-  std::vector<std::int32_t> lengths = needle.lengths;
+  std::vector<std::int32_t> lengths = distinct(needle.lengths);
   const std::int32_t most = options.max_length > 0 ? options.max_length : kLastLength;
   if (lengths.empty())
     for (std::int64_t n = kFirstLength; n <= most; n *= 2) lengths.push_back(std::int32_t(n));
@@ -37,7 +46,7 @@ std::vector<std::int32_t> needle_lengths(const Options& options) {
 }
 
 std::vector<double> needle_depths(const NeedleOptions& options) {
-  std::vector<double> depths = options.depths;
+  std::vector<double> depths = distinct(options.depths);
   if (depths.empty())
     for (int i = 0; i <= 10; ++i) depths.push_back(i / 10.0);
   for (const double depth : depths) {

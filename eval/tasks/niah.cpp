@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace chunkkv::eval {
 namespace {
 
@@ -74,7 +76,9 @@ class Niah final : public Benchmark {
     const std::size_t n_tokens = haystack_tokens(cell.length, others, needles.needles.size() + 2, tokenizer);
     const std::string haystack = cut_haystack(text, random.below(text.size()), n_tokens, tokenizer);
 
-    sample.document = kBefore + hide(haystack, needles.needles, tokenizer);
+    std::vector<double> reached;
+    sample.document = kBefore + hide(haystack, needles.needles, tokenizer, &reached);
+    sample.facts["reached_depth"] = std::round(reached.front() * 1e4) / 1e4;
     sample.questions = {{kAfter + needles.question.text, needles.question.references}};
     return sample;
   }

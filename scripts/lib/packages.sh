@@ -14,6 +14,7 @@ package_present() {
     clang) command -v clang && command -v clang++ ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
     libfmt-dev) has_header fmt/format.h ;;
+    libicu-dev) has_header unicode/ubrk.h ;;
     libssl-dev) has_header openssl/ssl.h ;;
     libutf8proc-dev) has_header utf8proc.h ;;
     libxxhash-dev) has_header xxhash.h ;;

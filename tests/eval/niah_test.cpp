@@ -1,8 +1,10 @@
 #include "eval/support.h"
 #include "tasks/haystack.h"
 #include "tasks/needles.h"
+#include "unicode.h"
 
 #include <algorithm>
+#include <map>
 #include <random>
 #include <set>
 
@@ -28,16 +30,6 @@ std::size_t count(const std::string& text, const std::string& part) {
   return n;
 }
 
-TEST(Haystack, SentenceEnds) {
-  const std::string text = "One. Two 3.5 \"Three!\" Four?\nFive";
-  EXPECT_EQ(sentence_end(text, 3), 0u);
-  EXPECT_EQ(sentence_end(text, 4), 4u);
-  EXPECT_EQ(sentence_end(text, 20), 4u);  // 3.5 ends none
-  EXPECT_EQ(sentence_end(text, 21), 21u);
-  EXPECT_EQ(sentence_end(text, 99), 27u);
-  EXPECT_EQ(sentence_end("", 0), 0u);
-}
-
 TEST(Haystack, IsCutToTokensAndRepeatedWhenShort) {
   const ByteTokenizer tokenizer;
   const std::string text = "First one. Second one. Third one.";
@@ -57,6 +49,79 @@ TEST(Haystack, NeedlesLieAtTheEndOfASentenceAtTheirDepth) {
   EXPECT_EQ(hide(text, {{"N.", 1}}, tokenizer), "A b c d. E f g h. I j k l. N.");
   EXPECT_EQ(hide(text, {{"M.", 0.9}, {"K.", 0.5}, {"L.", 0.5}}, tokenizer),
             "A b c d. K. L. E f g h. M. I j k l.");
+}
+
+TEST(Haystack, NeedlesStandApartWhereNoBlankFollowsASentence) {
+  const ByteTokenizer tokenizer;
+  EXPECT_EQ(hide("東。西。", {{"N.", 0.6}}, tokenizer), "東。 N. 西。");
+  EXPECT_EQ(hide("a = 1\nb = 2\nc = 3\n", {{"N.", 0.7}, {"M.", 0.7}}, tokenizer),
+            "a = 1\nb = 2\nN. M.\nc = 3\n");
+}
+
+TEST(Haystack, TellsTheDepthsThatWereReached) {
+  const WordTokenizer tokenizer;
+  std::vector<double> reached;
+  hide("A b c d. E f g h. I j k l.", {{"M.", 0.9}, {"K.", 0.5}, {"L.", 0.1}}, tokenizer, &reached);
+  EXPECT_EQ(reached, (std::vector<double>{8.0 / 12, 4.0 / 12, 0}));
+  const ByteTokenizer with_bos;
+  hide("A. Bcd. Efghi.", {{"N.", 1}, {"M.", 0.55}}, with_bos, &reached);
+  EXPECT_EQ(reached, (std::vector<double>{1, 7.0 / 14}));
+}
+
+/// Texts with and without sentences, wrapped and not.
+TEST(Niah, NeedlesReachTheirDepthInEveryKindOfText) {
+  const auto many = [](int n, auto part) {
+    std::string text;
+    for (int i = 0; i < n; ++i) text += part(std::to_string(i));
+    return text;
+  };
+  const std::map<std::string, std::string> texts = {
+      {"English", sentences(400)},
+      {"Chinese", many(900, [](const std::string& i) { return "他走到河邊，看見第" + i + "隻船。"; })},
+      {"Hindi", many(600, [](const std::string& i) { return "नदी के किनारे " + i + " नावें थीं। "; })},
+      {"Thai", many(600, [](const std::string&) { return "เรือลำหนึ่งแล่นไปตามแม่น้ำ "; })},
+      {"curly",
+       many(400, [](const std::string& i) { return "\u201CHere is boat number " + i + ".\u201D "; })},
+      {"log",
+       many(900, [](const std::string& i) { return "12:00:01.250 WARN pump=" + i + " pressure low\n"; })},
+      {"code",
+       many(900, [](const std::string& i) { return "  if (pump[" + i + "] < low) { open(valve); }\n"; })},
+      {"poem",
+       many(900,
+            [](const std::string& i) { return "the river of year " + i + "\nwent on past the wall,\n"; })},
+      {"letters", std::string(40000, 'a')}};
+  for (const auto& [name, text] : texts) {
+    const Folder folder;
+    folder.write("text.txt", text);
+    Options options = in(folder);
+    options.tasks = {"single"};
+    options.needle.lengths = {12000};
+    const auto benchmark = make_benchmark("niah", options);
+    const ByteTokenizer tokenizer;
+    const auto samples = benchmark->samples(tokenizer);
+    for (std::size_t i = 0; i < samples->size(); ++i) {
+      const Sample sample = samples->at(i);
+      SCOPED_TRACE(name + ", " + sample.id);
+      EXPECT_GE(tokenizer.encode(sample.prompt()).size(), 11500u);
+      const std::size_t at = sample.document.find("The best thing to do in San Francisco is");
+      ASSERT_NE(at, std::string::npos);
+      const double share = double(at) / double(sample.document.size());
+      EXPECT_NEAR(share, sample.facts.at("depth"), 0.03);
+      EXPECT_NEAR(share, sample.facts.at("reached_depth"), 0.02);  // less what comes before the haystack
+      EXPECT_EQ(find_invalid_utf8(sample.document), std::string::npos);
+    }
+  }
+}
+
+TEST(Niah, EqualLengthsAndDepthsAreOneCell) {
+  const Folder folder;
+  folder.write("book.txt", sentences(100));
+  Options options = in(folder);
+  options.tasks = {"single"};
+  options.needle = {.lengths = {500, 500}, .depths = {0.5, 0, 0.5}};
+  const auto benchmark = make_benchmark("niah", options);
+  const WordTokenizer tokenizer;
+  EXPECT_EQ(benchmark->samples(tokenizer)->size(), 2u);
 }
 
 TEST(Niah, TheGridHasEveryLengthAndDepth) {

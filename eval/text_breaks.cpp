@@ -1,0 +1,150 @@
+#include "text_breaks.h"
+
+#include <chunkkv/error.h>
+
+#include <fmt/format.h>
+#include <unicode/ubrk.h>
+#include <unicode/utext.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace chunkkv::eval {
+namespace {
+
+/// How far away a sentence may end, in bytes: an eighth of a text, within these bounds.
+constexpr std::size_t kLeastReach = 100, kMostReach = 600;
+
+constexpr std::string_view kBlanks = " \t\r\n";
+
+struct Break {
+  std::size_t at;
+  bool ends_sentence;  ///< for breaks between sentences: a full stop or the like was there
+};
+
+void check(UErrorCode code, const char* what) {
+  if (U_FAILURE(code)) throw Error(fmt::format("ICU cannot {}: {}", what, u_errorName(code)));
+}
+
+/// ICU's breaks in `text`, its end among them and its beginning not.
+std::vector<Break> breaks_of(std::string_view text, UBreakIteratorType kind) {
+  UErrorCode code = U_ZERO_ERROR;
+  const std::unique_ptr<UBreakIterator, decltype(&ubrk_close)> breaks(
+      ubrk_open(kind, /*locale=*/"", nullptr, 0, &code), ubrk_close);
+  check(code, "open its rules");
+  const std::unique_ptr<UText, decltype(&utext_close)> opened(
+      utext_openUTF8(nullptr, text.data(), std::int64_t(text.size()), &code), utext_close);
+  ubrk_setUText(breaks.get(), opened.get(), &code);
+  check(code, "read a text");
+  std::vector<Break> all;
+  for (std::int32_t at = ubrk_next(breaks.get()); at != UBRK_DONE; at = ubrk_next(breaks.get()))
+    all.push_back({std::size_t(at), ubrk_getRuleStatus(breaks.get()) < UBRK_SENTENCE_TERM_LIMIT});
+  return all;
+}
+
+/// The part of a text that is looked at for a place, cut between characters.
+struct Window {
+  Window(std::string_view text, std::size_t at)
+      : reach(std::clamp(text.size() / 8, kLeastReach, kMostReach)) {
+    begin = between_characters(text, at - std::min(at, 2 * reach));
+    end = between_characters(text, std::min(text.size(), at + 2 * reach));
+    part = text.substr(begin, end - begin);
+    is_last = end == text.size();
+  }
+
+  static std::size_t between_characters(std::string_view text, std::size_t at) {
+    while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
+    return at;
+  }
+
+  std::size_t reach, begin = 0, end = 0;
+  std::string_view part;
+  bool is_last = false;
+};
+
+/// Ends of sentences, without the blanks after them; 0 where the text begins with one.
+std::vector<std::size_t> sentence_ends(const Window& window) {
+  std::string unwrapped(window.part);
+  for (std::size_t i = 1; i + 1 < unwrapped.size(); ++i) {
+    const bool alone = unwrapped[i - 1] != '\n' && unwrapped[i - 1] != '\r' && unwrapped[i + 1] != '\n';
+    if (unwrapped[i] == '\n' && alone) unwrapped[i] = ' ';
+  }
+  std::vector<std::size_t> ends;
+  bool is_first = window.begin == 0;
+  for (const Break& each : breaks_of(unwrapped, UBRK_SENTENCE)) {
+    if (is_first && each.ends_sentence) ends.push_back(0);
+    is_first = false;
+    const bool is_cut = each.at == unwrapped.size() && !window.is_last;
+    if (!each.ends_sentence || is_cut) continue;
+    ends.push_back(window.begin + window.part.substr(0, each.at).find_last_not_of(kBlanks) + 1);
+  }
+  return ends;
+}
+
+/// None in a text without lines.
+std::vector<std::size_t> line_beginnings(const Window& window) {
+  std::vector<std::size_t> all;
+  if (window.part.find('\n') == window.part.npos) return all;
+  if (window.begin == 0) all.push_back(0);
+  for (std::size_t i = 0; i < window.part.size(); ++i)
+    if (window.part[i] == '\n') all.push_back(window.begin + i + 1);
+  if (window.is_last) all.push_back(window.end);
+  return all;
+}
+
+std::vector<std::size_t> breaks_between(const Window& window, UBreakIteratorType kind) {
+  std::vector<std::size_t> all = {window.begin};
+  for (const Break& each : breaks_of(window.part, kind)) all.push_back(window.begin + each.at);
+  return all;
+}
+
+std::optional<std::size_t> last_before(const std::vector<std::size_t>& places, std::size_t at,
+                                       std::size_t reach) {
+  const auto next = std::upper_bound(places.begin(), places.end(), at);
+  if (next == places.begin() || at - *(next - 1) > reach) return std::nullopt;
+  return *(next - 1);
+}
+
+std::optional<std::size_t> first_after(const std::vector<std::size_t>& places, std::size_t at,
+                                       std::size_t reach) {
+  const auto next = std::lower_bound(places.begin(), places.end(), at);
+  if (next == places.end() || *next - at > reach) return std::nullopt;
+  return *next;
+}
+
+enum class Side : std::uint8_t { near, before, after };
+
+std::size_t find_place(std::string_view text, std::size_t at, Side side) {
+  at = std::min(at, text.size());
+  const Window window(text, at);
+  const auto choose = [&](const std::vector<std::size_t>& places, std::size_t reach) {
+    return side == Side::after ? first_after(places, at, reach) : last_before(places, at, reach);
+  };
+  const std::vector<std::size_t> ends = sentence_ends(window);
+  std::optional<std::size_t> place = choose(ends, window.reach);
+  if (!place && side == Side::near) place = first_after(ends, at, window.reach);
+  if (!place) place = choose(line_beginnings(window), window.reach / 2);
+  if (!place) place = choose(breaks_between(window, UBRK_WORD), window.reach / 4);
+  if (!place) place = choose(breaks_between(window, UBRK_CHARACTER), window.reach);
+  return place.value_or(at);
+}
+
+}  // namespace
+
+std::size_t place_near(std::string_view text, std::size_t at) {
+  return find_place(text, at, Side::near);
+}
+
+std::size_t place_before(std::string_view text, std::size_t at) {
+  return find_place(text, at, Side::before);
+}
+
+std::size_t place_after(std::string_view text, std::size_t at) {
+  return find_place(text, at, Side::after);
+}
+
+}  // namespace chunkkv::eval
