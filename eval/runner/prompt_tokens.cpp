@@ -1,6 +1,7 @@
 #include "runner/prompt_tokens.h"
 
 #include "text/chat_template.h"
+#include "text/plain_text.h"
 
 #include <chunkkv/error.h>
 
@@ -19,7 +20,7 @@ std::vector<Token> ModelTokenizer::encode(std::string_view text) const {
 }
 
 std::string ModelTokenizer::decode(std::span<const Token> tokens) const {
-  return model_.detokenize(tokens);
+  return text::plain_text(model_, tokens);
 }
 
 PromptTokens::PromptTokens(const Model& model, const Sample& sample, bool use_template)

@@ -116,6 +116,14 @@ void GgufWriter::set_byte_tokenizer(std::uint32_t n_vocab) {
   gguf_set_val_bool(file, "tokenizer.ggml.add_space_prefix", false);
 }
 
+void GgufWriter::set_tokenizer(const std::string& key, bool value) {
+  gguf_set_val_bool(file_.get(), ("tokenizer." + key).c_str(), value);
+}
+
+void GgufWriter::set_tokenizer(const std::string& key, const std::string& value) {
+  gguf_set_val_str(file_.get(), ("tokenizer." + key).c_str(), value.c_str());
+}
+
 void GgufWriter::add(const std::string& name, std::span<const std::int64_t> shape, ggml_type type,
                      Fill fill) {
   ggml_tensor* tensor = ggml_new_tensor(shapes_.get(), type, int(shape.size()), shape.data());

@@ -31,6 +31,10 @@ class GgufWriter {
   /// A SentencePiece vocabulary with one token a byte. `n_vocab` is at least 260; std::invalid_argument.
   void set_byte_tokenizer(std::uint32_t n_vocab);
 
+  /// Keys of the tokenizer: "chat_template" is written as "tokenizer.chat_template".
+  void set_tokenizer(const std::string& key, bool value);
+  void set_tokenizer(const std::string& key, const std::string& value);
+
   /// Called with one part of a tensor after the other, whole quantisation blocks each, to be filled.
   using Fill = std::function<void(std::span<std::byte> part)>;
   /// At most four extents, the length of a row first; rows must be whole blocks of `type`.

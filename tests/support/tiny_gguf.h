@@ -32,6 +32,10 @@ class GgufBuilder {
 
   /// A byte-level SentencePiece vocabulary.
   void set_tokenizer(std::uint32_t n_vocab) { file_.set_byte_tokenizer(n_vocab); }
+  template <class Value>
+  void set_tokenizer(const std::string& key, const Value& value) {
+    file_.set_tokenizer(key, value);
+  }
 
   /// Maps n_in values to the rows of all parts. Normal values of deviation gain / sqrt(n_in), so that a
   /// normalised input gives outputs of deviation `gain`.

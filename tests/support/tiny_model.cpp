@@ -3,6 +3,7 @@
 #include "tiny_architectures.h"
 
 #include <cmath>
+#include <functional>
 #include <stdexcept>
 
 #include <unistd.h>
@@ -70,6 +71,8 @@ std::string file_name(const TinyModel& what) {
   add("b", std::to_string(std::lround(what.rope_base)));
   if (what.rope_factors) add("", "factors");
   add("", what.f16 ? "f16" : "f32");
+  if (what.space_prefix) add("", "blank");
+  if (!what.chat_template.empty()) add("t", std::to_string(std::hash<std::string>{}(what.chat_template)));
   add("s", std::to_string(what.seed));
   return name + ".gguf";
 }
@@ -86,6 +89,8 @@ std::string write_tiny_model(const TinyModel& what, const std::filesystem::path&
 
   GgufBuilder file(full.architecture, full.seed, full.f16 ? GGML_TYPE_F16 : GGML_TYPE_F32);
   file.set_tokenizer(full.n_vocab);
+  if (full.space_prefix) file.set_tokenizer("ggml.add_space_prefix", true);
+  if (!full.chat_template.empty()) file.set_tokenizer("chat_template", full.chat_template);
   architecture.write(full, file);
   const std::filesystem::path path = folder / file_name(full);
   file.write(path);

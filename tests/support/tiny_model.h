@@ -25,6 +25,8 @@ struct TinyModel {
   float rope_base = 10000;
   bool rope_factors = false;  ///< per-dimension factors: Llama 3's, and Phi-3's long and short ones
   bool f16 = false;           ///< matrices in F16 instead of F32
+  bool space_prefix = false;  ///< its tokenizer puts a blank before a text, as Llama 2's
+  std::string chat_template;  ///< Jinja; empty: none
 };
 
 /// Writes the model into `folder`, under a name of its own, and returns the file's path. A file that is

@@ -1,0 +1,34 @@
+#include "text/plain_text.h"
+
+#include <llama.h>
+
+#include <algorithm>
+
+namespace chunkkv::text {
+namespace {
+
+bool puts_blank_before(const Model& model) {
+  std::string text;
+  for (const Token token : model.tokenize("a", /*add_special=*/false, /*parse_special=*/false))
+    text += model.detokenize(token);
+  return text.starts_with(' ');
+}
+
+}  // namespace
+
+std::string plain_text(const Model& model, std::span<const Token> tokens) {
+  const llama_vocab* vocab = llama_model_get_vocab(model.handle());
+  const auto is_written = [&](Token token) {
+    return (llama_vocab_get_attr(vocab, token) & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0;
+  };
+  const auto begin = std::find_if(tokens.begin(), tokens.end(), is_written);
+  std::string text;
+  for (auto token = begin; token != tokens.end(); ++token)
+    if (is_written(*token)) text += model.detokenize(*token);
+  // A model with BOS tells by it whether the tokens are a text's first.
+  const bool is_beginning = begin != tokens.begin() || !llama_vocab_get_add_bos(vocab);
+  if (is_beginning && text.starts_with(' ') && puts_blank_before(model)) text.erase(0, 1);
+  return text;
+}
+
+}  // namespace chunkkv::text
