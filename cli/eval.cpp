@@ -4,6 +4,7 @@
 #include "output.h"
 
 #include "runner/merge.h"
+#include "runner/result_file.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -141,6 +142,7 @@ struct MergeArguments {
 };
 
 void merge(const MergeArguments& arguments) {
+  const eval::ResultLock lock(arguments.output);
   const eval::Merged merged = eval::merge_results(arguments.files);
   AtomicFile file(arguments.output);
   file.commit(merged.text);

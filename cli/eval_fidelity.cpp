@@ -6,6 +6,7 @@
 
 #include "runner/pairs.h"
 #include "runner/prompt_tokens.h"
+#include "runner/sample_digest.h"
 
 #include <chunkkv/fidelity.h>
 #include <chunkkv/model_identity.h>
@@ -29,14 +30,24 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
 }
 
+/// Of what fidelity depends on: no references, and no later question.
+std::string prompt_digest(const eval::Sample& sample, std::int32_t n_answer) {
+  eval::Sample prompt;
+  prompt.document = sample.document;
+  prompt.questions = {{sample.questions.front().text, {}}};
+  prompt.chat_template = sample.chat_template;
+  return eval::sample_digest(prompt, n_answer);
+}
+
 /// What is asked of whom; the line's `result_key` needs nothing else.
 eval::Json identity(const EvalArguments& arguments, const eval::Sample& sample, const Plan& plan,
-                    std::int32_t max_length, const std::string& model_hash) {
+                    std::int32_t max_length, std::int32_t n_answer, const std::string& model_hash) {
   eval::Json line = {{"benchmark", "fidelity"},
                      {"task", sample.task},
                      {"group", sample.group},
                      {"id", sample.id},
                      {"question", 0},
+                     {"data", prompt_digest(sample, n_answer)},
                      {"method", plan.method->spec()},
                      {"keep", plan.budget.to_string()},
                      {"query", arguments.query},
@@ -148,6 +159,7 @@ void run_fidelity(const EvalArguments& arguments) {
   Results results(arguments.output, arguments.dry_run);
   StatusLine status(arguments.progress, std::chrono::seconds(30));
   const auto start = std::chrono::steady_clock::now();
+  for (const std::string& note : benchmark->notes()) status.print_above(note + "\n");
   std::unique_ptr<Session> session, kept;
   std::int32_t n_cells = 0;
   // What the pair that observes most of the answer is given: as much is left out for all.
@@ -172,7 +184,7 @@ void run_fidelity(const EvalArguments& arguments) {
     std::vector<std::size_t> todo;
     for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
       const std::string key =
-          eval::result_key(identity(arguments, sample, pairs[pair], options.max_length, hash));
+          eval::result_key(identity(arguments, sample, pairs[pair], options.max_length, n_answer, hash));
       if (results.known().contains(key)) continue;
       if (eval::why_not(pairs[pair], std::int32_t(prompt.size()), model->info().n_layer).empty())
         todo.push_back(pair);
@@ -223,7 +235,7 @@ void run_fidelity(const EvalArguments& arguments) {
       throw Interrupted("interrupted" + results.advice());
     }
     for (std::size_t i = 0; i < todo.size(); ++i) {
-      eval::Json line = identity(arguments, sample, plans[i], options.max_length, hash);
+      eval::Json line = identity(arguments, sample, plans[i], options.max_length, n_answer, hash);
       add(line, measured[i]);
       line["model"] = std::filesystem::path(arguments.model.model).filename().string();
       line["version"] = CHUNKKV_VERSION;

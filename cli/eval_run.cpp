@@ -52,7 +52,8 @@ std::string settings(const EvalArguments& a) {
   settings.add("buffer", a.buffer, standard.buffer);
   settings.add("ct-prefill", a.prefill_type, standard.prefill_type);
   settings.add("questions", a.benchmark.questions, standard.benchmark.questions);
-  if (!a.benchmark.judge.url.empty()) settings.add("judge", a.benchmark.judge.model, std::string("none"));
+  if (const eval::JudgeOptions& judge = a.benchmark.judge; !judge.url.empty())
+    settings.add("judge", judge.model + "@" + judge.url, std::string());
   return settings.text();
 }
 
@@ -212,6 +213,7 @@ void run_eval(const EvalArguments& arguments) {
                           .version = CHUNKKV_VERSION,
                           .machine = machine(arguments.model.threads, arguments.model.gpu_layers)};
   Display display(arguments.progress);
+  for (const std::string& note : benchmark->notes()) display.note(note);
   eval::Runner runner(*benchmark, *samples, sweep, std::move(facts),
                       {.shard = shard,
                        .skip_broken = arguments.skip_broken,

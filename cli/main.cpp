@@ -3,6 +3,7 @@
 #include "engine_log.h"
 #include "output.h"
 #include "signals.h"
+#include "standard_streams.h"
 
 #include <chunkkv/error.h>
 
@@ -74,6 +75,7 @@ int run(int argc, const char* const* argv) {
 int main(int argc, char** argv) {
   using namespace chunkkv;
   using namespace chunkkv::cli;
+  keep_standard_streams_apart();
   catch_stop_signals();
   try {
     return run(argc, argv);

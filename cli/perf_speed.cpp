@@ -131,6 +131,7 @@ class Table {
     settings.add("ctv", given.type_v, usual.type_v);
     settings.add("ngl", given.gpu_layers, usual.gpu_layers);
     settings.add("nkvo", given.no_kv_offload, usual.no_kv_offload);
+    settings.add("no-fast-prefill", given.no_fast_prefill, usual.no_fast_prefill);
     settings_ = settings.text();
     machine_ = machine(given.threads, given.gpu_layers);
     model_ = std::filesystem::path(model.info().path).filename().string();

@@ -43,7 +43,7 @@ std::set<std::string> all_tasks(const Groups& groups) {
 }
 
 Observation observation(const Answer& answer, double value) {
-  return {answer.pair, answer.sample.task, answer.sample.id, value};
+  return {answer.pair, answer.sample.task, answer.sample.record(), value};
 }
 
 std::vector<Observation> scores(std::span<const Answer* const> answers) {
@@ -157,7 +157,7 @@ AnswerSection answer_section(std::span<const Answer* const> answers, const std::
   section.setting = answers.front()->setting;
   std::set<std::tuple<std::string, std::string, std::int64_t>> samples;
   for (const Answer* answer : answers) {
-    samples.insert({answer->sample.task, answer->sample.id, answer->sample.question});
+    samples.insert({answer->sample.task, answer->sample.record(), answer->sample.question});
     section.prompt_tokens += double(answer->prompt_tokens) / double(answers.size());
     if (answer->pair.method == baseline) section.baseline = baseline;
     section.is_judged = section.is_judged || answer->metrics.contains("judge");

@@ -104,9 +104,9 @@ FidelitySection fidelity_section(std::span<const Fidelity* const> lines, const s
   std::vector<Observation> observations;  // each figure is a task of its own
   std::set<std::pair<std::string, std::string>> samples;
   for (const Fidelity* line : lines) {
-    samples.insert({line->sample.task, line->sample.id});
+    samples.insert({line->sample.task, line->sample.record()});
     for (const auto& [key, value] : line->figures)
-      observations.push_back({line->pair, key, line->sample.task + '\x1f' + line->sample.id, value});
+      observations.push_back({line->pair, key, line->sample.task + '\x1f' + line->sample.record(), value});
   }
   section.n_samples = samples.size();
 

@@ -1,5 +1,6 @@
 #include "report/figures.h"
 #include "report/results.h"
+#include "store/standard_json.h"
 
 #include <chunkkv/budget.h>
 #include <chunkkv/error.h>
@@ -132,7 +133,8 @@ Sample sample(const Fields& fields) {
   return {.task = task,
           .group = fields.text_or("group", task),
           .id = fields.id("id"),
-          .question = fields.count("question")};
+          .question = fields.count("question"),
+          .data = fields.text_or("data", "")};
 }
 
 Pair pair(const Fields& fields) {
@@ -213,7 +215,7 @@ std::string key(const Part&... part) {
   return Json::array({part...}).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-/// What names the measurement of one sample, and differs in nothing but time and machine when it is repeated.
+/// What names the measurement of one sample, but for its data.
 std::string sample_key(const Origin& origin, const Setting& setting, const Sample& sample, const Pair& pair) {
   const auto& [benchmark, query_aware, cells, max_length, others] = setting;
   return key(benchmark, query_aware, cells, max_length, others, sample.task, sample.id, sample.question,
@@ -235,13 +237,22 @@ std::string line_key(const Speed& line) {
              model_key(line.origin), line.origin.machine);
 }
 
-Json parse(std::string_view line) {
-  try {
-    return Json::parse(line);
-  } catch (const Json::exception&) {
-    throw UsageError("it is not valid JSON");
-  }
+template <class Line>
+std::string data_of(const Line& line) {
+  return line.sample.data;
 }
+std::string data_of(const Speed&) {
+  return {};
+}
+
+Json parse(std::string_view line) {
+  Json json = Json::parse(standard_json(line), nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) throw UsageError("it is not valid JSON");
+  return json;
+}
+
+/// Blanks, and the zero bytes that a power cut leaves.
+constexpr std::string_view kBlanks{" \t\r\0", 4};
 
 }  // namespace
 
@@ -251,12 +262,19 @@ std::string model_key(const Origin& origin) {
 
 template <class Line>
 void ResultReader::put(std::vector<Line>& lines, Line line) {
-  const auto [it, is_new] = place_.emplace(line_key(line), lines.size());
-  if (is_new) {
-    lines.push_back(std::move(line));
+  std::map<std::string, std::size_t>& known = places_[line_key(line)];
+  const std::string data = data_of(line);
+  const auto untold = known.find("");
+  if (known.contains(data) || (data.empty() && !known.empty())) {
+    ++results_.n_repeated;
+  } else if (untold != known.end()) {
+    const std::size_t place = untold->second;
+    lines[place] = std::move(line);
+    known = {{data, place}};
+    ++results_.n_repeated;
   } else {
-    lines[it->second] = std::move(line);
-    ++results_.n_superseded;
+    known.emplace(data, lines.size());
+    lines.push_back(std::move(line));
   }
 }
 
@@ -279,9 +297,11 @@ void ResultReader::read(const std::string& file, std::string_view text) {
   results_.files.push_back(file);
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
+    std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+    line = line.substr(0, line.find_last_not_of(kBlanks) + 1);
+    if (line.empty()) continue;
     try {
       read_line(line);
     } catch (const UsageError& error) {

@@ -136,7 +136,7 @@ Report make_report(const Results& results, const ReportOptions& options) {
     models.of(line.origin, line.pair).speed[line.origin.machine].push_back(&line);
 
   Report report{
-      .files = results.files, .n_lines = results.n_lines, .n_superseded = results.n_superseded, .models = {}};
+      .files = results.files, .n_lines = results.n_lines, .n_repeated = results.n_repeated, .models = {}};
   for (const Lines& lines : models.all()) report.models.push_back(model_report(lines, options));
   make_names_unique(report.models);
   return report;

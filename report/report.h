@@ -34,7 +34,7 @@ struct ModelReport {
 struct Report {
   std::vector<std::string> files;
   std::int64_t n_lines = 0;
-  std::int64_t n_superseded = 0;
+  std::int64_t n_repeated = 0;
   std::vector<ModelReport> models;
 };
 

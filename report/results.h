@@ -46,6 +46,10 @@ struct Sample {
   std::string group;  ///< task type
   std::string id;
   std::int64_t question = 0;  ///< of several on one document
+  std::string data = {};      ///< digest of what was asked; empty where the line has none
+
+  /// Of the record: equal for the questions on one document.
+  std::string record() const { return id + '\x1e' + data; }
 };
 
 /// One answer. Scores and metrics are 0 .. 1.
@@ -86,15 +90,16 @@ struct Speed {
 /// Everything that was read, in the order of reading.
 struct Results {
   std::vector<std::string> files;
-  std::int64_t n_lines = 0;       ///< without empty ones
-  std::int64_t n_superseded = 0;  ///< lines that a later one of the same measurement replaced
+  std::int64_t n_lines = 0;     ///< without empty ones
+  std::int64_t n_repeated = 0;  ///< lines that were left out, as another one tells the same measurement
   std::vector<Answer> answers;
   std::vector<Fidelity> fidelity;
   std::vector<Speed> speed;
 };
 
-/// Adds the lines of one JSONL text, where a line takes the place of an earlier one of the same
-/// measurement. Keys that are not known are passed over. Error names `file` and the line that is broken.
+/// Adds the lines of one JSONL text. Of several lines of one measurement the first counts, as in `eval
+/// merge`; a line that does not tell its data gives way to one that does. Keys that are not known are passed
+/// over. Error names `file` and the line that is broken.
 class ResultReader {
  public:
   void read(const std::string& file, std::string_view text);
@@ -102,12 +107,13 @@ class ResultReader {
 
  private:
   void read_line(std::string_view text);
-  /// Adds `line`, or replaces the one of the same measurement.
+  /// Adds `line`, unless its measurement is known.
   template <class Line>
   void put(std::vector<Line>& lines, Line line);
 
   Results results_;
-  std::map<std::string, std::size_t> place_;  ///< of a measurement among the lines of its kind
+  /// Of a measurement among the lines of its kind, by what names it and by its data.
+  std::map<std::string, std::map<std::string, std::size_t>> places_;
 };
 
 }  // namespace chunkkv::report

@@ -202,7 +202,7 @@ Json figures_json(std::span<const Figure> figures) {
 std::string page_data(const Report& report) {
   const Json json = {{"files", report.files},
                      {"lines", report.n_lines},
-                     {"superseded", report.n_superseded},
+                     {"repeated", report.n_repeated},
                      {"fidelityFigures", figures_json(fidelity_figures())},
                      {"speedFigures", figures_json(speed_figures())},
                      {"models", list(report.models)}};

@@ -1,6 +1,7 @@
 #include "data/csv.h"
 
 #include "benchmark.h"
+#include "data/blanks.h"
 #include "data/files.h"
 
 #include <fmt/format.h>
@@ -11,6 +12,10 @@ namespace chunkkv::eval {
 namespace {
 
 constexpr int kEnd = std::ifstream::traits_type::eof();
+
+bool is_blank(int c) {
+  return c != kEnd && kBlanks.find(char(c)) != kBlanks.npos;
+}
 
 }  // namespace
 
@@ -36,7 +41,7 @@ void CsvReader::seek(std::uint64_t offset, std::size_t line) {
 }
 
 bool CsvReader::next(std::vector<std::string>& fields) {
-  while (stream_.peek() == '\n' || stream_.peek() == '\r') take();  // blank lines
+  while (is_blank(stream_.peek()) || stream_.peek() == '\n') take();  // blank lines, and blanks before a row
   offset_ = next_offset_;
   line_ = next_line_;
   fields.clear();
@@ -58,6 +63,7 @@ bool CsvReader::next(std::vector<std::string>& fields) {
         }
       }
       c = take();
+      while (is_blank(c) && c != '\r') c = take();
       if (c != ',' && c != '\r' && c != '\n' && c != kEnd) {
         while (c != '\n' && c != kEnd) c = take();
         throw BrokenRecord(

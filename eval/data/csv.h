@@ -9,6 +9,7 @@
 namespace chunkkv::eval {
 
 /// Reads a CSV file (RFC 4180: fields in quotes may hold commas, line breaks and doubled quotes) row by row.
+/// Blank lines, blanks before a row and blanks after a closing quote are passed over.
 class CsvReader {
  public:
   /// Error when the file cannot be read.

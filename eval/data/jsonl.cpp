@@ -1,7 +1,9 @@
 #include "data/jsonl.h"
 
 #include "benchmark.h"
+#include "data/blanks.h"
 #include "data/files.h"
+#include "store/standard_json.h"
 
 #include <fmt/format.h>
 
@@ -21,8 +23,9 @@ JsonLines::JsonLines(std::filesystem::path file) : file_(std::move(file)) {
   std::uint64_t offset = 0;
   for (std::size_t number = 1; std::getline(stream, text); ++number) {
     const std::size_t skip = number == 1 && text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
-    if (text.find_first_not_of(" \t\r", skip) != text.npos)
-      lines_.push_back({offset + skip, text.size() - skip, number});
+    const std::string_view line = without_blanks(std::string_view(text).substr(skip));
+    if (!line.empty())
+      lines_.push_back({offset + std::uint64_t(line.data() - text.data()), line.size(), number});
     offset += text.size() + 1;
   }
 }
@@ -35,7 +38,9 @@ Record JsonLines::at(std::size_t index) const {
   if (!stream.read(text.data(), std::streamsize(text.size())))
     throw Error(fmt::format("{}: cannot be read any more; the file changed", place(file_, line.number)));
   try {
-    return {nlohmann::json::parse(text), place(file_, line.number)};
+    auto json = nlohmann::json::parse(standard_json(text), nullptr, /*allow_exceptions=*/false);
+    if (json.is_discarded()) json = nlohmann::json::parse(text);  // throws
+    return {std::move(json), place(file_, line.number)};
   } catch (const nlohmann::json::parse_error& error) {
     throw BrokenRecord(
         fmt::format("{}: this is no JSON at byte {} of the line", place(file_, line.number), error.byte));

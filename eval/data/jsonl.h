@@ -8,8 +8,8 @@
 
 namespace chunkkv::eval {
 
-/// A file of one JSON object a line; blank lines do not count. Holds where the lines are, not what is in
-/// them.
+/// A file of one JSON object a line, as Python writes it too (see standard_json); blank lines and blanks
+/// around a line do not count. Holds where the lines are, not what is in them.
 class JsonLines {
  public:
   /// Error when the file cannot be read.

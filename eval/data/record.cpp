@@ -35,6 +35,13 @@ std::string Record::text(const char* key) const {
   return value.get<std::string>();
 }
 
+std::string Record::id(const char* key) const {
+  const Json& value = value_of(key);
+  if (value.is_number()) return value.dump();
+  if (!value.is_string()) fail(key, "a text or a number");
+  return value.get<std::string>();
+}
+
 std::string Record::text_or_empty(const char* key) const {
   return value_of(key).is_null() ? std::string() : text(key);
 }

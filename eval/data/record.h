@@ -18,6 +18,7 @@ class Record {
   const std::string& source() const { return source_; }
 
   std::string text(const char* key) const;
+  std::string id(const char* key) const;             ///< a text, or a number as text
   std::string text_or_empty(const char* key) const;  ///< also for null
   /// At least one.
   std::vector<std::string> texts(const char* key) const;

@@ -8,16 +8,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
 
 namespace chunkkv::eval {
 namespace {
 
-/// Without a byte order mark, with "\n" for "\r\n".
-std::string plain(std::string text) {
-  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
-  std::erase(text, '\r');
-  return text;
+/// Without a byte order mark and zero bytes, with "\n" for "\r\n" and "\r".
+std::string plain(const std::string& text) {
+  std::string result;
+  result.reserve(text.size());
+  for (std::size_t at = text.starts_with("\xEF\xBB\xBF") ? 3 : 0; at < text.size(); ++at) {
+    const bool ends_line = text[at] == '\r';
+    if (ends_line && at + 1 < text.size() && text[at + 1] == '\n') continue;
+    if (text[at] != '\0') result += ends_line ? '\n' : text[at];
+  }
+  return result;
 }
 
 }  // namespace
@@ -25,14 +29,14 @@ std::string plain(std::string text) {
 std::string read_texts(const std::filesystem::path& folder) {
   std::string all;
   for (const std::filesystem::path& file : files_of(folder, ".txt")) {
-    std::string text = read_file(file);
+    const std::string text = read_file(file);
     if (const std::size_t at = find_invalid_utf8(text); at != std::string::npos) {
       const auto line = std::count(text.begin(), text.begin() + std::ptrdiff_t(at), '\n') + 1;
       throw Error(fmt::format("{}: this is not UTF-8; convert the file, for example with iconv -t UTF-8",
                               place(file, std::size_t(line))));
     }
     if (!all.empty()) all += "\n\n";
-    all += plain(std::move(text));
+    all += plain(text);
   }
   if (all.find_first_not_of(" \t\r\n") == all.npos) {
     throw UsageError(

@@ -20,7 +20,7 @@ Json number(double value) {
 }  // namespace
 
 Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair, const Sample& sample,
-                     std::size_t question) {
+                     std::size_t question, const std::string& data) {
   const Plan& plan = sweep.pairs()[pair];
   Json line = {
       {"benchmark", facts.benchmark},
@@ -28,6 +28,7 @@ Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair
       {"group", sample.group},
       {"id", sample.id},
       {"question", question},
+      {"data", data},
       {"method", plan.method->spec()},
       {"keep", plan.budget.to_string()},
       {"query", sweep.options().query == Query::aware ? "aware" : "agnostic"},

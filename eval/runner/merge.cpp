@@ -1,11 +1,11 @@
 #include "runner/merge.h"
 
+#include "data/blanks.h"
 #include "runner/result_file.h"
-
-#include <chunkkv/error.h>
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <unordered_map>
 
 namespace chunkkv::eval {
@@ -37,17 +37,10 @@ Merged merge_results(std::span<const std::string> paths) {
       if (!same_result(parse_line(std::string_view(merged.text).substr(first.offset, first.length)), line))
         merged.conflicts.push_back(fmt::format("{} differs from {}", place, first.place));
     };
-    std::size_t n_lines = 0;
-    const std::string rest = read_results(path, [&](const Json& line, std::size_t number) {
-      n_lines = number;
-      take(line, number);
-    });
-    if (rest.empty()) continue;
-    if (!may_begin_line(rest))
-      throw Error(fmt::format("line {} of '{}' is not a line of results", n_lines + 1, path));
-    if (Json::accept(rest))
-      take(parse_line(rest), n_lines + 1);
-    else
+    const LastLine last = read_results(path, take);
+    if (const std::optional<Json> whole = whole_result(last, path))
+      take(*whole, last.number);
+    else if (!without_blanks(last.text).empty())
       merged.cut.push_back(path);
   }
   return merged;

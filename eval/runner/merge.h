@@ -12,8 +12,9 @@ struct Merged {
   std::string text;  ///< every result once, in the order in which they were found
   std::size_t n_lines = 0;
   std::size_t n_duplicates = 0;
-  std::vector<std::string> conflicts;  ///< results that two lines tell differently; the first one counts
-  std::vector<std::string> cut;        ///< files whose last line was cut short and is left out
+  std::vector<std::string> conflicts;  ///< results that two lines tell differently; the first one counts, as
+                                       ///< in a report
+  std::vector<std::string> cut;  ///< files whose last line was cut short and is left out
 };
 
 /// Error with file and line when one holds something else.

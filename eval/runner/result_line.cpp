@@ -1,32 +1,50 @@
 #include "runner/result_line.h"
 
+#include "data/blanks.h"
+#include "store/standard_json.h"
+
 #include <chunkkv/error.h>
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdint>
 
 namespace chunkkv::eval {
 namespace {
 
-constexpr std::string_view kStart = R"({"benchmark":")";
+/// What a line begins with, and what it begins with after Python has written it again.
+constexpr std::array<std::string_view, 2> kStarts = {R"({"benchmark":")", R"({"benchmark": ")"};
 
 constexpr std::array kKeyFields = {"benchmark", "task",   "id",       "question", "method",     "keep",
                                    "query",     "cells",  "seed",     "length",   "max_length", "model_hash",
-                                   "input",     "output", "settings", "depth",    "repetition"};
+                                   "input",     "output", "settings", "depth",    "repetition", "data"};
 
 /// What may differ when a measurement is repeated.
 constexpr std::array kCircumstances = {"ms", "throughput", "bytes", "machine", "version", "model"};
+
+/// 4000 for 4000.0, which other programs make of it.
+Json plain_number(const Json& value) {
+  constexpr double kExact = 1LL << 53;
+  if (!value.is_number_float()) return value;
+  const auto number = value.get<double>();
+  const bool is_whole = std::abs(number) < kExact && number == std::floor(number);
+  return is_whole ? Json(std::int64_t(number)) : value;
+}
 
 }  // namespace
 
 std::string result_key(const Json& line) {
   Json key = Json::array();
-  for (const char* field : kKeyFields) {
+  const auto add = [&](const char* field) {
     const auto value = line.find(field);
-    key.push_back(value == line.end() ? Json() : *value);
-  }
+    key.push_back(value == line.end() ? Json() : plain_number(*value));
+  };
+  for (const char* field : kKeyFields) add(field);
+  if (!line.contains("model_hash")) add("model");  // then the name alone tells models apart
   // Speed is the machine's as well.
-  if (line.value("benchmark", "") == "perf") key.push_back(line.value("machine", ""));
+  if (const auto benchmark = line.find("benchmark"); benchmark != line.end() && *benchmark == "perf")
+    add("machine");
   return key.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -49,7 +67,7 @@ std::string to_text(const Json& line) {
 }
 
 Json parse_line(std::string_view text) {
-  Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json line = Json::parse(standard_json(without_blanks(text)), nullptr, /*allow_exceptions=*/false);
   if (line.is_discarded()) throw Error("it is not JSON");
   for (const char* field : {"benchmark", "method", "keep"}) {
     if (!line.is_object() || !line.contains(field) || !line[field].is_string())
@@ -59,8 +77,10 @@ Json parse_line(std::string_view text) {
 }
 
 bool may_begin_line(std::string_view text) {
-  const std::size_t n = std::min(text.size(), kStart.size());
-  return text.substr(0, n) == kStart.substr(0, n);
+  return std::any_of(kStarts.begin(), kStarts.end(), [&](std::string_view start) {
+    const std::size_t n = std::min(text.size(), start.size());
+    return text.substr(0, n) == start.substr(0, n);
+  });
 }
 
 }  // namespace chunkkv::eval

@@ -21,7 +21,8 @@ bool same_result(const Json& a, const Json& b);
 /// The line's text with its newline; bytes that are not UTF-8 are replaced.
 std::string to_text(const Json& line);
 
-/// A line of results. Error that says what is wrong with it, without the place.
+/// A line of results, as Python writes it too (see standard_json); blanks around it do not count. Error that
+/// says what is wrong with it, without the place.
 Json parse_line(std::string_view text);
 
 /// True when `text` may be the beginning of a line that `to_text` made.

@@ -1,5 +1,7 @@
 #include "runner/runner.h"
 
+#include "runner/sample_digest.h"
+
 #include <chunkkv/error.h>
 
 #include <fmt/format.h>
@@ -42,6 +44,13 @@ Survey Runner::survey(const KnownScores& known) {
   return survey;
 }
 
+std::string Runner::data_of(const Sample& sample, const Sweep::Size& size) const {
+  const SweepOptions& options = sweep_.options();
+  const std::int32_t n_predict = options.n_predict > 0 ? options.n_predict : sample.max_new_tokens;
+  const bool is_cut = options.parallel == 1 && size.prompt + size.rest > options_.max_tokens;
+  return sample_digest(sample, n_predict, is_cut ? options_.max_tokens : 0);
+}
+
 void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores& known, Survey& survey) {
   Survey::Item item = {.index = index, .pairs = {}, .size = sweep_.size(sample)};
   const std::int32_t n_tokens = item.size.prompt;
@@ -50,6 +59,14 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
         fmt::format("the prompt of {} has {} tokens, but the model's window only {}; give a "
                     "smaller --max-length, or a larger -c to read it all the same",
                     sample.source, n_tokens, options_.max_tokens));
+  }
+  const std::string data = data_of(sample, item.size);
+  const auto [first, is_new] =
+      sources_.try_emplace(result_key(answer_identity(facts_, sweep_, 0, sample, 0, data)), sample.source);
+  if (!is_new) {
+    throw BrokenRecord(
+        fmt::format("{}: this is the record of {} once more, with the same id and text; remove one",
+                    sample.source, first->second));
   }
   Survey::Task& task = survey.tasks[sample.task];
   for (std::size_t pair = 0; pair < sweep_.pairs().size(); ++pair) {
@@ -61,7 +78,8 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
     }
     std::size_t n_missing = 0;
     for (std::size_t question = 0; question < sample.questions.size(); ++question) {
-      const auto score = known.find(result_key(answer_identity(facts_, sweep_, pair, sample, question)));
+      const auto score =
+          known.find(result_key(answer_identity(facts_, sweep_, pair, sample, question, data)));
       if (score == known.end()) {
         ++n_missing;
       } else {
@@ -103,6 +121,7 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     sample = i == 0 ? samples_.at(item.index) : std::move(next);
     const bool has_next = i + 1 < survey.todo.size();
     if (has_next) next = samples_.at(survey.todo[i + 1].index);
+    const std::string data = data_of(sample, item.size);
     ++state.sample;
     state.task = sample.task;
     // A reading's tokens, then the answers that follow it.
@@ -124,7 +143,7 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     };
     events.answered = [&](const Outcome& outcome) {
       state.reading = false;
-      Json identity = answer_identity(facts_, sweep_, outcome.pair, sample, outcome.question);
+      Json identity = answer_identity(facts_, sweep_, outcome.pair, sample, outcome.question, data);
       if (known.contains(result_key(identity))) return;  // an earlier turn of a conversation
       const Score score = benchmark_.score(sample, outcome.question, outcome.answer.text);
       std::optional<double> rest;

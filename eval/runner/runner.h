@@ -89,6 +89,9 @@ class Runner {
   const ScoreTable& table() const { return table_; }
 
  private:
+  /// The digest of all that its answers and scores depend on.
+  std::string data_of(const Sample& sample, const Sweep::Size& size) const;
+  /// BrokenRecord for a record that was there before.
   void look_at(const Sample& sample, std::size_t index, const KnownScores& known, Survey& survey);
 
   const Benchmark& benchmark_;
@@ -98,6 +101,7 @@ class Runner {
   RunnerOptions options_;
   RunEvents events_;
   ScoreTable table_;
+  std::unordered_map<std::string, std::string> sources_;  ///< of the samples that were looked at, by key
 };
 
 }  // namespace chunkkv::eval

@@ -1,3 +1,4 @@
+#include "data/blanks.h"
 #include "data/csv.h"
 #include "data/files.h"
 #include "judge/judge.h"
@@ -32,7 +33,9 @@ class Header {
  public:
   Header(const Fields& names, const fs::path& file) : n_columns_(names.size()) {
     for (std::size_t c = 0; c < kColumns; ++c) {
-      const auto found = std::find(names.begin(), names.end(), kColumnNames[c]);
+      const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+        return without_blanks(name) == kColumnNames[c];
+      });
       if (found == names.end()) {
         throw UsageError(fmt::format("'{}' has no column {}; give JailbreakV's own CSV file with --data",
                                      file.string(), kColumnNames[c]));
@@ -84,12 +87,11 @@ class JailbreakV final : public Benchmark {
     Fields fields;
     reader.next(fields);
     const Header header(fields, file);
-    std::map<std::string, std::vector<Row>> rows = find_rows(reader, header, file);
+    const std::vector<std::string> formats = chosen_formats();
+    std::map<std::string, std::vector<Row>> rows = find_rows(reader, header, file, formats.front());
 
     auto list = std::make_unique<SampleList>();
-    for (const std::string format : kFormats) {
-      const auto& chosen = options_.tasks;
-      if (!chosen.empty() && std::find(chosen.begin(), chosen.end(), format) == chosen.end()) continue;
+    for (const std::string& format : formats) {
       list->add(rows[format].size(), options_.limit,
                 [header, file, format, rows = rows[format]](std::size_t i) {
                   return make_sample(header, file, format, rows[i]);
@@ -111,17 +113,29 @@ class JailbreakV final : public Benchmark {
   }
 
  private:
-  /// By format. A row that cannot be read is listed with the first one: making its sample tells what is
-  /// wrong.
+  /// At least one.
+  std::vector<std::string> chosen_formats() const {
+    std::vector<std::string> formats(kFormats.begin(), kFormats.end());
+    const auto& chosen = options_.tasks;
+    if (!chosen.empty())
+      std::erase_if(formats, [&](const std::string& format) {
+        return std::find(chosen.begin(), chosen.end(), format) == chosen.end();
+      });
+    return formats;
+  }
+
+  /// By format. A row that cannot be read may be of any format: it is listed under `unreadable`, where making
+  /// its sample tells what is wrong.
   static std::map<std::string, std::vector<Row>> find_rows(CsvReader& reader, const Header& header,
-                                                           const fs::path& file) {
+                                                           const fs::path& file,
+                                                           const std::string& unreadable) {
     std::map<std::string, std::vector<Row>> rows;
     Fields fields;
     while (true) {
-      std::string format = kFormats.front();
+      std::string format = unreadable;
       try {
         if (!reader.next(fields)) return rows;
-        format = lower(header.get(fields, kFormat, place(file, reader.line())));
+        format = lower(without_blanks(header.get(fields, kFormat, place(file, reader.line()))));
       } catch (const BrokenRecord&) {
         // told when the sample is asked for, so that it can be skipped
       }

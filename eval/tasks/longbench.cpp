@@ -6,6 +6,7 @@
 #include "tasks/truncate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -26,7 +27,7 @@ Sample make_sample(const Recipe& recipe, const Record& record) {
   const std::string input = record.text_or_empty("input");
   const LongBenchTask& task = recipe.task;
   Sample sample;
-  sample.id = record.text("_id");
+  sample.id = record.id("_id");
   sample.task = task.name;
   sample.group = task.group;
   sample.source = record.source();
@@ -69,6 +70,18 @@ class LongBench final : public Benchmark {
   Score score(const Sample& sample, std::size_t question, std::string_view answer) const override {
     const Question& asked = sample.questions.at(question);
     return {longbench_score(longbench_task(sample.task), answer, asked.references, sample.classes), {}};
+  }
+
+  std::vector<std::string> notes() const override {
+    const LongBenchConfig config(options_.data);
+    std::vector<std::string_view> own;
+    for (const auto& [task, file] : files())
+      if (!config.prompts.contains(task->name)) own.push_back(task->name);
+    if (own.empty()) return {};
+    return {fmt::format(
+        "dataset2prompt.json is not found in '{}', its config/ or one level up, or lacks these tasks, "
+        "so they are asked with prompts of our own: {}; scores differ from published ones",
+        options_.data.string(), fmt::join(own, ", "))};
   }
 
  private:

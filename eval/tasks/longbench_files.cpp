@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <system_error>
+#include <vector>
 
 namespace chunkkv::eval {
 namespace {
@@ -31,9 +32,24 @@ std::string with_input(std::string text, const std::string& input) {
   return text;
 }
 
+/// The benchmark's folder where `folder` is the data/ in it. A link's own place counts before the linked
+/// one's.
+std::vector<fs::path> folders_above(const fs::path& folder) {
+  std::error_code error;
+  const fs::path named = (fs::absolute(folder, error) / "").lexically_normal().parent_path().parent_path();
+  return {named, fs::weakly_canonical(folder / "..", error)};
+}
+
+std::optional<fs::path> find_config(const fs::path& folder, const std::string& name) {
+  std::optional<fs::path> file = find_file(folder, "config", name);
+  for (const fs::path& above : folders_above(folder))
+    if (!file) file = find_file(above, "config", name);
+  return file;
+}
+
 /// An object; empty when the file is missing.
 nlohmann::json read_config(const fs::path& folder, const std::string& name, std::string& source) {
-  const std::optional<fs::path> file = find_file(folder, "config", name);
+  const std::optional<fs::path> file = find_config(folder, name);
   if (!file) return nlohmann::json::object();
   source = fmt::format("'{}'", file->string());
   auto json = nlohmann::json::parse(read_file(*file), nullptr, /*allow_exceptions=*/false);

@@ -27,8 +27,9 @@ class PromptTemplate {
   std::string before_, after_;
 };
 
-/// dataset2prompt.json and dataset2maxlen.json of the folder or its config/; empty maps where they are
-/// missing. UsageError with the file when they are not what they should be.
+/// dataset2prompt.json and dataset2maxlen.json of the folder or its config/, or else of the folder one level
+/// up or its config/; empty maps where they are missing. UsageError with the file when they are not what they
+/// should be.
 struct LongBenchConfig {
   explicit LongBenchConfig(const std::filesystem::path& folder);
 

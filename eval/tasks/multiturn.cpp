@@ -87,7 +87,7 @@ class MultiTurn final : public Benchmark {
     for (std::size_t i = begin; i < end; ++i) {
       const Record record = records.at(i);
       if (i == begin) {
-        sample.id = record.text("_id");
+        sample.id = record.id("_id");
         sample.source = record.source();
       }
       std::string context = record.text("context");
@@ -145,7 +145,7 @@ class MultiTurn final : public Benchmark {
     first = kAfter + first;
     const std::size_t n_tokens = haystack_tokens(length, others + first, needles.size() + 2, tokenizer);
     const std::string haystack = cut_haystack(text, random.below(text.size()), n_tokens, tokenizer);
-    sample.document = kBefore + hide(haystack, std::move(needles), tokenizer);
+    sample.document = kBefore + hide(haystack, needles, tokenizer);
     return sample;
   }
 

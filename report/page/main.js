@@ -82,12 +82,12 @@ function heading(model) {
 }
 
 function about(model) {
-  const replaced = data.superseded
-    ? `, ${whole(data.superseded)} of them replaced by a later line of the same measurement` : "";
+  const repeated = data.repeated
+    ? `, ${whole(data.repeated)} of them left out, as another line tells the same measurement` : "";
   const facts = [
     ["Model", model.hash ? `${model.name}, hash ${model.hash}` : model.name], ["chunkkv", model.versions.join(", ")],
     ["Machine", model.machines.join("; ")], ["Seed", model.seeds.join(", ")], ["Files", data.files.join(", ")],
-    ["Lines", whole(data.lines) + replaced],
+    ["Lines", whole(data.lines) + repeated],
     ["Intervals", "95%, percentile bootstrap with 2,000 resamples and a fixed seed. Samples are drawn task by task, and " +
       "all methods see the same draw, so shares and differences are paired; several questions on one document are drawn " +
       "together."],

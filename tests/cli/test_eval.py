@@ -1,8 +1,10 @@
 """`chunkkv eval`: every benchmark in its own format, sweeps, and runs that are killed and go on."""
 
 import json
+import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -16,7 +18,7 @@ PAIRS = 5
 KEYS = {
     "benchmark", "task", "group", "id", "question", "method", "keep", "query", "cells", "max_length", "seed",
     "model_hash", "prompt_tokens", "kept_tokens", "answer", "score", "generated_tokens", "stop", "ms", "bytes",
-    "model", "version", "machine",
+    "model", "version", "machine", "data",
 }  # fmt: skip
 
 
@@ -97,6 +99,8 @@ class Benchmarks(Eval):
         self.check("niah", lines, 2)
         self.assertEqual({line["depth"] for line in lines}, {0, 1})
         self.assertEqual({line["length"] for line in lines}, {300})
+        for line in lines:
+            self.assertAlmostEqual(line["reached_depth"], line["depth"], delta=0.15)
 
     def test_gsm8k(self):
         eval_data.gsm8k(self.folder)
@@ -319,6 +323,112 @@ class Resuming(Eval):
         lines = read(self.out)
         self.assertEqual(len(lines), 5 * PAIRS)
         self.assertEqual(len({key(line) for line in lines}), len(lines))
+
+    def missing(self, name, *arguments):
+        result = chunkkv(*self.command(name, *arguments, "-o", self.out, "--dry-run"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return re.search(r"(\d+) of \d+ answers$", result.stdout).group(1)
+
+    def test_other_data_are_run_anew_and_equal_data_are_not(self):
+        one = ("--tasks", "hotpotqa", "--limit", 1, "-o", self.out)
+        self.eval("longbench", *one)
+        self.assertEqual(self.missing("longbench", *one), "0")
+        prompts = self.folder / "dataset2prompt.json"
+        before = prompts.read_text()
+        for changed in (before.replace("passages", "texts"), before.replace("Answer:", "Short answer:")):
+            prompts.write_text(changed)
+            self.assertEqual(self.missing("longbench", *one), str(PAIRS))
+        prompts.write_text(before)
+        self.assertEqual(self.missing("longbench", *one), "0")
+        lengths = self.folder / "dataset2maxlen.json"
+        lengths.write_text(lengths.read_text().replace("8", "9"))
+        self.assertEqual(self.missing("longbench", *one), str(PAIRS))
+
+    def test_another_haystack_and_other_problems_are_run_anew(self):
+        eval_data.books(self.folder)
+        needle = ("--tasks", "single", "--lengths", 300, "--depths", 0.5, "-n", 2)
+        self.eval("niah", *needle, "-o", self.out)
+        self.assertEqual(self.missing("niah", *needle), "0")
+        book = self.folder / "book.txt"
+        book.write_text(book.read_text(encoding="utf-8").replace("the", "thy"), encoding="utf-8")
+        self.assertEqual(self.missing("niah", *needle), str(PAIRS))
+
+        eval_data.gsm8k(self.folder)
+        problems = ("--shots", 0, "-n", 2)
+        self.eval("gsm8k", *problems, "-o", self.out)
+        self.assertEqual(self.missing("gsm8k", *problems), "0")
+        test = self.folder / "test.jsonl"
+        test.write_text(test.read_text().replace("bees", "cats", 1))
+        self.assertEqual(self.missing("gsm8k", *problems), str(PAIRS))
+
+    def test_another_judge_is_another_measurement(self):
+        eval_data.jailbreakv(self.folder)
+        lines = self.eval("jailbreakv", "--tasks", "logic", "-n", 2)
+        for line in lines:
+            line["settings"] += " judge=one@http://localhost:1/v1"
+        eval_data.write_lines(self.out, lines)
+        one = ("jailbreakv", "--tasks", "logic", "-n", 2, "--judge", "http://localhost:1/v1")
+        self.assertEqual(self.missing(*one, "--judge-model", "one"), "0")
+        self.assertEqual(self.missing(*one, "--judge-model", "two"), str(PAIRS))
+        self.assertEqual(self.missing(*one), str(PAIRS))
+        self.assertEqual(self.missing(*one[:-1], "http://localhost:2/v1", "--judge-model", "one"), str(PAIRS))
+
+    def test_records_with_one_id_both_count(self):
+        path = self.folder / "trec.jsonl"
+        records = read(path)[:2]
+        records[1]["_id"] = records[0]["_id"]
+        eval_data.write_lines(path, records)
+        self.eval("longbench", "--tasks", "trec", "-o", self.out)
+        self.assertEqual(len(read(self.out)), 2 * PAIRS)
+        self.check_report(" 2 samples")
+        eval_data.write_lines(path, [*records, records[0]])
+        error = self.fails(1, *self.command("longbench", "--tasks", "trec", "-o", self.out))
+        for part in ("trec.jsonl', line 3", "trec.jsonl', line 1", "--skip-broken"):
+            self.assertIn(part, error)
+
+    def test_results_of_older_versions_are_not_taken_for_others(self):
+        self.eval("longbench", "--tasks", "trec", "--limit", 1, "-o", self.out)
+        lines = read(self.out)
+        for line in lines:
+            del line["data"]
+        eval_data.write_lines(self.out, lines)
+        result = chunkkv(*self.command("longbench", "--tasks", "trec", "--limit", 1, "-o", self.out))
+        self.assertIn(f"{PAIRS} results of an older version", result.stderr)
+        self.assertEqual(len(read(self.out)), 2 * PAIRS)
+
+    def test_damage_that_loses_nothing_is_survived(self):
+        one = ("--tasks", "trec", "--limit", 1, "-o", self.out)
+        self.eval("longbench", *one)
+        whole = self.out.read_bytes()
+        for damage in (whole + bytes(300), whole.replace(b"\n", b"  \r\n"), b"\n" + whole + b" \n\n", whole[:-1] + b" " + bytes(9)):
+            self.out.write_bytes(damage)
+            self.assertEqual(self.missing("longbench", *one), "0")
+            self.eval("longbench", *one)
+            self.assertEqual(len([line for line in self.out.read_bytes().split(b"\n") if line.strip()]), PAIRS)
+            self.assertNotIn(b"\0", self.out.read_bytes())
+            self.check_report("longbench")
+
+    def test_closed_streams_leave_the_file_alone(self):
+        def close():
+            for stream in range(3):
+                os.close(stream)
+
+        command = [BINARY, *map(str, self.command("longbench", "--tasks", "trec", "-o", self.out, "--progress", "lines"))]
+        process = subprocess.run(command, preexec_fn=close, check=False)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(len(read(self.out)), 3 * PAIRS)
+
+    def test_a_file_that_a_run_writes_is_not_merged_into(self):
+        process = self.start("--ignore-eos", "-n", 200)
+        while not (self.out.exists() and self.out.stat().st_size > 0) and process.poll() is None:
+            pass
+        other = self.folder / "other.jsonl"
+        other.write_bytes(self.out.read_bytes())
+        self.assertIn("another run is writing", self.fails(1, "eval", "merge", other, "-o", self.out))
+        os.replace(other, self.out)
+        _, error = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 1, error)
+        self.assertIn("replaced while this run was writing it", error.decode())
 
     def test_shards_join_to_the_whole(self):
         parts = []

@@ -23,6 +23,23 @@ TEST(JsonLines, ReadsRecordsInAnyOrderAndSkipsBlankLines) {
   expect_holds(lines.at(1).source(), "x.jsonl', line 4");
 }
 
+TEST(JsonLines, TakesWhatPythonWritesAndPowerCutsLeave) {
+  const Folder folder;
+  const JsonLines lines(folder.write(
+      "x.jsonl", R"({"_id": 7, "length": NaN, "context": "a \ud83d b", "more": [Infinity, "NaN"]}  )"
+                 "\r\n"
+                 R"({"_id": "8", "length": 3})" +
+                     std::string(50, '\0') + "\n" + std::string(900, '\0')));
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines.at(0).id("_id"), "7");
+  EXPECT_EQ(lines.at(0).number("length"), std::nullopt);
+  EXPECT_EQ(lines.at(0).text("context"), "a \uFFFD b");
+  EXPECT_EQ(lines.at(1).id("_id"), "8");
+  EXPECT_EQ(lines.at(1).number("length"), 3);
+  const JsonLines bad(folder.write("y.jsonl", R"({"_id": [7]})"));
+  expect_holds(message_of<BrokenRecord>([&] { bad.at(0).id("_id"); }), "\"_id\" must be a text or a number");
+}
+
 TEST(JsonLines, BrokenLinesAreNamedAndLeaveTheOthersAlone) {
   const Folder folder;
   const JsonLines lines(
@@ -73,6 +90,25 @@ TEST(Csv, QuotesLineBreaksAndEndings) {
   EXPECT_EQ(fields, (Fields{"1", "a \"b\", c\nd"}));
 }
 
+TEST(Csv, BlanksAndZerosAroundRowsDoNotCount) {
+  const Folder folder;
+  CsvReader reader(
+      folder.write("x.csv", "id,text\r\n  \r\n1,\"a\" \r\n\t\n\"2\" ,\"b\"\n" + std::string(70, '\0')));
+  Fields fields;
+  ASSERT_TRUE(reader.next(fields));
+  ASSERT_TRUE(reader.next(fields));
+  EXPECT_EQ(fields, (Fields{"1", "a"}));
+  ASSERT_TRUE(reader.next(fields));
+  EXPECT_EQ(fields, (Fields{"2", "b"}));
+  EXPECT_FALSE(reader.next(fields));
+  CsvReader old(folder.write("y.csv", "a,b\r\"1\",\"2\"\r3,4\r"));  // lines of old Macs
+  ASSERT_TRUE(old.next(fields));
+  ASSERT_TRUE(old.next(fields));
+  EXPECT_EQ(fields, (Fields{"1", "2"}));
+  ASSERT_TRUE(old.next(fields));
+  EXPECT_EQ(fields, (Fields{"3", "4"}));
+}
+
 TEST(Csv, BrokenRowsAreNamedAndReadingGoesOn) {
   const Folder folder;
   CsvReader reader(folder.write("x.csv", "a,b\n\"1\"x,2\n3,4\n5,\"6\n"));
@@ -91,7 +127,8 @@ TEST(Texts, AreJoinedByName) {
   folder.write("b.txt", "\xEF\xBB\xBFsecond\r\nline");
   folder.write("a.txt", "first");
   folder.write("c.md", "not read");
-  EXPECT_EQ(read_texts(folder.path()), "first\n\nsecond\nline");
+  folder.write("d.txt", "old\rMac" + std::string(9, '\0'));
+  EXPECT_EQ(read_texts(folder.path()), "first\n\nsecond\nline\n\nold\nMac");
 }
 
 TEST(Texts, WhatCannotBeReadIsNamed) {

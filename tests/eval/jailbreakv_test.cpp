@@ -90,6 +90,28 @@ TEST(JailbreakV, BrokenRowsAreNamedAndLeaveTheOthersAlone) {
   EXPECT_EQ(found[5], "line 6: jailbreak_query must be a text in UTF-8");
 }
 
+TEST(JailbreakV, RowsThatCannotBeReadAreToldForEveryChoiceOfFormats) {
+  const Folder folder;
+  folder.write("x.csv",
+               std::string(kHeader) + "0,a,b, Logic ,p,i,x\n1,too,few,Logic\n2,a,b,Template,p,i,x\n");
+  const WordTokenizer tokenizer;
+  for (const char* format : {"template", "persuade", "logic"}) {
+    const auto benchmark = jailbreakv(folder.path(), {.tasks = {format}});
+    const auto samples = benchmark->samples(tokenizer);
+    EXPECT_EQ(samples->size(), std::string(format) == "persuade" ? 1u : 2u);
+    std::size_t n_broken = 0;
+    for (std::size_t i = 0; i < samples->size(); ++i) {
+      try {
+        EXPECT_EQ(samples->at(i).task, format);
+      } catch (const BrokenRecord& error) {
+        expect_holds(error.what(), "line 3");
+        ++n_broken;
+      }
+    }
+    EXPECT_EQ(n_broken, 1u) << format;
+  }
+}
+
 TEST(JailbreakV, OtherFilesAreNamed) {
   const Folder folder;
   const WordTokenizer tokenizer;

@@ -55,6 +55,49 @@ TEST(LongBench, ReadsThePromptsAndLengthsOfTheFolder) {
   EXPECT_EQ(benchmark->score(sample, 0, "In Paris.").value, qa_f1("In Paris.", "Paris"));
 }
 
+TEST(LongBench, FindsPromptsOneLevelUpAndTellsOwnOnes) {
+  const Folder folder;
+  folder.write("data/hotpotqa.jsonl", record("a", "Passages.", "Where?"));
+  folder.write("data/trec.jsonl", record("b", "Examples.", "Which?", R"(["x"])", R"(["x"])"));
+  Options options;
+  const auto document = [&](const std::filesystem::path& data) {
+    options.data = data;
+    const ByteTokenizer tokenizer;
+    return make_benchmark("longbench", options)->samples(tokenizer)->at(0).document;
+  };
+  const auto notes = [&](const std::filesystem::path& data) {
+    options.data = data;
+    return make_benchmark("longbench", options)->notes();
+  };
+  const std::filesystem::path data = folder.path() / "data";
+  ASSERT_EQ(notes(data).size(), 1u);
+  expect_holds(notes(data)[0], "dataset2prompt.json is not found");
+  expect_holds(notes(data)[0], "hotpotqa, trec");
+
+  folder.write("config/dataset2prompt.json", R"({"hotpotqa": "Up: {context}\n{input}"})");
+  std::filesystem::create_directory_symlink(data, folder.path() / "link");
+  for (const char* name : {"data", "data/", "data/.", "link", "link/"})
+    EXPECT_EQ(document(folder.path() / name), "Up: Passages.") << name;
+  ASSERT_EQ(notes(data).size(), 1u);
+  EXPECT_EQ(notes(data)[0].find("hotpotqa"), std::string::npos);
+  expect_holds(notes(data)[0], "trec");
+
+  folder.write("data/dataset2prompt.json", R"({"hotpotqa": "Here: {context}", "trec": "{context}{input}"})");
+  EXPECT_EQ(document(data), "Here: Passages.");
+  EXPECT_TRUE(notes(data).empty());
+}
+
+TEST(LongBench, TakesNumbersForIds) {
+  const Folder folder;
+  folder.write("hotpotqa.jsonl",
+               R"({"_id": 12, "input": "a", "context": "b", "answers": ["c"], "length": NaN})");
+  const ByteTokenizer tokenizer;
+  const auto benchmark = longbench(folder);
+  const Sample sample = benchmark->samples(tokenizer)->at(0);
+  EXPECT_EQ(sample.id, "12");
+  EXPECT_FALSE(sample.facts.contains("length"));
+}
+
 TEST(LongBench, EveryTaskHasAPromptOfOurOwnAndItsRules) {
   const Folder folder;
   for (const LongBenchTask& task : longbench_tasks()) {

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <set>
 
 namespace chunkkv::eval {
@@ -60,7 +61,7 @@ TEST(ResultKey, TellsApartWhatIsAskedOfWhom) {
   const Json first = line(1);
   for (const char* field :
        {"benchmark", "task", "id", "question", "method", "keep", "query", "cells", "max_length", "seed",
-        "model_hash", "settings", "repetition", "input", "output"}) {
+        "model_hash", "settings", "repetition", "input", "output", "data"}) {
     Json other = first;
     other[field] = "something else";
     EXPECT_NE(result_key(first), result_key(other)) << field;
@@ -71,6 +72,17 @@ TEST(ResultKey, IsThatOfTheLineReadBack) {
   Json written = line(1);
   written["depth"] = 0.1;
   EXPECT_EQ(result_key(written), result_key(parse_line(to_text(written))));
+}
+
+TEST(ResultKey, IsThatOfTheLineThatOtherProgramsWriteAgain) {
+  Json again = line(1);
+  again["max_length"] = 3500.0;
+  again["cells"] = 0.0;
+  EXPECT_EQ(result_key(line(1)), result_key(again));
+  again["max_length"] = 3500.5;
+  EXPECT_NE(result_key(line(1)), result_key(again));
+  Json odd = {{"benchmark", "perf"}, {"machine", 5}};
+  EXPECT_NE(result_key(odd), "");
 }
 
 TEST(ResultKey, LeavesOutAnswerAndTime) {
@@ -141,12 +153,86 @@ TEST(ResultFile, RefusesWhatIsNoFileOfResultsAndLeavesItAlone) {
   const std::string path = folder.file("notes.txt");
   for (const std::string& other :
        {std::string("my notes\n"), std::string("my notes"), std::string("{\"a\":1}\n"), std::string("[1]\n"),
-        text(lines(1)) + "more", text(lines(1)) + "{\"benchmark\":3}\n", std::string("\0\0\0", 3),
-        std::string("\n")}) {
+        text(lines(1)) + "more", text(lines(1)) + "{\"benchmark\":3}\n",
+        text(lines(1)) + "{\"benchmark\":\"x\"}", std::string("\0a\0", 3)}) {
     put(path, other);
     expect_mentions(message_of<Error>([&] { const ResultFile file(path); }), {"notes.txt", "another file"});
     EXPECT_EQ(content(path), other);
   }
+}
+
+/// What power cuts, editors and Python leave around and in lines that are whole.
+TEST(ResultFile, SurvivesDamageThatLosesNothing) {
+  const std::string one = to_text(line(1)), two = to_text(line(2)), ended = two.substr(0, two.size() - 1);
+  const std::string zeros(300, '\0');
+  const std::string python =
+      R"({"benchmark": "niah", "method": "full", "keep": "100%", "answer": "\ud83d", "kl": NaN})";
+  struct Case {
+    std::string damaged;
+    std::size_t n_lines;
+    bool repaired = false;
+  };
+  for (const Case& each :
+       {Case{one + two + zeros, 2}, Case{one + ended + zeros, 2}, Case{one + "\n\n" + two + "\n \t\n", 2},
+        Case{one + "   ", 1}, Case{one + ended + "   ", 2}, Case{one + ended + " \r\n", 2}, Case{zeros, 0},
+        Case{"\n", 0}, Case{one + zeros + "\n" + two, 2}, Case{zeros + one, 1},
+        Case{one + two.substr(0, 60) + zeros, 1, true}, Case{one + python + "\n", 2}, Case{one + python, 2},
+        Case{one + python.substr(0, 40), 1, true}}) {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("results.jsonl");
+    put(path, each.damaged);
+    {
+      ResultFile file(path);
+      EXPECT_EQ(file.n_lines(), each.n_lines) << each.damaged;
+      EXPECT_EQ(file.repaired(), each.repaired) << each.damaged;
+      file.append(line(3));
+    }
+    std::size_t n = 0;
+    const LastLine last = read_results(path, [&](const Json&, std::size_t) { ++n; });
+    EXPECT_EQ(n, each.n_lines + 1) << each.damaged;
+    EXPECT_EQ(last.text, "");
+    EXPECT_TRUE(content(path).ends_with("\n" + to_text(line(3))) || each.n_lines == 0) << each.damaged;
+  }
+}
+
+TEST(ResultFile, StopsWhenItsPathNamesAnotherFile) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("results.jsonl"), other = folder.file("other");
+  {
+    ResultFile file(path);
+    file.append(line(1));
+    std::filesystem::rename(path, other);
+    expect_mentions(message_of<Error>([&] { file.append(line(2)); }),
+                    {"results.jsonl", "renamed", "same command"});
+  }
+  std::filesystem::rename(other, path);
+  {
+    ResultFile file(path);
+    put(other, "");
+    std::filesystem::rename(other, path);  // as `eval merge` would
+    expect_mentions(message_of<Error>([&] { file.append(line(2)); }), {"results.jsonl", "replaced"});
+  }
+  {
+    ResultFile file(path);
+    std::filesystem::remove(path);
+    expect_mentions(message_of<Error>([&] { file.append(line(2)); }), {"results.jsonl", "removed"});
+  }
+}
+
+TEST(ResultLock, IsRefusedWhileARunWrites) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("results.jsonl");
+  const ResultLock none(path);  // there is no file yet, and none is made
+  EXPECT_FALSE(std::filesystem::exists(path));
+  {
+    ResultFile file(path);
+    expect_mentions(message_of<Error>([&] { const ResultLock lock(path); }),
+                    {"another run", "results.jsonl"});
+    file.append(line(1));
+  }
+  const ResultLock lock(path);
+  expect_mentions(message_of<Error>([&] { const ResultFile file(path); }), {"another run"});
+  EXPECT_EQ(content(path), to_text(line(1)));
 }
 
 TEST(ResultFile, NamesTheLineThatIsNoResult) {

@@ -130,6 +130,56 @@ TEST(Runner, AddsMethodsToWhatIsKnown) {
   EXPECT_EQ(by_key(lines), by_key(run(samples, plans, {}).lines));
 }
 
+/// Everything that changes an answer or its score is asked anew, and nothing else.
+TEST(Runner, RunsAnewWhatDiffersInItsData) {
+  Random random;
+  const Sample first = sample(random, "a", 40, 2);
+  const std::vector<Plan> plans = make_pairs(Texts{"full", "knorm"}, Texts{"20%"});
+  const Finished known = run({first}, plans, {});
+  ASSERT_EQ(known.lines.size(), 4U);
+  std::vector<Sample> others(9, first);
+  others[0].document += ".";
+  others[1].questions[0].text += "?";
+  others[2].questions[1].text += "?";
+  others[3].questions[1].references = {"another answer"};
+  others[4].chat_template = !first.chat_template;
+  others[5].max_new_tokens += 1;
+  others[6].stops = {"x"};
+  others[7].classes = {"x"};
+  others[8].document.pop_back();
+  for (std::size_t i = 0; i < others.size(); ++i)
+    EXPECT_EQ(run({others[i]}, plans, known.lines, 0).survey.n_missing, 4U) << i;
+
+  Sample same = first;
+  same.source = "another file";
+  same.group = first.group;
+  EXPECT_EQ(run({same}, plans, known.lines).survey.n_missing, 0U);
+  // With -n the benchmark's own length does not matter.
+  const Finished longer = run({first}, plans, {}, SIZE_MAX, {.max_tokens = 4096}, {.n_predict = 5});
+  EXPECT_EQ(run({others[5]}, plans, longer.lines, 0, {.max_tokens = 4096}, {.n_predict = 5}).survey.n_missing,
+            0U);
+  // A window that cuts answers short is another one than a window that does not; how large that is does not
+  // count.
+  EXPECT_EQ(run({first}, plans, known.lines, 0, {.max_tokens = 2048}).survey.n_missing, 0U);
+  const auto n_prompt = known.lines.front()["prompt_tokens"].get<std::int32_t>();
+  EXPECT_EQ(run({first}, plans, known.lines, 0, {.max_tokens = n_prompt + 1}).survey.n_missing, 4U);
+}
+
+TEST(Runner, CountsRecordsOfOneIdAndNamesCopies) {
+  Random random;
+  std::vector<Sample> samples = {sample(random, "a", 30), sample(random, "a", 30)};
+  const std::vector<Plan> plans = make_pairs(Texts{"full"}, {});
+  EXPECT_EQ(by_key(run(samples, plans, {}).lines).size(), 2U);
+  samples.push_back(samples[0]);
+  samples[0].source = "'x.jsonl', line 1";
+  samples[2].source = "'x.jsonl', line 3";
+  expect_mentions(message_of<BrokenRecord>([&] { run(samples, plans, {}); }),
+                  {"x.jsonl', line 1", "x.jsonl', line 3"});
+  const Finished without = run(samples, plans, {}, SIZE_MAX, {.skip_broken = true, .max_tokens = 4096});
+  EXPECT_EQ(without.lines.size(), 2U);
+  ASSERT_EQ(without.survey.broken.size(), 1U);
+}
+
 TEST(Runner, TellsBrokenRecordsBeforeItRuns) {
   Random random;
   auto samples = four_samples(random);
@@ -180,6 +230,8 @@ TEST(Runner, WritesTheLineThatOthersRead) {
   EXPECT_EQ(line["group"], "group");
   EXPECT_EQ(line["id"], "a");
   EXPECT_EQ(line["question"], 1);
+  EXPECT_EQ(line["data"].get<std::string>().size(), 16U);
+  EXPECT_EQ(line["data"], result.lines[0]["data"]);
   EXPECT_EQ(line["method"], "knorm");
   EXPECT_EQ(line["keep"], "20%");
   EXPECT_EQ(line["query"], "aware");

@@ -85,17 +85,39 @@ TEST(ResultReader, SplitsTheLatency) {
                                                                           {"gpu", 5}}));
 }
 
-TEST(ResultReader, TheLastLineOfAMeasurementCounts) {
+TEST(ResultReader, TheFirstLineOfAMeasurementCounts) {
   const std::string again = with(kAnswer, R"("score":0.5)", R"("score":1)");
   ResultReader reader;
   reader.read("a", kAnswer + "\n\n" + kAnswer);
   reader.read("b", again);
   const Results& results = reader.results();
   ASSERT_EQ(results.answers.size(), 1u);
-  EXPECT_EQ(results.answers.front().score, 1);
+  EXPECT_EQ(results.answers.front().score, 0.5);  // as in `eval merge`
   EXPECT_EQ(results.n_lines, 3);
-  EXPECT_EQ(results.n_superseded, 2);
+  EXPECT_EQ(results.n_repeated, 2);
   EXPECT_EQ(results.files, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(ResultReader, TellsDataApartAndForgetsLinesThatDoNotTellTheirs) {
+  const std::string one = with(kAnswer, R"("question":2)", R"("question":2,"data":"01")");
+  const std::string two =
+      with(with(one, R"("data":"01")", R"("data":"02")"), R"("score":0.5)", R"("score":1)");
+  EXPECT_EQ(read(one + "\n" + two).answers.size(), 2u);
+  for (const std::string& text :
+       {kAnswer + "\n" + two, two + "\n" + kAnswer, kAnswer + "\n" + two + "\n" + kAnswer + "\n" + two}) {
+    const Results results = read(text);
+    ASSERT_EQ(results.answers.size(), 1u);
+    EXPECT_EQ(results.answers.front().score, 1);
+    EXPECT_EQ(results.answers.front().sample.data, "02");
+    EXPECT_EQ(results.n_repeated, results.n_lines - 1);
+  }
+}
+
+TEST(ResultReader, TakesWhatPythonWritesAndPowerCutsLeave) {
+  const std::string python = with(kAnswer, R"("answer":"…")", R"("answer":"\ud83d","kl":NaN)");
+  const std::string zeros(40, '\0');
+  EXPECT_EQ(read(python + " \r\n\n \t\n" + zeros).answers.size(), 1u);
+  EXPECT_EQ(read(zeros + python + zeros + "\n" + zeros + "\n").answers.size(), 1u);
 }
 
 TEST(ResultReader, TellsMeasurementsApart) {

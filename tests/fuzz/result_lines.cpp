@@ -1,0 +1,61 @@
+// Files of results: what a run goes on from, what `eval merge` and `report` read.
+#include "fuzz/memory_file.h"
+#include "fuzz/target.h"
+#include "report/report.h"
+#include "report/results.h"
+#include "runner/merge.h"
+#include "runner/result_file.h"
+
+#include <chunkkv/error.h>
+
+#include <vector>
+
+namespace {
+
+using namespace chunkkv;
+using fuzz::require;
+
+const eval::Json& added() {
+  static const eval::Json line = {{"benchmark", "fuzz"}, {"method", "full"}, {"keep", "100%"}};
+  return line;
+}
+
+void go_on(const std::string& path) {
+  std::size_t n = 0;
+  try {
+    eval::ResultFile file(path, [&](const eval::Json& line) {
+      ++n;
+      require(eval::same_result(line, line), "a line is itself");
+      require(eval::result_key(eval::parse_line(eval::to_text(line))) == eval::result_key(line),
+              "a line that is written and read keeps its key");
+    });
+    require(file.n_lines() == n, "lines are counted");
+    file.append(added());
+  } catch (const Error&) {
+    return;
+  }
+  const eval::ResultFile again(path);
+  require(again.n_lines() == n + 1 && !again.repaired(), "a file that was continued is whole");
+  const std::vector<std::string> paths = {path, path};
+  const eval::Merged merged = eval::merge_results(paths);
+  require(merged.n_lines >= 1 && merged.n_lines + merged.n_duplicates == 2 * (n + 1),
+          "each line is merged or repeated");
+}
+
+void report(std::string_view text) {
+  try {
+    report::ResultReader reader;
+    reader.read("fuzz", text);
+    report::make_report(reader.results(), {.baseline = "chunkkv"});
+  } catch (const Error&) {
+  }
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const fuzz::MemoryFile file({data, size});
+  go_on(file.path());
+  report(fuzz::as_text(data, size));
+  return 0;
+}
