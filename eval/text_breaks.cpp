@@ -7,7 +7,7 @@
 #include <unicode/utext.h>
 
 #include <algorithm>
-#include <functional>
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,19 +30,32 @@ void check(UErrorCode code, const char* what) {
   if (U_FAILURE(code)) throw Error(fmt::format("ICU cannot {}: {}", what, u_errorName(code)));
 }
 
+/// One a thread and kind: its rules take time to open.
+UBreakIterator* iterator_of(UBreakIteratorType kind) {
+  struct Close {
+    void operator()(UBreakIterator* breaks) const { ubrk_close(breaks); }
+  };
+  thread_local std::array<std::unique_ptr<UBreakIterator, Close>, UBRK_SENTENCE + 1> opened;
+  auto& breaks = opened.at(std::size_t(kind));
+  if (!breaks) {
+    UErrorCode code = U_ZERO_ERROR;
+    breaks.reset(ubrk_open(kind, /*locale=*/"", nullptr, 0, &code));
+    check(code, "open its rules");
+  }
+  return breaks.get();
+}
+
 /// ICU's breaks in `text`, its end among them and its beginning not.
 std::vector<Break> breaks_of(std::string_view text, UBreakIteratorType kind) {
+  UBreakIterator* breaks = iterator_of(kind);
   UErrorCode code = U_ZERO_ERROR;
-  const std::unique_ptr<UBreakIterator, decltype(&ubrk_close)> breaks(
-      ubrk_open(kind, /*locale=*/"", nullptr, 0, &code), ubrk_close);
-  check(code, "open its rules");
   const std::unique_ptr<UText, decltype(&utext_close)> opened(
       utext_openUTF8(nullptr, text.data(), std::int64_t(text.size()), &code), utext_close);
-  ubrk_setUText(breaks.get(), opened.get(), &code);
+  ubrk_setUText(breaks, opened.get(), &code);
   check(code, "read a text");
   std::vector<Break> all;
-  for (std::int32_t at = ubrk_next(breaks.get()); at != UBRK_DONE; at = ubrk_next(breaks.get()))
-    all.push_back({std::size_t(at), ubrk_getRuleStatus(breaks.get()) < UBRK_SENTENCE_TERM_LIMIT});
+  for (std::int32_t at = ubrk_next(breaks); at != UBRK_DONE; at = ubrk_next(breaks))
+    all.push_back({std::size_t(at), ubrk_getRuleStatus(breaks) < UBRK_SENTENCE_TERM_LIMIT});
   return all;
 }
 

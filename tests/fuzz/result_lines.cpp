@@ -42,7 +42,7 @@ void go_on(const std::string& path) {
           "each line is merged or repeated");
 }
 
-void report(std::string_view text) {
+void read_report(std::string_view text) {
   try {
     report::ResultReader reader;
     reader.read("fuzz", text);
@@ -56,6 +56,6 @@ void report(std::string_view text) {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const fuzz::MemoryFile file({data, size});
   go_on(file.path());
-  report(fuzz::as_text(data, size));
+  read_report(fuzz::as_text(data, size));
   return 0;
 }
