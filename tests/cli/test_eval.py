@@ -93,6 +93,19 @@ class Benchmarks(Eval):
         self.assertTrue(all(line["generated_tokens"] <= 8 for line in lines))
         self.assertEqual(lines[0]["id"], "hotpotqa-0")
 
+    def test_own_prompts_are_told(self):
+        eval_data.longbench(self.folder)
+        data = self.folder / "data"
+        data.mkdir()
+        for name in ("hotpotqa.jsonl", "trec.jsonl"):
+            (self.folder / name).rename(data / name)
+        for place, is_told in ((self.folder / "dataset2prompt.json", False), (self.folder / "elsewhere.json", True)):
+            (self.folder / "dataset2prompt.json").rename(place)
+            for name in ("longbench", "fidelity"):
+                result = chunkkv(*self.command(name, "--data", data, "--limit", 1, "--dry-run"))
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual("prompts of our own: hotpotqa, trec" in result.stderr, is_told, result.stderr)
+
     def test_niah(self):
         eval_data.books(self.folder)
         lines = self.eval("niah", "--tasks", "single", "--lengths", 300, "--depths", "0,1", "-n", 4)
