@@ -14,7 +14,7 @@ struct Merged {
   std::size_t n_duplicates = 0;
   std::vector<std::string> conflicts;  ///< results that two lines tell differently; the first one counts, as
                                        ///< in a report
-  std::vector<std::string> cut;  ///< files whose last line was cut short and is left out
+  std::vector<std::string> cut;        ///< files whose last line was cut short and is left out
 };
 
 /// Error with file and line when one holds something else.
