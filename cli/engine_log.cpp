@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kMaxLines = 8;
 
 std::mutex mutex;
+bool shown = false;
 std::deque<std::string> errors;  // pieces; a line may come in several
 
 void keep_errors(ggml_log_level level, const char* text, void*) {
@@ -37,8 +38,13 @@ void show(ggml_log_level level, const char* text, void*) {
 }  // namespace
 
 void set_engine_log(bool verbose) {
+  shown = verbose;
   llama_log_set(verbose ? show : keep_errors, nullptr);
   common_log_set_verbosity_thold(verbose ? LOG_LEVEL_INFO : LOG_LEVEL_OUTPUT);
+}
+
+bool shows_engine_log() {
+  return shown;
 }
 
 std::string silenced_errors() {

@@ -3,6 +3,7 @@
 #include "machine.h"
 #include "spread.h"
 #include "timer.h"
+#include "weight_view.h"
 
 #include <fmt/format.h>
 
@@ -55,6 +56,7 @@ void Measurement::run(std::size_t index, const Progress& progress) {
 std::string Measurement::table() const {
   std::string text = fmt::format("prompt of {} tokens, {} generated, {} threads, peak memory {:.0f} MiB\n\n",
                                  tokens_.size(), n_predict_, session_.options().n_threads, peak_mib());
+  text.insert(text.size() - 1, weight_text(session_.weights()) + "\n");
   text += fmt::format("{:<28}{:>7}{:>12}{:>12}{:>12}{:>10}{:>20}{:>10}{:>10}{:>10}{:>13}{:>12}\n", "method",
                       "kept", "prefill ms", "observe ms", "select ms", "move ms", "of prefill (spread)",
                       "full ms", "kept ms", "plain ms", "kept / plain", "full / kept");
@@ -106,6 +108,7 @@ nlohmann::ordered_json Measurement::to_json() const {
           {"generated_tokens", n_predict_},
           {"repetitions", samples_.empty() ? 0 : samples_.front().size()},
           {"peak_mib", peak_mib()},
+          {"weights", weight_json(session_.weights())},
           {"methods", std::move(methods)}};
 }
 

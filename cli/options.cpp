@@ -1,7 +1,9 @@
 #include "options.h"
 
 #include "engine_log.h"
+#include "output.h"
 #include "signals.h"
+#include "weight_view.h"
 
 #include <chunkkv/registry.h>
 
@@ -179,6 +181,7 @@ std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const Sessio
   auto session = std::make_unique<Session>(std::move(model), options);
   llama_set_abort_callback(
       session->handle(), [](void*) { return stop_requested(); }, nullptr);
+  if (shows_engine_log()) print_error(weight_text(session->weights()) + "\n");
   return session;
 }
 

@@ -5,6 +5,7 @@
 #include "settings.h"
 #include "signals.h"
 #include "speed.h"
+#include "weight_view.h"
 
 #include "runner/pairs.h"
 #include "runner/result_file.h"
@@ -105,6 +106,7 @@ class Table {
             return !stop_requested();
           });
       effort_done_ += effort(what);
+      weights_ = sample.weights;
       results_.samples[c].push_back(sample);
       if (file_) file_->append(line(c, i, sample));
     }
@@ -113,6 +115,8 @@ class Table {
   void finish() { line_.finish(); }
   const SpeedResults& results() const { return results_; }
   const std::string& machine_name() const { return machine_; }
+  /// Empty where all came from a file.
+  const std::vector<WeightUse>& weights() const { return weights_; }
   std::string advice() const {
     if (!file_) return "";
     return fmt::format("; '{}' holds {} results, and the same command goes on from there", file_->path(),
@@ -196,6 +200,7 @@ class Table {
   std::unordered_map<std::string, SpeedSample> known_;
   std::unique_ptr<eval::ResultFile> file_;
   std::string settings_, machine_, model_, model_hash_;
+  std::vector<WeightUse> weights_;
   std::int32_t n_vocab_ = 0;
   double effort_ = 0, effort_done_ = 0;
   Clock::time_point start_ = Clock::now();
@@ -222,13 +227,16 @@ void tabulate_speed(const PerfArguments& arguments) {
   }
   table.finish();
   if (!arguments.json) {
-    print(fmt::format("{}; {}\n\n{}", std::filesystem::path(from.model).filename().string(),
-                      table.machine_name(), table.results().table()));
+    const std::string weights = weight_text(table.weights());
+    print(fmt::format("{}; {}\n{}\n{}", std::filesystem::path(from.model).filename().string(),
+                      table.machine_name(), weights.empty() ? "" : weights + "\n", table.results().table()));
     return;
   }
-  print(
-      dump({{"model", from.model}, {"machine", table.machine_name()}, {"cases", table.results().to_json()}}) +
-      "\n");
+  print(dump({{"model", from.model},
+              {"machine", table.machine_name()},
+              {"weights", weight_json(table.weights())},
+              {"cases", table.results().to_json()}}) +
+        "\n");
 }
 
 }  // namespace chunkkv::cli

@@ -65,7 +65,8 @@ SpeedSample speed_sample(const eval::Json& line) {
             .bytes_before = bytes.at("before"),
             .bytes_after = bytes.at("after"),
             .bytes_peak = bytes.at("peak"),
-            .bytes_gpu = bytes.value("gpu", std::uint64_t(0))};
+            .bytes_gpu = bytes.value("gpu", std::uint64_t(0)),
+            .weights = {}};
   } catch (const eval::Json::exception& error) {
     throw Error(fmt::format("a line of speed results lacks a value: {}", error.what()));
   }
@@ -110,6 +111,7 @@ SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions op
   sample.per_token_ms = what.output > 1 ? rest_ms / (what.output - 1) : 0;
   sample.bytes_peak = peak_memory();
   sample.bytes_gpu = gpu_memory();
+  sample.weights.assign(session->weights().begin(), session->weights().end());
   const Timings& timings = session->timings();
   sample.observe_ms = timings.observe;
   sample.select_ms = timings.select;

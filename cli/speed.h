@@ -35,6 +35,7 @@ struct SpeedSample {
   std::uint64_t bytes_before = 0, bytes_after = 0;  ///< of the cache
   std::uint64_t bytes_peak = 0;                     ///< of the process
   std::uint64_t bytes_gpu = 0;                      ///< used on the GPU at the end; 0 without one
+  std::vector<WeightUse> weights;                   ///< of the model; not kept in files
 
   double overhead() const { return (observe_ms + select_ms + move_ms) / prefill_ms; }
   double throughput(const SpeedCase& what) const { return 1000 * (what.input + what.output) / total_ms; }

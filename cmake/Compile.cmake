@@ -29,16 +29,18 @@ function(chunkkv_use_xxhash target)
   target_include_directories(${target} SYSTEM PRIVATE "${XXHASH_INCLUDE_DIR}")
 endfunction()
 
-# Sources named *_avx512.cpp and *_avx512fp16.cpp are compiled for such processors, and run only where there is
-# one: CHUNKKV_AVX512 and CHUNKKV_AVX512FP16 tell the others that they exist.
+# Sources named *_avx2.cpp, *_avx512.cpp, *_avx512fp16.cpp and *_amx.cpp are compiled for such processors, and run
+# only where there is one: CHUNKKV_AVX2, CHUNKKV_AVX512 and so on tell the others that they exist.
 function(chunkkv_compile_kernels target)
   include(CheckCXXCompilerFlag)
-  foreach(kind avx512 avx512fp16)
+  set(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mf16c -mfma)
+  set(options_avx2 -mavx2 -mfma -mf16c)
+  set(options_avx512 ${avx512})
+  set(options_avx512fp16 ${avx512} -mavx512fp16)
+  set(options_amx ${avx512} -mavx512bf16)  # the tiles' instructions are assembly
+  foreach(kind avx2 avx512 avx512fp16 amx)
     string(TOUPPER ${kind} name)
-    set(options -mavx512f -mavx512bw -mavx512dq -mavx512vl -mf16c -mfma)
-    if(kind STREQUAL "avx512fp16")
-      list(APPEND options -mavx512fp16)
-    endif()
+    set(options ${options_${kind}})
     list(JOIN options " " flags)
     check_cxx_compiler_flag("${flags}" CHUNKKV_COMPILES_${name})
     get_target_property(sources ${target} SOURCES)
@@ -46,7 +48,8 @@ function(chunkkv_compile_kernels target)
     if(CHUNKKV_COMPILES_${name})
       target_compile_definitions(${target} PRIVATE CHUNKKV_${name}=1)
       # GCC 12 warns of its own header.
-      set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "-O3;-Wno-maybe-uninitialized;${options}")
+      set_source_files_properties(
+        ${sources} PROPERTIES COMPILE_OPTIONS "-O3;-Wno-maybe-uninitialized;-Wno-uninitialized;${options}")
     else()
       set_source_files_properties(${sources} PROPERTIES HEADER_FILE_ONLY ON)
     endif()

@@ -25,8 +25,8 @@ namespace chunkkv {
 struct ModelOptions {
   std::int32_t n_gpu_layers = -1;  ///< layers on the GPU; negative: all. Ignored without one
   bool use_mmap = true;
-  /// Read prompts with our own matrix products where they are faster than the engine's: CPUs with
-  /// AVX512-FP16, weights other than F32. False: the engine's own kernels and weight layouts.
+  /// Read prompts with our own matrix products where they are faster than the engine's: x86 with AVX2 and
+  /// newer, weights other than F32. Generation is the engine's either way. False: the engine's kernels only.
   bool fast_prefill = true;
 };
 
@@ -168,6 +168,16 @@ struct Timings {
   double move = 0;
 };
 
+/// Matrices of weights of one type that lie alike and are multiplied alike.
+struct WeightUse {
+  std::string type;  ///< the engine's name: "q4_K"
+  std::string
+      layout;  ///< "plain" (as in the file), "interleaved" and "AMX" (the engine's own), "other" (a GPU's)
+  std::string product;  ///< what multiplies them with the tokens of a prompt: "llama.cpp" or a kernel of ours
+  std::int32_t n_matrices = 0;
+  std::uint64_t n_bytes = 0;  ///< in the file
+};
+
 /// State of the cache. Bytes are keys and values of all layers.
 struct CacheUse {
   std::int32_t cells_used = 0;  ///< of one sequence, or of all
@@ -208,6 +218,8 @@ class Session {
   const Model& model() const;
   /// As given, with defaults replaced by what they became.
   const SessionOptions& options() const;
+  /// What was chosen for the model's weights, in the order of their first use.
+  std::span<const WeightUse> weights() const;
 
   /// Reads `tokens` after what `sequence` holds and lets every plan choose what it would keep of all its
   /// entries; nothing is dropped yet. A plan observes the queries of `tokens` only. A budget that is a share

@@ -4,7 +4,6 @@
 #include "kernels/transpose_avx512.h"
 
 #include <immintrin.h>
-#include <sched.h>
 
 namespace chunkkv::kernels {
 namespace {
@@ -17,6 +16,7 @@ constexpr int most_tokens = 6;                // with panel_vectors they fill th
 constexpr std::int64_t chain = 32;            // pairs that are added up in F16
 constexpr std::int64_t depth_at_once = 4096;  // a panel of so many fits into the second-level cache
 constexpr float highest_activation = 16;      // 64 products with weights up to 1 stay below 1024
+constexpr int rows_at_once = 8;               // of a layout of the engine's
 constexpr std::size_t pair_bytes = 4;
 
 constexpr std::size_t aligned(std::size_t bytes) {
@@ -30,7 +30,7 @@ struct Shared {
   std::size_t x, scales, bytes;
   explicit Shared(const ProductTask& task)
       : x(0),
-        scales(aligned(std::size_t(task.n_tokens * task.depth) * 2)),
+        scales(aligned(std::size_t(task.n_tokens * task.weights.depth) * 2)),
         bytes(scales + aligned(std::size_t(task.n_tokens) * 4)) {}
 };
 
@@ -38,9 +38,9 @@ struct Own {
   std::size_t panel, rows, row, scales, bytes;
   explicit Own(const ProductTask& task)
       : panel(0),
-        rows(std::size_t(least(task.depth, depth_at_once)) * std::size_t(product_outputs) * 2),
-        row(rows + std::size_t(task.depth) * vector_outputs * 2),
-        scales(row + aligned(std::size_t(task.depth) * 4)),
+        rows(std::size_t(least(task.weights.depth, depth_at_once)) * std::size_t(product_outputs) * 2),
+        row(rows + std::size_t(task.weights.depth) * vector_outputs * 2),
+        scales(row + std::size_t(task.weights.depth) * rows_at_once * 4),
         bytes(scales + aligned(std::size_t(product_outputs) * 4)) {}
 };
 
@@ -60,15 +60,12 @@ float to_half(const float* row, std::int64_t n, float highest, char* to) {
 }
 
 /// 16 rows of weights in F16, and their scales.
-void take_rows(const ProductTask& task, std::int64_t first, char* rows, float* buffer, float* scales) {
-  for (int r = 0; r < vector_outputs; ++r) {
-    const char* from = task.weights + task.weights_row * std::size_t(first + r);
-    const float* row = (const float*)from;
-    if (task.to_float != nullptr) {
-      task.to_float(from, buffer, task.depth);
-      row = buffer;
-    }
-    scales[r] = to_half(row, task.depth, 1.0f, rows + 2 * task.depth * r);
+void take_rows(const Weights& weights, std::int64_t first, char* rows, float* buffer, float* scales) {
+  for (int r = 0; r < vector_outputs; r += rows_at_once) {
+    read_rows(weights, first + r, rows_at_once, 0, weights.depth, buffer, weights.depth);
+    for (int i = 0; i < rows_at_once; ++i)
+      scales[r + i] =
+          to_half(buffer + weights.depth * i, weights.depth, 1.0f, rows + 2 * weights.depth * (r + i));
   }
 }
 
@@ -129,76 +126,79 @@ void multiply(const char* x, std::size_t x_row, const float* x_scales, const cha
   }
 }
 
-/// Waits until all threads have come here as often as this one.
-void meet(std::atomic<std::uint64_t>& arrived, int n_threads) {
-  const auto n = std::uint64_t(n_threads);
-  const std::uint64_t all = (arrived.fetch_add(1) / n + 1) * n;
-  for (int spins = 0; arrived.load() < all; ++spins) {
-    if (spins < 4096)
-      _mm_pause();
-    else
-      sched_yield();
+/// The tokens with a panel, n of depth from k on.
+void multiply_all(const ProductTask& task, const char* halves, const float* x_scales, const char* panel,
+                  const float* scales, std::int64_t output, std::int64_t k, std::int64_t n) {
+  const std::size_t x_row = std::size_t(task.weights.depth) * 2;
+  for (std::int64_t t = 0; t < task.n_tokens; t += most_tokens) {
+    const char* x = halves + x_row * std::size_t(t) + 2 * k;
+    float* out = (float*)(task.out + task.out_row * std::size_t(t)) + output;
+    auto run = [&](auto multiply_some) {
+      multiply_some(x, x_row, x_scales + t, panel, scales, n, out, task.out_row, k > 0);
+    };
+    switch (least(most_tokens, task.n_tokens - t)) {
+      case 6:
+        run(multiply<6>);
+        break;
+      case 5:
+        run(multiply<5>);
+        break;
+      case 4:
+        run(multiply<4>);
+        break;
+      case 3:
+        run(multiply<3>);
+        break;
+      case 2:
+        run(multiply<2>);
+        break;
+      default:
+        run(multiply<1>);
+    }
+  }
+}
+
+std::size_t shared_bytes(const ProductTask& task) {
+  return Shared(task).bytes;
+}
+
+std::size_t thread_bytes(const ProductTask& task) {
+  return Own(task).bytes;
+}
+
+void run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
+  const Shared in(task);
+  const Own at(task);
+  const std::int64_t depth = task.weights.depth;
+  float* x_scales = (float*)(shared + in.scales);
+  for (std::int64_t t = thread; t < task.n_tokens; t += n_threads)
+    x_scales[t] = to_half((const float*)(task.x + task.x_row * std::size_t(t)), depth, highest_activation,
+                          shared + std::size_t(depth) * 2 * std::size_t(t));
+  meet(team, n_threads);
+
+  float* scales = (float*)(own + at.scales);
+  for (;;) {
+    const std::int64_t o = team.next.fetch_add(1) * product_outputs;
+    if (o >= task.n_out) return;
+    for (std::int64_t k = 0; k < depth; k += depth_at_once) {
+      const std::int64_t n = least(depth_at_once, depth - k);
+      for (int v = 0; v < panel_vectors; ++v) {
+        take_rows(task.weights, o + v * vector_outputs, own + at.rows, (float*)(own + at.row),
+                  scales + v * vector_outputs);
+        pack(own + at.rows, depth, k, n, v, own + at.panel);
+      }
+      multiply_all(task, shared + in.x, x_scales, own + at.panel, scales, o, k, n);
+    }
   }
 }
 
 }  // namespace
 
-std::size_t product_shared_bytes(const ProductTask& task) {
-  return Shared(task).bytes;
-}
-
-std::size_t product_thread_bytes(const ProductTask& task) {
-  return Own(task).bytes;
-}
-
-void product(const ProductTask& task, int thread, int n_threads, char* shared, char* own,
-             std::atomic<std::uint64_t>& arrived) {
-  const Shared in(task);
-  const Own at(task);
-  float* x_scales = (float*)(shared + in.scales);
-  const std::size_t x_row = std::size_t(task.depth) * 2;
-  for (std::int64_t t = thread; t < task.n_tokens; t += n_threads)
-    x_scales[t] = to_half((const float*)(task.x + task.x_row * std::size_t(t)), task.depth,
-                          highest_activation, shared + x_row * std::size_t(t));
-  meet(arrived, n_threads);
-
-  float* scales = (float*)(own + at.scales);
-  for (std::int64_t o = thread * product_outputs; o < task.n_out; o += n_threads * product_outputs) {
-    for (std::int64_t k = 0; k < task.depth; k += depth_at_once) {
-      const std::int64_t n = least(depth_at_once, task.depth - k);
-      for (int v = 0; v < panel_vectors; ++v) {
-        take_rows(task, o + v * vector_outputs, own + at.rows, (float*)(own + at.row),
-                  scales + v * vector_outputs);
-        pack(own + at.rows, task.depth, k, n, v, own + at.panel);
-      }
-      for (std::int64_t t = 0; t < task.n_tokens; t += most_tokens) {
-        const char* x = shared + x_row * std::size_t(t) + 2 * k;
-        float* out = (float*)(task.out + task.out_row * std::size_t(t)) + o;
-        auto run = [&](auto multiply_some) {
-          multiply_some(x, x_row, x_scales + t, own + at.panel, scales, n, out, task.out_row, k > 0);
-        };
-        switch (least(most_tokens, task.n_tokens - t)) {
-          case 6:
-            run(multiply<6>);
-            break;
-          case 5:
-            run(multiply<5>);
-            break;
-          case 4:
-            run(multiply<4>);
-            break;
-          case 3:
-            run(multiply<3>);
-            break;
-          case 2:
-            run(multiply<2>);
-            break;
-          default:
-            run(multiply<1>);
-        }
-      }
-    }
-  }
-}
+const ProductKernel product_avx512fp16 = {.arithmetic = Arithmetic::f16_avx512,
+                                          .name = "F16, AVX512-FP16",
+                                          .reads_by_depth = false,
+                                          .shared_bytes = shared_bytes,
+                                          .thread_bytes = thread_bytes,
+                                          .run = run};
 
 }  // namespace chunkkv::kernels

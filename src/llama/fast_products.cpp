@@ -2,10 +2,11 @@
 
 #include <chunkkv/error.h>
 
-#include "kernels/product.h"
+#include "llama/weight_source.h"
 
 #include <cstring>
 #include <new>
+#include <optional>
 
 namespace chunkkv::engine {
 namespace {
@@ -19,35 +20,43 @@ bool in_host_memory(const ggml_tensor* t) {
   return buffer != nullptr && ggml_backend_buffer_is_host(buffer);
 }
 
-/// F32 weights stay as exact as they are. Weights that the engine has laid out anew have an `extra`.
-bool has_kernel(const ggml_tensor* node) {
+/// Whether the operation is one of those that our kernels compute, whatever the weights.
+bool is_plain_product(const ggml_tensor* node) {
   const ggml_tensor *w = node->src[0], *x = node->src[1];
-  return x->ne[1] >= fewest_tokens && w->type != GGML_TYPE_F32 && ggml_get_type_traits(w->type)->to_float &&
-         w->extra == nullptr && x->type == GGML_TYPE_F32 && node->type == GGML_TYPE_F32 &&
-         w->ne[0] % kernels::product_depth == 0 && w->ne[1] % kernels::product_outputs == 0 &&
-         ggml_n_dims(w) == 2 && ggml_n_dims(x) <= 2 && ggml_is_contiguous(w) && x->nb[0] == sizeof(float) &&
-         node->nb[0] == sizeof(float) && node->op_params[0] == GGML_PREC_DEFAULT && in_host_memory(w) &&
-         in_host_memory(x) && in_host_memory(node);
+  return x->type == GGML_TYPE_F32 && node->type == GGML_TYPE_F32 && ggml_n_dims(w) == 2 &&
+         ggml_n_dims(x) <= 2 && ggml_is_contiguous(w) && x->nb[0] == sizeof(float) &&
+         node->nb[0] == sizeof(float) && node->op_params[0] == GGML_PREC_DEFAULT && in_host_memory(x) &&
+         in_host_memory(node);
 }
 
-kernels::ProductTask task_of(const ggml_tensor* node) {
+std::optional<kernels::ProductTask> task_of(const ggml_tensor* node) {
   const ggml_tensor *w = node->src[0], *x = node->src[1];
-  return {.n_tokens = x->ne[1],
-          .n_out = w->ne[1],
-          .depth = w->ne[0],
-          .weights = static_cast<const char*>(w->data),
-          .weights_row = w->nb[1],
-          .to_float = ggml_get_type_traits(w->type)->to_float,
-          .x = static_cast<const char*>(x->data),
-          .x_row = x->nb[1],
-          .out = static_cast<char*>(node->data),
-          .out_row = node->nb[1]};
+  const auto weights = source_of(w);
+  if (!weights) return std::nullopt;
+  return kernels::ProductTask{.n_tokens = x->ne[1],
+                              .n_out = w->ne[1],
+                              .weights = *weights,
+                              .x = static_cast<const char*>(x->data),
+                              .x_row = x->nb[1],
+                              .out = static_cast<char*>(node->data),
+                              .out_row = node->nb[1]};
 }
 
 }  // namespace
 
+const kernels::ProductKernel* prompt_kernel(const ggml_tensor* w) {
+  if (ggml_n_dims(w) != 2) return nullptr;
+  const auto source = source_of(w);
+  if (!source) return nullptr;
+  kernels::Arithmetic arithmetic = best_product(
+      machine(), {.type = ggml_type_name(w->type), .n_out = w->ne[1], .depth = w->ne[0]}, layout_of(w));
+  if (arithmetic == kernels::Arithmetic::bytes_avx2 && source->quants == nullptr)
+    arithmetic = kernels::Arithmetic::integers_avx2;
+  return kernels::product_kernel(arithmetic);
+}
+
 bool FastProducts::available() {
-  return kernels::has_fast_product();
+  return !kernels::product_kernels().empty();
 }
 
 FastProducts::FastProducts(int n_threads) : own_(std::size_t(n_threads)) {
@@ -70,10 +79,14 @@ void FastProducts::Block::reserve(std::size_t n) {
 }
 
 void FastProducts::take(ggml_tensor* node) {
-  if (node->op != GGML_OP_MUL_MAT || !has_kernel(node)) return;
-  const kernels::ProductTask task = task_of(node);
-  shared_.reserve(kernels::product_shared_bytes(task));
-  for (Block& own : own_) own.reserve(kernels::product_thread_bytes(task));
+  if (node->op != GGML_OP_MUL_MAT || node->src[1]->ne[1] < fewest_tokens || !is_plain_product(node)) return;
+  const kernels::ProductKernel* kernel = prompt_kernel(node->src[0]);
+  if (kernel == nullptr) return;
+  const auto task = task_of(node);
+  if (!task || (task->weights.layout != nullptr && task->weights.layout->by_depth && !kernel->reads_by_depth))
+    return;
+  shared_.reserve(kernel->shared_bytes(*task));
+  for (Block& own : own_) own.reserve(kernel->thread_bytes(*task));
   Taken taken{.node = node, .parameters = {}};
   std::memcpy(taken.parameters, node->op_params, sizeof taken.parameters);
   taken_.push_back(taken);
@@ -91,8 +104,9 @@ void FastProducts::give_back() {
 
 void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
   auto& products = *static_cast<FastProducts*>(self);
-  kernels::product(task_of(node), thread, n_threads, products.shared_.memory.get(),
-                   products.own_[std::size_t(thread)].memory.get(), products.arrived_);
+  prompt_kernel(node->src[0])
+      ->run(*task_of(node), thread, n_threads, products.shared_.memory.get(),
+            products.own_[std::size_t(thread)].memory.get(), products.team_);
 }
 
 }  // namespace chunkkv::engine

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "kernels/product.h"
 #include "llama/handles.h"
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,13 +10,16 @@
 
 namespace chunkkv::engine {
 
+/// What multiplies a matrix of weights with the tokens of a prompt; null: the engine.
+const kernels::ProductKernel* prompt_kernel(const ggml_tensor* weights);
+
 /// Computes the products of weights and many tokens, most of the work of reading a prompt, with kernels of
-/// our own where they are faster than the engine's: on CPUs with AVX512-FP16, for quantised, F16 and BF16
-/// weights in plain layout. The engine is not changed: the eval callback turns such a node of its graph into
-/// a custom operation just before the node is computed, in the same threads, and back after the decode.
+/// our own where they are faster than the engine's (kernels/choice.h). The engine is not changed: the eval
+/// callback turns such a node of its graph into a custom operation just before the node is computed, in the
+/// same threads, and back after the decode.
 class FastProducts {
  public:
-  /// Whether the processor is one of those.
+  /// Whether there are kernels for this processor.
   static bool available();
 
   /// `n_threads`: those of the engine, at most.
@@ -48,7 +51,7 @@ class FastProducts {
   std::int32_t parameters_[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)] = {};  // of a custom operation
   Block shared_;
   std::vector<Block> own_;
-  std::atomic<std::uint64_t> arrived_ = 0;
+  kernels::Team team_;
 };
 
 }  // namespace chunkkv::engine

@@ -2,11 +2,13 @@
 
 #include "llama/fast_products.h"
 #include "llama/handles.h"
+#include "llama/load_layout.h"
 #include "llama/support.h"
 
 #include <array>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 
 namespace chunkkv {
 namespace {
@@ -35,7 +37,8 @@ std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& 
   if (!options.use_mmap) params.load_mode = LLAMA_LOAD_MODE_NONE;
   std::shared_ptr<Model> model(new Model);
   model->fast_prefill_ = options.fast_prefill && engine::FastProducts::available();
-  params.use_extra_bufts = !model->fast_prefill_;  // layouts that only the engine's kernels read
+  std::optional<engine::LoadLayout> layout;
+  if (model->fast_prefill_) layout.emplace(path).apply(params);
   model->model_ = llama_model_load_from_file(path.c_str(), params);
   if (model->model_ == nullptr)
     throw Error(

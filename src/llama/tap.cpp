@@ -88,7 +88,11 @@ bool Tap::ask(ggml_tensor* node) {
       return false;
     case GGML_OP_FLASH_ATTN_EXT:
       return on_flash_attention(node);
+    case GGML_OP_MUL_MAT_ID:
+      if (!learned_) survey_.add(node, false);
+      return false;
     case GGML_OP_MUL_MAT:
+      if (!learned_) survey_.add(node, products_ != nullptr);
       if ((!learned_ || !wanted_.empty()) && on_product(node)) return true;
       if (products_) products_->take(node);
       return false;

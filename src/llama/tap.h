@@ -2,6 +2,7 @@
 
 #include "llama/fast_products.h"
 #include "llama/handles.h"
+#include "llama/weight_survey.h"
 
 #include <cstdint>
 #include <exception>
@@ -65,6 +66,8 @@ class Tap {
   const std::vector<std::int32_t>& cells() const { return cells_; }
   /// By layer number; complete after the first decode.
   const std::map<std::int32_t, CacheLayer>& layers() const { return layers_; }
+  /// Complete after the first decode, too.
+  const std::vector<WeightUse>& weights() const { return survey_.uses(); }
 
  private:
   bool ask(ggml_tensor* node);
@@ -89,6 +92,7 @@ class Tap {
   std::vector<bool> wanted_;
   Handler handler_;
   std::unique_ptr<FastProducts> products_;
+  WeightSurvey survey_;
   std::exception_ptr error_;
 };
 

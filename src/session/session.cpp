@@ -72,6 +72,9 @@ const Model& Session::model() const {
 const SessionOptions& Session::options() const {
   return impl_->options;
 }
+std::span<const WeightUse> Session::weights() const {
+  return impl_->context.tap().weights();
+}
 const Timings& Session::timings() const {
   return impl_->timings;
 }

@@ -1,29 +1,21 @@
 #include "kernels/product.h"
 
+#include "kernels/product_amx.h"
+#include "unit/product_run.h"
 #include "unit/random_seed.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
+#include <cctype>
 #include <cmath>
-#include <cstdlib>
-#include <memory>
-#include <thread>
+#include <limits>
+#include <string>
 #include <vector>
 
 namespace chunkkv::kernels {
 namespace {
-
-struct Free {
-  void operator()(char* p) const { std::free(p); }
-};
-using Memory = std::unique_ptr<char, Free>;
-
-Memory aligned_memory(std::size_t bytes) {
-  return Memory(static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
-}
 
 struct Problem {
   std::int64_t n_tokens, n_out, depth;
@@ -36,28 +28,17 @@ struct Problem {
   }
 
   /// The rows of `count` tokens from `first` on, by `n_threads` threads.
-  std::vector<float> run(int n_threads, std::int64_t first = 0, std::int64_t count = -1) const {
-    std::vector<float> out(std::size_t((count < 0 ? n_tokens : count) * n_out), -1.0f);
-    const ProductTask task{.n_tokens = count < 0 ? n_tokens : count,
-                           .n_out = n_out,
-                           .depth = depth,
-                           .weights = reinterpret_cast<const char*>(weights.data()),
-                           .weights_row = std::size_t(depth) * sizeof(float),
-                           .to_float = nullptr,
-                           .x = reinterpret_cast<const char*>(x.data() + first * depth),
-                           .x_row = std::size_t(depth) * sizeof(float),
-                           .out = reinterpret_cast<char*>(out.data()),
-                           .out_row = std::size_t(n_out) * sizeof(float)};
-    const Memory shared = aligned_memory(product_shared_bytes(task));
-    std::atomic<std::uint64_t> arrived = 0;
-    std::vector<std::thread> threads;
-    for (int t = 0; t < n_threads; ++t)
-      threads.emplace_back([&, t] {
-        const Memory own = aligned_memory(product_thread_bytes(task));
-        product(task, t, n_threads, shared.get(), own.get(), arrived);
-      });
-    for (std::thread& t : threads) t.join();
-    return out;
+  std::vector<float> run(const ProductKernel& kernel, int n_threads, std::int64_t first = 0,
+                         std::int64_t count = -1) const {
+    return run_product(kernel,
+                       {.n_tokens = count < 0 ? n_tokens : count,
+                        .n_out = n_out,
+                        .weights = {.data = reinterpret_cast<const char*>(weights.data()),
+                                    .depth = depth,
+                                    .row = std::size_t(depth) * sizeof(float)},
+                        .x = reinterpret_cast<const char*>(x.data() + first * depth),
+                        .x_row = std::size_t(depth) * sizeof(float)},
+                       n_threads);
   }
 
   /// The error of a token's row, relative to the length of that row and to what rounding is relative to.
@@ -78,48 +59,75 @@ struct Problem {
   }
 };
 
-/// These run where the processor can; elsewhere there is nothing of it to be wrong, and the engine computes.
-class FastProduct : public testing::Test {
+/// The same source as the kernel for AMX, with the tiles in plain C++.
+constexpr ProductKernel emulated = {.arithmetic = Arithmetic::bf16_amx,
+                                    .name = "BF16, emulated AMX",
+                                    .reads_by_depth = true,
+                                    .shared_bytes = amx_shared_bytes,
+                                    .thread_bytes = amx_thread_bytes,
+                                    .run = amx_run<EmulatedTiles>};
+
+std::vector<const ProductKernel*> all_kernels() {
+  std::vector<const ProductKernel*> kernels = {&emulated};
+  for (const ProductKernel* kernel : product_kernels())
+    if (kernel->arithmetic != Arithmetic::bytes_avx2) kernels.push_back(kernel);  // byte_product_test.cpp
+  return kernels;
+}
+
+/// With every kernel that this processor can run.
+class FastProduct : public testing::TestWithParam<const ProductKernel*> {
  protected:
+  const ProductKernel& kernel() const { return *GetParam(); }
+  /// Roundings to 13 and 11 bits, or to the 8 bits of BF16; the engine's integer products have 5e-3 to 7e-3.
+  double bound() const { return kernel().arithmetic == Arithmetic::bf16_amx ? 4e-3 : 2e-3; }
   test::Random random_;
 };
 
-TEST_F(FastProduct, EqualsTheSumInDoublePrecision) {
-  if (!has_fast_product()) return;
-  for (const auto& [tokens, out, depth] : std::vector<std::array<std::int64_t, 3>>{
-           {64, 64, 32}, {67, 128, 96}, {71, 192, 576}, {64, 64, 4096}, {65, 64, 4128}, {130, 320, 1056}}) {
+TEST_P(FastProduct, EqualsTheSumInDoublePrecision) {
+  for (const auto& [tokens, out, depth] : std::vector<std::array<std::int64_t, 3>>{{64, 64, 32},
+                                                                                   {67, 128, 96},
+                                                                                   {71, 192, 576},
+                                                                                   {1, 64, 64},
+                                                                                   {33, 64, 1632},
+                                                                                   {64, 64, 4096},
+                                                                                   {65, 64, 4128},
+                                                                                   {130, 320, 1056}}) {
     const Problem problem(tokens, out, depth, random_);
-    const auto result = problem.run(2);
+    const auto result = problem.run(kernel(), 2);
     for (std::int64_t t = 0; t < tokens; ++t)
-      ASSERT_LT(problem.error(result, t), 2e-3)
+      ASSERT_LT(problem.error(result, t), bound())
           << tokens << " x " << out << " x " << depth << ", token " << t;
   }
 }
 
-TEST_F(FastProduct, IsExactForSmallWholeNumbers) {
-  if (!has_fast_product()) return;
-  Problem problem(64, 64, 64, random_);
-  // Powers of two as the largest numbers, so that scaling rounds nothing; sums below 2048 are exact in F16.
+TEST_P(FastProduct, IsExactForSmallWholeNumbers) {
+  // The largest numbers are such that scaling rounds nothing: powers of two for F16, 4095 for 13 bits. Their
+  // places differ, so that sums stay small.
+  const bool integers = kernel().arithmetic == Arithmetic::integers_avx2;
+  Problem problem(64, 64, 256, random_);
   for (float& w : problem.weights) w = float(random_.integer(-2, 2));
   for (float& value : problem.x) value = float(random_.integer(-4, 4));
-  for (std::int64_t i = 0; i < 64; ++i)
-    problem.weights[std::size_t(i * 64)] = 2, problem.x[std::size_t(i * 64)] = 4;
-  const auto result = problem.run(1);
+  for (std::size_t i = 0; i < 64; ++i)
+    for (const std::size_t k : {0, 128}) {
+      problem.weights[i * 256 + k] = integers ? 4095 : 2;
+      problem.x[i * 256 + k + 1] = integers ? 4095 : 4;
+    }
+  const auto result = problem.run(kernel(), 1);
   for (std::int64_t t = 0; t < 64; ++t) EXPECT_EQ(problem.error(result, t), 0) << "token " << t;
 }
 
-TEST_F(FastProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
-  if (!has_fast_product()) return;
+TEST_P(FastProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
   const Problem problem(101, 320, 288, random_);
-  const auto whole = problem.run(1);
-  EXPECT_EQ(problem.run(3), whole);
-  EXPECT_EQ(problem.run(7), whole);  // more threads than panels
-  const auto part = problem.run(2, 31, 64);
-  EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + 31 * 320));
+  const auto whole = problem.run(kernel(), 1);
+  EXPECT_EQ(problem.run(kernel(), 3), whole);
+  EXPECT_EQ(problem.run(kernel(), 7), whole);  // more threads than panels
+  for (const std::int64_t first : {31, 37}) {
+    const auto part = problem.run(kernel(), 2, first, 64);
+    EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + first * 320)) << "from " << first;
+  }
 }
 
-TEST_F(FastProduct, NeitherOverflowsNorVanishes) {
-  if (!has_fast_product()) return;
+TEST_P(FastProduct, NeitherOverflowsNorVanishes) {
   Problem problem(64, 64, 256, random_);
   for (std::int64_t k = 0; k < 256; ++k) {
     problem.x[std::size_t(0 * 256 + k)] *= 1e9f;
@@ -131,12 +139,37 @@ TEST_F(FastProduct, NeitherOverflowsNorVanishes) {
     problem.weights[std::size_t(2 * 256 + k)] = 300;
   }
   problem.x[std::size_t(4 * 256 + 7)] = 1e4f;  // an activation far beyond the others
-  const auto result = problem.run(2);
+  const auto result = problem.run(kernel(), 2);
   for (const float value : result) ASSERT_TRUE(std::isfinite(value));
   for (const std::int64_t t : {0, 1, 3, 4, 5}) EXPECT_LT(problem.error(result, t), 5e-3) << "token " << t;
   for (std::int64_t o = 0; o < 64; ++o) EXPECT_EQ(result[std::size_t(2 * 64 + o)], 0.0f);
   EXPECT_EQ(result[std::size_t(5 * 64 + 1)], 0.0f);
 }
+
+TEST_P(FastProduct, WhatIsNotFiniteStaysInItsRow) {
+  if (kernel().arithmetic == Arithmetic::f16_avx512) GTEST_SKIP() << "scales by the largest number";
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    Problem problem(40, 64, 288, random_);
+    const auto good = problem.run(kernel(), 2);
+    problem.x[std::size_t(5 * 288 + 7)] = bad;
+    const auto result = problem.run(kernel(), 2);
+    for (std::size_t t = 0; t < 40; ++t)
+      for (std::size_t o = 0; o < 64; ++o) {
+        if (t == 5)
+          ASSERT_FALSE(std::isfinite(result[t * 64 + o])) << "output " << o;
+        else
+          ASSERT_EQ(result[t * 64 + o], good[t * 64 + o]) << "token " << t << ", output " << o;
+      }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, FastProduct, testing::ValuesIn(all_kernels()),
+                         [](const testing::TestParamInfo<const ProductKernel*>& info) {
+                           std::string name;
+                           for (const char* c = info.param->name; *c != 0; ++c)
+                             if (std::isalnum(static_cast<unsigned char>(*c))) name += *c;
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace chunkkv::kernels

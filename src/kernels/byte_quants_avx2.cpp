@@ -1,0 +1,158 @@
+// Compiled for AVX2 with FMA and F16C, and run only where there is it. Nothing here may use templates or
+// inline functions of others: the linker might keep this file's copy of them for all.
+#include "kernels/byte_quants.h"
+
+#include <immintrin.h>
+
+// The formats are GGUF's: blocks of 32 with F16 factors first, or blocks of 256 in parts.
+namespace chunkkv::kernels {
+namespace {
+
+constexpr int n_rows = 8;
+using Byte = std::uint8_t;
+
+float half_at(const Byte* from) {
+  std::uint16_t bits;
+  __builtin_memcpy(&bits, from, sizeof bits);
+  return _cvtsh_ss(bits);
+}
+
+/// Numbers of 4 bits: the lower halves of `n` bytes, then the upper ones.
+void split(const Byte* from, int n, Byte* to) {
+  for (int j = 0; j < n; ++j) {
+    to[j] = Byte(from[j] & 15);
+    to[n + j] = Byte(from[j] >> 4);
+  }
+}
+
+/// Adds bit j of 32 as the fifth bit of number j.
+void add_fifth_bits(const Byte* bits, Byte* to) {
+  std::uint32_t all;
+  __builtin_memcpy(&all, bits, sizeof all);
+  const __m256i byte_of =
+      _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i bit_of = _mm256_set1_epi64x(std::int64_t(0x8040201008040201u));
+  const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(int(all)), byte_of);
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit_of), bit_of);
+  const __m256i fifth = _mm256_and_si256(set, _mm256_set1_epi8(16));
+  _mm256_storeu_si256((__m256i*)to, _mm256_or_si256(_mm256_loadu_si256((const __m256i*)to), fifth));
+}
+
+/// Blocks of 32: a factor, with `Least` a second one that is added, with `Five` the fifth bits, the numbers.
+/// Without a least the numbers are meant to be less by half of their range.
+template <bool Least, bool Five>
+void read_small(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
+  for (int r = 0; r < n_rows; ++r) {
+    const Byte* from = (const Byte*)block + row * std::size_t(r);
+    Byte* to = numbers + most_quant_depth * r;
+    scales[r] = half_at(from);
+    leasts[r] = Least ? -half_at(from + 2) : scales[r] * (Five ? 16.0f : 8.0f);
+    from += Least ? 4 : 2;
+    split(from + (Five ? 4 : 0), 16, to);
+    if (Five) add_fifth_bits(from, to);
+  }
+}
+
+/// 8 scales and leasts of 6 bits in 12 bytes.
+void read_scales(const Byte* b, float d, float d_least, int r, float* scales, float* leasts) {
+  for (int p = 0; p < 8; ++p) {
+    const int scale = p < 4 ? b[p] & 63 : (b[p + 4] & 15) | b[p - 4] >> 6 << 4;
+    const int least = p < 4 ? b[p + 4] & 63 : b[p + 4] >> 4 | b[p] >> 6 << 4;
+    scales[n_rows * p + r] = d * float(scale);
+    leasts[n_rows * p + r] = d_least * float(least);
+  }
+}
+
+/// Two factors, scales, with `Five` 32 bytes of fifth bits (bit p of byte j: depth j of part p), numbers of
+/// two parts together.
+template <bool Five>
+void read_parts(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
+  for (int r = 0; r < n_rows; ++r) {
+    const Byte* from = (const Byte*)block + row * std::size_t(r);
+    read_scales(from + 4, half_at(from), half_at(from + 2), r, scales, leasts);
+    const Byte* fifth = from + 16;
+    const Byte* low = from + (Five ? 48 : 16);
+    for (int p = 0; p < 8; p += 2) {
+      Byte* to = numbers + most_quant_depth * r + 32 * p;
+      split(low + 16 * p, 32, to);
+      if (Five)
+        for (int j = 0; j < 32; ++j) {
+          to[j] = Byte(to[j] | (fifth[j] >> p & 1) << 4);
+          to[32 + j] = Byte(to[32 + j] | (fifth[j] >> (p + 1) & 1) << 4);
+        }
+    }
+  }
+}
+
+/// 128 bytes of lower bits, 64 of upper ones, 16 scales with sign, a factor. Two halves of 128: four times 32
+/// depths, of which the first two have the lower and the others the upper 4 bits of the same bytes, and each
+/// two bits of the same byte.
+void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
+  for (int r = 0; r < n_rows; ++r) {
+    const Byte* from = (const Byte*)block + row * std::size_t(r);
+    const float d = half_at(from + 208);
+    for (int p = 0; p < 16; ++p) {
+      scales[n_rows * p + r] = d * float((signed char)from[192 + p]);
+      leasts[n_rows * p + r] = 32 * scales[n_rows * p + r];
+    }
+    for (int half = 0; half < 2; ++half) {
+      const Byte* low = from + 64 * half;
+      const Byte* high = from + 128 + 32 * half;
+      Byte* to = numbers + most_quant_depth * r + 128 * half;
+      for (int j = 0; j < 32; ++j) {
+        to[j] = Byte((low[j] & 15) | (high[j] & 3) << 4);
+        to[32 + j] = Byte((low[32 + j] & 15) | (high[j] >> 2 & 3) << 4);
+        to[64 + j] = Byte(low[j] >> 4 | (high[j] >> 4 & 3) << 4);
+        to[96 + j] = Byte(low[32 + j] >> 4 | high[j] >> 6 << 4);
+      }
+    }
+  }
+}
+
+/// 8 rows together: factors, then 8 bytes of a row after 8 of the one before, with their highest bits
+/// flipped.
+void read_q4_0_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* leasts) {
+  const Byte* from = (const Byte*)block;
+  for (int r = 0; r < n_rows; ++r) {
+    scales[r] = half_at(from + 2 * r);
+    leasts[r] = 8 * scales[r];
+    Byte bytes[16];
+    for (int j = 0; j < 16; ++j) bytes[j] = Byte(from[2 * n_rows + (j / 8 * n_rows + r) * 8 + j % 8] ^ 0x88);
+    split(bytes, 16, numbers + most_quant_depth * r);
+  }
+}
+
+/// The factors of 8 rows, then of each part 12 bytes with the 8 rows' scales and leasts, then the numbers.
+void read_q4_k_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* leasts) {
+  const Byte* from = (const Byte*)block;
+  for (int p = 0; p < 8; ++p) {
+    const Byte* b = from + 4 * n_rows + 12 * p;
+    for (int r = 0; r < n_rows; ++r) {
+      const int scale = r < 4 ? b[r] & 63 : (b[r + 4] & 15) | b[r - 4] >> 6 << 4;
+      const int least = r < 4 ? b[r + 4] & 63 : b[r + 4] >> 4 | b[r] >> 6 << 4;
+      scales[n_rows * p + r] = half_at(from + 2 * r) * float(scale);
+      leasts[n_rows * p + r] = half_at(from + 2 * (n_rows + r)) * float(least);
+    }
+  }
+  const Byte* pieces = from + 4 * n_rows + 12 * 8;
+  for (int r = 0; r < n_rows; ++r)
+    for (int p = 0; p < 8; p += 2) {
+      Byte bytes[32];
+      for (int j = 0; j < 32; j += 8) __builtin_memcpy(bytes + j, pieces + (16 * p + j) * n_rows + 8 * r, 8);
+      split(bytes, 32, numbers + most_quant_depth * r + 32 * p);
+    }
+}
+
+}  // namespace
+
+const ByteQuants quants_q4_0 = {32, 18, 32, 8, false, read_small<false, false>};
+const ByteQuants quants_q4_1 = {32, 20, 32, 8, false, read_small<true, false>};
+const ByteQuants quants_q5_0 = {32, 22, 32, 4, false, read_small<false, true>};
+const ByteQuants quants_q5_1 = {32, 24, 32, 4, false, read_small<true, true>};
+const ByteQuants quants_q4_k = {256, 144, 32, 8, false, read_parts<false>};
+const ByteQuants quants_q5_k = {256, 176, 32, 4, false, read_parts<true>};
+const ByteQuants quants_q6_k = {256, 210, 16, 2, false, read_q6_k};
+const ByteQuants quants_q4_0_interleaved = {32, 18, 32, 8, true, read_q4_0_interleaved};
+const ByteQuants quants_q4_k_interleaved = {256, 144, 32, 8, true, read_q4_k_interleaved};
+
+}  // namespace chunkkv::kernels

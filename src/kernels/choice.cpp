@@ -1,0 +1,84 @@
+#include "kernels/choice.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace chunkkv::kernels {
+namespace {
+
+bool one_of(std::string_view type, std::initializer_list<std::string_view> types) {
+  return std::find(types.begin(), types.end(), type) != types.end();
+}
+
+bool amx_takes(const WeightShape& w) {
+  if (w.n_out % 32 != 0) return false;
+  if (one_of(w.type, {"q4_0", "q4_1", "q8_0"})) return w.depth % 32 == 0;
+  if (one_of(w.type, {"q4_K", "q5_K", "q6_K", "iq4_xs"})) return w.depth % 256 == 0;
+  return w.type == "f16" && w.depth % 16 == 0;
+}
+
+bool is_interleaved(const Machine& machine, const WeightShape& w) {
+  return w.n_out % 8 == 0 &&
+         (one_of(w.type, {"q4_0", "q4_K", "iq4_nl", "mxfp4"}) || (w.type == "q2_K" && machine.avx512));
+}
+
+}  // namespace
+
+Machine this_processor() {
+  Machine machine;
+#ifdef __x86_64__
+  machine.avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#endif
+  machine.avx2 = product_kernel(Arithmetic::integers_avx2) != nullptr;
+  machine.avx512fp16 = product_kernel(Arithmetic::f16_avx512) != nullptr;
+  machine.amx = product_kernel(Arithmetic::bf16_amx) != nullptr;
+  return machine;
+}
+
+std::string_view to_string(Layout layout) {
+  switch (layout) {
+    case Layout::plain:
+      return "plain";
+    case Layout::interleaved:
+      return "interleaved";
+    case Layout::amx:
+      return "AMX";
+    case Layout::other:
+      break;
+  }
+  return "other";
+}
+
+Layout engine_layout(const Machine& machine, const WeightShape& weights) {
+  if (machine.engine_amx && amx_takes(weights)) return Layout::amx;
+  if (machine.engine_interleaved && is_interleaved(machine, weights)) return Layout::interleaved;
+  return Layout::plain;
+}
+
+Layout best_layout(const Machine& machine, const WeightShape& weights) {
+  const Layout engines = engine_layout(machine, weights);
+  // The engine copies F16 weights to its AMX memory, and multiplies them there as elsewhere.
+  return engines == Layout::amx && weights.type == "f16" ? Layout::plain : engines;
+}
+
+Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout) {
+  // F32 weights stay as exact as they are.
+  if (layout == Layout::other || weights.type == "f32" || weights.n_out % product_outputs != 0 ||
+      weights.depth % product_depth != 0)
+    return Arithmetic::engine;
+  if (machine.amx) return Arithmetic::bf16_amx;
+  if (layout == Layout::amx) return Arithmetic::engine;
+  if (machine.avx512fp16) return Arithmetic::f16_avx512;
+  if (!machine.avx2) return Arithmetic::engine;
+  // With AVX-512 the engine's products of the other types are faster than ours.
+  const bool as_numbers =
+      layout == Layout::interleaved
+          ? one_of(weights.type, {"q4_0", "q4_K"})
+          : one_of(weights.type, {"q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K", "q6_K"});
+  const Arithmetic ours = as_numbers ? Arithmetic::bytes_avx2 : Arithmetic::integers_avx2;
+  const bool engine_is_slow =
+      layout == Layout::plain && !one_of(weights.type, {"q2_K", "q4_K", "q5_K", "q6_K"});
+  return !machine.avx512 || engine_is_slow ? ours : Arithmetic::engine;
+}
+
+}  // namespace chunkkv::kernels

@@ -1,0 +1,208 @@
+#pragma once
+
+#include "kernels/amx_tiles.h"
+#include "kernels/product.h"
+
+#ifdef __AVX512F__
+#include "kernels/transpose_avx512.h"
+#endif
+
+// The product in BF16 on tiles. Weights are rounded into tiles as the processor wants them, pairs of depth
+// for 16 outputs a row; a tile of sums is 16 tokens by 16 outputs. `T`: Tiles, or EmulatedTiles for tests.
+// Without external names, as amx_tiles.h.
+namespace chunkkv::kernels {
+namespace {
+
+constexpr std::int64_t tile_rows = 16;
+constexpr std::int64_t tile_depth = 32;
+constexpr std::int64_t tile_bytes = 1024;
+constexpr std::int64_t panel_tiles = product_outputs / tile_rows;
+constexpr std::int64_t step_tokens = 2 * tile_rows;  // two by two tiles of sums fill the registers
+constexpr std::int64_t panel_depth = 1536;  // whole blocks of every type; a panel of so many stays in L2
+
+constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+struct AmxOwn {
+  std::size_t panel, numbers, sums, bytes;
+  AmxOwn()
+      : panel(0),
+        numbers(std::size_t(panel_depth * product_outputs) * 2),
+        sums(numbers + std::size_t(panel_depth * tile_rows) * 4),
+        bytes(sums + std::size_t(step_tokens * product_outputs) * 4) {}
+};
+
+std::int64_t token_tiles(const ProductTask& task) {
+  return (task.n_tokens + step_tokens - 1) / step_tokens * 2;
+}
+
+std::size_t amx_shared_bytes(const ProductTask& task) {
+  return std::size_t(token_tiles(task) * (task.weights.depth / tile_depth) * tile_bytes);
+}
+
+std::size_t amx_thread_bytes(const ProductTask&) {
+  return AmxOwn().bytes;
+}
+
+inline void store(char* to, const Words& words) {
+  __builtin_memcpy(to, &words, sizeof words);
+}
+
+/// 32 numbers as 32 BF16.
+inline __attribute__((always_inline)) Words bf16_numbers(const float* from) {
+  Floats first, second;
+  __builtin_memcpy(&first, from, sizeof first);
+  __builtin_memcpy(&second, from + 16, sizeof second);
+#ifdef __AVX512BF16__
+  return (Words)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+#else
+  const Words a = rounded_to_bf16(first), b = rounded_to_bf16(second);
+  Words result = {};
+  for (int i = 0; i < 8; ++i) {
+    result[i] = a[2 * i] | a[2 * i + 1] << 16;
+    result[8 + i] = b[2 * i] | b[2 * i + 1] << 16;
+  }
+  return result;
+#endif
+}
+
+/// Rows and columns of 16 x 16 words change places.
+inline void transpose_words(Words (&r)[16]) {
+#ifdef __AVX512F__
+  __m512i rows[16];
+  for (int i = 0; i < 16; ++i) rows[i] = (__m512i)r[i];
+  transpose(rows);
+  for (int i = 0; i < 16; ++i) r[i] = (Words)rows[i];
+#else
+  for (int i = 0; i < 16; ++i)
+    for (int j = 0; j < i; ++j) {
+      const std::uint32_t word = r[i][j];
+      r[i][j] = r[j][i];
+      r[j][i] = word;
+    }
+#endif
+}
+
+/// 16 tokens as tiles, one for 32 of depth; zeros for tokens that do not exist.
+void take_tokens(const ProductTask& task, std::int64_t tile, char* to) {
+  for (std::int64_t r = 0; r < tile_rows; ++r) {
+    const std::int64_t token = tile * tile_rows + r;
+    const float* from = (const float*)(task.x + task.x_row * std::size_t(token));
+    for (std::int64_t k = 0; k < task.weights.depth; k += tile_depth)
+      store(to + k / tile_depth * tile_bytes + 64 * r,
+            token < task.n_tokens ? bf16_numbers(from + k) : Words{});
+  }
+}
+
+/// Tiles of 16 outputs, n of depth from k on, into a panel [depth / 32][4 tiles].
+void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, float* numbers,
+                  char* to) {
+  const BlockLayout* layout = weights.layout;
+  if (layout == nullptr || !layout->by_depth) {
+    read_rows(weights, first, tile_rows, k, n, numbers, panel_depth);
+    for (std::int64_t i = 0; i < n; i += tile_depth) {
+      Words rows[16];
+      for (int r = 0; r < 16; ++r) rows[r] = bf16_numbers(numbers + panel_depth * r + i);
+      transpose_words(rows);
+      for (int r = 0; r < 16; ++r) store(to + i / tile_depth * panel_tiles * tile_bytes + 64 * r, rows[r]);
+    }
+    return;
+  }
+  const char* block =
+      weights.data +
+      layout->bytes * std::size_t(first / tile_rows * (weights.depth / layout->depth) + k / layout->depth);
+  for (std::int64_t i = 0; i < n; i += layout->depth, block += layout->bytes) {
+    layout->read(block, weights.to_float, numbers, tile_rows);
+    for (std::int64_t d = 0; d < layout->depth; d += 2) {
+      Floats even, odd;
+      __builtin_memcpy(&even, numbers + tile_rows * d, sizeof even);
+      __builtin_memcpy(&odd, numbers + tile_rows * (d + 1), sizeof odd);
+      store(to + (i + d) / tile_depth * panel_tiles * tile_bytes + d % tile_depth / 2 * 64,
+            bf16_pairs(even, odd));
+    }
+  }
+}
+
+/// 32 tokens by 32 outputs over `tiles` of depth. `x`: two rows of tiles, `x_row` bytes apart.
+template <class T>
+void multiply_tiles(const char* x, std::size_t x_row, const char* panel, std::int64_t tiles, char* out,
+                    std::size_t out_row, bool add) {
+  char* lower = out + out_row * tile_rows;
+  if (add) {
+    T::template load<0>(out, out_row);
+    T::template load<1>(out + 64, out_row);
+    T::template load<2>(lower, out_row);
+    T::template load<3>(lower + 64, out_row);
+  } else {
+    T::template zero<0>();
+    T::template zero<1>();
+    T::template zero<2>();
+    T::template zero<3>();
+  }
+  for (std::int64_t i = 0; i < tiles; ++i) {
+    const char* w = panel + i * panel_tiles * tile_bytes;
+    T::template load<4>(x + i * tile_bytes, 64);
+    T::template load<6>(w, 64);
+    T::template multiply<0, 4, 6>();
+    T::template load<7>(w + tile_bytes, 64);
+    T::template multiply<1, 4, 7>();
+    T::template load<5>(x + x_row + i * tile_bytes, 64);
+    T::template multiply<2, 5, 6>();
+    T::template multiply<3, 5, 7>();
+  }
+  T::template store<0>(out, out_row);
+  T::template store<1>(out + 64, out_row);
+  T::template store<2>(lower, out_row);
+  T::template store<3>(lower + 64, out_row);
+}
+
+/// 32 tokens from `token` on with a panel. The last ones may be fewer: their sums go through `sums`.
+template <class T>
+void multiply_step(const ProductTask& task, const char* x, const char* panel, char* sums, std::int64_t token,
+                   std::int64_t output, std::int64_t k, std::int64_t n) {
+  const std::int64_t rows = least(step_tokens, task.n_tokens - token);
+  const std::size_t x_row = std::size_t(task.weights.depth / tile_depth * tile_bytes);
+  const char* from = x + x_row * std::size_t(token / tile_rows) + k / tile_depth * tile_bytes;
+  char* out = task.out + task.out_row * std::size_t(token) + 4 * output;
+  constexpr std::size_t sums_row = product_outputs * 4;
+  const bool whole = rows == step_tokens;
+  if (!whole && k > 0)
+    for (std::int64_t r = 0; r < rows; ++r)
+      __builtin_memcpy(sums + sums_row * std::size_t(r), out + task.out_row * std::size_t(r), sums_row);
+  for (std::int64_t t = 0; t < panel_tiles; t += 2)
+    multiply_tiles<T>(from, x_row, panel + t * tile_bytes, n / tile_depth, (whole ? out : sums) + 64 * t,
+                      whole ? task.out_row : sums_row, k > 0);
+  if (!whole)
+    for (std::int64_t r = 0; r < rows; ++r)
+      __builtin_memcpy(out + task.out_row * std::size_t(r), sums + sums_row * std::size_t(r), sums_row);
+}
+
+template <class T>
+void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
+  const AmxOwn at;
+  const std::int64_t depth = task.weights.depth;
+  for (std::int64_t t = thread; t < token_tiles(task); t += n_threads)
+    take_tokens(task, t, shared + t * (depth / tile_depth) * tile_bytes);
+  meet(team, n_threads);
+
+  const TileScope<T> scope;
+  for (;;) {
+    const std::int64_t o = team.next.fetch_add(1) * product_outputs;
+    if (o >= task.n_out) return;
+    for (std::int64_t k = 0; k < depth; k += panel_depth) {
+      const std::int64_t n = least(panel_depth, depth - k);
+      for (std::int64_t t = 0; t < panel_tiles; ++t)
+        take_weights(task.weights, o + t * tile_rows, k, n, (float*)(own + at.numbers),
+                     own + at.panel + t * tile_bytes);
+      for (std::int64_t t = 0; t < task.n_tokens; t += step_tokens)
+        multiply_step<T>(task, shared, own + at.panel, own + at.sums, t, o, k, n);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace chunkkv::kernels

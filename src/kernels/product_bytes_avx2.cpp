@@ -1,0 +1,297 @@
+// Compiled for AVX2 with FMA, and run only where there is it. Nothing here may use templates or inline
+// functions of others: the linker might keep this file's copy of them for all.
+#include "kernels/product.h"
+
+#include <immintrin.h>
+
+namespace chunkkv::kernels {
+namespace {
+
+// Quantised weights stay the small numbers that they are; activations become 8 bits with one factor for 32 of
+// depth, as in the engine. A vector holds four neighbouring numbers of depth for each of 8 outputs:
+// `vpmaddubsw` multiplies 32 and adds up pairs in 16 bits.
+constexpr int vector_outputs = 8;
+constexpr int strip_vectors = 2;
+constexpr int strip_outputs = vector_outputs * strip_vectors;
+constexpr std::int64_t share_outputs = 32;    // what a thread takes at a time
+constexpr int most_tokens = 6;                // 12 sums, two weights, activations and products: 16 registers
+constexpr std::int64_t block = 32;            // of depth, with one factor of activations
+constexpr std::int64_t depth_at_once = 1024;  // a strip of so many stays in the first-level cache
+constexpr int block_vectors = 8;
+constexpr std::size_t block_bytes = block * strip_outputs;
+constexpr float largest = 127;
+
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+constexpr std::int64_t least_of(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
+
+struct Shared {
+  std::size_t x, factors, sums, bytes;
+  explicit Shared(const ProductTask& task)
+      : x(0),
+        factors(aligned(std::size_t(task.n_tokens * task.weights.depth))),
+        sums(factors + aligned(std::size_t(task.n_tokens * task.weights.depth / block) * 4)),
+        bytes(sums + aligned(std::size_t(task.n_tokens * task.weights.depth / block) * 8)) {}
+};
+
+// Of scales and leasts there is room for parts of 16: [parts][outputs of a strip].
+constexpr std::size_t strip_bytes = std::size_t(depth_at_once) * strip_outputs;
+constexpr std::size_t strip_scales = std::size_t(depth_at_once / 16) * strip_outputs;
+constexpr std::size_t n_strips = std::size_t(share_outputs / strip_outputs);
+
+struct Own {
+  std::size_t strips, scales, leasts, numbers, bytes;
+  Own()
+      : strips(0),
+        scales(strip_bytes * n_strips),
+        leasts(scales + strip_scales * n_strips * 4),
+        numbers(leasts + strip_scales * n_strips * 4),
+        bytes(numbers + std::size_t(most_quant_depth) * vector_outputs) {}
+};
+
+float sum_of(__m256 v) {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+float largest_of(__m256 v) {
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+  return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+/// 32 activations as 8-bit numbers, their factor (not a number if one is not finite) and the sums of both
+/// halves.
+void to_bytes(const float* from, signed char* to, float* factor, float* sums) {
+  const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+  __m256 v[4], most = _mm256_setzero_ps(), spoilt = _mm256_setzero_ps();
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm256_loadu_ps(from + 8 * i);
+    most = _mm256_max_ps(most, _mm256_and_ps(v[i], magnitude));
+    spoilt = _mm256_fmadd_ps(v[i], _mm256_setzero_ps(), spoilt);
+  }
+  const float highest = largest_of(most);
+  *factor = highest > 1e-30f ? highest / largest : 1.0f;
+  const __m256 scale = _mm256_set1_ps(1 / *factor);
+  *factor += sum_of(spoilt);
+  __m256i n[4];
+  for (int i = 0; i < 4; ++i) n[i] = _mm256_cvtps_epi32(_mm256_mul_ps(scale, v[i]));
+  for (int i = 0; i < 2; ++i)
+    sums[i] = *factor * sum_of(_mm256_cvtepi32_ps(_mm256_add_epi32(n[2 * i], n[2 * i + 1])));
+  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
+  _mm256_storeu_si256((__m256i*)to,
+                      _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+}
+
+/// Rows and columns of 8 x 8 numbers of 32 bits change places.
+void transpose(__m256i (&r)[8]) {
+  __m256i t[8];
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    r[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm256_permute2x128_si256(r[i], r[4 + i], 0x20);
+    t[4 + i] = _mm256_permute2x128_si256(r[i], r[4 + i], 0x31);
+  }
+  for (int i = 0; i < 8; ++i) r[i] = t[i];
+}
+
+/// 8 rows of weights, n of depth from k on, as vector `v` of a strip [depth / 4][16 outputs][4], and their
+/// scales and leasts [parts][16].
+void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, int v, char* own,
+          char* strip, float* scales, float* leasts) {
+  const ByteQuants& quants = *weights.quants;
+  std::uint8_t* numbers = (std::uint8_t*)(own + Own().numbers);
+  const std::size_t blocks = std::size_t(weights.depth / quants.depth);
+  const std::size_t row = quants.interleaved ? 0 : weights.row;
+  const std::size_t step = quants.bytes * (quants.interleaved ? vector_outputs : 1);
+  const char* from = weights.data + (quants.interleaved ? std::size_t(first) * quants.bytes * blocks
+                                                        : std::size_t(first) * weights.row);
+  from += step * std::size_t(k / quants.depth);
+  for (std::int64_t d = 0; d < n; d += quants.depth, from += step) {
+    float scale[most_quant_depth / 16 * vector_outputs], least[most_quant_depth / 16 * vector_outputs];
+    quants.read(from, row, numbers, scale, least);
+    for (std::int64_t p = 0; p < quants.depth / quants.part; ++p) {
+      const std::int64_t to = (d / quants.part + p) * strip_outputs + vector_outputs * v;
+      _mm256_store_ps(scales + to, _mm256_loadu_ps(scale + vector_outputs * p));
+      _mm256_store_ps(leasts + to, _mm256_loadu_ps(least + vector_outputs * p));
+    }
+    for (std::int64_t i = 0; i < quants.depth; i += block) {
+      __m256i r[8];
+      for (int j = 0; j < 8; ++j)
+        r[j] = _mm256_loadu_si256((const __m256i*)(numbers + most_quant_depth * j + i));
+      transpose(r);
+      for (int j = 0; j < 8; ++j)
+        _mm256_store_si256((__m256i*)(strip + (d + i) * strip_outputs + 64 * j + 32 * v), r[j]);
+    }
+  }
+}
+
+/// sum += the products of neighbouring numbers. As assembly, so that GCC keeps the order and all sums in
+/// registers.
+inline __attribute__((always_inline)) __m256i with_products(__m256i sum, __m256i w, __m256i x) {
+  __m256i products;
+  asm volatile("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(w), "x"(x));
+  return sum;
+}
+
+/// What a strip is multiplied with.
+struct Activations {
+  const signed char* x;  // [tokens][depth]
+  const float* factors;  // [tokens][depth / 32]
+  const float* sums;     // [tokens][depth / 16]
+  std::int64_t depth;    // from token to token
+};
+
+/// `Tokens` tokens with a strip over n of depth.
+template <int Tokens, int Part, int Chain>
+void multiply(const Activations& a, const char* strip, const float* scales, const float* leasts,
+              std::int64_t n, float* out, std::size_t out_row, bool add) {
+  constexpr int parts = int(block) / Part, part_vectors = block_vectors / parts;
+  __m256 results[Tokens][strip_vectors];
+#pragma GCC unroll 8
+  for (int t = 0; t < Tokens; ++t)
+#pragma GCC unroll 8
+    for (int v = 0; v < strip_vectors; ++v)
+      results[t][v] = add ? _mm256_loadu_ps((const float*)((const char*)out + out_row * std::size_t(t)) +
+                                            vector_outputs * v)
+                          : _mm256_setzero_ps();
+  for (std::int64_t b = 0; b < n / block; ++b)
+    for (int p = 0; p < parts; ++p) {
+      const char* w = strip + std::size_t(b) * block_bytes + 64 * part_vectors * p;
+      const signed char* x = a.x + block * b + Part * p;
+      __m256i whole[Tokens][strip_vectors];
+#pragma GCC unroll 4
+      for (int c = 0; c < part_vectors; c += Chain) {
+        __m256i sums[Tokens][strip_vectors];
+#pragma GCC unroll 8
+        for (int t = 0; t < Tokens; ++t) sums[t][0] = sums[t][1] = _mm256_setzero_si256();
+        for (int i = c; i < c + Chain; ++i) {
+          const __m256i w0 = _mm256_load_si256((const __m256i*)(w + 64 * i));
+          const __m256i w1 = _mm256_load_si256((const __m256i*)(w + 64 * i + 32));
+#pragma GCC unroll 8
+          for (int t = 0; t < Tokens; ++t) {
+            const __m256i four = _mm256_set1_epi32(*(const int*)(x + a.depth * t + 4 * i));
+            sums[t][0] = with_products(sums[t][0], w0, four);
+            sums[t][1] = with_products(sums[t][1], w1, four);
+          }
+        }
+        const __m256i ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
+        for (int t = 0; t < Tokens; ++t)
+#pragma GCC unroll 8
+          for (int v = 0; v < strip_vectors; ++v) {
+            const __m256i s = _mm256_madd_epi16(sums[t][v], ones);
+            whole[t][v] = c == 0 ? s : _mm256_add_epi32(whole[t][v], s);
+          }
+      }
+      const std::int64_t part = b * parts + p;
+#pragma GCC unroll 8
+      for (int v = 0; v < strip_vectors; ++v) {
+        const __m256 scale = _mm256_load_ps(scales + part * strip_outputs + vector_outputs * v);
+        const __m256 least = _mm256_load_ps(leasts + part * strip_outputs + vector_outputs * v);
+#pragma GCC unroll 8
+        for (int t = 0; t < Tokens; ++t) {
+          const float* both = a.sums + a.depth / 16 * t + 2 * b;
+          const __m256 sum = _mm256_set1_ps(parts == 2 ? both[p] : both[0] + both[1]);
+          const __m256 factor = _mm256_set1_ps(a.factors[a.depth / block * t + b]);
+          results[t][v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole[t][v]), _mm256_mul_ps(scale, factor),
+                                          _mm256_fnmadd_ps(least, sum, results[t][v]));
+        }
+      }
+    }
+#pragma GCC unroll 8
+  for (int t = 0; t < Tokens; ++t)
+#pragma GCC unroll 8
+    for (int v = 0; v < strip_vectors; ++v)
+      _mm256_storeu_ps((float*)((char*)out + out_row * std::size_t(t)) + vector_outputs * v, results[t][v]);
+}
+
+using Multiply = void (*)(const Activations&, const char*, const float*, const float*, std::int64_t, float*,
+                          std::size_t, bool);
+
+template <int Part, int Chain>
+Multiply multiply_for(std::int64_t tokens) {
+  constexpr Multiply all[] = {multiply<1, Part, Chain>, multiply<2, Part, Chain>, multiply<3, Part, Chain>,
+                              multiply<4, Part, Chain>, multiply<5, Part, Chain>, multiply<6, Part, Chain>};
+  return all[least_of(most_tokens, tokens) - 1];
+}
+
+Multiply multiply_for(const ByteQuants& quants, std::int64_t tokens) {
+  if (quants.chain == 8) return multiply_for<32, 8>(tokens);
+  if (quants.chain == 4) return multiply_for<32, 4>(tokens);
+  return multiply_for<16, 2>(tokens);
+}
+
+std::size_t shared_bytes(const ProductTask& task) {
+  return Shared(task).bytes;
+}
+
+std::size_t thread_bytes(const ProductTask&) {
+  return Own().bytes;
+}
+
+void run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
+  const Shared in(task);
+  const Own at;
+  const std::int64_t depth = task.weights.depth;
+  signed char* x = (signed char*)(shared + in.x);
+  float *factors = (float*)(shared + in.factors), *sums = (float*)(shared + in.sums);
+  for (std::int64_t t = thread; t < task.n_tokens; t += n_threads) {
+    const float* from = (const float*)(task.x + task.x_row * std::size_t(t));
+    for (std::int64_t k = 0; k < depth; k += block)
+      to_bytes(from + k, x + depth * t + k, factors + (depth * t + k) / block, sums + (depth * t + k) / 16);
+  }
+  meet(team, n_threads);
+
+  for (;;) {
+    const std::int64_t o = team.next.fetch_add(1) * share_outputs;
+    if (o >= task.n_out) return;
+    for (std::int64_t k = 0; k < depth; k += depth_at_once) {
+      const std::int64_t n = least_of(depth_at_once, depth - k);
+      const auto strip = [&](std::int64_t s) { return own + at.strips + strip_bytes * std::size_t(s); };
+      const auto scales = [&](std::int64_t s) {
+        return (float*)(own + at.scales) + strip_scales * std::size_t(s);
+      };
+      const auto leasts = [&](std::int64_t s) {
+        return (float*)(own + at.leasts) + strip_scales * std::size_t(s);
+      };
+      for (std::int64_t r = 0; r < share_outputs; r += vector_outputs) {
+        const std::int64_t s = r / strip_outputs;
+        pack(task.weights, o + r, k, n, int(r / vector_outputs % strip_vectors), own, strip(s), scales(s),
+             leasts(s));
+      }
+      for (std::int64_t t = 0; t < task.n_tokens; t += most_tokens) {
+        const Activations a{x + depth * t + k, factors + (depth * t + k) / block, sums + (depth * t + k) / 16,
+                            depth};
+        const Multiply multiply_some = multiply_for(*task.weights.quants, task.n_tokens - t);
+        for (std::int64_t s = 0; s < share_outputs / strip_outputs; ++s)
+          multiply_some(a, strip(s), scales(s), leasts(s), n,
+                        (float*)(task.out + task.out_row * std::size_t(t)) + o + s * strip_outputs,
+                        task.out_row, k > 0);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const ProductKernel product_bytes_avx2 = {.arithmetic = Arithmetic::bytes_avx2,
+                                          .name = "8-bit integers, AVX2",
+                                          .reads_by_depth = false,
+                                          .shared_bytes = shared_bytes,
+                                          .thread_bytes = thread_bytes,
+                                          .run = run};
+
+}  // namespace chunkkv::kernels

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "kernels/byte_quants.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace chunkkv::kernels {
+
+/// Unpacks `count` numbers of a type's plain rows.
+using ToFloat = void (*)(const void* from, float* to, std::int64_t count);
+
+/// A layout in which the engine keeps the rows of some outputs together: blocks of `outputs` x `depth`
+/// weights, first along the depth, then along the outputs.
+struct BlockLayout {
+  std::int64_t outputs = 0;
+  std::int64_t depth = 0;
+  std::size_t bytes = 0;  ///< of a block
+  bool by_depth = false;  ///< what `read` writes: [depth][outputs], else rows [outputs][depth]
+  /// Unpacks a block: row r of what it writes is at `to` + r * `row`. `plain` unpacks the type's plain
+  /// blocks.
+  void (*read)(const char* block, ToFloat plain, float* to, std::int64_t row) = nullptr;
+};
+
+/// The weights of a product, [n_out][depth].
+struct Weights {
+  const char* data = nullptr;
+  std::int64_t depth = 0;
+  std::size_t row = 0;                  ///< bytes from row to row, in plain layout
+  ToFloat to_float = nullptr;           ///< null: F32
+  const BlockLayout* layout = nullptr;  ///< null: plain
+  const ByteQuants* quants = nullptr;   ///< null: not read as whole numbers
+};
+
+/// The numbers at depths k .. k + n of `count` outputs from `first` on, as rows of F32 `row` numbers apart. k
+/// and n are multiples of the type's block, `first` and `count` of the layout's outputs. Not for layouts by
+/// depth. Static: each source keeps its own copy, so that none compiled for one processor is run on another.
+static inline void read_rows(const Weights& weights, std::int64_t first, std::int64_t count, std::int64_t k,
+                             std::int64_t n, float* to, std::int64_t row) {
+  if (const BlockLayout* layout = weights.layout) {
+    const std::int64_t blocks = weights.depth / layout->depth;
+    for (std::int64_t o = 0; o < count; o += layout->outputs)
+      for (std::int64_t d = 0; d < n; d += layout->depth)
+        layout->read(weights.data + layout->bytes * std::size_t((first + o) / layout->outputs * blocks +
+                                                                (k + d) / layout->depth),
+                     weights.to_float, to + row * o + d, row);
+    return;
+  }
+  for (std::int64_t o = 0; o < count; ++o) {
+    const char* from = weights.data + weights.row * std::size_t(first + o) +
+                       weights.row * std::size_t(k) / std::size_t(weights.depth);
+    if (weights.to_float != nullptr)
+      weights.to_float(from, to + row * o, n);
+    else
+      __builtin_memcpy(to + row * o, from, std::size_t(n) * sizeof(float));
+  }
+}
+
+}  // namespace chunkkv::kernels

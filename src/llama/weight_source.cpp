@@ -1,0 +1,231 @@
+#include "llama/weight_source.h"
+
+#include <chunkkv/error.h>
+
+#include "kernels/layouts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+namespace chunkkv::engine {
+namespace {
+
+using kernels::BlockLayout;
+using kernels::Layout;
+
+struct FreeBuffer {
+  void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
+};
+
+Layout layout_of(ggml_backend_buffer_type_t type) {
+  const char* name = ggml_backend_buft_name(type);
+  if (std::strcmp(name, "AMX") == 0) return Layout::amx;
+  if (std::strcmp(name, "CPU_REPACK") == 0) return Layout::interleaved;
+  return ggml_backend_buft_is_host(type) ? Layout::plain : Layout::other;
+}
+
+const BlockLayout* our_layout(Layout layout, ggml_type type) {
+  switch (layout) {
+    case Layout::interleaved:
+      return kernels::interleaved_layout(ggml_type_name(type));
+    case Layout::amx:
+      return kernels::amx_layout(ggml_type_name(type));
+    default:
+      return nullptr;
+  }
+}
+
+/// Weights in a layout as rows of F32.
+std::vector<float> read_all(const kernels::Weights& weights, std::int64_t n_out) {
+  const BlockLayout& layout = *weights.layout;
+  std::vector<float> rows(std::size_t(n_out * weights.depth));
+  if (!layout.by_depth) {
+    kernels::read_rows(weights, 0, n_out, 0, weights.depth, rows.data(), weights.depth);
+    return rows;
+  }
+  std::vector<float> block(std::size_t(layout.depth * layout.outputs));
+  const char* from = weights.data;
+  for (std::int64_t o = 0; o < n_out; o += layout.outputs)
+    for (std::int64_t k = 0; k < weights.depth; k += layout.depth, from += layout.bytes) {
+      layout.read(from, weights.to_float, block.data(), layout.outputs);
+      for (std::int64_t d = 0; d < layout.depth; ++d)
+        for (std::int64_t r = 0; r < layout.outputs; ++r)
+          rows[std::size_t((o + r) * weights.depth + k + d)] = block[std::size_t(d * layout.outputs + r)];
+    }
+  return rows;
+}
+
+/// The same, of weights that are read as small whole numbers.
+std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_out) {
+  constexpr std::int64_t n_rows = 8;
+  const kernels::ByteQuants& quants = *weights.quants;
+  std::vector<float> rows(std::size_t(n_out * weights.depth));
+  std::vector<std::uint8_t> numbers(std::size_t(n_rows * kernels::most_quant_depth));
+  std::vector<float> scales(numbers.size()), leasts(numbers.size());
+  const std::size_t row = quants.interleaved ? 0 : weights.row;
+  for (std::int64_t o = 0; o < n_out; o += n_rows)
+    for (std::int64_t k = 0; k < weights.depth; k += quants.depth) {
+      const std::int64_t block = k / quants.depth;
+      const std::int64_t at =
+          quants.interleaved ? o * (weights.depth / quants.depth) + n_rows * block : block;
+      quants.read(weights.data + (quants.interleaved ? 0 : weights.row * std::size_t(o)) +
+                      quants.bytes * std::size_t(at),
+                  row, numbers.data(), scales.data(), leasts.data());
+      for (std::int64_t r = 0; r < n_rows; ++r)
+        for (std::int64_t d = 0; d < quants.depth; ++d) {
+          const auto part = std::size_t(d / quants.part * n_rows + r);
+          rows[std::size_t((o + r) * weights.depth + k + d)] =
+              scales[part] * float(numbers[std::size_t(kernels::most_quant_depth * r + d)]) - leasts[part];
+        }
+    }
+  return rows;
+}
+
+/// Weights of a type as the engine lays them out in memory of a type, and what they are as F32.
+class Sample {
+ public:
+  static constexpr std::int64_t n_out = 64, depth = 512;
+
+  Sample(ggml_backend_buffer_type_t buffer_type, ggml_type type)
+      : context_(
+            ggml_init({.mem_size = 2 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true})),
+        values_(std::size_t(n_out * depth)) {
+    if (!context_) throw Error("out of memory");
+    std::mt19937 random(1);
+    std::normal_distribution<float> number(0.1f, 1.0f);
+    for (float& value : values_) value = number(random);
+    std::vector<char> plain(ggml_row_size(type, depth) * std::size_t(n_out));
+    ggml_quantize_chunk(type, values_.data(), plain.data(), 0, n_out, depth, nullptr);
+    ggml_get_type_traits(type)->to_float(plain.data(), values_.data(), n_out * depth);
+
+    tensor_ = ggml_new_tensor_2d(context_.get(), type, depth, n_out);
+    buffer_.reset(
+        ggml_backend_buft_alloc_buffer(buffer_type, ggml_backend_buft_get_alloc_size(buffer_type, tensor_)));
+    if (!buffer_) throw Error("out of memory");
+    ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    ggml_backend_tensor_alloc(buffer_.get(), tensor_, ggml_backend_buffer_get_base(buffer_.get()));
+    laid_out_ = layout_of(buffer_type) == Layout::plain || tensor_->extra != nullptr;
+    if (laid_out_) ggml_backend_tensor_set(tensor_, plain.data(), 0, plain.size());
+  }
+
+  /// How to read them where they lie.
+  kernels::Weights weights() const {
+    return {.data = static_cast<const char*>(tensor_->data),
+            .depth = depth,
+            .row = tensor_->nb[1],
+            .to_float = ggml_get_type_traits(tensor_->type)->to_float};
+  }
+  bool is(const std::vector<float>& read) const {
+    return laid_out_ && std::equal(read.begin(), read.end(), values_.begin(), [](float a, float b) {
+             return std::fabs(a - b) <= 1e-5f * (1 + std::fabs(b));
+           });
+  }
+  bool laid_out() const { return laid_out_; }
+
+ private:
+  GgmlContext context_;
+  std::vector<float> values_;
+  std::unique_ptr<ggml_backend_buffer, FreeBuffer> buffer_;
+  ggml_tensor* tensor_ = nullptr;
+  bool laid_out_ = false;
+};
+
+/// How weights of a type are read in a layout: what was tried and is right.
+struct Reading {
+  const BlockLayout* layout = nullptr;
+  const kernels::ByteQuants* quants = nullptr;
+};
+
+Reading tried(ggml_backend_buffer_type_t buffer_type, ggml_type type) {
+  const Layout layout = layout_of(buffer_type);
+  Reading reading{.layout = our_layout(layout, type),
+                  .quants = layout == Layout::amx
+                                ? nullptr
+                                : kernels::byte_quants(ggml_type_name(type), layout == Layout::interleaved)};
+  if (!machine().avx2) reading.quants = nullptr;
+  if (reading.layout == nullptr && reading.quants == nullptr) return {};
+  const Sample sample(buffer_type, type);
+  if (!sample.laid_out()) return {};
+  kernels::Weights weights = sample.weights();
+  if (reading.layout != nullptr) {
+    weights.layout = reading.layout;
+    if (!sample.is(read_all(weights, Sample::n_out))) reading.layout = nullptr;
+  }
+  if (reading.quants != nullptr) {
+    weights.quants = reading.quants;
+    if (!sample.is(read_quants(weights, Sample::n_out))) reading.quants = nullptr;
+  }
+  return reading;
+}
+
+Reading reading_of(Layout layout, ggml_type type) {
+  static const auto known = [] {
+    std::map<std::pair<Layout, ggml_type>, Reading> result;
+    for (const ggml_backend_buffer_type_t buffer_type : weight_buffer_types())
+      for (int i = 0; i < GGML_TYPE_COUNT; ++i)
+        if (ggml_get_type_traits(ggml_type(i))->to_float != nullptr)
+          result[{layout_of(buffer_type), ggml_type(i)}] = tried(buffer_type, ggml_type(i));
+    return result;
+  }();
+  const auto it = known.find({layout, type});
+  return it == known.end() ? Reading() : it->second;
+}
+
+}  // namespace
+
+std::vector<ggml_backend_buffer_type_t> weight_buffer_types() {
+  std::vector<ggml_backend_buffer_type_t> types = {ggml_backend_cpu_buffer_type()};
+  const ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  if (cpu == nullptr) return types;
+  const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
+      ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
+  if (list == nullptr) return types;
+  for (ggml_backend_buffer_type_t* type = list(cpu); type != nullptr && *type != nullptr; ++type)
+    types.push_back(*type);
+  return types;
+}
+
+const kernels::Machine& machine() {
+  static const kernels::Machine machine = [] {
+    kernels::Machine result = kernels::this_processor();
+    for (const ggml_backend_buffer_type_t type : weight_buffer_types()) {
+      result.engine_amx |= layout_of(type) == Layout::amx;
+      result.engine_interleaved |= layout_of(type) == Layout::interleaved;
+    }
+    return result;
+  }();
+  return machine;
+}
+
+kernels::Layout layout_of(const ggml_tensor* weights) {
+  const ggml_backend_buffer_t buffer =
+      weights->view_src != nullptr ? weights->view_src->buffer : weights->buffer;
+  if (buffer == nullptr) return Layout::other;
+  const Layout layout = layout_of(ggml_backend_buffer_get_type(buffer));
+  // What the engine lays out anew has an `extra`.
+  return layout == Layout::plain && weights->extra != nullptr ? Layout::other : layout;
+}
+
+std::optional<kernels::Weights> source_of(const ggml_tensor* weights) {
+  const Layout layout = layout_of(weights);
+  kernels::Weights source{.data = static_cast<const char*>(weights->data),
+                          .depth = weights->ne[0],
+                          .row = weights->nb[1],
+                          .to_float = ggml_get_type_traits(weights->type)->to_float};
+  if (source.to_float == nullptr || layout == Layout::other) return std::nullopt;
+  const Reading reading = reading_of(layout, weights->type);
+  source.layout = reading.layout;
+  source.quants = reading.quants;
+  if (layout == Layout::plain) return source;
+  if (weights->extra == nullptr || source.layout == nullptr || source.depth % source.layout->depth != 0)
+    return std::nullopt;
+  return source;
+}
+
+}  // namespace chunkkv::engine

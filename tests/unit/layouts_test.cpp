@@ -1,0 +1,197 @@
+// The engine's layouts, laid out here as they are described, and read back.
+#include "kernels/layouts.h"
+
+#include "kernels/amx_layouts.h"
+#include "kernels/product.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace chunkkv::kernels {
+namespace {
+
+/// F16 bits of a small power of two.
+std::uint16_t half_of(int exponent) {
+  return std::uint16_t((exponent + 15) << 10);
+}
+
+void put_half(char* to, int exponent) {
+  const std::uint16_t bits = half_of(exponent);
+  std::memcpy(to, &bits, sizeof bits);
+}
+
+/// A block of 16 outputs with numbers and factors of our own, and what they mean.
+struct AmxBlock {
+  int depth;
+  std::vector<char> bytes;
+  std::vector<int> numbers = std::vector<int>(std::size_t(16 * depth));  // [output][depth]
+  std::vector<float> expected = std::vector<float>(std::size_t(16 * depth));
+
+  AmxBlock(int d, std::size_t size, int least, int most, test::Random& random) : depth(d), bytes(size) {
+    for (int& n : numbers) n = random.integer(least, most);
+  }
+  int number(int o, int k) const { return numbers[std::size_t(o * depth + k)]; }
+  unsigned char& byte(std::size_t i) { return reinterpret_cast<unsigned char&>(bytes[i]); }
+
+  /// The lower 4 bits of all numbers: two to a byte, k and k + 4 of every 8.
+  void put_low_bits() {
+    for (int o = 0; o < 16; ++o)
+      for (int k = 0; k < depth; ++k)
+        byte(std::size_t(k / 8 * 64 + 4 * o + k % 4)) |=
+            static_cast<unsigned char>((number(o, k) & 15) << (k % 8 / 4 * 4));
+  }
+  void expect(const std::function<float(int o, int k)>& value) {
+    for (int o = 0; o < 16; ++o)
+      for (int k = 0; k < depth; ++k) expected[std::size_t(o * depth + k)] = value(o, k);
+  }
+  void check(void (*read)(const char*, ToFloat, float*, std::int64_t)) const {
+    std::vector<float> out(std::size_t(16 * depth));
+    read(bytes.data(), nullptr, out.data(), 16);
+    for (int o = 0; o < 16; ++o)
+      for (int k = 0; k < depth; ++k)
+        ASSERT_EQ(out[std::size_t(k * 16 + o)], expected[std::size_t(o * depth + k)])
+            << "output " << o << ", depth " << k;
+  }
+};
+
+int exponent_of(int o) {
+  return o % 7 - 3;
+}
+
+TEST(AmxLayouts, Q4) {
+  test::Random random;
+  for (const bool with_least : {false, true}) {
+    AmxBlock block(32, with_least ? 320 : 288, 0, 15, random);
+    block.put_low_bits();
+    for (int o = 0; o < 16; ++o) {
+      put_half(block.bytes.data() + 256 + 2 * o, exponent_of(o));
+      if (with_least) put_half(block.bytes.data() + 288 + 2 * o, exponent_of(o + 2));
+    }
+    block.expect([&](int o, int k) {
+      const float d = std::ldexp(1.0f, exponent_of(o));
+      return with_least ? d * float(block.number(o, k)) + std::ldexp(1.0f, exponent_of(o + 2))
+                        : d * float(block.number(o, k) - 8);
+    });
+    block.check(with_least ? read_amx_q4_1 : read_amx_q4_0);
+  }
+}
+
+TEST(AmxLayouts, Q8) {
+  test::Random random;
+  AmxBlock block(32, 608, -128, 127, random);
+  for (int o = 0; o < 16; ++o) {
+    put_half(block.bytes.data() + 512 + 2 * o, exponent_of(o));
+    for (int k = 0; k < 32; ++k)
+      block.byte(std::size_t(k / 4 * 64 + 4 * o + k % 4)) = static_cast<unsigned char>(block.number(o, k));
+  }
+  block.expect([&](int o, int k) { return std::ldexp(float(block.number(o, k)), exponent_of(o)); });
+  block.check(read_amx_q8_0);
+}
+
+TEST(AmxLayouts, Q4KAndQ5K) {
+  test::Random random;
+  for (const bool five : {false, true}) {
+    AmxBlock block(256, five ? 2880 : 2368, 0, five ? 31 : 15, random);
+    block.put_low_bits();
+    const std::size_t scales = five ? 2560 : 2048, leasts = scales + 128, factors = scales + 256;
+    std::vector<int> scale(128), least(128);
+    for (int o = 0; o < 16; ++o) {
+      put_half(block.bytes.data() + factors + 2 * std::size_t(o), exponent_of(o));
+      put_half(block.bytes.data() + factors + 32 + 2 * std::size_t(o), exponent_of(o + 3));
+      for (int p = 0; p < 8; ++p) {
+        const auto at = std::size_t(16 * p + o);
+        scale[at] = random.integer(0, 63);
+        least[at] = random.integer(0, 63);
+        block.byte(scales + at) = static_cast<unsigned char>(scale[at]);
+        block.byte(leasts + std::size_t(p / 2 * 32 + 2 * o + p % 2)) = static_cast<unsigned char>(least[at]);
+      }
+      if (five)
+        for (int k = 0; k < 256; ++k)
+          block.byte(std::size_t(2048 + k / 32 * 64 + 4 * o + k % 4)) |=
+              static_cast<unsigned char>((block.number(o, k) >> 4) << (k % 32 / 4));
+    }
+    block.expect([&](int o, int k) {
+      const auto at = std::size_t(k / 32 * 16 + o);
+      return std::ldexp(float(scale[at] * block.number(o, k)), exponent_of(o)) -
+             std::ldexp(float(least[at]), exponent_of(o + 3));
+    });
+    block.check(five ? read_amx_q5_k : read_amx_q4_k);
+  }
+}
+
+TEST(AmxLayouts, Q6K) {
+  test::Random random;
+  AmxBlock block(256, 3360, 0, 63, random);
+  block.put_low_bits();
+  std::vector<int> scale(256);
+  for (int o = 0; o < 16; ++o) {
+    put_half(block.bytes.data() + 3328 + 2 * o, exponent_of(o));
+    for (int p = 0; p < 16; ++p) {
+      const auto at = std::size_t(16 * p + o);
+      scale[at] = random.integer(-128, 127);
+      block.byte(3072 + at) = static_cast<unsigned char>(scale[at]);
+    }
+    for (int k = 0; k < 256; ++k)
+      block.byte(std::size_t(2048 + k / 16 * 64 + 4 * o + k % 4)) |=
+          static_cast<unsigned char>((block.number(o, k) >> 4) << (k % 16 / 4 * 2));
+  }
+  block.expect([&](int o, int k) {
+    return std::ldexp(float(scale[std::size_t(k / 16 * 16 + o)] * (block.number(o, k) - 32)), exponent_of(o));
+  });
+  block.check(read_amx_q6_k);
+}
+
+TEST(AmxLayouts, HalvesOfEveryKind) {
+  const std::vector<std::pair<std::uint16_t, float>> halves = {
+      {0x0000, 0.0f},     {0x8000, -0.0f},    {0x3c00, 1.0f},        {0xc000, -2.0f},   {0x3555, 0.33325195f},
+      {0x7bff, 65504.0f}, {0x0001, 0x1p-24f}, {0x83ff, -0x3ffp-24f}, {0x7c00, INFINITY}};
+  std::vector<char> bytes(32);
+  for (std::size_t i = 0; i < halves.size(); ++i) std::memcpy(bytes.data() + 2 * i, &halves[i].first, 2);
+  const Floats read = halves_at(bytes.data());
+  for (std::size_t i = 0; i < halves.size(); ++i) EXPECT_EQ(read[i], halves[i].second) << i;
+}
+
+/// Rows of a type's plain blocks come back, whatever is in them: what unpacks them sees their bytes.
+TEST(InterleavedLayouts, GiveThePlainBlocksBack) {
+  if (product_kernel(Arithmetic::integers_avx2) == nullptr) GTEST_SKIP() << "this processor has no AVX2";
+  test::Random random;
+  struct Kind {
+    const char* type;
+    int depth, factors, numbers;  // bytes of a plain block, in this order
+    bool flipped;
+  };
+  for (const Kind& kind :
+       {Kind{"q4_0", 32, 2, 16, true}, Kind{"iq4_nl", 32, 2, 16, false}, Kind{"mxfp4", 32, 1, 16, false}}) {
+    const BlockLayout& layout = *interleaved_layout(kind.type);
+    const int size = kind.factors + kind.numbers;
+    ASSERT_EQ(layout.bytes, std::size_t(8 * size));
+    std::vector<unsigned char> plain(std::size_t(8 * size)), packed(plain.size());
+    for (auto& byte : plain) byte = static_cast<unsigned char>(random.integer(0, 255));
+    for (int r = 0; r < 8; ++r)
+      for (int i = 0; i < size; ++i) {
+        const int j = i - kind.factors;
+        const int to = j < 0 ? kind.factors * r + i : 8 * kind.factors + (j / 8 * 8 + r) * 8 + j % 8;
+        packed[std::size_t(to)] = static_cast<unsigned char>(plain[std::size_t(size * r + i)] ^
+                                                             (j >= 0 && kind.flipped ? 0x88 : 0));
+      }
+    std::vector<float> out(8 * 32);
+    layout.read(
+        reinterpret_cast<const char*>(packed.data()),
+        [](const void* from, float* to, std::int64_t) {
+          for (int i = 0; i < 17; ++i) to[i] = float(static_cast<const unsigned char*>(from)[i]);
+        },
+        out.data(), 32);
+    for (int r = 0; r < 8; ++r)
+      for (int i = 0; i < 17; ++i)
+        ASSERT_EQ(out[std::size_t(32 * r + i)], float(plain[std::size_t(size * r + i)])) << kind.type;
+  }
+}
+
+}  // namespace
+}  // namespace chunkkv::kernels
