@@ -17,7 +17,7 @@ namespace chunkkv::eval {
 namespace {
 
 /// How far away a sentence may end, in bytes: an eighth of a text, within these bounds.
-constexpr std::size_t kLeastReach = 100, kMostReach = 600;
+constexpr std::size_t kLeastReach = 20, kMostReach = 600;
 
 constexpr std::string_view kBlanks = " \t\r\n";
 
@@ -139,7 +139,10 @@ std::size_t find_place(std::string_view text, std::size_t at, Side side) {
   };
   const std::vector<std::size_t> ends = sentence_ends(window);
   std::optional<std::size_t> place = choose(ends, window.reach);
-  if (!place && side == Side::near) place = first_after(ends, at, window.reach);
+  if (side == Side::near) {
+    const std::optional<std::size_t> next = first_after(ends, at, window.reach);
+    if (next && (!place || *next - at < at - *place)) place = next;
+  }
   if (!place) place = choose(line_beginnings(window), window.reach / 2);
   if (!place) place = choose(breaks_between(window, UBRK_WORD), window.reach / 4);
   if (!place) place = choose(breaks_between(window, UBRK_CHARACTER), window.reach);

@@ -9,7 +9,7 @@
 /// Offsets are bytes of UTF-8. The end of a sentence is before the blanks that follow it.
 namespace chunkkv::eval {
 
-/// At or before `at`, or, where the last sentence's end is far and the next one's near, after it.
+/// The nearest end of a sentence; else before `at`.
 std::size_t place_near(std::string_view text, std::size_t at);
 /// At or before `at`.
 std::size_t place_before(std::string_view text, std::size_t at);

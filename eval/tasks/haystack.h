@@ -21,7 +21,7 @@ struct Needle {
 std::string cut_haystack(std::string_view text, std::size_t begin, std::size_t n_tokens,
                          const Tokenizer& tokenizer);
 
-/// Puts each needle at its depth, in tokens, moved to the end of a sentence near it, or of a line or word
+/// Puts each needle at its depth, in tokens, moved to the nearest end of a sentence, or of a line or word
 /// where no sentence ends near it (see text_breaks.h). Needles at one place keep their order. `reached` gets
 /// the depth at which each needle lies then: the share of the haystack's tokens that come before it.
 std::string hide(std::string_view haystack, const std::vector<Needle>& needles, const Tokenizer& tokenizer,

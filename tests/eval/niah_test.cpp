@@ -44,7 +44,8 @@ TEST(Haystack, NeedlesLieAtTheEndOfASentenceAtTheirDepth) {
   const std::string text = "A b c d. E f g h. I j k l.";
   EXPECT_EQ(hide(text, {{"N.", 0}}, tokenizer), "N. A b c d. E f g h. I j k l.");
   EXPECT_EQ(hide(text, {{"N.", 0.3}}, tokenizer),
-            "N. A b c d. E f g h. I j k l.");  // 3 tokens: inside sentence 1
+            "A b c d. N. E f g h. I j k l.");  // 3 of 4 tokens of sentence 1: its end is nearest
+  EXPECT_EQ(hide(text, {{"N.", 0.1}}, tokenizer), "N. A b c d. E f g h. I j k l.");
   EXPECT_EQ(hide(text, {{"N.", 0.5}}, tokenizer), "A b c d. N. E f g h. I j k l.");
   EXPECT_EQ(hide(text, {{"N.", 1}}, tokenizer), "A b c d. E f g h. I j k l. N.");
   EXPECT_EQ(hide(text, {{"M.", 0.9}, {"K.", 0.5}, {"L.", 0.5}}, tokenizer),
