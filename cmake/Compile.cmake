@@ -13,6 +13,14 @@ function(chunkkv_compile_options target)
   if(CHUNKKV_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
+  if(CHUNKKV_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+
+# For code that only waits for other code: it compiles in half the time, and nobody notices the difference.
+function(chunkkv_compile_quickly target)
+  target_compile_options(${target} PRIVATE -O1)
 endfunction()
 
 # fmt, compiled in: neither its library nor its headers become a dependency of those who link chunkkv.
