@@ -4,6 +4,7 @@
 #include "output.h"
 #include "signals.h"
 #include "standard_streams.h"
+#include "web/assets.h"
 
 #include <chunkkv/error.h>
 
@@ -45,6 +46,8 @@ int run(int argc, const char* const* argv) {
   CLI::App app("KV-cache compression for llama.cpp", "chunkkv");
   app.set_version_flag("--version",
                        fmt::format("chunkkv {} (llama.cpp {})", CHUNKKV_VERSION, engine_version()));
+  bool licenses = false;
+  app.add_flag("--licenses", licenses, "print the licences of chunkkv and of what it contains");
   app.require_subcommand(0, 1);
   app.option_defaults()->take_last();  // as in llama.cpp: a script's options can be overridden after them
   add_run(app);
@@ -60,6 +63,10 @@ int run(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return fail(kUsage, fmt::format("{} (see `chunkkv --help` or `chunkkv COMMAND --help`)", error.what()));
+  }
+  if (licenses) {
+    print(web::assets::licenses);
+    return 0;
   }
   if (app.get_subcommands().empty()) {
     throw UsageError(

@@ -1,6 +1,7 @@
 #include "page.h"
 
-#include "page_template.h"
+#include "web/assets.h"
+#include "web/page.h"
 
 #include <chunkkv/metrics.h>
 
@@ -55,23 +56,14 @@ Json page_data(const KeptView& view) {
       {"pieces", view.pieces}};
 }
 
-/// JSON that can stand inside a script element: no end tag, no comment can begin in it.
-std::string script_safe(const Json& json) {
-  std::string safe;
-  for (const char c : json.dump(-1, ' ', false, Json::error_handler_t::replace)) {
-    if (c == '<') {
-      safe += "\\u003c";
-    } else {
-      safe += c;
-    }
-  }
-  return safe;
-}
-
 }  // namespace
 
 std::string kept_page(const KeptView& view) {
-  return fmt::format("{}{}{}", kPageBegin, script_safe(page_data(view)), kPageEnd);
+  const std::string data =
+      web::script_safe(page_data(view).dump(-1, ' ', false, Json::error_handler_t::replace));
+  return web::fill(
+      web::assets::kept_page,
+      {{"style", web::assets::kept_style}, {"data", data}, {"script", web::assets::kept_script}});
 }
 
 }  // namespace chunkkv::cli

@@ -13,9 +13,6 @@ function(chunkkv_compile_options target)
   if(CHUNKKV_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
-  if(CHUNKKV_UNITY)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-  endif()
 endfunction()
 
 # For code that only waits for other code: it compiles in half the time, and nobody notices the difference.

@@ -1,36 +1,17 @@
 #include "report/page.h"
 
-#include "report/assets.h"
 #include "report/to_json.h"
-
-#include <cassert>
-#include <map>
-#include <string_view>
+#include "web/assets.h"
+#include "web/page.h"
 
 namespace chunkkv::report {
-namespace {
-
-/// `text` with "{{name}}" replaced by the part of that name; parts are not looked into.
-std::string fill(std::string_view text, const std::map<std::string_view, std::string_view>& parts) {
-  std::string filled;
-  for (;;) {
-    const std::size_t begin = text.find("{{");
-    filled += text.substr(0, begin);
-    if (begin == std::string_view::npos) return filled;
-    const std::size_t end = text.find("}}", begin);
-    assert(end != std::string_view::npos);
-    filled += parts.at(text.substr(begin + 2, end - begin - 2));
-    text.remove_prefix(end + 2);
-  }
-}
-
-}  // namespace
 
 std::string report_page(const Report& report) {
   const std::string data = page_data(report);
-  return fill(
-      assets::page,
-      {{"style", assets::style}, {"library", assets::library}, {"data", data}, {"script", assets::script}});
+  return web::fill(web::assets::report_page, {{"style", web::assets::report_style},
+                                              {"library", web::assets::chart_library},
+                                              {"data", data},
+                                              {"script", web::assets::report_script}});
 }
 
 }  // namespace chunkkv::report

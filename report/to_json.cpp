@@ -1,5 +1,7 @@
 #include "report/to_json.h"
 
+#include "web/page.h"
+
 #include "report/figures.h"
 
 #include <fmt/format.h>
@@ -206,15 +208,7 @@ std::string page_data(const Report& report) {
                      {"fidelityFigures", figures_json(fidelity_figures())},
                      {"speedFigures", figures_json(speed_figures())},
                      {"models", list(report.models)}};
-  std::string safe;
-  for (const char c : json.dump(-1, ' ', false, Json::error_handler_t::replace)) {
-    if (c == '<') {
-      safe += "\\u003c";
-    } else {
-      safe += c;
-    }
-  }
-  return safe;
+  return web::script_safe(json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace chunkkv::report

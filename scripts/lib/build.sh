@@ -26,7 +26,6 @@ build_preset() {
   shift
   local folder="$root/build/$preset"
   mkdir -p "$folder"
-  run_quietly "$folder.log" "Configuring build/$preset" \
-    cmake -S "$root" --preset "$preset" -DCHUNKKV_UNITY=ON "$@"
+  run_quietly "$folder.log" "Configuring build/$preset" cmake -S "$root" --preset "$preset" "$@"
   run_quietly "$folder.log" "Building build/$preset" cmake --build "$folder" --parallel "$jobs"
 }
