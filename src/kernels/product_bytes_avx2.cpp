@@ -150,7 +150,7 @@ inline __attribute__((always_inline)) __m256i with_products(__m256i sum, __m256i
 struct Activations {
   const signed char* x;  // [tokens][depth]
   const float* factors;  // [tokens][depth / 32]
-  const float* sums;     // [tokens][depth / 16]
+  const float* sums;     // [tokens][depth / 16]; of parts of 32 every other one
   std::int64_t depth;    // from token to token
 };
 
@@ -204,7 +204,7 @@ void multiply(const Activations& a, const char* strip, const float* scales, cons
 #pragma GCC unroll 8
         for (int t = 0; t < Tokens; ++t) {
           const float* both = a.sums + a.depth / 16 * t + 2 * b;
-          const __m256 sum = _mm256_set1_ps(parts == 2 ? both[p] : both[0] + both[1]);
+          const __m256 sum = _mm256_set1_ps(both[p]);
           const __m256 factor = _mm256_set1_ps(a.factors[a.depth / block * t + b]);
           results[t][v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole[t][v]), _mm256_mul_ps(scale, factor),
                                           _mm256_fnmadd_ps(least, sum, results[t][v]));
@@ -250,8 +250,11 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
   float *factors = (float*)(shared + in.factors), *sums = (float*)(shared + in.sums);
   for (std::int64_t t = thread; t < task.n_tokens; t += n_threads) {
     const float* from = (const float*)(task.x + task.x_row * std::size_t(t));
-    for (std::int64_t k = 0; k < depth; k += block)
-      to_bytes(from + k, x + depth * t + k, factors + (depth * t + k) / block, sums + (depth * t + k) / 16);
+    for (std::int64_t k = 0; k < depth; k += block) {
+      float* both = sums + (depth * t + k) / 16;
+      to_bytes(from + k, x + depth * t + k, factors + (depth * t + k) / block, both);
+      if (task.weights.quants->part == block) both[0] += both[1];
+    }
   }
   meet(team, n_threads);
 

@@ -20,6 +20,24 @@ class Caches(unittest.TestCase):
             self.assertEqual(set(method[name]), {"min", "median", "max"})
         self.assertIn("kept / plain", chunkkv(*arguments, "--methods", "snapkv:window=8", "--keep", "40%").stdout)
 
+    def test_tells_how_weights_lie_and_what_multiplies_them(self):
+        arguments = ("perf", "-m", MODEL, "-p", TEXT, "-n", 2, "-r", 1, "-t", 1, "--progress", "off",
+                     "--methods", "streamingllm", "--keep", "40%")  # fmt: skip
+        uses = parsed(chunkkv(*arguments, "--json"))["weights"]
+        # 30 layers with four matrices of attention and three more, and the output.
+        self.assertEqual(sum(use["matrices"] for use in uses), 30 * 7 + 1)
+        self.assertEqual(len({(use["type"], use["layout"], use["product"]) for use in uses}), len(uses))
+        for use in uses:
+            self.assertIn(use["layout"], ("plain", "interleaved", "AMX", "other"))
+            self.assertGreater(use["bytes"], 0)
+        engines = parsed(chunkkv(*arguments, "--no-fast-prefill", "--json"))["weights"]
+        self.assertEqual({use["product"] for use in engines}, {"llama.cpp"})
+        told = chunkkv(*arguments, "--verbose")
+        for use in uses:
+            line = f"weights: {use['matrices']} of {use['type']}, "
+            self.assertIn(line, told.stdout)
+            self.assertIn(line, told.stderr)
+
 
 class Speed(unittest.TestCase):
     def setUp(self):
