@@ -5,6 +5,11 @@ if(CHUNKKV_SANITIZE)
   add_link_options(-fsanitize=${CHUNKKV_SANITIZE})
 endif()
 
+# Counts branches for libFuzzer.
+if(CHUNKKV_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # Warnings, and the source folder for our private headers: #include "selection/top_k.h".
 function(chunkkv_compile_options target)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")

@@ -12,6 +12,7 @@ package_present() {
     python3-pip) python3 -m pip --version ;;
     clang-format) command -v clang-format ;;
     clang) command -v clang && command -v clang++ ;;
+    libclang-rt-*-dev) links_fuzzer ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
     libfmt-dev) has_header fmt/format.h ;;
     libicu-dev) has_header unicode/ubrk.h ;;
@@ -28,6 +29,11 @@ package_present() {
 }
 
 has_header() { "${CXX:-g++}" -E -x c++ -include "$1" /dev/null; }
+
+links_fuzzer() {
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+    clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null
+}
 
 missing_packages() {
   local package status

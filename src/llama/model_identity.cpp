@@ -4,44 +4,17 @@
 #include <chunkkv/session.h>
 
 #include "llama/handles.h"
-#include "store/file_hash.h"
-
-#include <fmt/format.h>
-#include <gguf.h>
+#include "llama/model_file.h"
 
 #include <array>
-#include <charconv>
-#include <memory>
 
 namespace chunkkv {
 namespace {
 
-/// Files of a model, which may be split.
-std::vector<std::string> parts_of(const Model& model) {
-  const std::string& path = model.info().path;
+std::string split_count(const Model& model) {
   std::array<char, 16> text{};
   llama_model_meta_val_str(model.handle(), "split.count", text.data(), text.size());
-  std::int32_t n_parts = 0;
-  std::from_chars(text.data(), text.data() + text.size(), n_parts);
-  if (n_parts < 2) return {path};
-
-  std::string prefix(path.size() + 1, '\0');
-  const std::int32_t length =
-      llama_split_prefix(prefix.data(), prefix.size(), path.c_str(), /*split_no=*/0, n_parts);
-  if (length <= 0) return {path};
-  prefix.resize(std::size_t(length));
-  std::vector<std::string> parts;
-  for (std::int32_t i = 0; i < n_parts; ++i)
-    parts.push_back(fmt::format("{}-{:05}-of-{:05}.gguf", prefix, i + 1, n_parts));
-  return parts;
-}
-
-/// Bytes before the weights: metadata and tensor descriptions.
-std::uint64_t head_bytes(const std::string& path) {
-  const std::unique_ptr<gguf_context, decltype(&gguf_free)> gguf(
-      gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr}), gguf_free);
-  if (!gguf) throw Error(fmt::format("cannot read '{}'; is the model's file still there?", path));
-  return gguf_get_data_offset(gguf.get());
+  return text.data();
 }
 
 }  // namespace
@@ -54,8 +27,8 @@ ModelIdentity identify(const Model& model) {
                          .file_bytes = 0,
                          .hash = {}};
   Hash hash;
-  for (const std::string& part : parts_of(model))
-    identity.file_bytes += add_sampled_file(hash, part, head_bytes(part));
+  for (const std::string& part : engine::model_parts(model.info().path, split_count(model)))
+    identity.file_bytes += engine::add_model_file(hash, part);
   identity.hash = hash.hex();
   return identity;
 }

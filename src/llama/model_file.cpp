@@ -1,0 +1,49 @@
+#include "llama/model_file.h"
+
+#include <chunkkv/error.h>
+
+#include "llama/handles.h"
+#include "store/file_hash.h"
+
+#include <fmt/format.h>
+#include <gguf.h>
+
+#include <charconv>
+#include <memory>
+
+namespace chunkkv::engine {
+namespace {
+
+constexpr std::int32_t kMostParts = 65535;  // the engine's count has 16 bits
+
+/// Bytes before the weights: metadata and tensor descriptions.
+std::uint64_t head_bytes(const std::string& path) {
+  const std::unique_ptr<gguf_context, decltype(&gguf_free)> gguf(
+      gguf_init_from_file(path.c_str(), {.no_alloc = true, .ctx = nullptr}), gguf_free);
+  if (!gguf) throw Error(fmt::format("cannot read '{}'; is the model's file still there?", path));
+  return gguf_get_data_offset(gguf.get());
+}
+
+}  // namespace
+
+std::vector<std::string> model_parts(const std::string& path, const std::string& split_count) {
+  std::int32_t n_parts = 0;
+  std::from_chars(split_count.data(), split_count.data() + split_count.size(), n_parts);
+  if (n_parts < 2 || n_parts > kMostParts) return {path};
+
+  std::string prefix(path.size() + 1, '\0');
+  const std::int32_t length =
+      llama_split_prefix(prefix.data(), prefix.size(), path.c_str(), /*split_no=*/0, n_parts);
+  if (length <= 0) return {path};
+  prefix.resize(std::size_t(length));
+  std::vector<std::string> parts;
+  for (std::int32_t i = 0; i < n_parts; ++i)
+    parts.push_back(fmt::format("{}-{:05}-of-{:05}.gguf", prefix, i + 1, n_parts));
+  return parts;
+}
+
+std::uint64_t add_model_file(Hash& hash, const std::string& path) {
+  return add_sampled_file(hash, path, head_bytes(path));
+}
+
+}  // namespace chunkkv::engine
