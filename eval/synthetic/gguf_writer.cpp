@@ -2,13 +2,11 @@
 
 #include <chunkkv/error.h>
 
+#include "store/atomic_file.h"
+
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -22,40 +20,6 @@ constexpr std::size_t kPart = std::size_t{4} << 20;
 
 // SentencePiece token types, as GGUF numbers them.
 enum TokenType : std::int32_t { normal = 1, unknown = 2, control = 3, byte = 6 };
-
-/// A file that is removed unless it was renamed.
-class PartFile {
- public:
-  explicit PartFile(const std::filesystem::path& path) : path_(path), part_(path) {
-    part_ += fmt::format(".{}.part", getpid());
-    file_ = std::fopen(part_.c_str(), "wb");
-    if (file_ == nullptr) fail();
-  }
-  ~PartFile() {
-    if (file_ == nullptr) return;
-    std::fclose(file_);
-    std::remove(part_.c_str());
-  }
-  PartFile(const PartFile&) = delete;
-  PartFile& operator=(const PartFile&) = delete;
-
-  std::FILE* handle() const { return file_; }
-  void write(std::span<const std::byte> bytes) {
-    if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) fail();
-  }
-  void commit() {
-    if (std::fflush(file_) != 0 || std::rename(part_.c_str(), path_.c_str()) != 0) fail();
-    std::fclose(std::exchange(file_, nullptr));
-  }
-  [[noreturn]] void fail() const {
-    throw Error(fmt::format("cannot write '{}': {}; choose a folder with more room", path_.string(),
-                            std::strerror(errno)));
-  }
-
- private:
-  std::filesystem::path path_, part_;
-  std::FILE* file_ = nullptr;
-};
 
 }  // namespace
 
@@ -76,6 +40,10 @@ void GgufWriter::set(const std::string& key, float value) {
 
 void GgufWriter::set(const std::string& key, bool value) {
   gguf_set_val_bool(file_.get(), full(key).c_str(), value);
+}
+
+void GgufWriter::set(const std::string& key, const std::string& value) {
+  gguf_set_val_str(file_.get(), full(key).c_str(), value.c_str());
 }
 
 void GgufWriter::set(const std::string& key, const std::vector<std::int32_t>& values) {
@@ -145,8 +113,8 @@ void GgufWriter::write(const std::filesystem::path& path, const Progress& progre
     throw Error(fmt::format("'{}' needs {} MB, but only {} MB are free there; choose another folder",
                             path.string(), n_bytes() / 1000000, space.available / 1000000));
   }
-  PartFile file(path);
-  if (!gguf_write_to_file_ptr(file_.get(), file.handle(), /*only_meta=*/true)) file.fail();
+  AtomicFile file(path.string());
+  if (!gguf_write_to_file_ptr(file_.get(), file.stream(), /*only_meta=*/true)) file.fail();
   const std::size_t alignment = gguf_get_alignment(file_.get());
   std::vector<std::byte> part;
   std::uint64_t done = 0;

@@ -24,6 +24,7 @@ class GgufWriter {
   void set(const std::string& key, std::uint32_t value);
   void set(const std::string& key, float value);
   void set(const std::string& key, bool value);
+  void set(const std::string& key, const std::string& value);
   void set(const std::string& key, const std::vector<std::int32_t>& values);
   /// "general.name", by which a file can be told from others.
   void set_name(const std::string& name);

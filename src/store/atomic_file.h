@@ -8,11 +8,14 @@
 
 namespace chunkkv {
 
-/// A file that appears under its name only when it is complete and on the disk: it is written beside it and
-/// renamed. Without `commit`, and when the process is killed, what had the name stays as it is.
+/// A file that appears under its name only when it is complete and on the disk: it is written beside it,
+/// under a short name of its own, and renamed. Without `commit`, and when the process is killed, what had the
+/// name stays as it is. A symbolic link stays, and the file that it leads to is written; a file that is
+/// replaced hands its permissions on. Other hard links of it keep the old content.
 class AtomicFile {
  public:
-  /// Error when the file cannot be created.
+  /// UsageError where `path` leads to something that is no regular file; Error when the file cannot be
+  /// created, or is protected from writing.
   explicit AtomicFile(std::string path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -28,11 +31,18 @@ class AtomicFile {
     commit();
   }
 
- private:
+  /// For those who write through C's streams.
+  std::FILE* stream() const { return file_; }
+  /// Error with the reason in errno.
   [[noreturn]] void fail() const;
 
-  std::string path_;
-  std::string temporary_;
+ private:
+  void open();
+
+  std::string path_;       ///< as it was given
+  std::string name_;       ///< of the file that it leads to, in the folder
+  std::string temporary_;  ///< in the folder as well
+  int folder_ = -1;
   std::FILE* file_ = nullptr;
 };
 
