@@ -1,5 +1,6 @@
 #include "eval.h"
 #include "eval_results.h"
+#include "inputs.h"
 #include "machine.h"
 #include "output.h"
 #include "settings.h"
@@ -19,6 +20,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -52,8 +54,10 @@ std::string settings(const EvalArguments& a) {
   settings.add("buffer", a.buffer, standard.buffer);
   settings.add("ct-prefill", a.prefill_type, standard.prefill_type);
   settings.add("questions", a.benchmark.questions, standard.benchmark.questions);
-  if (const eval::JudgeOptions& judge = a.benchmark.judge; !judge.url.empty())
+  if (const eval::JudgeOptions& judge = a.benchmark.judge; !judge.url.empty()) {
     settings.add("judge", judge.model + "@" + judge.url, std::string());
+    settings.add("judge-tokens", judge.tokens, standard.benchmark.judge.tokens);
+  }
   return settings.text();
 }
 
@@ -141,6 +145,14 @@ class Display {
   }
 
   void start() { start_ = Clock::now(); }
+  /// Interrupted when a stop is requested.
+  void wait(std::chrono::seconds pause, const std::string& reason) {
+    note(fmt::format("{}; asking again in {}", reason, duration(double(pause.count()))));
+    for (const auto end = Clock::now() + pause; Clock::now() < end;) {
+      if (stop_requested()) throw Interrupted("interrupted while waiting for the judge");
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
   void note(const std::string& text) { line_.print_above(text + "\n"); }
   void finish() { line_.finish(); }
 
@@ -185,6 +197,9 @@ void run_eval(const EvalArguments& arguments) {
   eval::Options options = arguments.benchmark;
   options.seed = std::uint64_t(arguments.sampling.seed);
   if (const char* key = std::getenv("CHUNKKV_JUDGE_KEY")) options.judge.key = key;
+  refuse_input(arguments.output);
+  Display display(arguments.progress);
+  options.judge.wait = [&](std::chrono::seconds pause, const std::string& why) { display.wait(pause, why); };
   eval::make_benchmark(arguments.name, options);  // refuses wrong names and values
 
   const std::shared_ptr<Model> model = load_model(arguments.model);
@@ -212,16 +227,19 @@ void run_eval(const EvalArguments& arguments) {
                           .model_hash = identify(*model).hash,
                           .version = CHUNKKV_VERSION,
                           .machine = machine(arguments.model.threads, arguments.model.gpu_layers)};
-  Display display(arguments.progress);
   for (const std::string& note : benchmark->notes()) display.note(note);
+  Results results(arguments.output, arguments.dry_run);
+  eval::RunEvents events = display.events();
+  if (!options.judge.url.empty()) {
+    results.keep_unjudged();
+    events.answered = [&](const eval::Json& line) { results.save_unjudged(line); };
+  }
   eval::Runner runner(*benchmark, *samples, sweep, std::move(facts),
                       {.shard = shard,
                        .skip_broken = arguments.skip_broken,
                        .score_rest = options.judge.url.empty(),
                        .max_tokens = most},
-                      display.events());
-
-  Results results(arguments.output, arguments.dry_run);
+                      std::move(events));
   eval::Survey survey;
   try {
     survey = runner.survey(results.known());
@@ -236,11 +254,21 @@ void run_eval(const EvalArguments& arguments) {
   }
 
   display.start();
+  const auto write = [&](const eval::Json& line) { results.write(line); };
   try {
-    runner.run(survey, results.known(), [&](const eval::Json& line) { results.write(line); });
+    runner.score_saved(survey, results.known(), results.unjudged(), write);
+    runner.run(survey, results.known(), write);
+    results.drop_unjudged();
   } catch (const Interrupted&) {
     display.finish();
     throw Interrupted("interrupted" + results.advice());
+  } catch (const UsageError&) {
+    display.finish();
+    throw;
+  } catch (const Error& error) {
+    display.finish();
+    if (!options.judge.url.empty()) throw Error(error.what() + results.advice());
+    throw;
   }
   display.finish();
   if (!runner.table().empty()) print_error(runner.table().text());

@@ -3,6 +3,7 @@
 #include <chunkkv/error.h>
 #include <chunkkv/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -63,6 +64,8 @@ struct Sample {
 struct Score {
   double value = 0;                       ///< 0..1, higher is better
   std::map<std::string, double> metrics;  ///< further ones by name, 0..1
+  /// Why there is no score, as a sentence: the judge gave no clear verdict. Then `value` means nothing.
+  std::string undecided = {};
 };
 
 /// A record that cannot be used; the message names file and line. It may be skipped, the others are fine.
@@ -90,11 +93,16 @@ struct NeedleOptions {
   std::int32_t repeats = 1;  ///< samples a cell of the grid, each with other text and needles
 };
 
+inline constexpr std::int32_t kJudgeTokens = 1024;
+
 /// Who judges answers in place of a list of phrases: a chat model behind an OpenAI-compatible endpoint.
 struct JudgeOptions {
-  std::string url = {};    ///< "http://localhost:8080/v1"; empty: no judge
-  std::string model = {};  ///< name the endpoint knows it by; may be empty
-  std::string key = {};    ///< bearer token; may be empty
+  std::string url = {};                ///< "http://localhost:8080/v1"; empty: no judge
+  std::string model = {};              ///< name the endpoint knows it by; may be empty
+  std::string key = {};                ///< bearer token; may be empty
+  std::int32_t tokens = kJudgeTokens;  ///< of a reply at most; a judge that thinks needs room for it
+  /// Waits before a busy endpoint is asked again, and may throw Interrupted; empty: only waits.
+  std::function<void(std::chrono::seconds, const std::string& reason)> wait = {};
 };
 
 struct Options {

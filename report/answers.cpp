@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -152,9 +153,22 @@ std::vector<Ablation> average_ablations(const Table& groups) {
 
 }  // namespace
 
-AnswerSection answer_section(std::span<const Answer* const> answers, const std::string& baseline) {
+std::string note_on(const AnswerSection& section) {
+  std::string note(benchmark_note(section.setting.benchmark, section.is_judged));
+  if (section.n_undecided > 0)
+    note += fmt::format("{}Undecided by the judge: {}; they count nowhere.", note.empty() ? "" : " ",
+                        grouped(std::int64_t(section.n_undecided)));
+  return note;
+}
+
+AnswerSection answer_section(std::span<const Answer* const> all, const std::string& baseline) {
   AnswerSection section;
-  section.setting = answers.front()->setting;
+  section.setting = all.front()->setting;
+  std::vector<const Answer*> answers;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(answers),
+               [](const Answer* a) { return !a->undecided; });
+  section.n_undecided = all.size() - answers.size();
+  if (answers.empty()) return section;
   std::set<std::tuple<std::string, std::string, std::int64_t>> samples;
   for (const Answer* answer : answers) {
     samples.insert({answer->sample.task, answer->sample.record(), answer->sample.question});

@@ -199,8 +199,7 @@ std::string answers_text(const AnswerSection& section, const Shown& shown) {
       fmt::format("### {}\n\n{}; {} samples, {} prompt tokens on average.\n",
                   benchmark_title(section.setting.benchmark), describe(section.setting),
                   grouped(std::int64_t(section.n_samples)), grouped(std::llround(section.prompt_tokens)));
-  if (const auto note = benchmark_note(section.setting.benchmark, section.is_judged); !note.empty())
-    text += fmt::format("{}\n", note);
+  if (const std::string note = note_on(section); !note.empty()) text += fmt::format("{}\n", note);
   text += "\n" + score_table(section.groups, section.baseline, shown);
   for (const auto& [title, values] : {std::pair("By task", &section.tasks),
                                       {"Other scores", &section.metrics},

@@ -143,13 +143,15 @@ Pair pair(const Fields& fields) {
 
 Answer answer(const Fields& fields) {
   const auto score = fields.share("score");
-  if (!score) throw UsageError("it has no \"score\"");
+  const bool undecided = !score && fields.find("undecided") != nullptr;
+  if (!score && !undecided) throw UsageError("it has no \"score\"");
   Answer answer{.origin = origin(fields),
                 .setting = setting(fields),
                 .sample = sample(fields),
                 .pair = pair(fields),
                 .prompt_tokens = fields.count("prompt_tokens"),
-                .score = *score,
+                .score = score.value_or(0),
+                .undecided = undecided,
                 .metrics = {},
                 .length = fields.number("length"),
                 .depth = fields.share("depth")};

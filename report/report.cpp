@@ -103,7 +103,8 @@ ModelReport model_report(Lines lines, const ReportOptions& options) {
   model.methods = methods_shown(lines.methods);
   share_full_cache(lines.answers);
   for (const auto& [setting, answers] : lines.answers)
-    model.answers.push_back(answer_section(answers, options.baseline));
+    if (const AnswerSection section = answer_section(answers, options.baseline); !section.groups.empty())
+      model.answers.push_back(section);
   std::stable_sort(model.answers.begin(), model.answers.end(), [](const auto& a, const auto& b) {
     return benchmark_place(a.setting.benchmark) < benchmark_place(b.setting.benchmark);
   });

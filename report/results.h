@@ -60,6 +60,7 @@ struct Answer {
   Pair pair;
   std::int64_t prompt_tokens = 0;
   double score = 0;
+  bool undecided = false;  ///< the judge gave no clear verdict: there is no score
   std::map<std::string, double> metrics;
   std::optional<double> length;  ///< tokens of a needle's haystack, words of a LongBench record
   std::optional<double> depth;   ///< 0 .. 1, of a needle

@@ -125,7 +125,7 @@ Json list(const std::vector<Item>& items) {
 Json to_json(const AnswerSection& section) {
   return {{"benchmark", section.setting.benchmark},
           {"title", benchmark_title(section.setting.benchmark)},
-          {"note", benchmark_note(section.setting.benchmark, section.is_judged)},
+          {"note", note_on(section)},
           {"setting", describe(section.setting)},
           {"samples", section.n_samples},
           {"promptTokens", rounded(section.prompt_tokens)},

@@ -51,17 +51,14 @@ std::optional<std::string_view> answer_rest(const text::Answer& answer) {
   return text.substr(std::min(text.size(), answer.ends[kFirstTokens - 1]));
 }
 
-Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, const Score& score,
-                 std::optional<double> rest) {
+Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome) {
   Json line = std::move(identity);
   const Outcome::Milliseconds& ms = outcome.ms;
   const auto& per_token = outcome.answer.per_token_ms;
   line["prompt_tokens"] = outcome.prompt_tokens;
   line["kept_tokens"] = outcome.kept_tokens;
   line["answer"] = outcome.answer.text;
-  line["score"] = score.value;
-  if (rest) line["score_rest"] = *rest;
-  if (!score.metrics.empty()) line["metrics"] = score.metrics;
+  line["score"] = nullptr;
   line["generated_tokens"] = outcome.answer.tokens.size();
   if (outcome.ended_before) line["compressed"] = false;
   if (outcome.compressions > 0) line["compressions"] = outcome.compressions;
@@ -78,6 +75,13 @@ Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, c
   line["version"] = facts.version;
   line["machine"] = facts.machine;
   return line;
+}
+
+void set_score(Json& line, const Score& score, std::optional<double> rest) {
+  line["score"] = score.undecided.empty() ? Json(score.value) : Json(nullptr);
+  if (rest) line["score_rest"] = *rest;
+  if (!score.metrics.empty()) line["metrics"] = score.metrics;
+  if (!score.undecided.empty()) line["undecided"] = score.undecided;
 }
 
 }  // namespace chunkkv::eval

@@ -35,8 +35,11 @@ inline constexpr std::size_t kFirstTokens = 16;
 /// The answer without them; nothing where it is not longer.
 std::optional<std::string_view> answer_rest(const text::Answer& answer);
 
-/// The whole line. `rest`: the score of `answer_rest`.
-Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome, const Score& score,
-                 std::optional<double> rest = std::nullopt);
+/// The whole line but for the score, which is null.
+Json answer_line(Json identity, const RunFacts& facts, const Outcome& outcome);
+
+/// Puts the score into a line; where it is undecided it stays null, and "undecided" tells why. `rest`: the
+/// score of `answer_rest`.
+void set_score(Json& line, const Score& score, std::optional<double> rest = std::nullopt);
 
 }  // namespace chunkkv::eval

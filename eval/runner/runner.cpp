@@ -83,7 +83,7 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
       if (score == known.end()) {
         ++n_missing;
       } else {
-        table_.add(sample.task, plan, score->second);
+        score->second ? table_.add(sample.task, plan, *score->second) : table_.add_undecided();
       }
     }
     task.n_answers += sample.questions.size();
@@ -102,6 +102,43 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
   item.effort = double(n_tokens) * double(sweep_.readings(item.pairs).size()) +
                 kGenerationEffort * kAnswerLength * double(item.size.rest) * double(item.pairs.size());
   survey.todo.push_back(std::move(item));
+}
+
+void Runner::add_score(const std::string& task, std::size_t pair, const Json& line) {
+  const Json& score = line.at("score");
+  score.is_null() ? table_.add_undecided() : table_.add(task, sweep_.pairs()[pair], score.get<double>());
+}
+
+void Runner::score_saved(Survey& survey, KnownScores& known, const SavedAnswers& saved,
+                         const std::function<void(const Json&)>& write) {
+  if (saved.empty()) return;
+  for (Survey::Item& item : survey.todo) {
+    const Sample sample = samples_.at(item.index);
+    const std::string data = data_of(sample, item.size);
+    const auto is_done = [&](std::size_t pair) {
+      bool all = true;
+      for (std::size_t question = 0; question < sample.questions.size(); ++question) {
+        const std::string key = result_key(answer_identity(facts_, sweep_, pair, sample, question, data));
+        const auto answer = saved.find(key);
+        if (!known.contains(key) && answer != saved.end()) {
+          if (events_.progress && !events_.progress({.task = sample.task, .n_missing = survey.n_missing}))
+            throw Interrupted("interrupted");
+          Json line = answer->second;
+          set_score(line, benchmark_.score(sample, question, line.at("answer").get<std::string>()));
+          write(line);
+          add_score(sample.task, pair, line);
+          const Json& score = line.at("score");
+          known.emplace(key, score.is_null() ? std::nullopt : std::optional(score.get<double>()));
+          --item.n_answers;
+          --survey.n_missing;
+        }
+        all = all && known.contains(key);
+      }
+      return all;
+    };
+    std::erase_if(item.pairs, is_done);
+  }
+  std::erase_if(survey.todo, [](const Survey::Item& item) { return item.pairs.empty(); });
 }
 
 void Runner::run(const Survey& survey, const KnownScores& known,
@@ -145,12 +182,15 @@ void Runner::run(const Survey& survey, const KnownScores& known,
       state.reading = false;
       Json identity = answer_identity(facts_, sweep_, outcome.pair, sample, outcome.question, data);
       if (known.contains(result_key(identity))) return;  // an earlier turn of a conversation
+      Json line = answer_line(std::move(identity), facts_, outcome);
+      if (events_.answered) events_.answered(line);
       const Score score = benchmark_.score(sample, outcome.question, outcome.answer.text);
       std::optional<double> rest;
       if (const auto text = answer_rest(outcome.answer); text && options_.score_rest)
         rest = benchmark_.score(sample, outcome.question, std::string(*text)).value;
-      write(answer_line(std::move(identity), facts_, outcome, score, rest));
-      table_.add(sample.task, sweep_.pairs()[outcome.pair], score.value);
+      set_score(line, score, rest);
+      write(line);
+      add_score(sample.task, outcome.pair, line);
       ++state.n_answers;
       reading_done += per_answer;
       if (!tell()) throw Interrupted("interrupted");

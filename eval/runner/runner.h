@@ -11,14 +11,18 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 namespace chunkkv::eval {
 
-/// Scores of the answers that there are already, by `result_key`.
-using KnownScores = std::unordered_map<std::string, double>;
+/// Scores of the answers that there are already, by `result_key`; nothing where the judge was undecided.
+using KnownScores = std::unordered_map<std::string, std::optional<double>>;
+
+/// Lines of answers that no judge has seen yet, by `result_key`.
+using SavedAnswers = std::unordered_map<std::string, Json>;
 
 struct RunnerOptions {
   Shard shard = {};
@@ -70,6 +74,8 @@ struct RunEvents {
       surveying;                                  ///< samples; false stops with Interrupted
   std::function<bool(const RunState&)> progress;  ///< false stops with Interrupted
   std::function<void(const std::string&)> note;   ///< something that is left out, as a sentence
+  std::function<void(const Json&)> answered =
+      {};  ///< a line before it is scored, which may take long or fail
 };
 
 /// Runs a benchmark: all samples, pairs and questions that are not known yet, a line each.
@@ -82,6 +88,10 @@ class Runner {
   /// unless broken records are skipped; UsageError for a prompt that is too long.
   Survey survey(const KnownScores& known);
 
+  /// Scores saved answers of `survey`, writes their lines and takes them out of what is to be done.
+  void score_saved(Survey& survey, KnownScores& known, const SavedAnswers& saved,
+                   const std::function<void(const Json&)>& write);
+
   /// Interrupted when asked to stop; all lines so far are in the file then.
   void run(const Survey& survey, const KnownScores& known, const std::function<void(const Json&)>& write);
 
@@ -89,6 +99,7 @@ class Runner {
   const ScoreTable& table() const { return table_; }
 
  private:
+  void add_score(const std::string& task, std::size_t pair, const Json& line);
   /// The digest of all that its answers and scores depend on.
   std::string data_of(const Sample& sample, const Sweep::Size& size) const;
   /// BrokenRecord for a record that was there before.

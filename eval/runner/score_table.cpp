@@ -31,17 +31,27 @@ void ScoreTable::add(const std::string& task, const Plan& pair, double score) {
   ++mean.n;
 }
 
+std::string ScoreTable::cell_text(const Row& row, const std::string& budget) {
+  const auto found = row.find(budget);
+  return found == row.end() ? std::string(kNone)
+                            : fmt::format("{:.1f}", 100 * found->second.sum / double(found->second.n));
+}
+
 std::string ScoreTable::text() const {
   const std::size_t task_width = width(tasks_, "task"), method_width = width(methods_, "method");
+  std::string text = tasks_.empty() ? "" : score_rows(task_width, method_width);
+  if (tasks_.size() > 1) text += mean_rows(task_width, method_width);
+  if (n_undecided_ > 0)
+    text += fmt::format("undecided: {}, on which the judge gave no clear verdict; they count in no mean\n",
+                        n_undecided_);
+  return text;
+}
+
+std::string ScoreTable::score_rows(std::size_t task_width, std::size_t method_width) const {
   std::string text = fmt::format("{:<{}}{:<{}}{:>6}", "task", task_width, "method", method_width, "n");
   for (const std::string& budget : budgets_) text += fmt::format("{:>8}", budget);
   text += "\n";
 
-  const auto cell = [](const Row& row, const std::string& budget) {
-    const auto found = row.find(budget);
-    return found == row.end() ? std::string(kNone)
-                              : fmt::format("{:.1f}", 100 * found->second.sum / double(found->second.n));
-  };
   for (const std::string& task : tasks_) {
     for (const std::string& method : methods_) {
       const auto found = means_.at(task).find(method);
@@ -53,14 +63,19 @@ std::string ScoreTable::text() const {
       }
       const std::string n = fewest == most ? std::to_string(most) : fmt::format("{}-{}", fewest, most);
       text += fmt::format("{:<{}}{:<{}}{:>6}", task, task_width, method, method_width, n);
-      for (const std::string& budget : budgets_) text += fmt::format("{:>8}", cell(found->second, budget));
+      for (const std::string& budget : budgets_)
+        text += fmt::format("{:>8}", cell_text(found->second, budget));
       text += "\n";
     }
   }
-  if (tasks_.size() < 2) return text;
+  return text;
+}
 
+/// The mean over tasks, each of which counts alike.
+std::string ScoreTable::mean_rows(std::size_t task_width, std::size_t method_width) const {
+  std::string text;
   for (const std::string& method : methods_) {
-    Row means;  // each task counts alike
+    Row averages;
     for (const std::string& budget : budgets_) {
       Mean over_tasks;
       for (const auto& [task, rows] : means_) {
@@ -70,10 +85,10 @@ std::string ScoreTable::text() const {
         over_tasks.sum += mean.sum / double(mean.n);
         ++over_tasks.n;
       }
-      if (over_tasks.n == tasks_.size()) means[budget] = over_tasks;
+      if (over_tasks.n == tasks_.size()) averages[budget] = over_tasks;
     }
     text += fmt::format("{:<{}}{:<{}}{:>6}", "mean", task_width, method, method_width, tasks_.size());
-    for (const std::string& budget : budgets_) text += fmt::format("{:>8}", cell(means, budget));
+    for (const std::string& budget : budgets_) text += fmt::format("{:>8}", cell_text(averages, budget));
     text += "\n";
   }
   return text;

@@ -13,9 +13,11 @@ namespace chunkkv::eval {
 class ScoreTable {
  public:
   void add(const std::string& task, const Plan& pair, double score);
-  bool empty() const { return tasks_.empty(); }
+  /// An answer that the judge could not decide: it counts in no mean.
+  void add_undecided() { ++n_undecided_; }
+  bool empty() const { return tasks_.empty() && n_undecided_ == 0; }
   /// One row a task and method, one column a budget; scores from 0 to 100. With several tasks their mean
-  /// follows, for the methods and budgets that have all of them.
+  /// follows, for the methods and budgets that have all of them; and how many answers are undecided.
   std::string text() const;
 
  private:
@@ -25,8 +27,13 @@ class ScoreTable {
   };
   using Row = std::map<std::string, Mean>;  ///< by budget
 
+  static std::string cell_text(const Row& row, const std::string& budget);
+  std::string score_rows(std::size_t task_width, std::size_t method_width) const;
+  std::string mean_rows(std::size_t task_width, std::size_t method_width) const;
+
   std::vector<std::string> tasks_, methods_, budgets_;       ///< in the order of their first score
   std::map<std::string, std::map<std::string, Row>> means_;  ///< by task and method
+  std::size_t n_undecided_ = 0;
 };
 
 }  // namespace chunkkv::eval

@@ -50,6 +50,13 @@ TEST(ResultReader, ReadsAnswers) {
   EXPECT_EQ(answer.origin.seed, 3);
 }
 
+TEST(ResultReader, AnUndecidedAnswerNeedsNoScore) {
+  const std::string line = with(kAnswer, R"("score":0.5)", R"("score":null,"undecided":"who knows")");
+  EXPECT_TRUE(read(line).answers.front().undecided);
+  EXPECT_FALSE(read(kAnswer).answers.front().undecided);
+  expect_mentions(message_of<Error>([] { read(with(kAnswer, R"("score":0.5)", R"("score":null)")); }), {"score"});
+}
+
 TEST(ResultReader, AsksOnlyForWhatItNeeds) {
   const Results results =
       read(R"({"benchmark":"x","task":"t","id":7,"method":"full","keep":"100%","score":1})");

@@ -112,6 +112,24 @@ TEST(AnswerSection, SaysWhoJudged) {
   EXPECT_EQ(section_of({own}).groups.columns.back(), "safe rate (judge)");
 }
 
+TEST(AnswerSection, UndecidedAnswersCountNowhere) {
+  const auto judged = [](std::string id, double score, bool undecided) {
+    Answer line = answer({.benchmark = "jailbreakv", .id = std::move(id)}, score);
+    line.metrics["judge"] = score;
+    line.undecided = undecided;
+    return line;
+  };
+  const AnswerSection section =
+      section_of({judged("1", 1, false), judged("2", 0, true), judged("3", 0, true)});
+  EXPECT_EQ(section.n_samples, 1u);
+  EXPECT_EQ(section.groups.rows.front().cells.back()->mean.value, 1);
+  EXPECT_EQ(section.n_undecided, 2u);
+  EXPECT_NE(note_on(section).find("Undecided by the judge: 2"), std::string::npos);
+  const AnswerSection none = section_of({judged("2", 0, true)});
+  EXPECT_TRUE(none.groups.empty());
+  EXPECT_EQ(none.n_undecided, 1u);
+}
+
 TEST(AnswerSection, MapsNeedles) {
   std::vector<Answer> answers;
   const auto add = [&](std::string id, double length, double depth, double score) {
