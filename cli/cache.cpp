@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "inputs.h"
 #include "observer_name.h"
 #include "open_prompt.h"
 #include "options.h"
@@ -76,7 +77,7 @@ void build(const BuildArguments& arguments) {
   PromptArguments document = arguments.prompt;
   document.question.clear();
   const std::string text = read_prompt(document);
-  { const AtomicFile writable(arguments.output); }  // said now rather than after the work
+  { const OutputFile writable(arguments.output); }  // said now rather than after the work
 
   const auto model = load_model(arguments.model);
   const OpenPrompt prompt = open_prompt(*model, document, text);
@@ -173,7 +174,7 @@ void verify(const FileArguments& arguments) {
 }
 
 void add_file_argument(CLI::App& command, FileArguments& arguments) {
-  command.add_option("file", arguments.file, "cache file")->required()->option_text("FILE");
+  reads_file(command.add_option("file", arguments.file, "cache file"))->required()->option_text("FILE");
 }
 
 void add_info(CLI::App& parent) {

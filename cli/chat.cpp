@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "conversation.h"
+#include "inputs.h"
 #include "line_reader.h"
 #include "observer_name.h"
 #include "options.h"
@@ -82,8 +83,11 @@ class Chat {
 
   /// What a command in a pipe failed with counts.
   bool failed() const { return failed_ && !is_terminal_; }
+  /// Something would have been written over what is read.
+  bool refused() const { return refused_ && !is_terminal_; }
 
   void load(const std::string& path) {
+    add_input(path);
     if (is_cache_file(path))
       conversation_.load(path, load_cache_file(path));
     else
@@ -98,6 +102,7 @@ class Chat {
       action();
     } catch (const Error& error) {
       print_error(fmt::format("chunkkv: {}\n", error.what()));
+      refused_ = refused_ || dynamic_cast<const InputRefused*>(&error) != nullptr;
       const bool interrupted = dynamic_cast<const Interrupted*>(&error) != nullptr;
       failed_ = failed_ || !interrupted;
       stopped = stopped || interrupted;
@@ -148,6 +153,7 @@ class Chat {
   bool is_terminal_ = isatty(STDIN_FILENO) != 0;
   bool quit_ = false;
   bool failed_ = false;
+  bool refused_ = false;
 
   const std::map<std::string, Command> commands_ = {
       {"/clear", {"", "forget the document and all that was said", [this](auto&) { conversation_.clear(); }}},
@@ -210,7 +216,9 @@ void chat(const ChatArguments& arguments) {
   if (saved) conversation.load(*arguments.cache, std::move(*saved));
   Chat chat(conversation);
   chat.run();
-  if (chat.failed()) throw Error("not all of the input could be carried out; see above");
+  constexpr const char* kIncomplete = "not all of the input could be carried out; see above";
+  if (chat.refused()) throw UsageError(kIncomplete);
+  if (chat.failed()) throw Error(kIncomplete);
 }
 
 }  // namespace
@@ -220,10 +228,10 @@ void add_chat(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("chat", "talk about a document whose cache stays small");
   add_model_options(command, arguments->model);
   const std::string group = "Conversation";
-  command.add_option("-f,--file", arguments->prompt.file, "document to talk about")
+  reads_file(command.add_option("-f,--file", arguments->prompt.file, "document to talk about"))
       ->group(group)
       ->option_text("FILE");
-  command.add_option("--cache", arguments->cache, "go on from a cache file instead")
+  reads_file(command.add_option("--cache", arguments->cache, "go on from a cache file instead"))
       ->group(group)
       ->option_text("FILE");
   command.add_option("--system-prompt,--system", arguments->prompt.system, "-sys: system message")

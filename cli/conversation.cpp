@@ -1,5 +1,6 @@
 #include "conversation.h"
 
+#include "inputs.h"
 #include "observer_name.h"
 #include "report.h"
 #include "saved_cache.h"
@@ -228,6 +229,7 @@ const CacheHome& Conversation::home() const {
 }
 
 void Conversation::save(const std::string& path) const {
+  refuse_input(path);
   const bool is_empty = source_ ? source_->snapshot().n_entries == 0 : session_.n_entries() == 0;
   if (is_empty && source_ && !prompt_.tokens.empty())
     throw UsageError(

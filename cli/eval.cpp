@@ -1,6 +1,7 @@
 #include "eval.h"
 
 #include "commands.h"
+#include "inputs.h"
 #include "output.h"
 
 #include "runner/merge.h"
@@ -25,7 +26,8 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
   const auto add = [&](const char* names, auto& value, const std::string& help, const char* text) {
     return app.add_option(names, value, help)->group(group)->option_text(text);
   };
-  add("--data", benchmark.data, "folder with the benchmark's files, as its authors publish them", "DIR");
+  reads_file(
+      add("--data", benchmark.data, "folder with the benchmark's files, as its authors publish them", "DIR"));
   add("--tasks", benchmark.tasks, "only these tasks (default: all that are there)", "A,B")
       ->delimiter(',')
       ->take_all()
@@ -66,6 +68,11 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
       "jailbreakv: OpenAI-compatible endpoint that judges answers; its key is read from CHUNKKV_JUDGE_KEY",
       "URL");
   add("--judge-model", benchmark.judge.model, "name that the endpoint knows the judge by", "NAME");
+  add("--judge-tokens", benchmark.judge.tokens,
+      fmt::format("tokens of a judge's reply at most, its thinking included (default: {})",
+                  eval::kJudgeTokens),
+      "N")
+      ->check(CLI::Range(1, kMany));
 }
 
 void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
@@ -142,9 +149,9 @@ struct MergeArguments {
 };
 
 void merge(const MergeArguments& arguments) {
+  OutputFile file(arguments.output);
   const eval::ResultLock lock(arguments.output);
   const eval::Merged merged = eval::merge_results(arguments.files);
-  AtomicFile file(arguments.output);
   file.commit(merged.text);
   for (const std::string& path : merged.cut)
     print_error(fmt::format("'{}' ends in a line that was cut short; it is left out\n", path));
@@ -181,7 +188,7 @@ void add_eval(CLI::App& app) {
 
   auto files = std::make_shared<MergeArguments>();
   CLI::App& merging = *command.add_subcommand("merge", "join files of results, each result once");
-  merging.add_option("FILES", files->files, "files of results")->required()->take_all();
+  reads_file(merging.add_option("FILES", files->files, "files of results"))->required()->take_all();
   merging.add_option("-o,--output", files->output, "file to write")->required()->option_text("FILE");
   merging.callback([files] { merge(*files); });
 }

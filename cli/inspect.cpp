@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "inputs.h"
 #include "kept_view.h"
 #include "options.h"
 #include "output.h"
@@ -105,7 +106,7 @@ void inspect(const InspectArguments& arguments) {
   wanted.keep_scores = arguments.scores;
   SessionOptions options = session_options(arguments.model);
   const Input input(arguments);
-  std::optional<AtomicFile> html;
+  std::optional<OutputFile> html;
   if (arguments.html) html.emplace(*arguments.html);
 
   const auto model = load_model(arguments.model);
@@ -129,9 +130,8 @@ void add_inspect(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("inspect", "show which tokens of a prompt a method keeps");
   add_model_options(command, arguments->model);
   add_prompt_options(command, arguments->prompt);
-  command
-      .add_option("--tokens-file", arguments->tokens_file,
-                  "read token ids instead of a text: a JSON array; - is standard input")
+  reads_file(command.add_option("--tokens-file", arguments->tokens_file,
+                                "read token ids instead of a text: a JSON array; - is standard input"))
       ->option_text("FILE");
   add_compression_options(command, arguments->compression);
   CLI::Option* json =

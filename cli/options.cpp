@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "engine_log.h"
+#include "inputs.h"
 #include "output.h"
 #include "signals.h"
 #include "weight_view.h"
@@ -25,7 +26,7 @@ constexpr std::int32_t kCellStep = 256;
 
 void add_model_options(CLI::App& app, ModelArguments& arguments) {
   const std::string group = "Model and cache";
-  app.add_option("-m,--model", arguments.model, "GGUF file")->group(group)->option_text("FILE");
+  reads_model(app.add_option("-m,--model", arguments.model, "GGUF file"))->group(group)->option_text("FILE");
   app.add_option("-c,--ctx-size", arguments.ctx_size,
                  "cells of the cache (default: what prompt and answer need)")
       ->group(group)

@@ -2,6 +2,7 @@
 
 #include "store/atomic_file.h"
 
+#include <string>
 #include <string_view>
 
 namespace chunkkv::cli {
@@ -12,6 +13,10 @@ void print(std::string_view text);
 /// Writes to standard error.
 void print_error(std::string_view text);
 
-using chunkkv::AtomicFile;
+/// A file that a command writes. UsageError when it is one that the command reads.
+class OutputFile : public AtomicFile {
+ public:
+  explicit OutputFile(const std::string& path);
+};
 
 }  // namespace chunkkv::cli

@@ -1,3 +1,4 @@
+#include "inputs.h"
 #include "machine.h"
 #include "output.h"
 #include "perf.h"
@@ -146,6 +147,7 @@ class Table {
 
   void open_file() {
     if (arguments_.output.empty()) return;
+    refuse_input(arguments_.output);
     file_ = std::make_unique<eval::ResultFile>(arguments_.output, [this](const eval::Json& line) {
       if (line.at("benchmark") == "perf") known_.emplace(eval::result_key(line), speed_sample(line));
     });

@@ -1,5 +1,6 @@
 #include "prompt.h"
 
+#include "inputs.h"
 #include "text/chat_template.h"
 #include "text/utf8.h"
 #include "text_file.h"
@@ -37,8 +38,8 @@ std::string read_document(const PromptArguments& arguments) {
 
 void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
   const std::string group = "Prompt";
-  app.add_option("-f,--file", arguments.file,
-                 "file with the text; -: standard input, also read without -f and -p")
+  reads_file(app.add_option("-f,--file", arguments.file,
+                            "file with the text; -: standard input, also read without -f and -p"))
       ->group(group)
       ->option_text("FILE");
   app.add_option("-p,--prompt", arguments.text, "the text itself")->group(group)->option_text("TEXT");

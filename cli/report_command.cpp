@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "inputs.h"
 #include "output.h"
 #include "text_file.h"
 
@@ -30,16 +31,18 @@ struct ReportArguments {
 };
 
 /// "--markdown" takes the word after it, which must not be results that someone wanted to read.
-void refuse_results(const std::string& output, const std::vector<std::string>& results) {
-  std::error_code error;
-  bool is_result = std::filesystem::path(output).extension() == ".jsonl";
-  for (const std::string& result : results)
-    is_result = is_result || std::filesystem::equivalent(output, result, error);
-  if (is_result)
+void refuse_results(const std::string& output) {
+  if (std::filesystem::path(output).extension() == ".jsonl")
     throw UsageError(
         fmt::format("'{}' holds results and is not written over; give the results first, and "
                     "--markdown or -o with a file of its own after them",
                     output));
+}
+
+bool is_same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code error;
+  return std::filesystem::equivalent(a, b, error) ||
+         std::filesystem::weakly_canonical(a, error) == std::filesystem::weakly_canonical(b, error);
 }
 
 report::Report read_report(const ReportArguments& arguments) {
@@ -53,13 +56,16 @@ void write_report(const ReportArguments& arguments) {
     throw UsageError("no results given; name the JSONL files that `chunkkv eval` or `chunkkv perf` wrote");
   if (!arguments.html && !arguments.markdown)
     throw UsageError("nothing to write; choose a page with -o report.html, or tables with --markdown");
-  std::optional<AtomicFile> html, markdown;
+  std::optional<OutputFile> html, markdown;
   if (arguments.html) {
-    refuse_results(*arguments.html, arguments.results);
+    refuse_results(*arguments.html);
     html.emplace(*arguments.html);
   }
   if (arguments.markdown && *arguments.markdown != "-") {
-    refuse_results(*arguments.markdown, arguments.results);
+    refuse_results(*arguments.markdown);
+    if (arguments.html && is_same_file(*arguments.html, *arguments.markdown))
+      throw UsageError(
+          fmt::format("page and tables cannot both go to '{}'; name two files", *arguments.html));
     markdown.emplace(*arguments.markdown);
   }
 
@@ -77,7 +83,8 @@ void write_report(const ReportArguments& arguments) {
 void add_report(CLI::App& app) {
   auto arguments = std::make_shared<ReportArguments>();
   CLI::App& command = *app.add_subcommand("report", "make a page or tables of the results of eval and perf");
-  command.add_option("RESULTS", arguments->results, "JSONL files; - is standard input")->take_all();
+  reads_file(command.add_option("RESULTS", arguments->results, "JSONL files; - is standard input"))
+      ->take_all();
   command
       .add_option("-o,--output", arguments->html, "HTML page to write; it loads nothing when it is opened")
       ->option_text("FILE");

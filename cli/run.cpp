@@ -1,5 +1,6 @@
 #include "bounded.h"
 #include "commands.h"
+#include "inputs.h"
 #include "options.h"
 #include "output.h"
 #include "progress.h"
@@ -240,7 +241,8 @@ void add_run(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("run", "read a prompt, compress its cache, answer");
   add_model_options(command, arguments->model);
   add_prompt_options(command, arguments->prompt);
-  command.add_option("--cache", arguments->cache, "ask about a prompt that `chunkkv cache build` saved")
+  reads_file(
+      command.add_option("--cache", arguments->cache, "ask about a prompt that `chunkkv cache build` saved"))
       ->group("Prompt")
       ->option_text("FILE");
   add_compression_options(command, arguments->compression);
