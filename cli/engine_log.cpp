@@ -35,11 +35,20 @@ void show(ggml_log_level level, const char* text, void*) {
   if (level != GGML_LOG_LEVEL_DEBUG) print_error(text);
 }
 
+/// Takes the place of a debugger's trace, which would go to standard output.
+void report_abort(const char* message) {
+  print_error(
+      "chunkkv: llama.cpp stopped at a fault of its own; please report it with this command. It said: ");
+  print_error(message);
+  print_error("\n");
+}
+
 }  // namespace
 
 void set_engine_log(bool verbose) {
   shown = verbose;
   llama_log_set(verbose ? show : keep_errors, nullptr);
+  ggml_set_abort_callback(report_abort);
   common_log_set_verbosity_thold(verbose ? LOG_LEVEL_INFO : LOG_LEVEL_OUTPUT);
 }
 

@@ -55,10 +55,14 @@ class Model {
   /// Why this model's cache cannot be compressed, as a sentence; empty when it can.
   std::string refusal() const;
 
+  /// Error when the text is longer than 2 GiB, or has 4 MiB without a blank or of blanks. Thread-safe.
   std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  /// UsageError for what is no token of the model; so do all others that take tokens.
   std::string detokenize(Token token) const;
   std::string detokenize(std::span<const Token> tokens) const;
   bool is_end(Token token) const;
+  /// UsageError names the first that is no token of the model.
+  void require_tokens(std::span<const Token> tokens) const;
 
   llama_model* handle() const { return model_; }
   /// Whether ModelOptions::fast_prefill is asked for and possible here.
@@ -209,7 +213,8 @@ struct AttentionRows {
 /// One cache with the life of its prompts: prefill or read, compress, decode, clear. Not thread-safe.
 class Session {
  public:
-  /// Error when the model's cache cannot be allocated or its kind is unsupported.
+  /// UsageError: no model, options out of range, cache positions where the engine cannot turn the model's
+  /// keys rightly. Error when the model's cache cannot be allocated or its kind is unsupported.
   Session(std::shared_ptr<Model> model, const SessionOptions& options);
   ~Session();
   Session(const Session&) = delete;
@@ -223,8 +228,9 @@ class Session {
 
   /// Reads `tokens` after what `sequence` holds and lets every plan choose what it would keep of all its
   /// entries; nothing is dropped yet. A plan observes the queries of `tokens` only. A budget that is a share
-  /// is one of all tokens that the sequence has read. UsageError: no tokens, no room, a budget that cannot
-  /// hold what a plan protects. `logits` holds the last token's afterwards.
+  /// is one of all tokens that the sequence has read. UsageError, with the sequence as it was: no tokens,
+  /// what is no token, no room, a plan without method, a budget that cannot hold what a plan protects.
+  /// `logits` holds the last token's afterwards.
   ///
   /// A plan whose method observes the first M tokens of the answer (ObservationRequest::after, unless
   /// Plan::at_once) has not chosen yet: the next M tokens that `decode` reads into the sequence are observed,
@@ -274,7 +280,8 @@ class Session {
   std::int32_t n_until_compression(Sequence sequence = 0) const;
 
   /// Reads one token at the next position and returns the logits of what follows, [n_vocab], valid
-  /// until the next call. Error when the cache is full.
+  /// until the next call. UsageError for what is no token, Error when the cache is full; nothing was read
+  /// then.
   std::span<const float> decode(Token token, Sequence sequence = 0);
 
   /// Reads one token of each of several sequences, together: that costs little more than one. `on_logits`
@@ -284,7 +291,8 @@ class Session {
               const std::function<void(std::size_t index, std::span<const float> logits)>& on_logits);
 
   /// Reads `tokens` after what the sequence holds, as `decode` would one after the other, but together.
-  /// `on_logits` gets the logits after each, `on_attention` (where given) the attention of each.
+  /// `on_logits` gets the logits after each, `on_attention` (where given) the attention of each. UsageError,
+  /// with nothing read: no `on_logits`, what is no token, no room.
   void evaluate(std::span<const Token> tokens,
                 const std::function<void(std::size_t index, std::span<const float> logits)>& on_logits,
                 const std::function<void(const AttentionRows&)>& on_attention = {}, Sequence sequence = 0);
@@ -292,7 +300,7 @@ class Session {
   /// Sum of the absolute values of each entry's key and value in `layer`, [n_head_kv][n_entries].
   std::vector<float> magnitudes(std::int32_t layer, Sequence sequence = 0) const;
 
-  /// Logits after the last token read, [n_vocab].
+  /// Logits after the last token read, [n_vocab]. UsageError when nothing was read in this session yet.
   std::span<const float> logits() const;
 
   /// Drops all entries of `sequence`.
@@ -303,8 +311,9 @@ class Session {
 
   /// A copy of `sequence` in host memory. Error where cache positions are used.
   Snapshot snapshot(Sequence sequence = 0) const;
-  /// Replaces what `sequence` holds. Error when the snapshot is not from a cache of this model and these
-  /// types, or does not fit; the sequence is empty then. `logits` is not restored.
+  /// Replaces what `sequence` holds. Error when the snapshot is damaged, is not from a cache of this model
+  /// and these types, or does not fit; the sequence is empty then. Nothing of a damaged one reaches the
+  /// engine. `logits` is not restored.
   void restore(const Snapshot& snapshot, Sequence sequence = 0);
   /// The same cache with keys and values in this session's types, to be restored here: a prompt can be read
   /// into an f16 cache, which is fast, and kept in a q8_0 one. Error when it is of another model or of a

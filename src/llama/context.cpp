@@ -1,6 +1,7 @@
 #include "llama/context.h"
 
 #include "llama/release_pages.h"
+#include "llama/state_check.h"
 #include "llama/state_conversion.h"
 
 #include <algorithm>
@@ -91,7 +92,7 @@ Context::Context(const Model& model, const SessionOptions& options)
 void Context::learn_cache() {
   const Token any = 0;
   decode({&any, 1}, 0, scratch_);
-  llama_memory_clear(llama_get_memory(context_.get()), false);
+  clear();
   bool known = tap_.layers().size() == std::size_t(n_layer_);
   for (const auto& [number, layer] : tap_.layers())
     known = known && number < n_layer_ && layer.k != nullptr && layer.v != nullptr && layer.n_head_kv > 0 &&
@@ -133,6 +134,7 @@ std::vector<std::int32_t> Context::decode(const llama_batch& batch) {
   tap_.end();
   switch (status) {
     case 0:
+      has_logits_ = true;
       return tap_.cells();
     case 1:
       throw Error("the cache is full: all " + std::to_string(n_cells()) + " cells are used");
@@ -145,7 +147,7 @@ std::vector<std::int32_t> Context::decode(const llama_batch& batch) {
 }
 
 std::span<const float> Context::logits(std::int32_t index) const {
-  const float* values = llama_get_logits_ith(context_.get(), index);
+  const float* values = has_logits_ ? llama_get_logits_ith(context_.get(), index) : nullptr;
   if (values == nullptr) return {};
   return {values, std::size_t(n_vocab_)};
 }
@@ -181,6 +183,11 @@ bool Context::can_shift() const {
   return llama_memory_can_shift(llama_get_memory(context_.get()));
 }
 
+void Context::clear() {
+  llama_memory_clear(llama_get_memory(context_.get()), false);
+  has_logits_ = false;
+}
+
 std::vector<std::byte> Context::state(Sequence sequence) const {
   std::vector<std::byte> data(llama_state_seq_get_size(context_.get(), sequence));
   const std::size_t written = llama_state_seq_get_data(
@@ -190,7 +197,9 @@ std::vector<std::byte> Context::state(Sequence sequence) const {
   return data;
 }
 
-void Context::set_state(Sequence sequence, std::span<const std::byte> state) {
+void Context::set_state(Sequence sequence, std::span<const std::byte> state,
+                        std::span<const Position> positions) {
+  check_state(state, tap_.layers(), positions, StateTypes::own);
   if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),
                                state.size(), sequence) == state.size())
     return;
@@ -200,7 +209,9 @@ void Context::set_state(Sequence sequence, std::span<const std::byte> state) {
       "damaged");
 }
 
-std::vector<std::byte> Context::converted(std::span<const std::byte> state) const {
+std::vector<std::byte> Context::converted(std::span<const std::byte> state,
+                                          std::span<const Position> positions) const {
+  check_state(state, tap_.layers(), positions, StateTypes::any);
   const CacheLayer& any = tap_.layers().begin()->second;
   return convert_state(state, tap_.layers(), any.k->type, any.v->type);
 }

@@ -27,7 +27,7 @@ class Context {
   /// Reads one token of each of several sequences, together; returns their cells. All logits are computed.
   std::vector<std::int32_t> decode(std::span<const Token> tokens, std::span<const Position> positions,
                                    std::span<const Sequence> sequences);
-  /// Logits of a token of the last decode, [n_vocab]; -1: the last one's.
+  /// Logits of a token of the last decode, [n_vocab]; -1: the last one's. Empty before the first.
   std::span<const float> logits(std::int32_t index = -1) const;
 
   /// Frees the cells of `sequence` with positions in [from, to); `to` < 0: no end.
@@ -41,15 +41,19 @@ class Context {
   /// Adds `delta` to the positions of `sequence` in [from, to); its keys are turned before the next decode.
   void shift(Sequence sequence, Position from, Position to, Position delta);
   bool can_shift() const;
+  /// Forgets all sequences and logits.
+  void clear();
 
   /// Cells that attention must not see in the next decode, by layer; empty: none.
   void hide(const std::vector<std::vector<std::int32_t>>& cells) { tap_.hide(cells); }
 
   /// The engine's own copy of a sequence, and back. Error when it is not from such a cache or does not fit.
   std::vector<std::byte> state(Sequence sequence) const;
-  void set_state(Sequence sequence, std::span<const std::byte> state);
+  /// `positions`: of the state's cells, in their order.
+  void set_state(Sequence sequence, std::span<const std::byte> state, std::span<const Position> positions);
   /// The state with rows of this cache's types.
-  std::vector<std::byte> converted(std::span<const std::byte> state) const;
+  std::vector<std::byte> converted(std::span<const std::byte> state,
+                                   std::span<const Position> positions) const;
 
   /// Gives the memory of the cells from `first` on back to the operating system where the cache lies in
   /// ordinary host memory. Their contents become zero.
@@ -58,6 +62,8 @@ class Context {
   llama_context* handle() const { return context_.get(); }
   Tap& tap() { return tap_; }
   const Tap& tap() const { return tap_; }
+  /// The engine's bound, less the scratch sequence.
+  static std::int32_t most_sequences() { return std::int32_t(llama_max_parallel_sequences()) - 1; }
   Compute& compute() { return compute_; }
   static std::uint64_t cell_bytes(const CacheLayer& layer);
   std::int32_t n_cells() const;
@@ -70,6 +76,7 @@ class Context {
   void learn_cache();
   std::vector<std::int32_t> decode(const llama_batch& batch);
 
+  bool has_logits_ = false;
   ThreadPool pool_;
   Tap tap_;
   Compute compute_{pool_};

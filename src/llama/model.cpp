@@ -4,7 +4,9 @@
 #include "llama/handles.h"
 #include "llama/load_layout.h"
 #include "llama/support.h"
+#include "llama/tokenizing.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <mutex>
@@ -68,23 +70,19 @@ std::string Model::refusal() const {
 }
 
 std::vector<Token> Model::tokenize(std::string_view text, bool add_special, bool parse_special) const {
-  const llama_vocab* vocab = llama_model_get_vocab(model_);
-  std::vector<Token> tokens(text.size() + 8);
-  auto run = [&] {
-    return llama_tokenize(vocab, text.data(), std::int32_t(text.size()), tokens.data(),
-                          std::int32_t(tokens.size()), add_special, parse_special);
-  };
-  std::int32_t n = run();
-  if (n < 0) {
-    tokens.resize(std::size_t(-n));
-    n = run();
-  }
-  if (n < 0) throw Error("the text could not be split into tokens: it is too long");
-  tokens.resize(std::size_t(n));
-  return tokens;
+  return engine::tokenize(llama_model_get_vocab(model_), text, add_special, parse_special);
+}
+
+void Model::require_tokens(std::span<const Token> tokens) const {
+  const Token n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model_));
+  for (const Token token : tokens)
+    if (token < 0 || token >= n_vocab)
+      throw UsageError(std::to_string(token) + " is no token of this model; its tokens are 0 to " +
+                       std::to_string(n_vocab - 1));
 }
 
 std::string Model::detokenize(Token token) const {
+  require_tokens({&token, 1});
   const llama_vocab* vocab = llama_model_get_vocab(model_);
   std::string text(16, '\0');
   auto run = [&] {
@@ -106,6 +104,7 @@ std::string Model::detokenize(std::span<const Token> tokens) const {
 }
 
 bool Model::is_end(Token token) const {
+  require_tokens({&token, 1});
   return llama_vocab_is_eog(llama_model_get_vocab(model_), token);
 }
 

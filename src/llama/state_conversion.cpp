@@ -2,6 +2,8 @@
 
 #include <chunkkv/error.h>
 
+#include "llama/rows.h"
+
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -69,13 +71,6 @@ void rotate(std::span<float> row, std::int64_t size) {
         }
     for (std::int64_t i = 0; i < size; ++i) x[i] *= scale;
   }
-}
-
-void to_floats(ggml_type type, const std::byte* row, std::span<float> values) {
-  if (type == GGML_TYPE_F32)
-    std::memcpy(values.data(), row, values.size_bytes());
-  else
-    ggml_get_type_traits(type)->to_float(row, values.data(), std::int64_t(values.size()));
 }
 
 void from_floats(ggml_type type, std::span<const float> values, std::byte* row) {

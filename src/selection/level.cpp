@@ -1,3 +1,4 @@
+#include <chunkkv/error.h>
 #include <chunkkv/selection.h>
 
 #include <algorithm>
@@ -25,6 +26,8 @@ void level(std::span<LayerKept> layers, std::int32_t n_entries) {
   std::size_t longest = 0;
   for (const auto& layer : layers)
     for (const auto& list : layer.heads) longest = std::max(longest, list.size());
+  if (n_entries < 0 || longest > std::size_t(n_entries))
+    throw UsageError("a kept set cannot hold more entries than there are");
   for (auto& layer : layers)
     for (auto& list : layer.heads)
       if (list.size() < longest) fill_up(list, longest, n_entries);

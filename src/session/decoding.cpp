@@ -53,6 +53,7 @@ class AnswerTime {
 void Session::Impl::decode(Token token, Sequence sequence) {
   SequenceState& state = at(sequence);
   SequenceCells& cells = state.cells;
+  model->require_tokens({&token, 1});
   Round* const answer = awaiting(state);
   std::optional<AnswerTime> time;
   if (answer != nullptr) time.emplace(timings);
@@ -79,6 +80,7 @@ void Session::Impl::decode(Token token, Sequence sequence) {
 void Session::Impl::decode_together(std::span<const Token> tokens, std::span<const Sequence> which) {
   if (tokens.size() != which.size()) throw UsageError("there must be one token for each sequence");
   if (tokens.empty()) return;
+  model->require_tokens(tokens);
   std::vector<Position> positions;
   // A cell that one sequence hides from a layer is not seen by the others' tokens anyway.
   std::vector<std::vector<std::int32_t>> hidden;

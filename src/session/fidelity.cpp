@@ -128,9 +128,11 @@ void divide(Fidelity& f) {
 std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> prompt,
                                        std::span<const Plan> plans, const FidelityOptions& options) {
   if (session.n_entries() > 0) throw UsageError("fidelity is measured in an empty sequence; clear it first");
+  if (options.n_tokens < 1) throw UsageError("fidelity is measured along an answer of at least one token");
+  if (options.kept == &session) throw UsageError("what is kept is measured in a session of its own");
   const auto n = std::int32_t(prompt.size());
   const CacheUse use = session.use();
-  if (n + options.n_tokens > use.cells_allocated - use.cells_used)
+  if (std::int64_t(n) + options.n_tokens > use.cells_allocated - use.cells_used)
     throw UsageError("a prompt of " + std::to_string(n) + " and an answer of " +
                      std::to_string(options.n_tokens) + " tokens do not fit into " +
                      std::to_string(use.cells_allocated - use.cells_used) + " free cells");

@@ -37,6 +37,12 @@ struct SequenceState {
   std::optional<std::size_t> due = {};        ///< plan that compresses when it has chosen
 };
 
+/// UsageError for a plan that no session can carry out.
+void require_plan(const Plan& plan);
+
+/// The engine's positions of a snapshot's cells, in the order of the cells.
+std::vector<Position> positions_by_cell(const Snapshot& snapshot);
+
 /// Spread over several files by what it does: reading.cpp, compression.cpp, limit.cpp, answer.cpp,
 /// decoding.cpp, evaluation.cpp, snapshot.cpp.
 struct Session::Impl {
@@ -45,6 +51,8 @@ struct Session::Impl {
   SequenceState& at(Sequence sequence);
   std::int32_t n_layer() const { return context.n_layer(); }
   std::int32_t n_free() const;
+  /// UsageError when so many tokens have no room.
+  void require_room(std::size_t n_tokens) const;
   std::uint64_t cell_bytes() const;
   std::vector<bool> cells_of_others(const SequenceCells& sequence) const;
   /// Attention reads up to the highest used cell, rounded up; memory above is not needed any more.
@@ -101,6 +109,8 @@ struct Session::Impl {
 
   // ---- snapshot.cpp
   Snapshot snapshot(Sequence sequence);
+  /// Error when the snapshot is not one of a cache of this model, whole and without contradictions.
+  void require_whole(const Snapshot& snapshot) const;
   void restore(const Snapshot& snapshot, Sequence sequence);
   void clear(Sequence sequence);
   void truncate(std::int32_t n_entries, Sequence sequence);

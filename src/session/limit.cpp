@@ -17,6 +17,7 @@ RoundShape shape_of(const SequenceState& state, const SessionOptions& options) {
 
 void Session::Impl::limit(const Plan& plan, std::int32_t buffer, Sequence sequence) {
   SequenceState& state = at(sequence);
+  require_plan(plan);
   state.limit.reset();
   if (plan.method->keeps_all()) return;
   if (plan.method->layer_budgets())
@@ -30,7 +31,7 @@ void Session::Impl::limit(const Plan& plan, std::int32_t buffer, Sequence sequen
                       : plan.budget.resolve(std::numeric_limits<std::int32_t>::max());
   limit->plan.budget = Budget::tokens(limit->budget);
   const std::int32_t available = state.cells.n_entries() + n_free();
-  if (limit->budget + buffer > available)
+  if (std::int64_t(limit->budget) + buffer > available)
     throw UsageError(
         "a budget of " + std::to_string(limit->budget) + " and a buffer of " + std::to_string(buffer) +
         " tokens do not fit into the " + std::to_string(available) +

@@ -66,11 +66,10 @@ void Session::Impl::prefill(std::span<const Token> tokens, std::span<const Plan>
                             const Progress& progress, Sequence sequence) {
   SequenceState& state = at(sequence);
   if (tokens.empty()) throw UsageError("the prompt is empty");
+  model->require_tokens(tokens);
+  for (const Plan& plan : plans) require_plan(plan);
+  require_room(tokens.size());
   const auto total = std::int32_t(tokens.size());
-  if (total > n_free())
-    throw UsageError("the prompt has " + std::to_string(total) + " tokens, but only " +
-                     std::to_string(n_free()) + " of the cache's " + std::to_string(context.n_cells()) +
-                     " cells are free; give a shorter prompt or more cells (-c)");
   call_off(state);
   state.selections.clear();
   last_prefilled = sequence;
@@ -92,6 +91,8 @@ void Session::Impl::prefill(std::span<const Token> tokens, std::span<const Plan>
 std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& reading,
                                  const Progress& progress, Sequence sequence) {
   SequenceState& state = at(sequence);
+  require_plan(reading.plan);
+  model->require_tokens(tokens);
   call_off(state);
   last_prefilled = sequence;
   const ReadingPlan plan = plan_reading(reading, {.n_tokens = std::int32_t(tokens.size()),

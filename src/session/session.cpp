@@ -1,5 +1,6 @@
 #include <chunkkv/session.h>
 
+#include "llama/key_shift.h"
 #include "session/impl.h"
 
 #include <algorithm>
@@ -7,10 +8,17 @@
 namespace chunkkv {
 namespace {
 
-const SessionOptions& checked(const Model& model, const SessionOptions& options) {
-  if (const std::string reason = model.refusal(); !reason.empty()) throw Error(reason);
+const SessionOptions& checked(const std::shared_ptr<Model>& model, const SessionOptions& options) {
+  if (!model) throw UsageError("a session needs a model");
+  if (const std::string reason = model->refusal(); !reason.empty()) throw Error(reason);
+  if (options.n_cells < 0) throw UsageError("a cache cannot have a negative number of cells (-c)");
+  if (options.n_threads < 0) throw UsageError("the number of threads (-t) is 0, for all cores, or more");
   if (options.n_sequences < 1) throw UsageError("a session needs at least one sequence");
+  if (options.n_sequences > engine::Context::most_sequences())
+    throw UsageError("a session has at most " + std::to_string(engine::Context::most_sequences()) +
+                     " sequences");
   if (options.n_ubatch < 1) throw UsageError("the micro-batch (-ub) must hold at least one token");
+  if (options.cache_positions) engine::require_turnable(*model, options.type_k);
   return options;
 }
 
@@ -21,8 +29,7 @@ Session::Impl::Impl(std::shared_ptr<Model> m, const SessionOptions& o)
   options.n_threads = context.n_threads();
   options.n_cells = context.n_cells();
   options.n_ubatch = context.n_ubatch();
-  if (options.cache_positions && !context.can_shift())
-    throw Error("this model's keys cannot be rotated to other positions; use true positions");
+  if (options.cache_positions) engine::require_right_shifts(context);
 }
 
 SequenceState& Session::Impl::at(Sequence sequence) {
@@ -36,6 +43,19 @@ std::int32_t Session::Impl::n_free() const {
   std::int32_t n = context.n_cells();
   for (const SequenceState& s : sequences) n -= s.cells.n_entries();
   return n;
+}
+
+void Session::Impl::require_room(std::size_t n_tokens) const {
+  if (n_tokens > std::size_t(n_free()))
+    throw UsageError("the prompt has " + std::to_string(n_tokens) + " tokens, but only " +
+                     std::to_string(n_free()) + " of the cache's " + std::to_string(context.n_cells()) +
+                     " cells are free; give a shorter prompt or more cells (-c)");
+}
+
+void require_plan(const Plan& plan) {
+  if (!plan.method) throw UsageError("a plan needs a method");
+  if (plan.protect_first < 0 || plan.protect_last < 0)
+    throw UsageError("a plan protects 0 entries or more at each end");
 }
 
 std::uint64_t Session::Impl::cell_bytes() const {
@@ -60,7 +80,7 @@ void Session::Impl::release_unused() {
 }
 
 Session::Session(std::shared_ptr<Model> model, const SessionOptions& options) {
-  const SessionOptions& good = checked(*model, options);
+  const SessionOptions& good = checked(model, options);
   impl_ = std::make_unique<Impl>(std::move(model), good);
 }
 
@@ -82,7 +102,9 @@ llama_context* Session::handle() const {
   return impl_->context.handle();
 }
 std::span<const float> Session::logits() const {
-  return impl_->context.logits();
+  const std::span<const float> logits = impl_->context.logits();
+  if (logits.empty()) throw UsageError("there are no logits: no token was read yet");
+  return logits;
 }
 
 void Session::prefill(std::span<const Token> tokens, std::span<const Plan> plans, const Progress& progress,
@@ -143,6 +165,7 @@ std::span<const float> Session::decode(Token token, Sequence sequence) {
 
 void Session::decode(std::span<const Token> tokens, std::span<const Sequence> sequences,
                      const std::function<void(std::size_t, std::span<const float>)>& on_logits) {
+  if (!on_logits) throw UsageError("decoding several sequences needs a function that takes the logits");
   impl_->decode_together(tokens, sequences);
   for (std::size_t i = 0; i < tokens.size(); ++i) on_logits(i, impl_->context.logits(std::int32_t(i)));
 }
@@ -174,7 +197,9 @@ void Session::restore(const Snapshot& snapshot, Sequence sequence) {
 }
 
 Snapshot Session::converted(Snapshot snapshot) const {
-  snapshot.state = impl_->context.converted(snapshot.state);
+  if (snapshot.n_entries == 0) return snapshot;
+  impl_->require_whole(snapshot);
+  snapshot.state = impl_->context.converted(snapshot.state, positions_by_cell(snapshot));
   return snapshot;
 }
 

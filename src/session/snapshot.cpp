@@ -1,4 +1,5 @@
 #include "session/impl.h"
+#include "store/snapshot_codec.h"
 
 #include <algorithm>
 #include <numeric>
@@ -29,20 +30,51 @@ Snapshot Session::Impl::snapshot(Sequence sequence) {
   return s;
 }
 
+std::vector<Position> positions_by_cell(const Snapshot& snapshot) {
+  std::vector<Position> positions(snapshot.order.size());
+  for (std::size_t entry = 0; entry < positions.size(); ++entry)
+    positions[std::size_t(snapshot.order[entry])] = snapshot.cell_positions[entry];
+  return positions;
+}
+
+void Session::Impl::require_whole(const Snapshot& snapshot) const {
+  const auto damaged = [](const std::string& reason) {
+    throw Error("the snapshot is damaged or of another model: " + reason);
+  };
+  try {
+    check_snapshot(snapshot);
+    model->require_tokens(snapshot.tokens);
+  } catch (const Error& error) {
+    damaged(error.what());
+  }
+  const auto& layers = context.tap().layers();
+  if (!snapshot.positions.empty() && snapshot.positions.size() != layers.size())
+    damaged("it has other layers");
+  for (const auto& [number, layer] : layers) {
+    if (snapshot.positions.empty()) break;
+    const std::size_t n_lists = snapshot.positions[std::size_t(number)].size();
+    if (n_lists != 1 && n_lists != std::size_t(layer.n_head_kv)) damaged("it has other KV heads");
+  }
+  for (const auto& [number, sums] : snapshot.attention) {
+    const auto layer = layers.find(number);
+    if (layer == layers.end() ||
+        sums.size() != std::size_t(layer->second.n_head) * std::size_t(snapshot.n_entries))
+      damaged("its sums of attention have other layers or heads");
+  }
+}
+
 void Session::Impl::restore(const Snapshot& snapshot, Sequence sequence) {
   clear(sequence);
+  if (options.cache_positions) throw Error("a session with cache positions cannot restore a cache");
+  if (snapshot.n_entries == 0 && snapshot.tokens.empty()) return;
+  require_whole(snapshot);
   const auto n = std::size_t(snapshot.n_entries);
   const std::size_t n_compressed = snapshot.positions.empty() ? 0 : snapshot.positions.front().front().size();
-  if (options.cache_positions) throw Error("a session with cache positions cannot restore a cache");
-  if (snapshot.order.size() != n || snapshot.cell_positions.size() != n || n_compressed > n ||
-      snapshot.tokens.size() < n)
-    throw Error("the snapshot is damaged: its parts do not fit together");
   if (snapshot.n_entries > n_free())
     throw Error("the saved cache has " + std::to_string(n) + " entries, but only " +
                 std::to_string(n_free()) + " cells are free; use more cells (-c)");
   SequenceState& state = at(sequence);
-  if (n == 0) return;
-  context.set_state(sequence, snapshot.state);
+  context.set_state(sequence, snapshot.state, positions_by_cell(snapshot));
 
   // The engine fills the lowest free cells.
   const std::vector<bool> taken = cells_of_others(state.cells);

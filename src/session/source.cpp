@@ -11,6 +11,11 @@ namespace {
 /// its sums are rounded in another way, and scores that nearly tie change places.
 constexpr std::size_t kQueryTile = 64;
 
+const Plan& checked(const Plan& plan) {
+  if (!plan.method) throw UsageError("a source needs a plan with a method");
+  return plan;
+}
+
 /// Last tokens of a prompt whose queries the plan reads one by one.
 std::size_t observed(const Plan& plan) {
   const ObservationRequest request = plan.method->request();
@@ -37,7 +42,7 @@ bool reads_all_queries(const Plan& plan) {
 
 Source::Source(Session& session, std::span<const Token> document, const Plan& plan, const Progress& progress,
                Sequence sequence)
-    : session_(session), sequence_(sequence), plan_(plan), rest_(document.begin(), document.end()) {
+    : session_(session), sequence_(sequence), plan_(checked(plan)), rest_(document.begin(), document.end()) {
   session_.clear(sequence_);
   advance(progress);
 }
@@ -46,7 +51,7 @@ Source::Source(Session& session, Snapshot snapshot, std::vector<Token> rest, con
                Sequence sequence)
     : session_(session),
       sequence_(sequence),
-      plan_(plan),
+      plan_(checked(plan)),
       snapshot_(std::move(snapshot)),
       rest_(std::move(rest)) {
   if (!snapshot_.positions.empty())
@@ -66,7 +71,7 @@ void Source::check(const Plan& plan) const {
 }
 
 void Source::set_plan(const Plan& plan) {
-  check(plan);
+  check(checked(plan));
   plan_ = plan;
 }
 

@@ -131,6 +131,16 @@ class Prompt(BadInput):
         self.check(run("-p", TEXT, "-sys", "Be brief.", "--no-chat-template"), USAGE, "template")
 
 
+class LongRuns(BadInput):
+    def test_of_a_tokenizer_that_calls_itself(self):
+        with open(MODEL, "rb") as model:
+            content = model.read()
+        at = content.index(b"smollm", content.index(b"tokenizer.ggml.pre"))
+        path = self.file("tekken.gguf", content[:at] + b"tekken" + content[at + 6:])
+        text = self.file("run.txt", "A" * 80000)
+        self.check(chunkkv("inspect", "-m", path, "-f", text, "-c", 256), USAGE, "tokens", "-c")
+
+
 class Tokens(BadInput):
     def check_file(self, content, *words):
         self.check(inspect("--tokens-file", self.file("ids.json", content)), USAGE, *words)
@@ -168,6 +178,10 @@ class Compression(BadInput):
 
     def test_parameter_out_of_range(self):
         self.check(run("-p", TEXT, "--method", "chunkkv:chunk=0"), USAGE, "chunk", "from 1")
+
+    def test_cache_positions_with_keys_that_cannot_be_turned(self):
+        self.check(run("-p", TEXT, "--keep", 50, "--cells", 512, "-ub", 64, "--positions", "cache", "-ctk", "bf16"),
+                   USAGE, "bf16", "-ctk")
 
     def test_without_flash_attention(self):
         self.check(run("-p", TEXT, "-fa", "off"), USAGE, "-fa on")

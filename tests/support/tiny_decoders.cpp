@@ -23,7 +23,12 @@ void write_attention_keys(const TinyModel& what, GgufBuilder& file) {
   file.set("attention.head_count_kv", what.n_head_kv);
   file.set("attention.key_length", what.head_dim);
   file.set("attention.value_length", what.head_dim);
-  file.set("rope.dimension_count", what.head_dim);
+  file.set("rope.dimension_count", what.n_rot > 0 ? what.n_rot : what.head_dim);
+  if (!what.rope_scaling.empty()) {
+    file.set("rope.scaling.type", what.rope_scaling);
+    file.set("rope.scaling.factor", what.rope_scaling_factor);
+    file.set("rope.scaling.original_context_length", what.n_ctx_train);
+  }
   file.set("rope.freq_base", what.rope_base);
 }
 

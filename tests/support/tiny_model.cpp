@@ -28,6 +28,7 @@ struct Architecture {
 constexpr Architecture architectures[] = {
     {"llama", nothing, write_llama},     // Llama, Mistral up to Nemo
     {"mistral3", nothing, write_llama},  // Ministral 3: the same tensors
+    {"smollm3", nothing, write_llama},   // no RoPE in every fourth layer
     {"qwen2", square, write_qwen2},
     {"qwen3", nothing, write_qwen3},
     {"phi3", square, write_phi3},
@@ -70,6 +71,8 @@ std::string file_name(const TinyModel& what) {
   add("c", std::to_string(what.n_ctx_train));
   add("b", std::to_string(std::lround(what.rope_base)));
   if (what.rope_factors) add("", "factors");
+  add("r", std::to_string(what.n_rot));
+  if (!what.rope_scaling.empty()) add("", what.rope_scaling + std::to_string(what.rope_scaling_factor));
   add("", what.f16 ? "f16" : "f32");
   if (what.space_prefix) add("", "blank");
   if (!what.chat_template.empty()) add("t", std::to_string(std::hash<std::string>{}(what.chat_template)));

@@ -24,6 +24,9 @@ struct TinyModel {
   std::uint32_t n_ctx_train = 4096;
   float rope_base = 10000;
   bool rope_factors = false;  ///< per-dimension factors: Llama 3's, and Phi-3's long and short ones
+  std::uint32_t n_rot = 0;    ///< dimensions of a head that RoPE turns; 0: all
+  std::string rope_scaling;   ///< "linear" or "yarn", by rope_scaling_factor; empty: none
+  float rope_scaling_factor = 4;
   bool f16 = false;           ///< matrices in F16 instead of F32
   bool space_prefix = false;  ///< its tokenizer puts a blank before a text, as Llama 2's
   std::string chat_template;  ///< Jinja; empty: none

@@ -1,0 +1,122 @@
+#include "llama/key_shift.h"
+
+#include "llama/context.h"
+#include "llama/handles.h"
+#include "llama/rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <map>
+
+namespace chunkkv::engine {
+namespace {
+
+constexpr const char* kWhat = "cache positions need keys that the engine can turn";
+constexpr const char* kHowTo = "use true positions";
+
+std::int32_t number(const llama_model* model, const std::string& key) {
+  std::array<char, 32> text{};
+  std::int32_t value = 0;
+  if (llama_model_meta_val_str(model, key.c_str(), text.data(), text.size()) > 0)
+    std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+/// Dimensions of a head that RoPE leaves as they are.
+bool turns_part_of_head(const Model& model) {
+  const std::string prefix = model.info().architecture + ".";
+  const std::int32_t key_length = number(model.handle(), prefix + "attention.key_length");
+  const std::int32_t head =
+      key_length > 0 ? key_length : llama_model_n_embd(model.handle()) / std::max(model.info().n_head, 1);
+  const std::int32_t turned = number(model.handle(), prefix + "rope.dimension_count");
+  return turned > 0 && turned != head;
+}
+
+/// Keys of a token that is read alone, by layer.
+std::map<std::int32_t, std::vector<float>> keys(const Context& context, std::int32_t cell) {
+  llama_synchronize(context.handle());
+  std::map<std::int32_t, std::vector<float>> rows;
+  for (const auto& [number, layer] : context.tap().layers()) rows.emplace(number, row_of(layer.k, cell));
+  return rows;
+}
+
+double norm(const std::vector<float>& values) {
+  double sum = 0;
+  for (const float value : values) sum += double(value) * value;
+  return std::sqrt(sum);
+}
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+  return std::sqrt(sum);
+}
+
+/// Rounding of keys that are stored twice: relative, of a key and of the mean of all keys' lengths.
+struct Rounding {
+  double key, length;
+};
+
+Rounding rounding(ggml_type type) {
+  if (!ggml_is_quantized(type)) return {0.01, 0.003};
+  return {type == GGML_TYPE_Q8_0 ? 0.05 : 0.4, 0.03};
+}
+
+}  // namespace
+
+void require_turnable(const Model& model, CacheType type) {
+  if (type == CacheType::bf16)
+    throw UsageError(
+        fmt::format("{}, which it cannot do with bf16 ones; use another type (-ctk), or {}", kWhat, kHowTo));
+  const bool is_quantized = type != CacheType::f32 && type != CacheType::f16;
+  if (is_quantized && turns_part_of_head(model))
+    throw UsageError(fmt::format(
+        "{}, which it cannot do with {} ones where RoPE turns a part of each head; use f16 (-ctk), or {}",
+        kWhat, to_string(type), kHowTo));
+}
+
+void require_right_shifts(Context& context) {
+  if (!context.can_shift())
+    throw UsageError(fmt::format("{}, which it cannot do in this model; {}", kWhat, kHowTo));
+  constexpr Token any = 0;
+  constexpr Position far = 100;
+  constexpr Sequence sequence = 0;
+  const auto read = [&](Position position) { return context.decode({&any, 1}, position, sequence).front(); };
+  const auto wanted = keys(context, read(far));
+  context.remove(sequence, 0, -1);
+  const std::int32_t cell = read(0);
+  context.shift(sequence, 0, 1, far);
+  context.decode({&any, 1}, far + 1, sequence);  // keys are turned before a decode
+  const auto turned = keys(context, cell);
+  context.clear();
+
+  double length = 0, wanted_length = 0, worst = 0;
+  std::int32_t worst_layer = 0;
+  for (const auto& [layer, key] : wanted) {
+    length += norm(turned.at(layer));
+    wanted_length += norm(key);
+    const double error = distance(turned.at(layer), key) / std::max(norm(key), 1e-30);
+    if (error > worst) {
+      worst = error;
+      worst_layer = layer;
+    }
+  }
+  const Rounding allowed = rounding(context.tap().layers().begin()->second.k->type);
+  const double scale = wanted_length > 0 ? length / wanted_length : 1;
+  if (std::abs(scale - 1) > allowed.length)
+    throw UsageError(
+        fmt::format("{}, but the RoPE of this model scales keys by {:.3f} as well, and would do so with "
+                    "each compression again (YaRN, LongRoPE); {}",
+                    kWhat, scale, kHowTo));
+  if (worst > allowed.key)
+    throw UsageError(
+        fmt::format("{}, but keys of layer {} of this model do not turn with their position as RoPE "
+                    "does; {}",
+                    kWhat, worst_layer, kHowTo));
+}
+
+}  // namespace chunkkv::engine

@@ -1,0 +1,126 @@
+// Cache positions are refused where the engine's turned keys would be wrong, or where turning them would stop
+// the program.
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "support/random_input.h"
+#include "support/tiny_model.h"
+#include "unit/expect_throw.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr CacheType kTypes[] = {CacheType::f32,  CacheType::f16,  CacheType::bf16,
+                                CacheType::q8_0, CacheType::q4_0, CacheType::q4_1,
+                                CacheType::q5_0, CacheType::q5_1, CacheType::iq4_nl};
+
+std::shared_ptr<Model> load(const TinyModel& what) {
+  return Model::load(write_tiny_model(what, tiny_folder()));
+}
+
+SessionOptions options(CacheType keys, bool cache_positions = true) {
+  SessionOptions options;
+  options.n_cells = 256;
+  options.n_threads = 1;
+  options.type_k = keys;
+  options.cache_positions = cache_positions;
+  return options;
+}
+
+/// Compresses and goes on, so that keys are turned.
+void use(Session& session, std::mt19937& random) {
+  const auto& layers = session.model().info().n_layer;
+  session.prefill(random_tokens(random, 60));
+  session.compress(same_layers(layers, random_kept(random, 60, 20)));
+  session.decode(5);
+  session.compress(same_layers(layers, random_kept(random, 21, 10)));
+  session.decode(6);
+  EXPECT_EQ(session.next_position(), 12);
+}
+
+TEST(KeyShift, EachKeyTypeWorksOrIsRefused) {
+  std::mt19937 random(random_seed());
+  for (const TinyModel& what :
+       {TinyModel{}, TinyModel{.head_dim = 64}, TinyModel{.n_head_kv = 1, .head_dim = 128}}) {
+    const auto model = load(what);
+    for (const CacheType type : kTypes) {
+      if (type == CacheType::bf16) {
+        expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }), {"bf16", "-ctk"});
+        Session(model, options(type, false));
+        continue;
+      }
+      Session session(model, options(type));
+      use(session, random);
+    }
+  }
+}
+
+TEST(KeyShift, RopeOfAPartOfEachHead) {
+  std::mt19937 random(random_seed());
+  const auto model = load({.architecture = "phi3", .head_dim = 64, .n_rot = 32});
+  for (const CacheType type : kTypes) {
+    if (type == CacheType::f32 || type == CacheType::f16) {
+      Session session(model, options(type));
+      use(session, random);
+    } else {
+      EXPECT_THROW(Session(model, options(type)), UsageError) << to_string(type);
+    }
+  }
+}
+
+TEST(KeyShift, LayersWithoutRope) {
+  const auto model = load({.architecture = "smollm3", .n_layer = 4});
+  for (const CacheType type : kTypes)
+    if (type != CacheType::bf16)
+      expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }), {"layer 3"});
+  std::mt19937 random(random_seed());
+  Session session(model, options(CacheType::f16, false));
+  session.prefill(random_tokens(random, 60));
+  session.compress(same_layers(4, random_kept(random, 60, 20)));
+  session.decode(5);
+  const auto without = load({.architecture = "smollm3", .n_layer = 3});  // too few for such a layer
+  Session all_turn(without, options(CacheType::f16));
+  use(all_turn, random);
+}
+
+TEST(KeyShift, RopeThatScalesKeys) {
+  struct Case {
+    TinyModel model;
+    const char* scale;
+  };
+  // YaRN by a factor f: 1 + 0.1 ln f.
+  const std::vector<Case> cases = {
+      {{.architecture = "phi3", .rope_factors = true}, "1.100"},
+      {{.architecture = "qwen3", .rope_scaling = "yarn", .rope_scaling_factor = 4}, "1.139"},
+      {{.architecture = "llama", .rope_scaling = "yarn", .rope_scaling_factor = 2}, "1.069"},
+  };
+  for (const Case& each : cases) {
+    const auto model = load(each.model);
+    expect_mentions(message_of<UsageError>([&] { Session(model, options(CacheType::f16)); }),
+                    {each.scale, "YaRN"});
+    for (const CacheType type : {CacheType::f32, CacheType::q8_0, CacheType::q4_0})
+      EXPECT_THROW(Session(model, options(type)), UsageError) << to_string(type);
+    Session(model, options(CacheType::f16, false));
+  }
+  std::mt19937 random(random_seed());
+  Session linear(load({.rope_scaling = "linear"}), options(CacheType::f16));
+  use(linear, random);
+}
+
+// What is tried at the start leaves nothing behind.
+TEST(KeyShift, TheTrialIsForgotten) {
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 40);
+  const auto model = load({});
+  Session tried(model, options(CacheType::f16)), plain(model, options(CacheType::f16, false));
+  EXPECT_THROW(tried.logits(), UsageError);
+  tried.prefill(tokens);
+  plain.prefill(tokens);
+  EXPECT_TRUE(std::equal(tried.logits().begin(), tried.logits().end(), plain.logits().begin()));
+}
+
+}  // namespace
+}  // namespace chunkkv::test
