@@ -54,7 +54,8 @@ TEST(ResultReader, AnUndecidedAnswerNeedsNoScore) {
   const std::string line = with(kAnswer, R"("score":0.5)", R"("score":null,"undecided":"who knows")");
   EXPECT_TRUE(read(line).answers.front().undecided);
   EXPECT_FALSE(read(kAnswer).answers.front().undecided);
-  expect_mentions(message_of<Error>([] { read(with(kAnswer, R"("score":0.5)", R"("score":null)")); }), {"score"});
+  expect_mentions(message_of<Error>([] { read(with(kAnswer, R"("score":0.5)", R"("score":null)")); }),
+                  {"score"});
 }
 
 TEST(ResultReader, AsksOnlyForWhatItNeeds) {
