@@ -1,0 +1,136 @@
+// Attention of a micro-batch at the end of a prompt, causal: our kernel and the engine's operation on the
+// same numbers, one thread. GFLOPS count 4 depth for each query, head and cell that is seen.
+#include "kernels/attention.h"
+
+#include <benchmark/benchmark.h>
+#include <ggml-backend.h>
+#include <ggml-cpu.h>
+#include <ggml.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using chunkkv::kernels::AttentionKernel;
+using chunkkv::kernels::AttentionTask;
+
+struct Problem {
+  std::int64_t depth, n_head, n_head_kv, n_cells, n_queries;
+  std::vector<float> q, out;
+  std::vector<ggml_fp16_t> k, v, mask;
+
+  explicit Problem(const benchmark::State& state)
+      : depth(state.range(0)),
+        n_head(state.range(1)),
+        n_head_kv(state.range(2)),
+        n_cells(state.range(3)),
+        n_queries(state.range(4)) {
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    q.resize(std::size_t(depth * n_head * n_queries));
+    out.resize(q.size());
+    k.resize(std::size_t(depth * n_head_kv * n_cells));
+    v.resize(k.size());
+    for (float& x : q) x = normal(random);
+    for (std::vector<ggml_fp16_t>* cache : {&k, &v})
+      for (ggml_fp16_t& x : *cache) x = ggml_fp32_to_fp16(normal(random));
+    const ggml_fp16_t hidden = ggml_fp32_to_fp16(-std::numeric_limits<float>::infinity());
+    mask.resize(std::size_t(n_cells * n_queries));
+    for (std::int64_t t = 0; t < n_queries; ++t)
+      for (std::int64_t c = t + n_cells - n_queries + 1; c < n_cells; ++c)
+        mask[std::size_t(t * n_cells + c)] = hidden;
+  }
+
+  void report(benchmark::State& state) const {
+    const double pairs = double(n_queries) * (double(n_cells) - double(n_queries - 1) / 2);
+    state.counters["GFLOPS"] =
+        benchmark::Counter(4e-9 * double(depth) * double(n_head) * pairs * double(state.iterations()),
+                           benchmark::Counter::kIsRate);
+  }
+};
+
+void ours(benchmark::State& state) {
+  if (chunkkv::kernels::attention_kernels().empty())
+    return state.SkipWithError("no kernel for this processor");
+  const AttentionKernel& kernel = chunkkv::kernels::attention_kernels().front();
+  Problem p(state);
+  chunkkv::kernels::VisibleCells visible;
+  visible.read(reinterpret_cast<const char*>(p.mask.data()), p.n_queries, p.n_cells,
+               std::size_t(p.n_cells) * 2);
+  const auto depth = std::size_t(p.depth);
+  AttentionTask task;
+  task.n_queries = p.n_queries, task.n_cells = p.n_cells, task.n_head = p.n_head,
+  task.n_head_kv = p.n_head_kv;
+  task.depth = p.depth, task.scale = 1 / std::sqrt(float(p.depth));
+  task.q = reinterpret_cast<const char*>(p.q.data());
+  task.q_query = depth * 4, task.q_head = depth * std::size_t(p.n_queries) * 4;
+  task.k = reinterpret_cast<const char*>(p.k.data()), task.v = reinterpret_cast<const char*>(p.v.data());
+  task.k_cell = task.v_cell = depth * std::size_t(p.n_head_kv) * 2, task.k_head = task.v_head = depth * 2;
+  task.visible = visible.words.data(), task.by_any = visible.by_any.data();
+  task.out = reinterpret_cast<char*>(p.out.data());
+  task.out_query = depth * std::size_t(p.n_head) * 4, task.out_head = depth * 4;
+  const std::size_t bytes = (kernel.thread_bytes(task, 1) + 63) / 64 * 64;
+  const std::unique_ptr<char, void (*)(void*)> own(static_cast<char*>(std::aligned_alloc(64, bytes)),
+                                                   std::free);
+  for (auto _ : state) {
+    std::atomic<std::int64_t> next = 0;
+    kernel.run(task, 1, own.get(), next);
+  }
+  state.SetLabel(kernel.name);
+  p.report(state);
+}
+
+void engines(benchmark::State& state) {
+  Problem p(state);
+  const std::unique_ptr<ggml_backend, void (*)(ggml_backend_t)> backend(ggml_backend_cpu_init(),
+                                                                        ggml_backend_free);
+  ggml_backend_cpu_set_n_threads(backend.get(), 1);
+  const ggml_init_params params{.mem_size = 8 * ggml_tensor_overhead() + ggml_graph_overhead(),
+                                .mem_buffer = nullptr,
+                                .no_alloc = true};
+  const std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(ggml_init(params), ggml_free);
+  ggml_context* ctx = context.get();
+  ggml_tensor* q = ggml_new_tensor_3d(ctx, GGML_TYPE_F32, p.depth, p.n_queries, p.n_head);
+  // A cell's row holds all heads.
+  const auto cache = [&] {
+    ggml_tensor* rows = ggml_new_tensor_3d(ctx, GGML_TYPE_F16, p.depth, p.n_head_kv, p.n_cells);
+    return std::pair(rows, ggml_permute(ctx, rows, 0, 2, 1, 3));
+  };
+  const auto [k_rows, k] = cache();
+  const auto [v_rows, v] = cache();
+  ggml_tensor* mask = ggml_new_tensor_2d(ctx, GGML_TYPE_F16, p.n_cells, p.n_queries);
+  ggml_tensor* out = ggml_flash_attn_ext(ctx, q, k, v, mask, 1 / std::sqrt(float(p.depth)), 0, 0);
+  ggml_cgraph* graph = ggml_new_graph(ctx);
+  ggml_build_forward_expand(graph, out);
+  const std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer_t)> buffer(
+      ggml_backend_alloc_ctx_tensors(ctx, backend.get()), ggml_backend_buffer_free);
+  ggml_backend_tensor_set(q, p.q.data(), 0, ggml_nbytes(q));
+  ggml_backend_tensor_set(k_rows, p.k.data(), 0, ggml_nbytes(k_rows));
+  ggml_backend_tensor_set(v_rows, p.v.data(), 0, ggml_nbytes(v_rows));
+  ggml_backend_tensor_set(mask, p.mask.data(), 0, ggml_nbytes(mask));
+  for (auto _ : state) ggml_backend_graph_compute(backend.get(), graph);
+  state.SetLabel("llama.cpp");
+  p.report(state);
+}
+
+// depth, heads, KV heads, cells, queries
+void shapes(benchmark::internal::Benchmark* b) {
+  b->Args({64, 9, 3, 512, 512});
+  b->Args({64, 9, 3, 2048, 512});
+  b->Args({64, 9, 3, 7936, 512});
+  b->Args({64, 9, 3, 2048, 32});
+  b->Args({128, 12, 2, 2048, 512});
+  b->Args({128, 12, 2, 7936, 512});
+  b->Unit(benchmark::kMillisecond);
+}
+BENCHMARK(ours)->Apply(shapes);
+BENCHMARK(engines)->Apply(shapes);
+
+}  // namespace
