@@ -5,6 +5,8 @@
 #include "timer.h"
 #include "weight_view.h"
 
+#include <chunkkv/prompt_attention.h>
+
 #include <fmt/format.h>
 
 namespace chunkkv::cli {
@@ -56,7 +58,8 @@ void Measurement::run(std::size_t index, const Progress& progress) {
 std::string Measurement::table() const {
   std::string text = fmt::format("prompt of {} tokens, {} generated, {} threads, peak memory {:.0f} MiB\n\n",
                                  tokens_.size(), n_predict_, session_.options().n_threads, peak_mib());
-  text.insert(text.size() - 1, weight_text(session_.weights()) + "\n");
+  text.insert(text.size() - 1, fmt::format("{}\nattention: prompts by {}\n", weight_text(session_.weights()),
+                                           prompt_attention(session_.model())));
   text += fmt::format("{:<28}{:>7}{:>12}{:>12}{:>12}{:>10}{:>20}{:>10}{:>10}{:>10}{:>13}{:>12}\n", "method",
                       "kept", "prefill ms", "observe ms", "select ms", "move ms", "of prefill (spread)",
                       "full ms", "kept ms", "plain ms", "kept / plain", "full / kept");
@@ -109,6 +112,7 @@ nlohmann::ordered_json Measurement::to_json() const {
           {"repetitions", samples_.empty() ? 0 : samples_.front().size()},
           {"peak_mib", peak_mib()},
           {"weights", weight_json(session_.weights())},
+          {"attention", prompt_attention(session_.model())},
           {"methods", std::move(methods)}};
 }
 

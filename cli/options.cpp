@@ -6,6 +6,7 @@
 #include "signals.h"
 #include "weight_view.h"
 
+#include <chunkkv/prompt_attention.h>
 #include <chunkkv/registry.h>
 
 #include <fmt/format.h>
@@ -59,7 +60,7 @@ void add_model_options(CLI::App& app, ModelArguments& arguments) {
   app.add_flag("--no-kv-offload", arguments.no_kv_offload, "-nkvo: keep the cache in main memory")
       ->group(group);
   app.add_flag("--no-fast-prefill", arguments.no_fast_prefill,
-               "read prompts with llama.cpp's own matrix products only")
+               "read prompts with llama.cpp's own products and attention only")
       ->group(group);
   app.add_flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages")->group(group);
 }
@@ -182,7 +183,9 @@ std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const Sessio
   auto session = std::make_unique<Session>(std::move(model), options);
   llama_set_abort_callback(
       session->handle(), [](void*) { return stop_requested(); }, nullptr);
-  if (shows_engine_log()) print_error(weight_text(session->weights()) + "\n");
+  if (shows_engine_log())
+    print_error(fmt::format("{}\nattention: prompts by {}\n", weight_text(session->weights()),
+                            prompt_attention(session->model())));
   return session;
 }
 

@@ -40,7 +40,8 @@ function(chunkkv_use_xxhash target)
 endfunction()
 
 # Sources named *_avx2.cpp, *_avx512.cpp, *_avx512fp16.cpp and *_amx.cpp are compiled for such processors, and run
-# only where there is one: CHUNKKV_AVX2, CHUNKKV_AVX512 and so on tell the others that they exist.
+# only where there is one: CHUNKKV_AVX2, CHUNKKV_AVX512 and so on tell the others that they exist. Those named
+# *_emulated.cpp do the same in plain C++.
 function(chunkkv_compile_kernels target)
   include(CheckCXXCompilerFlag)
   set(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mf16c -mfma)
@@ -57,11 +58,15 @@ function(chunkkv_compile_kernels target)
     list(FILTER sources INCLUDE REGEX "_${kind}\\.cpp$")
     if(CHUNKKV_COMPILES_${name})
       target_compile_definitions(${target} PRIVATE CHUNKKV_${name}=1)
-      # GCC 12 warns of its own header.
+      # Products and sums become one instruction, in the compiler's own vectors too. GCC 12 warns of its own header.
       set_source_files_properties(
-        ${sources} PROPERTIES COMPILE_OPTIONS "-O3;-Wno-maybe-uninitialized;-Wno-uninitialized;${options}")
+        ${sources} PROPERTIES COMPILE_OPTIONS
+                              "-O3;-ffp-contract=fast;-Wno-maybe-uninitialized;-Wno-uninitialized;${options}")
     else()
       set_source_files_properties(${sources} PROPERTIES HEADER_FILE_ONLY ON)
     endif()
   endforeach()
+  get_target_property(sources ${target} SOURCES)
+  list(FILTER sources INCLUDE REGEX "_emulated\\.cpp$")
+  set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=fast")
 endfunction()

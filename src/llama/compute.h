@@ -26,6 +26,8 @@ class Compute {
 
   /// The device that can read `tensor` in place.
   Device& device_of(const ggml_tensor* tensor);
+  /// At most so many compute a graph on the CPU.
+  int n_threads() const { return pool_.n_threads(); }
 
  private:
   const ThreadPool& pool_;

@@ -1,5 +1,6 @@
 #include <chunkkv/session.h>
 
+#include "llama/fast_attention.h"
 #include "llama/fast_products.h"
 #include "llama/handles.h"
 #include "llama/load_layout.h"
@@ -38,9 +39,11 @@ std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& 
   params.n_gpu_layers = options.n_gpu_layers;
   if (!options.use_mmap) params.load_mode = LLAMA_LOAD_MODE_NONE;
   std::shared_ptr<Model> model(new Model);
-  model->fast_prefill_ = options.fast_prefill && engine::FastProducts::available();
+  const bool fast_products = options.fast_prefill && engine::FastProducts::available();
+  model->fast_prefill_ =
+      fast_products || (options.fast_prefill && engine::FastAttention::kernel() != nullptr);
   std::optional<engine::LoadLayout> layout;
-  if (model->fast_prefill_) layout.emplace(path).apply(params);
+  if (fast_products) layout.emplace(path).apply(params);
   model->model_ = llama_model_load_from_file(path.c_str(), params);
   if (model->model_ == nullptr)
     throw Error(

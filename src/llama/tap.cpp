@@ -66,6 +66,11 @@ void Tap::ignore() {
   product_ = nullptr;
 }
 
+void Tap::accelerate(int n_threads) {
+  if (FastProducts::available()) products_ = std::make_unique<FastProducts>(n_threads);
+  if (FastAttention::kernel() != nullptr) attention_ = std::make_unique<FastAttention>(n_threads);
+}
+
 void Tap::begin() {
   cells_.clear();
   mask_.clear();
@@ -74,6 +79,7 @@ void Tap::begin() {
 void Tap::end() {
   learned_ = !layers_.empty();
   if (products_) products_->give_back();
+  if (attention_) attention_->give_back();
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
@@ -86,8 +92,15 @@ bool Tap::ask(ggml_tensor* node) {
     case GGML_OP_SET_ROWS:
       on_store(node);
       return false;
-    case GGML_OP_FLASH_ATTN_EXT:
-      return on_flash_attention(node);
+    case GGML_OP_CUSTOM:  // a graph that is computed again, in one decode
+      if (attention_) attention_->give_back(node);
+      if (node->op != GGML_OP_FLASH_ATTN_EXT) return false;
+      [[fallthrough]];
+    case GGML_OP_FLASH_ATTN_EXT: {
+      const bool is_wanted = on_flash_attention(node);
+      if (attention_) attention_->take(node);
+      return is_wanted;
+    }
     case GGML_OP_MUL_MAT_ID:
       if (!learned_) survey_.add(node, false);
       return false;
@@ -116,6 +129,7 @@ void Tap::on_store(const ggml_tensor* node) {
     }
   }
   if (root == first_store_) {
+    if (attention_) attention_->forget_masks();  // those of this graph are new
     const ggml_tensor* rows = node->src[1];
     std::vector<std::int64_t> cells(std::size_t(ggml_nelements(rows)));
     ggml_backend_tensor_get(rows, cells.data(), 0, cells.size() * sizeof(cells[0]));
@@ -158,6 +172,7 @@ void Tap::hide_cells(const ggml_tensor* mask, std::int32_t layer) {
     for (std::size_t row = 0; row < values.size(); row += n_kv)
       if (std::size_t(cell) < n_kv) values[row + std::size_t(cell)] = unseen;
   ggml_backend_tensor_set(const_cast<ggml_tensor*>(mask), values.data(), 0, ggml_nbytes(mask));
+  if (attention_) attention_->forget_masks();
 }
 
 bool Tap::on_product(ggml_tensor* node) {
@@ -181,10 +196,12 @@ void Tap::on_soft_max(ggml_tensor* node) {
             .scale = op_float(node, 0),
             .max_bias = op_float(node, 1),
             .softcap = 0,
-            .n_kv = product->ne[0]});
+            .n_kv = product->ne[0],
+            .computed = nullptr});
 }
 
 void Tap::show(ggml_tensor* node) {
+  if (attention_) attention_->give_back(node);
   if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention the soft max's question shows it
   const std::int32_t named = layer_of_keys(node->src[1]);
   if (!watched(named >= 0 ? named : last_stored_layer_)) return;  // only computed apart
@@ -195,7 +212,8 @@ void Tap::show(ggml_tensor* node) {
             .scale = op_float(node, 0),
             .max_bias = op_float(node, 1),
             .softcap = op_float(node, 2),
-            .n_kv = node->src[1]->ne[1]});
+            .n_kv = node->src[1]->ne[1],
+            .computed = attention_ ? attention_->computed(node) : nullptr});
 }
 
 }  // namespace chunkkv::engine

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "llama/fast_attention.h"
 #include "llama/fast_products.h"
 #include "llama/handles.h"
 #include "llama/weight_survey.h"
@@ -35,7 +36,8 @@ struct Attention {
   float scale = 1;
   float max_bias = 0;
   float softcap = 0;
-  std::int64_t n_kv = 0;  ///< cells that attention reads
+  std::int64_t n_kv = 0;                             ///< cells that attention reads
+  const kernels::AttentionTask* computed = nullptr;  ///< by a kernel of our own; null: by the engine
 };
 
 /// The eval callback of one context: learns the cache's tensors, records the cell of every token, and
@@ -54,8 +56,9 @@ class Tap {
   /// Cells that flash attention must not see until the next call, by layer; empty: none.
   void hide(const std::vector<std::vector<std::int32_t>>& cells) { hidden_ = cells; }
 
-  /// Computes products of the decodes to come with our own kernels.
-  void accelerate(int n_threads) { products_ = std::make_unique<FastProducts>(n_threads); }
+  /// Computes products and attention of the decodes to come with our own kernels, as far as there are some
+  /// for this processor.
+  void accelerate(int n_threads);
 
   /// Starts a decode: forgets the cells of the last one.
   void begin();
@@ -92,6 +95,7 @@ class Tap {
   std::vector<bool> wanted_;
   Handler handler_;
   std::unique_ptr<FastProducts> products_;
+  std::unique_ptr<FastAttention> attention_;
   WeightSurvey survey_;
   std::exception_ptr error_;
 };

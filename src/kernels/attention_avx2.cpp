@@ -1,0 +1,13 @@
+// Compiled for AVX2 with FMA, and run only where there is it. Nothing here may use templates or inline
+// functions of others: the linker might keep this file's copy of them for all.
+#include "kernels/attention_f32.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/attention_shape.h"
+
+namespace chunkkv::kernels {
+
+AttentionKernel attention_avx2() {
+  return attention_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2");
+}
+
+}  // namespace chunkkv::kernels

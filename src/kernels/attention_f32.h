@@ -1,0 +1,133 @@
+#pragma once
+
+#include "kernels/attention.h"
+#include "kernels/attention_vectors.h"
+
+namespace chunkkv::kernels {
+namespace {
+
+/// Attention in single precision. Keys and values are laid out in panels of `Rows`, queries are the lanes of
+/// `Columns` vectors: a panel's numbers are broadcast, and all sums stay in registers.
+template <class V, int Rows, int Columns>
+struct SinglePrecision {
+  using Vector = V;
+  using F = typename V::F;
+  static constexpr int columns = Columns;
+  static constexpr int lanes = Columns * V::width;
+  static constexpr int key_unit = Rows;    // keys are taken by so many
+  static constexpr int pair_distance = 1;  // of keys whose weights are stored together
+  static constexpr int exp2_degree = 5;
+  static constexpr float slack = 8;  // the maximum may be exceeded by so many powers of two
+  static constexpr bool centres_keys = false;
+  static constexpr float value_unit = 1;
+  static constexpr int item_lanes = 384;
+
+  struct Scope {};
+
+  static constexpr int strip(std::int64_t depth) { return depth <= 96 ? 128 : 64; }
+  /// Keys and values of so many cells fill half of a second-level cache of 512 KB.
+  static constexpr int block(std::int64_t depth) { return depth <= 64 ? 512 : depth <= 128 ? 256 : 128; }
+  static constexpr std::size_t key_bytes(std::int64_t depth) {
+    return std::size_t(block(depth) * depth) * sizeof(float);
+  }
+  static constexpr std::size_t value_bytes(std::int64_t depth) {
+    return std::size_t(value_offset(block(depth), depth)) * sizeof(float);
+  }
+  static constexpr std::size_t query_bytes(std::int64_t depth) {
+    return std::size_t(depth * lanes) * sizeof(float);
+  }
+  static constexpr std::size_t weight_bytes = 0;  // they take the logits' place
+
+  /// Panels [depth][Rows].
+  static void pack_keys(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
+                        const std::uint32_t* seen, const float*, char* packed) {
+    float* to = numbers(packed);
+    for (std::int64_t key = 0; key < n; key += Rows, to += Rows * depth) {
+      float row[Rows][most_attention_depth];
+      for (int r = 0; r < Rows; ++r) take_row<V>(rows, row_bytes, key + r, n, depth, seen, row[r]);
+      if constexpr (Rows == 4) {
+        for (std::int64_t d = 0; d < depth; d += V::width)
+          V::store_columns(V::load(row[0] + d), V::load(row[1] + d), V::load(row[2] + d), V::load(row[3] + d),
+                           to + d * Rows);
+      } else {
+        for (std::int64_t d = 0; d < depth; ++d)
+          for (int r = 0; r < Rows; ++r) to[d * Rows + r] = row[r][d];
+      }
+    }
+  }
+
+  /// Panels [keys of a strip][Rows], for each strip those of all depths.
+  static void pack_values(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
+                          const std::uint32_t* seen, char* packed) {
+    const std::int64_t whole = (n + Rows - 1) / Rows * Rows;
+    for (std::int64_t key = 0; key < whole; ++key) {
+      float row[most_attention_depth];
+      take_row<V>(rows, row_bytes, key, n, depth, seen, row);
+      float* to = numbers(packed) + value_offset(key, depth);
+      for (std::int64_t d = 0; d < depth; d += Rows, to += panel_numbers(depth))
+        std::memcpy(to, row + d, Rows * sizeof(float));
+    }
+  }
+
+  /// `columns` [depth][lanes], scaled.
+  static void pack_queries(const float* from, std::int64_t depth, char* packed) {
+    std::memcpy(packed, from, query_bytes(depth));
+  }
+
+  /// Logits [keys from `begin` to `end`][lanes].
+  static void logits(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin,
+                     std::int64_t end, float* out) {
+    for (std::int64_t key = begin; key < end; key += Rows, out += Rows * lanes)
+      multiply<false>(numbers(keys) + key * depth, numbers(queries), depth, out);
+  }
+
+  /// Weights of two keys; `sum` takes what is stored.
+  static CHUNKKV_INLINE void store_weights(float* first, float* second, char*, F a, F b, F& sum) {
+    V::store(first, a);
+    V::store(second, b);
+    sum += a + b;
+  }
+
+  static void add_values(const float* weights, const char*, const char* values, std::int64_t depth,
+                         std::int64_t begin, std::int64_t end, float* out) {
+    const float* panel = numbers(values) + value_offset(begin, depth);
+    for (std::int64_t d = 0; d < depth; d += Rows, out += Rows * lanes, panel += panel_numbers(depth))
+      multiply<true>(panel, weights, end - begin, out);
+  }
+
+ private:
+  static constexpr int line = 16;  // numbers; panels do not begin at multiples of a large power of two
+  static constexpr std::int64_t panel_numbers(std::int64_t depth) { return strip(depth) * Rows + line; }
+  static constexpr std::int64_t value_offset(std::int64_t key, std::int64_t depth) {
+    return key / strip(depth) * (depth / Rows) * panel_numbers(depth) + key % strip(depth) * Rows;
+  }
+
+  /// out[Rows][lanes] (+)= sum over n of a[n][Rows] b[n][lanes]
+  template <bool Add>
+  static void multiply(const float* a, const float* b, std::int64_t n, float* out) {
+    F sums[Rows][Columns];
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 16
+      for (int c = 0; c < Columns; ++c) sums[r][c] = Add ? V::load(out + r * lanes + c * V::width) : F{};
+#pragma GCC unroll 4
+    for (std::int64_t k = 0; k < n; ++k, a += Rows, b += lanes) {
+      F column[Columns];
+#pragma GCC unroll 16
+      for (int c = 0; c < Columns; ++c) column[c] = V::load(b + c * V::width);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+        const F number = V::all(a[r]);
+#pragma GCC unroll 16
+        for (int c = 0; c < Columns; ++c) sums[r][c] += number * column[c];
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 16
+      for (int c = 0; c < Columns; ++c) V::store(out + r * lanes + c * V::width, sums[r][c]);
+  }
+};
+
+}  // namespace
+}  // namespace chunkkv::kernels

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "kernels/attention.h"
+
+namespace chunkkv::kernels {
+
+// Each in a source of its own, compiled for its processors.
+AttentionKernel attention_avx2();
+AttentionKernel attention_avx512();
+AttentionKernel attention_avx512fp16();
+AttentionKernel attention_amx();
+
+}  // namespace chunkkv::kernels

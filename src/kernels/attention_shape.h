@@ -1,0 +1,223 @@
+#pragma once
+
+#include "kernels/attention_work.h"
+
+namespace chunkkv::kernels {
+namespace {
+
+/// Attention for many queries, with the arithmetic as a parameter. Keys and values are packed block by block,
+/// and each block serves all tiles of an item. A strip of cells is what lies between two looks at the
+/// maximum.
+template <class A>
+class Attention {
+  using Work = AttentionWork<A>;
+  using Memory = typename Work::Memory;
+  using Item = typename Work::Item;
+  static constexpr std::int64_t lanes = A::lanes;
+
+ public:
+  static std::size_t thread_bytes(const AttentionTask& task, int n_threads) {
+    return Memory(task, chunk_of(task, n_threads), nullptr).bytes;
+  }
+
+  static void run(const AttentionTask& task, int n_threads, char* own, std::atomic<std::int64_t>& next) {
+    [[maybe_unused]] const typename A::Scope scope;
+    const std::int64_t chunk = chunk_of(task, n_threads);
+    const std::int64_t n_chunks = (task.n_queries + chunk - 1) / chunk;
+    const Memory memory(task, chunk, own);
+    for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_chunks * task.n_head_kv;) {
+      // Late tokens first: causal ones see most cells.
+      const std::int64_t first = (n_chunks - 1 - i / task.n_head_kv) * chunk;
+      compute({.task = task,
+               .memory = memory,
+               .kv_head = i % task.n_head_kv,
+               .first = first,
+               .count = least(chunk, task.n_queries - first)});
+    }
+  }
+
+  /// Tokens of an item.
+  static std::int64_t chunk_of(const AttentionTask& task, int n_threads) {
+    const std::int64_t group = task.n_head / task.n_head_kv;
+    // Whole tiles, and several items for each thread.
+    std::int64_t unit = lanes;
+    for (std::int64_t g = group; g % 2 == 0 && unit > 1; g /= 2) unit /= 2;
+    if (unit % 3 == 0 && group % 3 == 0) unit /= 3;
+    std::int64_t chunks = (task.n_queries * group + A::item_lanes - 1) / A::item_lanes;
+    const std::int64_t wanted = (3 * std::int64_t(n_threads) + task.n_head_kv - 1) / task.n_head_kv;
+    if (chunks < wanted) chunks = least(wanted, (task.n_queries * group + lanes - 1) / lanes);
+    const std::int64_t even = (task.n_queries + chunks - 1) / chunks;
+    return (even + unit - 1) / unit * unit;
+  }
+
+ private:
+  static void compute(const Item& item) {
+    const AttentionTask& task = item.task;
+    if constexpr (A::centres_keys) Work::find_mean(item);
+    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(item, tile);
+    const std::int64_t block = A::block(task.depth);
+    for (std::int64_t cell = 0; cell < task.n_cells; cell += block) {
+      const std::int64_t n = least(block, task.n_cells - cell);
+      if (!Work::is_seen(item, cell, n)) continue;
+      Work::pack_keys(item, cell, n);
+      if (task.out != nullptr)
+        A::pack_values(task.v + task.v_head * std::size_t(item.kv_head) + task.v_cell * std::size_t(cell),
+                       task.v_cell, n, task.depth, task.by_any + cell / 32, item.memory.values);
+      for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile)
+        for (std::int64_t s = 0; s < n; s += A::strip(task.depth))
+          step(item, tile, cell, s, least(s + A::strip(task.depth), n));
+    }
+    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) finish(item, tile);
+  }
+
+  static char* queries_of(const Item& item, std::int64_t tile) {
+    return item.memory.queries + std::size_t(tile) * A::query_bytes(item.task.depth);
+  }
+
+  static void start(const Item& item, std::int64_t tile) {
+    const AttentionTask& task = item.task;
+    Work::pack_queries(item, tile, queries_of(item, tile));
+    const TileSums sums = item.memory.tile(tile, task.depth);
+    for (std::int64_t i = 0; i < lanes; ++i) {
+      sums.most[i] = -1e30f;
+      sums.weight[i] = 0;
+      if (task.sinks == nullptr) continue;
+      // The sink is the first to be seen. The other logits have lost the mean key's.
+      float sink = task.sinks[item.lane(tile, i).head] * Work::log2e;
+      if constexpr (A::centres_keys)
+        for (std::int64_t d = 0; d < task.depth; ++d)
+          sink -= item.memory.columns[d * lanes + i] * item.memory.mean[d];
+      sums.most[i] = sink;
+      sums.weight[i] = 1;
+    }
+    for (std::int64_t i = 0; i < task.depth * lanes; ++i) sums.values[i] = 0;
+  }
+
+  /// One tile with the cells from `begin` to `end` of the block that starts at `cell`.
+  static void step(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
+                   std::int64_t end) {
+    typename Work::View view;
+    Work::look(item, tile, cell, begin, end, view);
+    if (view.high == 0) return;
+    const Memory& memory = item.memory;
+    const AttentionTask& task = item.task;
+    const TileSums sums = memory.tile(tile, task.depth);
+    Work::logits(item, queries_of(item, tile), begin, view);
+    Softmax<A>::run(memory.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
+                    sums, memory.weights);
+    if (task.out != nullptr)
+      A::add_values(memory.logits, memory.weights, memory.values, task.depth, begin + view.low,
+                    begin + view.high, sums.values);
+  }
+
+  static void finish(const Item& item, std::int64_t tile) {
+    const AttentionTask& task = item.task;
+    const TileSums sums = item.memory.tile(tile, task.depth);
+    for (std::int64_t i = 0; i < lanes; ++i) {
+      const auto lane = item.lane(tile, i);
+      if (!lane.is_real) return;
+      const float weight = sums.weight[i];
+      const float factor = weight != 0 ? 1 / weight : 0.0f;  // a query that sees nothing gets 0
+      if (task.statistics != nullptr) {
+        float* to = task.statistics + 2 * (lane.head * task.n_queries + lane.token);
+        to[0] = sums.most[i];
+        to[1] = factor;
+      }
+      if (task.out == nullptr) continue;
+      float* row = numbers(task.out + task.out_head * std::size_t(lane.head) +
+                           task.out_query * std::size_t(lane.token));
+      for (std::int64_t d = 0; d < task.depth; ++d)
+        row[d] = sums.values[d * lanes + i] * (factor * A::value_unit);
+    }
+  }
+};
+
+/// What queries pay to each cell, by head: the logits once more, with what is known of each query.
+template <class A>
+class AttentionSums {
+ public:
+  static void run(const AttentionTask& task, std::int64_t first, std::int64_t count, int n_threads, char* own,
+                  std::atomic<std::int64_t>& next, float* out) {
+    [[maybe_unused]] const typename A::Scope scope;
+    const std::int64_t block = A::block(task.depth), n_blocks = (task.n_cells + block - 1) / block;
+    const Memory memory(task, Attention<A>::chunk_of(task, n_threads), own);
+    for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_blocks * task.n_head_kv;)
+      compute({.task = task,
+               .memory = memory,
+               .kv_head = i % task.n_head_kv,
+               .first = first,
+               .count = count,
+               .by_head = true},
+              i / task.n_head_kv * block, out);
+  }
+
+ private:
+  using V = typename A::Vector;
+  using F = typename V::F;
+  using Work = AttentionWork<A>;
+  using Memory = typename Work::Memory;
+  using Item = typename Work::Item;
+  static constexpr std::int64_t lanes = A::lanes;
+
+  /// One block of cells.
+  static void compute(const Item& item, std::int64_t cell, float* out) {
+    const AttentionTask& task = item.task;
+    const std::int64_t n = least(A::block(task.depth), task.n_cells - cell), strip = A::strip(task.depth);
+    const bool seen = Work::is_seen(item, cell, n);
+    if (seen) {
+      if constexpr (A::centres_keys) Work::find_mean(item);
+      Work::pack_keys(item, cell, n);
+    }
+    float* totals = item.memory.totals;
+    for (std::int64_t h = 0; h < item.group(); ++h) {
+      for (std::int64_t c = 0; c < n * V::width; ++c) totals[c] = 0;
+      for (std::int64_t tile = h * item.tiles_of_head(); seen && tile < (h + 1) * item.tiles_of_head();
+           ++tile) {
+        Work::pack_queries(item, tile, item.memory.queries);
+        for (std::int64_t s = 0; s < n; s += strip) step(item, tile, cell, s, least(s + strip, n));
+      }
+      float* to = out + (item.kv_head * item.group() + h) * task.n_cells + cell;
+      for (std::int64_t c = 0; c < n; ++c) {
+        float sum = 0;
+        for (int i = 0; i < V::width; ++i) sum += totals[c * V::width + i];
+        to[c] = sum;
+      }
+    }
+  }
+
+  static void step(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
+                   std::int64_t end) {
+    typename Work::View view;
+    Work::look(item, tile, cell, begin, end, view);
+    if (view.high == 0) return;
+    Work::logits(item, item.memory.queries, begin, view);
+    if (!view.all) Softmax<A>::hide(item.memory.logits, view.low, view.high, view.words);
+    float most[lanes], factor[lanes];
+    for (std::int64_t i = 0; i < lanes; ++i) {
+      const auto lane = item.lane(tile, i);
+      const float* known = item.task.statistics + 2 * (lane.head * item.task.n_queries + lane.token);
+      most[i] = known[0];
+      factor[i] = known[1];
+    }
+    const float* row = item.memory.logits;
+    float* total = item.memory.totals + (begin + view.low) * V::width;
+    // The last cells of a unit may lie beyond the block.
+    const std::int64_t high = least(view.high, end - begin);
+    for (std::int64_t c = view.low; c < high; ++c, row += lanes, total += V::width) {
+      F sum = V::load(total);
+      for (int i = 0; i < A::columns; ++i)
+        sum +=
+            Softmax<A>::template weight_of<true>(V::load(row + i * V::width), V::load(most + i * V::width)) *
+            V::load(factor + i * V::width);
+      V::store(total, sum);
+    }
+  }
+};
+
+template <class A>
+AttentionKernel attention_kernel(const char* name) {
+  return {name, &Attention<A>::thread_bytes, &Attention<A>::run, &AttentionSums<A>::run};
+}
+
+}  // namespace
+}  // namespace chunkkv::kernels

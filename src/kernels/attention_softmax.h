@@ -1,0 +1,113 @@
+#pragma once
+
+#include "kernels/attention_vectors.h"
+
+namespace chunkkv::kernels {
+namespace {
+
+/// What is known of the queries of a tile so far: sums of weights and of weighted values relative to the
+/// maximum. A query's lane is its own in everything.
+struct TileSums {
+  float *most, *weight, *values;  ///< [lanes], [lanes], [depth][lanes]
+};
+
+/// Soft max of one strip of cells, whose lanes are queries: logits, in powers of two, become weights.
+template <class A>
+struct Softmax {
+  using V = typename A::Vector;
+  using F = typename V::F;
+  using I = typename V::I;
+
+  /// logits become softcap tanh(logits): tanh(x) = 1 - 2 / (e^2x + 1), and they come in powers of two,
+  /// doubled.
+  static void cap(float* logits, std::int64_t n, float softcap) {
+    constexpr float log2e = 1.44269504f;
+    for (float* row = logits; row < logits + n * A::lanes; row += V::width) {
+      const F x = V::load(row);
+      // Far beyond, where the result does not change any more.
+      const F bounded = -V::maximum(V::all(-60.0f), -x);
+      const F e = V::template exp2<5>(bounded);
+      V::store(row, V::all(softcap * log2e) * (V::all(1.0f) - V::all(2.0f) / (e + V::all(1.0f))));
+    }
+  }
+
+  /// Cells `begin` to `end` of a strip. `seen`: [groups of 32 cells][lanes], null where all is seen.
+  static void run(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen,
+                  std::int64_t depth, const TileSums& sums, char* weights) {
+    if (seen != nullptr) hide(logits, begin, end, seen);
+    raise(logits, end - begin, depth, sums);
+    if (seen != nullptr)
+      weigh<true>(logits, begin, end, sums, weights);
+    else
+      weigh<false>(logits, begin, end, sums, weights);
+  }
+
+  /// Minus infinity where a lane does not see a cell.
+  static void hide(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen) {
+    for (std::int64_t cell = begin; cell < end; ++cell, logits += A::lanes)
+      for (int c = 0; c < A::columns; ++c) {
+        const I words = V::load(seen + cell / 32 * A::lanes + c * V::width);
+        float* at = logits + c * V::width;
+        V::store(at, V::shown(words, int(cell % 32), V::load(at)));
+      }
+  }
+
+  template <bool Hidden>
+  static CHUNKKV_INLINE F weight_of(F logit, F most) {
+    const F weight = V::template exp2<A::exp2_degree>(logit - most);
+    if constexpr (!Hidden) return weight;
+    // Exactly 0 for a hidden cell, and not a number for what is none.
+    const I visible = logit != V::all(-__builtin_inff());
+    return (F)((I)weight & visible);
+  }
+
+ private:
+  /// Raises the maximum of the lanes that exceed theirs by more than the slack.
+  static void raise(const float* logits, std::int64_t n, std::int64_t depth, const TileSums& sums) {
+    F top[A::columns];
+    for (int c = 0; c < A::columns; ++c) top[c] = V::load(logits + c * V::width);
+    for (const float* row = logits + A::lanes; row < logits + n * A::lanes; row += A::lanes)
+#pragma GCC unroll 4
+      for (int c = 0; c < A::columns; ++c) top[c] = V::maximum(V::load(row + c * V::width), top[c]);
+
+    for (int c = 0; c < A::columns; ++c) {
+      const F old = V::load(sums.most + c * V::width);
+      const I higher = top[c] > old + V::all(A::slack);
+      if (!V::any(higher)) continue;
+      const F now = (F)(((I)top[c] & higher) | ((I)old & ~higher));
+      // Exactly 1 in the lanes that stay.
+      const F factor = (F)(((I)V::template exp2<5>(old - now) & higher) | ((I)V::all(1.0f) & ~higher));
+      V::store(sums.most + c * V::width, now);
+      V::store(sums.weight + c * V::width, V::load(sums.weight + c * V::width) * factor);
+      for (float* row = sums.values + c * V::width; row < sums.values + depth * A::lanes; row += A::lanes)
+        V::store(row, V::load(row) * factor);
+    }
+  }
+
+  template <bool Hidden>
+  static void weigh(float* logits, std::int64_t begin, std::int64_t end, const TileSums& sums,
+                    char* weights) {
+    F most[A::columns], weight[A::columns];
+    for (int c = 0; c < A::columns; ++c) {
+      most[c] = V::load(sums.most + c * V::width);
+      weight[c] = V::load(sums.weight + c * V::width);
+    }
+    constexpr int distance = A::pair_distance;
+    for (std::int64_t cell = begin; cell < end; cell += 2 * distance)
+      for (int i = 0; i < distance; ++i) {
+        float* first = logits + (cell - begin + i) * A::lanes;
+        float* second = first + distance * A::lanes;
+        char* pair = weights + ((cell - begin) / 2 + i) * A::lanes * 4;
+#pragma GCC unroll 4
+        for (int c = 0; c < A::columns; ++c) {
+          float *a = first + c * V::width, *b = second + c * V::width;
+          A::store_weights(a, b, pair + c * V::width * 4, weight_of<Hidden>(V::load(a), most[c]),
+                           weight_of<Hidden>(V::load(b), most[c]), weight[c]);
+        }
+      }
+    for (int c = 0; c < A::columns; ++c) V::store(sums.weight + c * V::width, weight[c]);
+  }
+};
+
+}  // namespace
+}  // namespace chunkkv::kernels

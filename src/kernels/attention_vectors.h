@@ -1,0 +1,174 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#pragma GCC diagnostic ignored "-Wpsabi"  // such vectors are never passed between sources
+
+// Without external names: each source keeps its own copy, so that none compiled for one processor is run on
+// another.
+namespace chunkkv::kernels {
+namespace {
+
+#define CHUNKKV_INLINE inline __attribute__((always_inline))
+
+template <int Width>
+struct VectorTypes;
+template <>
+struct VectorTypes<8> {
+  typedef float F __attribute__((vector_size(32)));
+  typedef std::int32_t I __attribute__((vector_size(32)));
+};
+template <>
+struct VectorTypes<16> {
+  typedef float F __attribute__((vector_size(64)));
+  typedef std::int32_t I __attribute__((vector_size(64)));
+};
+
+/// Vectors of `Width` numbers: the compiler's own, so that any processor can do them. Multiplying and adding
+/// is one instruction where the source is compiled for such.
+template <int Width>
+struct Vectors {
+  static constexpr int width = Width;
+  using F = typename VectorTypes<Width>::F;
+  using I = typename VectorTypes<Width>::I;
+
+  static CHUNKKV_INLINE F load(const float* from) {
+    F x;
+    std::memcpy(&x, from, sizeof x);
+    return x;
+  }
+  static CHUNKKV_INLINE I load(const std::uint32_t* from) {
+    I x;
+    std::memcpy(&x, from, sizeof x);
+    return x;
+  }
+  static CHUNKKV_INLINE void store(float* to, F x) { std::memcpy(to, &x, sizeof x); }
+  static CHUNKKV_INLINE F all(float x) { return x - F{}; }
+
+  /// The second where one is not a number.
+  static CHUNKKV_INLINE F maximum(F a, F b) {
+#if defined(__AVX512F__)
+    if constexpr (Width == 16) return (F)_mm512_max_ps((__m512)a, (__m512)b);
+#endif
+#if defined(__AVX2__)
+    if constexpr (Width == 8) return (F)_mm256_max_ps((__m256)a, (__m256)b);
+#endif
+    return a > b ? a : b;
+  }
+
+  static CHUNKKV_INLINE bool any(I x) {
+#if defined(__AVX2__)
+    if constexpr (Width == 8) return _mm256_movemask_ps((__m256)x) != 0;
+#endif
+    std::int32_t bits = 0;
+    for (int i = 0; i < Width; ++i) bits |= x[i];
+    return bits != 0;
+  }
+
+  /// `x` where bit `bit` of `words` is set, else minus infinity.
+  static CHUNKKV_INLINE F shown(I words, int bit, F x) {
+    const I unseen = ((words << (31 - bit)) >> 31) ^ -1;
+    return (F)(((I)x & ~unseen) | (unseen & (std::int32_t)0xff800000));
+  }
+
+  /// 2^x for x up to 126; no less than 2^-125, but not a number for what is none.
+  template <int Degree>
+  static CHUNKKV_INLINE F exp2(F x) {
+    static_assert(Degree == 3 || Degree == 5);
+    const F bounded = maximum(all(-125.0f), x);
+    const F shifted = bounded + all(0x1.8p23f);  // whole numbers in the lowest bits
+    const F f = bounded - (shifted - all(0x1.8p23f));
+    F p;
+    // Least maximal relative errors on [-1/2, 1/2]: 7.5e-5 and 7.5e-8.
+    if constexpr (Degree == 3) {
+      p = all(0.055171669f) * f + all(0.24261112f);
+      p = p * f + all(0.69326099f);
+      p = p * f + all(0.99992807f);
+    } else {
+      p = all(0.0013276472f) * f + all(0.0096755413f);
+      p = p * f + all(0.055507133f);
+      p = p * f + all(0.24022120f);
+      p = p * f + all(0.69314697f);
+      p = p * f + all(1.00000007f);
+    }
+    return p * (F)(((I)shifted << 23) + 0x3f800000);
+  }
+
+  /// Four rows side by side, `to` [Width][4].
+  static CHUNKKV_INLINE void store_columns(const F& a, const F& b, const F& c, const F& d, float* to) {
+#if defined(__AVX2__)
+    if constexpr (Width == 8) {
+      const __m256 ab_low = _mm256_unpacklo_ps((__m256)a, (__m256)b);  // a0 b0 a1 b1 | a4 b4 a5 b5
+      const __m256 ab_high = _mm256_unpackhi_ps((__m256)a, (__m256)b);
+      const __m256 cd_low = _mm256_unpacklo_ps((__m256)c, (__m256)d);
+      const __m256 cd_high = _mm256_unpackhi_ps((__m256)c, (__m256)d);
+      const __m256 columns[4] = {
+          _mm256_shuffle_ps(ab_low, cd_low, 0x44), _mm256_shuffle_ps(ab_low, cd_low, 0xee),
+          _mm256_shuffle_ps(ab_high, cd_high, 0x44), _mm256_shuffle_ps(ab_high, cd_high, 0xee)};
+      for (int i = 0; i < 4; ++i) {
+        _mm_storeu_ps(to + 4 * i, _mm256_castps256_ps128(columns[i]));
+        _mm_storeu_ps(to + 4 * (4 + i), _mm256_extractf128_ps(columns[i], 1));
+      }
+      return;
+    }
+#endif
+    for (int i = 0; i < Width; ++i) {
+      to[4 * i] = a[i];
+      to[4 * i + 1] = b[i];
+      to[4 * i + 2] = c[i];
+      to[4 * i + 3] = d[i];
+    }
+  }
+
+  /// Numbers in F16 to F32.
+  static CHUNKKV_INLINE F from_half(const char* from) {
+#if defined(__AVX512F__)
+    if constexpr (Width == 16) return (F)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from));
+#endif
+#if defined(__AVX2__)
+    if constexpr (Width == 8) return (F)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from));
+#endif
+    std::uint16_t halves[Width];
+    std::memcpy(halves, from, sizeof halves);
+    I bits;
+    for (int i = 0; i < Width; ++i) bits[i] = halves[i];
+    // The exponent moves by a product, which also makes normal numbers of the denormal ones.
+    const F magnitude = (F)((bits & 0x7fff) << 13) * all(0x1p112f);
+    const I special = (bits & 0x7c00) == 0x7c00;
+    return (F)((I)magnitude | (special & 0x7f800000) | ((bits & 0x8000) << 16));
+  }
+};
+
+/// A row of a cache in single precision; zeros for one that is not seen or beyond the last.
+template <class V>
+CHUNKKV_INLINE void take_row(const char* rows, std::size_t row_bytes, std::int64_t row, std::int64_t n,
+                             std::int64_t depth, const std::uint32_t* seen, float* to) {
+  if (row >= n || (seen[row / 32] >> (row % 32) & 1) == 0) {
+    std::memset(to, 0, std::size_t(depth) * sizeof(float));
+    return;
+  }
+  const char* from = rows + row_bytes * std::size_t(row);
+  for (std::int64_t d = 0; d < depth; d += V::width) V::store(to + d, V::from_half(from + 2 * d));
+}
+
+CHUNKKV_INLINE float* numbers(char* memory) {
+  return static_cast<float*>(static_cast<void*>(memory));
+}
+CHUNKKV_INLINE const float* numbers(const char* memory) {
+  return static_cast<const float*>(static_cast<const void*>(memory));
+}
+
+constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
+constexpr std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+}  // namespace
+}  // namespace chunkkv::kernels

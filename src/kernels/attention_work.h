@@ -1,0 +1,185 @@
+#pragma once
+
+#include "kernels/attention.h"
+#include "kernels/attention_softmax.h"
+#include "kernels/attention_vectors.h"
+
+namespace chunkkv::kernels {
+namespace {
+
+/// What a thread works on: some tokens with all heads that share a KV head, whose queries are the lanes of
+/// tiles, and the memory for it.
+template <class A>
+struct AttentionWork {
+  using V = typename A::Vector;
+  static constexpr std::int64_t lanes = A::lanes;
+  static constexpr float log2e = 1.44269504f;
+
+  struct Memory {
+    char *keys, *values;
+    char* queries;   ///< tile after tile
+    float* sums;     ///< a tile after the other: most, weight, values
+    float* logits;   ///< of a strip
+    char* weights;   ///< of a strip
+    float* columns;  ///< [depth][lanes]
+    float* mean;     ///< [depth]
+    float* totals;   ///< of the cells of a block, each in a vector
+    std::size_t bytes;
+
+    Memory(const AttentionTask& task, std::int64_t chunk, char* own) {
+      const std::int64_t depth = task.depth;
+      const auto tiles = std::size_t((chunk * (task.n_head / task.n_head_kv) + lanes - 1) / lanes);
+      std::size_t at = 0;
+      const auto take = [&](std::size_t n) {
+        const std::size_t start = at;
+        at += aligned(n);
+        return own == nullptr ? nullptr : own + start;
+      };
+      keys = take(A::key_bytes(depth));
+      values = take(A::value_bytes(depth));
+      queries = take(tiles * A::query_bytes(depth));
+      sums = numbers(take(tiles * std::size_t((depth + 2) * lanes) * sizeof(float)));
+      logits = numbers(take(std::size_t(A::strip(depth) * lanes) * sizeof(float)));
+      weights = take(std::size_t(A::strip(depth)) * A::weight_bytes);
+      columns = numbers(take(std::size_t(depth * lanes) * sizeof(float)));
+      mean = numbers(take(std::size_t(depth) * sizeof(float)));
+      totals = numbers(take(std::size_t(A::block(depth) * V::width) * sizeof(float)));
+      bytes = at;
+    }
+
+    TileSums tile(std::int64_t i, std::int64_t depth) const {
+      float* start = sums + i * (depth + 2) * lanes;
+      return {start, start + lanes, start + 2 * lanes};
+    }
+  };
+
+  struct Lane {
+    std::int64_t token, head;
+    bool is_real;  ///< beyond the last the last is repeated
+  };
+
+  struct Item {
+    const AttentionTask& task;
+    const Memory& memory;
+    std::int64_t kv_head, first, count;  ///< of its tokens
+    bool by_head = false;                ///< a tile holds tokens of one head; else heads change fastest
+
+    std::int64_t group() const { return task.n_head / task.n_head_kv; }
+    std::int64_t tiles_of_head() const { return (count + lanes - 1) / lanes; }
+    std::int64_t n_tiles() const {
+      return by_head ? group() * tiles_of_head() : (count * group() + lanes - 1) / lanes;
+    }
+    Lane lane(std::int64_t tile, std::int64_t i) const {
+      if (by_head) {
+        const std::int64_t t = tile % tiles_of_head() * lanes + i;
+        return {first + least(t, count - 1), kv_head * group() + tile / tiles_of_head(), t < count};
+      }
+      const std::int64_t at = tile * lanes + i, last = least(at, count * group() - 1);
+      return {first + last / group(), kv_head * group() + last % group(), at == last};
+    }
+  };
+
+  /// Keys minus a constant give the same weights and round to less: the mean of the first cells, if the soft
+  /// max is of the plain logits.
+  static void find_mean(const Item& item) {
+    const AttentionTask& task = item.task;
+    constexpr std::int64_t most_cells = 64;
+    float* mean = item.memory.mean;
+    for (std::int64_t d = 0; d < task.depth; ++d) mean[d] = 0;
+    if (task.softcap != 0) return;
+    float n = 0;
+    for (std::int64_t cell = 0; cell < least(most_cells, task.n_cells); ++cell) {
+      if ((task.by_any[std::size_t(cell / 32)] >> (cell % 32) & 1) == 0) continue;
+      const char* key = task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell);
+      float row[most_attention_depth];
+      bool finite = true;
+      for (std::int64_t d = 0; d < task.depth; d += V::width) {
+        V::store(row + d, V::from_half(key + 2 * d));
+        for (int i = 0; i < V::width; ++i) finite = finite && row[d + i] - row[d + i] == 0;
+      }
+      if (!finite) continue;
+      ++n;
+      for (std::int64_t d = 0; d < task.depth; ++d) mean[d] += row[d];
+    }
+    for (std::int64_t d = 0; d < task.depth; ++d) mean[d] /= n > 0 ? n : 1;
+  }
+
+  static bool is_seen(const Item& item, std::int64_t cell, std::int64_t n) {
+    for (std::int64_t g = cell / 32; g < (cell + n + 31) / 32; ++g) {
+      const std::uint32_t* words = item.task.visible + g * item.task.n_queries + item.first;
+      std::uint32_t any = 0;
+      for (std::int64_t t = 0; t < item.count; ++t) any |= words[t];
+      if (any != 0) return true;
+    }
+    return false;
+  }
+
+  static void pack_keys(const Item& item, std::int64_t cell, std::int64_t n) {
+    const AttentionTask& task = item.task;
+    A::pack_keys(task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell),
+                 task.k_cell, n, task.depth, task.by_any + cell / 32, item.memory.mean, item.memory.keys);
+  }
+
+  /// Queries of a tile, scaled so that logits are in powers of two; doubled where they are capped.
+  static void pack_queries(const Item& item, std::int64_t tile, char* packed) {
+    const AttentionTask& task = item.task;
+    const float scale = task.softcap != 0 ? task.scale / task.softcap * 2 * log2e : task.scale * log2e;
+    float* columns = item.memory.columns;
+    for (std::int64_t i = 0; i < lanes; ++i) {
+      const Lane lane = item.lane(tile, i);
+      const float* row =
+          numbers(task.q + task.q_head * std::size_t(lane.head) + task.q_query * std::size_t(lane.token));
+      for (std::int64_t d = 0; d < task.depth; ++d) columns[d * lanes + i] = row[d] * scale;
+    }
+    A::pack_queries(columns, task.depth, packed);
+  }
+
+  /// What a tile sees of a strip: cells from `low` to `high`, none if `high` is 0.
+  struct View {
+    std::int64_t low, high = 0;
+    bool all = true;
+    std::uint32_t words[A::strip(0) / 32 * lanes];  ///< [groups of 32 cells][lanes], unless all is seen
+
+    const std::uint32_t* seen() const { return all ? nullptr : words; }
+  };
+
+  /// The strip from `begin` to `end` of the block that starts at `cell`.
+  static void look(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
+                   std::int64_t end, View& view) {
+    const AttentionTask& task = item.task;
+    const Lane first = item.lane(tile, 0), last = item.lane(tile, lanes - 1);
+    const std::int64_t first_group = (cell + begin) / 32, n_groups = (end - begin + 31) / 32;
+    view.low = end - begin;
+    view.all = last.is_real || !item.by_head;
+    for (std::int64_t g = 0; g < n_groups; ++g) {
+      const std::uint32_t* words = task.visible + (first_group + g) * task.n_queries;
+      std::uint32_t any = 0, every = 0xffffffffu;
+      for (std::int64_t t = first.token; t <= last.token; ++t) {
+        any |= words[t];
+        every &= words[t];
+      }
+      if (every != 0xffffffffu) view.all = false;
+      if (any == 0) continue;
+      view.low = least(view.low, 32 * g + __builtin_ctz(any));
+      view.high = 32 * g + 32 - __builtin_clz(any);
+    }
+    view.low = view.low / A::key_unit * A::key_unit;
+    view.high = (view.high + A::key_unit - 1) / A::key_unit * A::key_unit;
+    if (view.all || view.high == 0) return;
+    for (std::int64_t i = 0; i < lanes; ++i) {
+      const Lane lane = item.lane(tile, i);
+      for (std::int64_t g = 0; g < n_groups; ++g)
+        view.words[g * lanes + i] =
+            item.by_head && !lane.is_real ? 0 : task.visible[(first_group + g) * task.n_queries + lane.token];
+    }
+  }
+
+  static void logits(const Item& item, const char* queries, std::int64_t begin, const View& view) {
+    const AttentionTask& task = item.task;
+    A::logits(queries, item.memory.keys, task.depth, begin + view.low, begin + view.high, item.memory.logits);
+    if (task.softcap != 0) Softmax<A>::cap(item.memory.logits, view.high - view.low, task.softcap);
+  }
+};
+
+}  // namespace
+}  // namespace chunkkv::kernels

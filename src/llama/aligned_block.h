@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <new>
+
+namespace chunkkv::engine {
+
+/// Memory for kernels, aligned to 64 bytes, that only grows.
+class AlignedBlock {
+ public:
+  char* get() const { return memory_.get(); }
+  void reserve(std::size_t n) {
+    if (n <= size_) return;
+    memory_.reset();
+    size_ = 0;  // also if there is no more memory
+    memory_.reset(static_cast<char*>(::operator new[](n, std::align_val_t(64))));
+    size_ = n;
+  }
+
+ private:
+  struct Free {
+    void operator()(char* p) const { ::operator delete[](p, std::align_val_t(64)); }
+  };
+  std::unique_ptr<char[], Free> memory_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace chunkkv::engine

@@ -1,0 +1,173 @@
+#include "llama/fast_attention.h"
+
+#include <chunkkv/error.h>
+#include <chunkkv/prompt_attention.h>
+
+#include <cstring>
+
+namespace chunkkv::engine {
+namespace {
+
+/// With fewer queries packing keys and values does not pay.
+constexpr std::int64_t fewest_queries = 32;
+
+bool in_host_memory(const ggml_tensor* t) {
+  const ggml_backend_buffer_t buffer = t->view_src != nullptr ? t->view_src->buffer : t->buffer;
+  return buffer != nullptr && ggml_backend_buffer_is_host(buffer);
+}
+
+float op_float(const ggml_tensor* node, int index) {
+  float value;
+  std::memcpy(&value, node->op_params + index, sizeof value);
+  return value;
+}
+
+bool is_half_cache(const ggml_tensor* t, std::int64_t depth) {
+  return t->type == GGML_TYPE_F16 && t->ne[0] == depth && t->ne[3] == 1 && t->nb[0] == sizeof(ggml_fp16_t) &&
+         in_host_memory(t);
+}
+
+bool is_plain_mask(const ggml_tensor* mask, std::int64_t n_queries, std::int64_t n_cells) {
+  // One that the graph computes is not known yet.
+  return mask->type == GGML_TYPE_F16 && mask->op == GGML_OP_NONE && mask->view_src == nullptr &&
+         mask->ne[0] == n_cells && mask->ne[1] == n_queries && mask->ne[2] == 1 && mask->ne[3] == 1 &&
+         mask->nb[0] == sizeof(ggml_fp16_t) && in_host_memory(mask);
+}
+
+bool has_kernel(const ggml_tensor* node) {
+  const ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2];
+  const ggml_tensor *mask = node->src[3], *sinks = node->src[4];
+  const std::int64_t depth = q->ne[0];
+  const float max_bias = op_float(node, 1);
+  return q->ne[1] >= fewest_queries && q->type == GGML_TYPE_F32 && q->ne[3] == 1 &&
+         q->nb[0] == sizeof(float) && depth % 16 == 0 && depth <= kernels::most_attention_depth &&
+         is_half_cache(k, depth) && is_half_cache(v, depth) && k->ne[1] == v->ne[1] && k->ne[2] == v->ne[2] &&
+         q->ne[2] % k->ne[2] == 0 && max_bias == 0 && mask != nullptr &&
+         is_plain_mask(mask, q->ne[1], k->ne[1]) && in_host_memory(q) && in_host_memory(node) &&
+         node->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float) &&
+         (sinks == nullptr ||
+          (sinks->type == GGML_TYPE_F32 && ggml_is_contiguous(sinks) && in_host_memory(sinks)));
+}
+
+kernels::AttentionTask task_of(const ggml_tensor* node, const kernels::VisibleCells& cells) {
+  const ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2], *sinks = node->src[4];
+  return {.n_queries = q->ne[1],
+          .n_cells = k->ne[1],
+          .n_head = q->ne[2],
+          .n_head_kv = k->ne[2],
+          .depth = q->ne[0],
+          .scale = op_float(node, 0),
+          .softcap = op_float(node, 2),
+          .q = static_cast<const char*>(q->data),
+          .q_query = q->nb[1],
+          .q_head = q->nb[2],
+          .k = static_cast<const char*>(k->data),
+          .v = static_cast<const char*>(v->data),
+          .k_cell = k->nb[1],
+          .k_head = k->nb[2],
+          .v_cell = v->nb[1],
+          .v_head = v->nb[2],
+          .sinks = sinks == nullptr ? nullptr : static_cast<const float*>(sinks->data),
+          .visible = cells.words.data(),
+          .by_any = cells.by_any.data(),
+          .out = static_cast<char*>(node->data),
+          .out_query = node->nb[2],
+          .out_head = node->nb[1]};
+}
+
+/// Makes `node` a custom operation.
+void become_custom(ggml_tensor* node, ggml_custom_op_t function, void* data) {
+  const ggml_init_params params{
+      .mem_size = 4 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true};
+  const GgmlContext context(ggml_init(params));
+  if (!context) throw Error("out of memory");
+  ggml_tensor* any = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 1);
+  const ggml_tensor* custom =
+      ggml_custom_4d(context.get(), GGML_TYPE_F32, 1, 1, 1, 1, &any, 1, function, GGML_N_TASKS_MAX, data);
+  std::memcpy(node->op_params, custom->op_params, sizeof node->op_params);
+  node->op = GGML_OP_CUSTOM;
+}
+
+}  // namespace
+
+const kernels::AttentionKernel* FastAttention::kernel() {
+  const auto& kernels = kernels::attention_kernels();
+  return kernels.empty() ? nullptr : &kernels.front();
+}
+
+FastAttention::FastAttention(int n_threads) : kernel_(*kernel()), own_(std::size_t(n_threads)) {}
+
+const kernels::VisibleCells* FastAttention::visible(const ggml_tensor* tensor) {
+  Mask& mask = masks_[tensor->data];
+  if (!mask.known)
+    mask.usable = mask.visible.read(static_cast<const char*>(tensor->data), tensor->ne[1], tensor->ne[0],
+                                    tensor->nb[1]);
+  mask.known = true;
+  return mask.usable ? &mask.visible : nullptr;
+}
+
+void FastAttention::take(ggml_tensor* node) {
+  if (node->op != GGML_OP_FLASH_ATTN_EXT || !has_kernel(node)) return;
+  const kernels::VisibleCells* cells = visible(node->src[3]);
+  if (cells == nullptr) return;
+  const kernels::AttentionTask task = task_of(node, *cells);
+  const auto n_threads = int(own_.size());
+  for (AlignedBlock& own : own_) own.reserve(kernel_.thread_bytes(task, n_threads));
+  if (n_calls_ == calls_.size()) calls_.emplace_back();
+  Call& call = calls_[n_calls_];
+  call.owner = this;
+  call.statistics.resize(std::size_t(2 * task.n_head * task.n_queries));
+  call.task = task;
+  call.task.statistics = call.statistics.data();
+  call.next = 0;
+  std::memcpy(call.parameters, node->op_params, sizeof call.parameters);
+  become_custom(node, &compute, &call);
+  call.node = node;
+  call.is_taken = true;
+  ++n_calls_;
+}
+
+void FastAttention::restore(Call& call) {
+  if (!call.is_taken) return;
+  call.node->op = GGML_OP_FLASH_ATTN_EXT;
+  std::memcpy(call.node->op_params, call.parameters, sizeof call.parameters);
+  call.is_taken = false;
+}
+
+void FastAttention::give_back(const ggml_tensor* node) {
+  for (std::size_t i = 0; i < n_calls_; ++i)
+    if (calls_[i].node == node) restore(calls_[i]);
+}
+
+void FastAttention::give_back() {
+  for (std::size_t i = 0; i < n_calls_; ++i) restore(calls_[i]);
+  n_calls_ = 0;
+}
+
+const kernels::AttentionTask* FastAttention::computed(const ggml_tensor* node) const {
+  for (std::size_t i = n_calls_; i-- > 0;)
+    if (calls_[i].node == node) return &calls_[i].task;
+  return nullptr;
+}
+
+void FastAttention::forget_masks() {
+  for (auto& [data, mask] : masks_) mask.known = false;
+}
+
+void FastAttention::compute(ggml_tensor*, int thread, int, void* data) {
+  auto& call = *static_cast<Call*>(data);
+  FastAttention& self = *call.owner;
+  // Items are the same for all threads, however many the engine gives us.
+  self.kernel_.run(call.task, int(self.own_.size()), self.own_[std::size_t(thread)].get(), call.next);
+}
+
+}  // namespace chunkkv::engine
+
+namespace chunkkv {
+
+std::string_view prompt_attention(const Model& model) {
+  const kernels::AttentionKernel* kernel = engine::FastAttention::kernel();
+  return model.fast_prefill() && kernel != nullptr ? kernel->name : "llama.cpp";
+}
+
+}  // namespace chunkkv

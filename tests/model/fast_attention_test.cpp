@@ -1,0 +1,76 @@
+// Prompts read with our own attention against the engine's, on tiny models of every architecture.
+#include <chunkkv/prompt_attention.h>
+#include <chunkkv/session.h>
+
+#include "support/gpu.h"
+#include "support/random_input.h"
+#include "support/relative_difference.h"
+#include "support/tiny_model.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace chunkkv::test {
+namespace {
+
+SessionOptions small_cache(CacheType type = CacheType::f16) {
+  SessionOptions options;
+  options.n_cells = 1024;
+  options.n_ubatch = 128;
+  options.n_threads = 2;
+  options.type_k = options.type_v = type;
+  return options;
+}
+
+/// Logits after the prompt and after two tokens more.
+std::vector<float> logits(Session& session, std::span<const Token> tokens) {
+  session.prefill(tokens);
+  std::vector<float> result(session.logits().begin(), session.logits().end());
+  for (const Token t : {7, 40}) {
+    const auto next = session.decode(t);
+    result.insert(result.end(), next.begin(), next.end());
+  }
+  return result;
+}
+
+class FastAttention : public testing::TestWithParam<NamedModel> {};
+
+TEST_P(FastAttention, ComputesWhatTheEngineComputes) {
+  const std::string file = write_tiny_model(GetParam().model, tiny_folder());
+  Session ours(Model::load(file), small_cache());
+  Session engines(Model::load(file, {.fast_prefill = false}), small_cache());
+  ASSERT_EQ(prompt_attention(engines.model()), "llama.cpp");
+  if (has_gpu() || prompt_attention(ours.model()) == "llama.cpp")
+    GTEST_SKIP() << "both are the engine's here";
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 300);
+  EXPECT_LT(relative_difference(logits(engines, tokens), logits(ours, tokens)), 5e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FastAttention, testing::ValuesIn(compressible_models()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(FastAttentionOf, OtherCachesIsTheEngines) {
+  const std::string file = write_tiny_model({}, tiny_folder());
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 200);
+  for (const CacheType type : {CacheType::f32, CacheType::q8_0, CacheType::bf16}) {
+    Session ours(Model::load(file), small_cache(type));
+    Session engines(Model::load(file, {.fast_prefill = false}), small_cache(type));
+    EXPECT_EQ(logits(ours, tokens), logits(engines, tokens)) << to_string(type);
+  }
+}
+
+TEST(FastAttentionOf, FewTokensIsTheEngines) {
+  const std::string file = write_tiny_model({}, tiny_folder());
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 31);
+  Session ours(Model::load(file), small_cache());
+  Session engines(Model::load(file, {.fast_prefill = false}), small_cache());
+  EXPECT_EQ(logits(ours, tokens), logits(engines, tokens));
+}
+
+}  // namespace
+}  // namespace chunkkv::test
