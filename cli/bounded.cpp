@@ -98,7 +98,7 @@ std::int32_t bounded_cells(const BoundedArguments& arguments, const Model& model
   }
   if (const std::int32_t cells = parse_cells(arguments.cells); cells > 0) return cells;
   if (plan.method->keeps_all()) return n_prompt + n_predict;
-  return plan.budget.resolve(n_prompt) + plan.method->request().after +
+  return plan.at(n_prompt, n_prompt, 1).target.budget + plan.method->request().after +
          std::max(options.n_ubatch + prompt.n_question, kBuffer);
 }
 

@@ -81,7 +81,7 @@ void build(const BuildArguments& arguments) {
 
   const auto model = load_model(arguments.model);
   const OpenPrompt prompt = open_prompt(*model, document, text);
-  wanted.protect_first = protected_tokens(*model, arguments.prompt);
+  wanted = plan_of(arguments.compression, arguments.prompt, *model);
   const std::size_t n_question = arguments.prompt.question.empty()
                                      ? 0
                                      : following_tokens(*model, prompt, arguments.prompt.question).size();
@@ -108,6 +108,8 @@ void build(const BuildArguments& arguments) {
     if (snapshot.n_entries == 0)
       throw UsageError("the document is so short that it is read with every question; no file is needed");
   } else {
+    const auto n_document = std::int32_t(prompt.tokens.size());
+    print_error(note(wanted.at(n_document, n_document, model->info().n_layer)));
     snapshot = compressed(*session, prompt, arguments, wanted, display.callback(), info);
   }
   display.finish();
@@ -128,6 +130,7 @@ void add_build(CLI::App& parent) {
   add_model_options(command, arguments->model);
   add_prompt_options(command, arguments->prompt);
   add_compression_options(command, arguments->compression);
+  add_keep_at_least(command, arguments->compression);
   command.add_option("-o,--output", arguments->output, "file to write")->option_text("FILE");
   command
       .add_option("--cells", arguments->cells,

@@ -189,6 +189,7 @@ void chat(const ChatArguments& arguments) {
   const Plan wanted = plan(arguments.compression);
   ConversationRules rules{.method = wanted.method,
                           .keep = wanted.budget,
+                          .keep_at_least = wanted.keep_at_least,
                           .observer = parse_observer(arguments.observer),
                           .keep_source = arguments.keep_source,
                           .predict = arguments.predict};
@@ -248,6 +249,7 @@ void add_chat(CLI::App& app) {
       ->option_text("N")
       ->check(CLI::Range(1, 1 << 24));
   add_compression_options(command, arguments->compression);
+  add_keep_at_least(command, arguments->compression);
   command
       .add_option("--cells", arguments->cells,
                   fmt::format("cells of the cache, which it never outgrows (default: {})", kCells))

@@ -2,6 +2,7 @@
 
 #include "inputs.h"
 #include "observer_name.h"
+#include "output.h"
 #include "report.h"
 #include "saved_cache.h"
 #include "signals.h"
@@ -93,13 +94,16 @@ Plan Conversation::plan(std::size_t n_newest) const {
   plan.method = rules_.method;
   plan.protect_first = n_protected_;
   plan.protect_last = std::int32_t(n_newest);
+  plan.fit_window = true;
   if (plan.method->keeps_all()) return plan;
+  plan.budget = rules_.keep;
+  plan.keep_at_least = rules_.keep_at_least;
   const auto n = std::int32_t(prompt_.tokens.size());
   const std::int32_t least =
       n_protected_ + std::max(plan.protect_last, plan.method->request().window) + kLeast;
   // A compression that hardly makes room would soon be followed by the next.
   const std::int32_t most = (rules_.cells - kRoom) * 3 / 4;
-  plan.budget = Budget::tokens(std::max(std::min(rules_.keep.resolve(std::max(n, 1)), most), least));
+  plan.budget = Budget::tokens(std::max(std::min(plan.n_to_keep(std::max(n, 1)), most), least));
   return plan;
 }
 
@@ -110,9 +114,22 @@ bool Conversation::must_compress(std::size_t n_question) const {
   return is_document || compress_next_ || session_.n_entries() + n + kRoom > rules_.cells;
 }
 
+void Conversation::tell() {
+  Plan asked;
+  asked.method = rules_.method;
+  asked.budget = rules_.keep;
+  asked.fit_window = true;
+  asked.keep_at_least = rules_.keep_at_least;
+  const auto n = std::int32_t(prompt_.tokens.size());
+  const std::string changed = note(asked.at(n, n, model().info().n_layer));
+  if (!told_) print_error(changed);
+  told_ = told_ || !changed.empty();
+}
+
 void Conversation::read(std::size_t n_question, const Progress& progress) {
   Plan wanted = plan(n_question);
   wanted.at_once = n_question == 0;  // no answer follows a document that is read alone
+  if (source_ || must_compress(n_question)) tell();
   const std::span<const Token> all(prompt_.tokens);
   if (source_) {
     const auto n_known = std::size_t(source_->n_tokens());
@@ -129,7 +146,7 @@ void Conversation::read(std::size_t n_question, const Progress& progress) {
   Reading reading{.plan = wanted, .observer = rules_.observer, .n_cells = rules_.cells};
   if (unread.size() > n_question) reading.n_question = std::int32_t(n_question);
   if (!wanted.method->keeps_all()) {
-    const std::int32_t room = rules_.cells - wanted.budget.resolve(rules_.cells) - reading.n_question;
+    const std::int32_t room = rules_.cells - wanted.n_to_keep(rules_.cells) - reading.n_question;
     reading.piece = std::clamp(room, 1, session_.options().n_ubatch);
   }
   session_.read(unread, reading, progress);
@@ -194,7 +211,7 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
 void Conversation::limit_answer(std::size_t n_newest) {
   Plan wanted = plan(n_newest);
   if (wanted.method->keeps_all()) return;
-  const std::int32_t budget = wanted.budget.resolve(rules_.cells);
+  const std::int32_t budget = std::min(wanted.n_to_keep(rules_.cells), rules_.cells);
   const std::int32_t full = std::max(rules_.cells - kRoom, budget + 1);
   const std::int32_t n_first = session_.n_until_compression();  // of the answer, before it is compressed
   const std::int32_t n_entries = n_first > 0 ? budget + n_first : session_.n_entries();

@@ -19,7 +19,8 @@ namespace chunkkv::cli {
 /// How a conversation is held in its cache.
 struct ConversationRules {
   std::shared_ptr<const Method> method;
-  Budget keep;  ///< of all tokens so far, whenever the cache is compressed
+  Budget keep;                     ///< of all tokens so far, whenever the cache is compressed
+  std::int32_t keep_at_least = 0;  ///< tokens that a share keeps
   ObserverKind observer = ObserverKind::question;
   std::int32_t cells = 0;    ///< of the cache; it never outgrows them
   bool keep_source = false;  ///< keep documents whole, and select anew for each question
@@ -67,6 +68,8 @@ class Conversation {
   /// What is kept when the newest `n_newest` tokens are protected.
   Plan plan(std::size_t n_newest) const;
   bool must_compress(std::size_t n_question) const;
+  /// Says once what a small budget changes.
+  void tell();
   void read(std::size_t n_question, const Progress& progress);
   void limit_answer(std::size_t n_newest);
   const CacheHome& home() const;
@@ -83,6 +86,7 @@ class Conversation {
   std::int32_t n_protected_ = 0;  // first tokens
   bool compress_next_ = false;
   std::int32_t n_turns_ = 0;
+  bool told_ = false;                // what a small budget changed
   std::int32_t n_compressions_ = 0;  // before the session was restored
   Turn last_;
 };

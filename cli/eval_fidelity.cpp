@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <map>
 #include <numeric>
+#include <set>
 #include <utility>
 
 namespace chunkkv::cli {
@@ -41,7 +42,8 @@ std::string prompt_digest(const eval::Sample& sample, std::int32_t n_answer) {
 
 /// What is asked of whom; the line's `result_key` needs nothing else.
 eval::Json identity(const EvalArguments& arguments, const eval::Sample& sample, const Plan& plan,
-                    std::int32_t max_length, std::int32_t n_answer, const std::string& model_hash) {
+                    std::int32_t n_prompt, std::int32_t max_length, std::int32_t n_answer,
+                    const std::string& model_hash) {
   eval::Json line = {{"benchmark", "fidelity"},
                      {"task", sample.task},
                      {"group", sample.group},
@@ -56,6 +58,7 @@ eval::Json identity(const EvalArguments& arguments, const eval::Sample& sample, 
                      {"seed", arguments.sampling.seed},
                      {"model_hash", model_hash}};
   if (const std::string others = settings(arguments); !others.empty()) line["settings"] = others;
+  if (const std::int32_t window = plan.at(n_prompt, n_prompt, 1).window; window > 0) line["window"] = window;
   for (const auto& [name, value] : sample.facts) line[name] = value;
   return line;
 }
@@ -166,6 +169,7 @@ void run_fidelity(const EvalArguments& arguments) {
   std::int32_t skip = kSkip;
   for (const Plan& pair : pairs) skip = std::max(skip, pair.method->request().after);
   Table table(skip);
+  std::set<std::size_t> told;  // pairs whose windows shrink
   std::size_t n_done = 0;
   for (std::size_t index = 0; index < samples->size(); ++index) {
     if (!shard.has(index)) continue;
@@ -181,23 +185,26 @@ void run_fidelity(const EvalArguments& arguments) {
     }
     const eval::PromptTokens tokens(*model, sample, !arguments.no_chat_template);
     const std::vector<Token> prompt = arguments.query == "aware" ? tokens.whole() : tokens.document();
+    const auto n_prompt = std::int32_t(prompt.size());
     std::vector<std::size_t> todo;
     for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
-      const std::string key =
-          eval::result_key(identity(arguments, sample, pairs[pair], options.max_length, n_answer, hash));
+      const std::string key = eval::result_key(
+          identity(arguments, sample, pairs[pair], n_prompt, options.max_length, n_answer, hash));
       if (results.known().contains(key)) continue;
-      if (eval::why_not(pairs[pair], std::int32_t(prompt.size()), model->info().n_layer).empty())
-        todo.push_back(pair);
-      else
+      todo.push_back(pair);
+      const ResolvedPlan resolved = pairs[pair].at(n_prompt, n_prompt, model->info().n_layer);
+      if (resolved.window > 0 && told.insert(pair).second)
         status.print_above(
-            fmt::format("{} is left out for {}\n", eval::to_string(pairs[pair]), sample.source));
+            fmt::format("{}: the window shrinks to half of the budget where that is too small, as to {} "
+                        "instead of {} for {}\n",
+                        eval::to_string(pairs[pair]), resolved.window, resolved.asked_window, sample.source));
     }
     if (todo.empty()) continue;
     if (arguments.dry_run) {
       print(fmt::format("{}: {} tokens, {} pairs\n", sample.source, prompt.size(), todo.size()));
       continue;
     }
-    const auto needed = std::int32_t(prompt.size()) + n_answer;
+    const std::int32_t needed = n_prompt + n_answer;
     if (needed > window(arguments, *model))
       throw UsageError(
           fmt::format("the prompt of {} and an answer of {} tokens need {} cells, but the model's window "
@@ -235,7 +242,7 @@ void run_fidelity(const EvalArguments& arguments) {
       throw Interrupted("interrupted" + results.advice());
     }
     for (std::size_t i = 0; i < todo.size(); ++i) {
-      eval::Json line = identity(arguments, sample, plans[i], options.max_length, n_answer, hash);
+      eval::Json line = identity(arguments, sample, plans[i], n_prompt, options.max_length, n_answer, hash);
       add(line, measured[i]);
       line["model"] = std::filesystem::path(arguments.model.model).filename().string();
       line["version"] = CHUNKKV_VERSION;

@@ -174,11 +174,11 @@ class Display {
   Clock::time_point start_ = Clock::now();
 };
 
-void tell_gaps(const eval::Survey& survey, const eval::Sweep& sweep, Display& display) {
+void tell_notes(const eval::Survey& survey, const eval::Sweep& sweep, Display& display) {
   for (const std::string& record : survey.broken) display.note("left out: " + record);
-  for (const auto& [pair, left_out] : survey.left_out)
-    display.note(fmt::format("{} is left out for {} samples, as {}", eval::to_string(sweep.pairs()[pair]),
-                             left_out.n_samples, left_out.reason));
+  for (const auto& [pair, small] : survey.small_windows)
+    display.note(fmt::format("{}: the window shrinks to half of the budget for {} samples, as to {}",
+                             eval::to_string(sweep.pairs()[pair]), small.n_samples, small.first));
 }
 
 }  // namespace
@@ -246,7 +246,7 @@ void run_eval(const EvalArguments& arguments) {
   } catch (const eval::BrokenRecord& error) {
     throw Error(fmt::format("{}; --skip-broken leaves such records out", error.what()));
   }
-  tell_gaps(survey, sweep, display);
+  tell_notes(survey, sweep, display);
   if (arguments.dry_run) {
     display.finish();
     report_dry_run(survey, sweep);

@@ -84,13 +84,15 @@ Json to_json(const KeptView& view, bool with_scores) {
     const auto row = similarity.begin() + std::ptrdiff_t(l * n_layers);
     matrix.push_back(std::vector<double>(row, row + std::ptrdiff_t(n_layers)));
   }
-  return {{"tokens", selection.n_entries},
-          {"method", view.method},
-          {"keep", view.keep},
-          {"kept_tokens", selection.n_kept},
-          {"layers", std::move(layers)},
-          {"adjacent_similarity", adjacent_similarity(similarity, n_layers)},
-          {"similarity", std::move(matrix)}};
+  Json json = {{"tokens", selection.n_entries},
+               {"method", view.method},
+               {"keep", view.keep},
+               {"kept_tokens", selection.n_kept},
+               {"layers", std::move(layers)},
+               {"adjacent_similarity", adjacent_similarity(similarity, n_layers)},
+               {"similarity", std::move(matrix)}};
+  if (view.window > 0) json["window"] = view.window;
+  return json;
 }
 
 /// A method that observes the first tokens of the answer chooses after them; as many come whatever ends it.
@@ -103,7 +105,6 @@ void write_first_tokens(Session& session, std::size_t n_prompt, std::int32_t cou
 
 void inspect(const InspectArguments& arguments) {
   Plan wanted = plan(arguments.compression);
-  wanted.keep_scores = arguments.scores;
   SessionOptions options = session_options(arguments.model);
   const Input input(arguments);
   std::optional<OutputFile> html;
@@ -111,6 +112,16 @@ void inspect(const InspectArguments& arguments) {
 
   const auto model = load_model(arguments.model);
   const auto prompt = input.tokens(*model);
+  if (arguments.tokens_file) {
+    // Ids are compared with other implementations, whose windows do not shrink.
+    wanted.fit_window = false;
+    wanted.protect_first = arguments.prompt.protect;
+  } else {
+    wanted = plan_of(arguments.compression, arguments.prompt, *model);
+  }
+  wanted.keep_scores = arguments.scores;
+  const auto n_prompt = std::int32_t(prompt.size());
+  print_error(note(wanted.at(n_prompt, n_prompt, model->info().n_layer)));
   options.n_cells = cells_for(arguments.model, *model, prompt.size(), wanted.method->request().after);
   const auto session = open_session(model, options);
   ProgressDisplay display(arguments.progress);

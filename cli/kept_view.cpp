@@ -23,9 +23,9 @@ KeptView make_view(const Session& session, const Plan& plan, const std::vector<T
   view.keep = plan.budget.to_string();
   view.selection = session.selection();
   view.n_head_kv = info.n_head_kv;
-  view.rule = plan.method->selection({.n_entries = n_entries,
-                                      .budget = plan.budget.resolve(n_entries),
-                                      .share = plan.budget.share(n_entries)});
+  const ResolvedPlan resolved = plan.at(n_entries, n_entries, info.n_layer);
+  view.rule = resolved.layers.front().rule;
+  view.window = resolved.window;
   view.chunks = chunk_grid(view.rule, n_entries);
   view.pieces = text_pieces(session.model(), prompt);
   return view;

@@ -24,6 +24,7 @@ struct KeptView {
   Selection selection;
   std::int32_t n_head_kv = 0;
   SelectionRule rule;
+  std::int32_t window = 0;  ///< that a small budget left of the method's; 0: its own
   ChunkGrid chunks;
   std::vector<std::string> pieces;  ///< text of every token; see text_pieces
 };

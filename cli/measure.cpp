@@ -105,6 +105,9 @@ nlohmann::ordered_json Measurement::to_json() const {
                        {"plain_ms_per_token", of([](const Sample& s) { return s.plain_ms; })},
                        {"kept_over_plain", of([](const Sample& s) { return s.kept_ms / s.plain_ms; })},
                        {"full_over_kept", of([](const Sample& s) { return s.full_ms / s.kept_ms; })}});
+    const auto n_prompt = std::int32_t(tokens_.size());
+    if (const std::int32_t window = plans_[p].at(n_prompt, n_prompt, 1).window; window > 0)
+      methods.back()["window"] = window;
   }
   return {{"model", session_.model().info().path},
           {"prompt_tokens", tokens_.size()},

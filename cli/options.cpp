@@ -79,6 +79,18 @@ void add_compression_options(CLI::App& app, CompressionArguments& arguments) {
       ->option_text("BUDGET");
 }
 
+void add_keep_at_least(CLI::App& app, CompressionArguments& arguments) {
+  arguments.keep_at_least = 256;
+  app.add_option(
+         "--keep-at-least", arguments.keep_at_least,
+         fmt::format("tokens that a share keeps of any prompt, so that a short one is kept whole; 0: no "
+                     "floor (default: {})",
+                     arguments.keep_at_least))
+      ->group("Compression")
+      ->option_text("N")
+      ->check(CLI::Range(0, kMaxCount));
+}
+
 void add_sampling_options(CLI::App& app, text::Sampling& arguments) {
   const std::string group = "Sampling";
   app.add_option("--temp,--temperature", arguments.temperature,
@@ -127,7 +139,26 @@ Plan plan(const CompressionArguments& arguments) {
   plan.method = make_method(arguments.method);
   const Budget budget = Budget::parse(arguments.keep);
   if (!plan.method->keeps_all()) plan.budget = budget;
+  plan.fit_window = true;
+  plan.keep_at_least = arguments.keep_at_least;
   return plan;
+}
+
+std::string note(const ResolvedPlan& resolved) {
+  const Target& target = resolved.target;
+  if (resolved.share_alone > 0) {
+    return fmt::format(
+        "{} of {} tokens are kept instead of {}: a share keeps at least so many "
+        "(--keep-at-least)\n",
+        resolved.keeps_all() ? "all" : fmt::format("{}", target.budget), target.n_entries,
+        resolved.share_alone);
+  }
+  if (resolved.window > 0) {
+    return fmt::format(
+        "a budget of {} tokens is smaller than twice the window of {}: the window shrinks to {}\n",
+        target.budget, resolved.asked_window, resolved.window);
+  }
+  return {};
 }
 
 std::vector<std::string> split_list(std::string_view list) {

@@ -33,17 +33,25 @@ struct ModelArguments {
 struct CompressionArguments {
   std::string method = "chunkkv";
   std::string keep = "10%";
+  std::int32_t keep_at_least = 0;  ///< tokens that a share keeps of any prompt
 };
 
 void add_model_options(CLI::App& app, ModelArguments& arguments);
 void add_compression_options(CLI::App& app, CompressionArguments& arguments);
+/// --keep-at-least, for commands that answer: a short prompt is kept whole there.
+void add_keep_at_least(CLI::App& app, CompressionArguments& arguments);
 void add_sampling_options(CLI::App& app, text::Sampling& arguments);
 
 /// Everything but the number of cells. UsageError where a value is not allowed.
 SessionOptions session_options(const ModelArguments& arguments);
 
-/// The plan that the options ask for. UsageError says what is allowed.
+/// The plan that the options ask for, without what only the model can tell: see `plan_of`. UsageError says
+/// what is allowed.
 Plan plan(const CompressionArguments& arguments);
+
+/// What a small budget changed, as a line for people: a short prompt that is kept whole, a window that
+/// shrank. Empty when nothing was changed.
+std::string note(const ResolvedPlan& resolved);
 
 /// "a,b:x=1,y=2,c" -> a | b:x=1,y=2 | c: the specs of a list. Parameters stay with their method.
 std::vector<std::string> split_methods(std::string_view list);

@@ -20,7 +20,7 @@ constexpr std::int32_t kMany = 1 << 24;
 constexpr std::int32_t kPredict = 64;
 
 std::vector<Token> read_tokens(const PerfArguments& arguments, const Model& model) {
-  std::vector<Token> tokens = model.tokenize(read_prompt(arguments.prompt), true, false);
+  std::vector<Token> tokens = tokenize_prompt(model, arguments.prompt, read_prompt(arguments.prompt));
   if (arguments.n_prompt == 0) return tokens;
   if (tokens.size() < std::size_t(arguments.n_prompt))
     throw UsageError(fmt::format("the text has {} tokens, fewer than --n-prompt {}; give a longer one",
@@ -32,15 +32,24 @@ std::vector<Token> read_tokens(const PerfArguments& arguments, const Model& mode
 }  // namespace
 
 void compare_caches(const PerfArguments& arguments) {
-  std::vector<Plan> plans;
-  for (const std::string& spec : split_methods(arguments.methods))
-    plans.push_back(plan({.method = spec, .keep = arguments.keep}));
+  const auto compression = [&](const std::string& spec) {
+    return CompressionArguments{.method = spec, .keep = arguments.keep};
+  };
+  const std::vector<std::string> specs = split_methods(arguments.methods);
+  for (const std::string& spec : specs) plan(compression(spec));  // what is wrong is said at once
   SessionOptions options = session_options(arguments.model);
   const std::int32_t n_predict = arguments.predict.value_or(kPredict);
   if (n_predict < 2) throw UsageError("the time per token needs two tokens or more; give a larger -n");
 
   const auto model = load_model(arguments.model);
   const std::vector<Token> tokens = read_tokens(arguments, *model);
+  std::vector<Plan> plans;
+  const auto n_prompt = std::int32_t(tokens.size());
+  for (const std::string& spec : specs) {
+    plans.push_back(plan_of(compression(spec), arguments.prompt, *model));
+    const std::string changed = note(plans.back().at(n_prompt, n_prompt, model->info().n_layer));
+    if (!changed.empty()) print_error(fmt::format("{}: {}", spec, changed));
+  }
   std::int32_t n_after = n_predict;
   for (const Plan& each : plans) n_after = std::max(n_after, each.method->request().after);
   options.n_cells = cells_for(arguments.model, *model, tokens.size(), n_after);

@@ -42,10 +42,13 @@ std::vector<SpeedCase> cases(const PerfArguments& arguments) {
   std::vector<SpeedCase> cases;
   for (const std::int32_t input : inputs) {
     for (const std::int32_t output : outputs) {
-      for (const Plan& pair : pairs) {
-        if (const std::string reason = eval::why_not(pair, input, 1); !reason.empty())
-          throw UsageError(fmt::format("{} of {} tokens: {}", eval::to_string(pair), input, reason));
-        cases.push_back({input, output, pair});
+      for (Plan pair : pairs) {
+        pair.protect_first = arguments.prompt.protect;
+        try {
+          cases.push_back({input, output, pair, pair.at(input, input, 1).window});
+        } catch (const UsageError& error) {
+          throw UsageError(fmt::format("{} of {} tokens: {}", eval::to_string(pair), input, error.what()));
+        }
       }
     }
   }
@@ -57,7 +60,7 @@ std::vector<Token> tokens(const PerfArguments& arguments, const Model& model, st
                           std::int32_t count) {
   std::vector<Token> tokens;
   if (arguments.prompt.text || arguments.prompt.file) {
-    tokens = model.tokenize(read_prompt(arguments.prompt), true, false);
+    tokens = tokenize_prompt(model, arguments.prompt, read_prompt(arguments.prompt));
     for (std::size_t i = 0; tokens.size() < std::size_t(count); ++i) tokens.push_back(tokens[i]);
   } else {
     std::mt19937 random(1);
@@ -79,6 +82,8 @@ class Table {
   }
 
   void measure(const std::shared_ptr<Model>& model, const SessionOptions& options) {
+    for (SpeedCase& what : results_.cases)
+      what.plan.protect_first = protected_tokens(*model, arguments_.prompt);
     describe(*model);
     open_file();
     std::int32_t longest = 0;
@@ -164,6 +169,7 @@ class Table {
                        {"model_hash", model_hash_},
                        {"machine", machine_}};
     if (!settings_.empty()) line["settings"] = settings_;
+    if (what.window > 0) line["window"] = what.window;
     return line;
   }
 

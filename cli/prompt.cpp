@@ -61,6 +61,10 @@ void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
 
 std::string read_prompt(const PromptArguments& arguments) {
   std::string prompt = read_document(arguments);
+  if ((arguments.file || arguments.text) && is_blank(prompt)) {
+    const std::string where = arguments.text ? "-p" : fmt::format("'{}'", *arguments.file);
+    throw UsageError(fmt::format("the prompt is empty: {} holds no text; {}", where, kHowToGive));
+  }
   if (!prompt.empty() && !arguments.question.empty()) prompt += kQuestionGap;
   prompt += arguments.question;
   if (is_blank(prompt)) throw UsageError(fmt::format("the prompt is empty; {}", kHowToGive));
@@ -87,6 +91,12 @@ std::int32_t protected_tokens(const Model& model, const PromptArguments& argumen
   const std::vector<Token> other = tokenize_prompt(model, arguments, "1");
   const auto [end, unused] = std::mismatch(one.begin(), one.end(), other.begin(), other.end());
   return std::max(arguments.protect, std::int32_t(end - one.begin()));
+}
+
+Plan plan_of(const CompressionArguments& compression, const PromptArguments& prompt, const Model& model) {
+  Plan wanted = plan(compression);
+  wanted.protect_first = protected_tokens(model, prompt);
+  return wanted;
 }
 
 SplitPrompt split_prompt(const Model& model, const PromptArguments& arguments, const std::string& prompt) {

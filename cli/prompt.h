@@ -1,5 +1,7 @@
 #pragma once
 
+#include "options.h"
+
 #include <chunkkv/session.h>
 
 #include <cstdint>
@@ -41,6 +43,10 @@ std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& ar
 /// How many first tokens every method must keep: --protect, or the system prompt and what the template puts
 /// around it.
 std::int32_t protected_tokens(const Model& model, const PromptArguments& arguments);
+
+/// The complete plan for a prompt: method, budget and what is protected of it. UsageError says what is
+/// allowed.
+Plan plan_of(const CompressionArguments& compression, const PromptArguments& prompt, const Model& model);
 
 /// A prompt's tokens, and how many at its end ask: the question and what the template puts after it.
 struct SplitPrompt {

@@ -198,7 +198,10 @@ void run(const RunArguments& arguments) {
 
   const auto model = load_model(arguments.model);
   const auto prompt = split_prompt(*model, arguments.prompt, text);
-  wanted.protect_first = protected_tokens(*model, arguments.prompt);
+  wanted = plan_of(arguments.compression, arguments.prompt, *model);
+  const auto n_prompt = std::int32_t(prompt.tokens.size());
+  const ResolvedPlan resolved = wanted.at(n_prompt, n_prompt, model->info().n_layer);
+  print_error(note(resolved));
   options.n_cells = arguments.bounded.in_pieces()
                         ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, arguments.predict)
                         : cells_for(arguments.model, *model, prompt.tokens.size(), arguments.predict);
@@ -213,6 +216,7 @@ void run(const RunArguments& arguments) {
     return;
   }
   auto json = to_json(outcomes.back());
+  if (resolved.window > 0) json["window"] = resolved.window;
   if (outcomes.size() > 1) json["full"] = to_json(outcomes.front());
   print(dump(json) + "\n");
 }
@@ -228,7 +232,7 @@ CachedRun cached(const RunArguments& arguments, const CLI::App& command) {
           .model = arguments.model,
           .prompt = arguments.prompt,
           .compression = arguments.compression,
-          .compression_given = command.count("--method") + command.count("--keep") > 0,
+          .compression_given = command.count("--method") + command.count("--keep") + command.count("--keep-at-least") > 0,
           .sampling = arguments.sampling,
           .predict = arguments.predict,
           .json = arguments.json};
@@ -246,6 +250,7 @@ void add_run(CLI::App& app) {
       ->group("Prompt")
       ->option_text("FILE");
   add_compression_options(command, arguments->compression);
+  add_keep_at_least(command, arguments->compression);
   add_bounded_options(command, arguments->bounded);
   command.add_flag("--compare", arguments->compare, "answer from the full cache as well, after one reading");
   command

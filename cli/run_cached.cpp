@@ -21,7 +21,7 @@ namespace {
 void check(const CachedRun& run, const CacheFileInfo& info) {
   if (info.is_source || !run.compression_given) return;
   throw UsageError(
-      fmt::format("'{}' was compressed already, to {} by {}; leave out --method and --keep, or build it with "
+      fmt::format("'{}' was compressed already, to {} by {}; leave out --method, --keep and --keep-at-least, or build it with "
                   "--keep-source to choose for each question",
                   run.file, info.keep, info.method));
 }
@@ -62,6 +62,7 @@ void run_cached(const CachedRun& run) {
   const auto session = open_session(model, options);
   require_home(file.info, run.file, home_of(*session));
   wanted.protect_first = file.info.n_protected;
+  ResolvedPlan resolved;
 
   Outcome outcome;
   outcome.model = model->info().path;
@@ -74,6 +75,8 @@ void run_cached(const CachedRun& run) {
 
   const Timer timer;
   if (file.info.is_source) {
+    resolved = wanted.at(outcome.prompt_tokens, outcome.prompt_tokens, model->info().n_layer);
+    print_error(note(resolved));
     Source source(*session, std::move(file.snapshot), file.info.rest, wanted);
     source.ask(question);
     outcome.method = wanted.method->spec();
@@ -116,6 +119,7 @@ void run_cached(const CachedRun& run) {
 
   if (run.json) {
     auto json = to_json(outcome);
+    if (resolved.window > 0) json["window"] = resolved.window;
     json["cache"] = {{"file", run.file}, {"ms", restore_ms}, {"read_tokens", n_read}};
     print(dump(json) + "\n");
     return;

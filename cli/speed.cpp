@@ -189,6 +189,7 @@ eval::Json SpeedResults::to_json() const {
                    {"cache_bytes",
                     {{"before", samples[i].front().bytes_before}, {"after", samples[i].front().bytes_after}}},
                    {"peak_bytes", of([](const SpeedSample& s) { return double(s.bytes_peak); })}});
+    if (what.window > 0) all.back()["window"] = what.window;
     if (samples[i].front().bytes_gpu > 0)
       all.back()["gpu_bytes"] = of([](const SpeedSample& s) { return double(s.bytes_gpu); });
   }

@@ -22,6 +22,7 @@ struct SpeedCase {
   std::int32_t input = 0;
   std::int32_t output = 0;
   Plan plan;
+  std::int32_t window = 0;  ///< that a small budget left of the method's; 0: its own
 };
 
 /// What one repetition of a case took.

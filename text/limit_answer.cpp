@@ -1,12 +1,9 @@
 #include "text/limit_answer.h"
 
-#include <limits>
-
 namespace chunkkv::text {
 
 std::int32_t answer_budget(const Session& session, const Plan& plan) {
-  return plan.budget.is_fraction() ? session.n_entries()
-                                   : plan.budget.resolve(std::numeric_limits<std::int32_t>::max());
+  return plan.budget.is_fraction() ? session.n_entries() : plan.n_to_keep(1);
 }
 
 void limit_answer(Session& session, Plan plan, std::int32_t buffer, std::int32_t n_predict) {

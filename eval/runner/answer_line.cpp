@@ -20,7 +20,7 @@ Json number(double value) {
 }  // namespace
 
 Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair, const Sample& sample,
-                     std::size_t question, const std::string& data) {
+                     std::size_t question, std::int32_t n_prompt, const std::string& data) {
   const Plan& plan = sweep.pairs()[pair];
   Json line = {
       {"benchmark", facts.benchmark},
@@ -41,6 +41,7 @@ Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair
   if (sweep.n_cells(pair) > 0 && !facts.bounded_settings.empty())
     settings += (settings.empty() ? "" : " ") + facts.bounded_settings;
   if (!settings.empty()) line["settings"] = settings;
+  if (const std::int32_t window = plan.at(n_prompt, n_prompt, 1).window; window > 0) line["window"] = window;
   for (const auto& [name, value] : sample.facts) line[name] = number(value);
   return line;
 }

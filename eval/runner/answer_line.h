@@ -25,10 +25,10 @@ struct RunFacts {
   std::string machine;
 };
 
-/// The part of an answer's line that tells what is asked of whom; its `result_key` is the line's. `data` is
-/// the sample's digest.
+/// The part of an answer's line that tells what is asked of whom; its `result_key` is the line's. `n_prompt`:
+/// tokens that are read before compression; `data`: the sample's digest.
 Json answer_identity(const RunFacts& facts, const Sweep& sweep, std::size_t pair, const Sample& sample,
-                     std::size_t question, const std::string& data);
+                     std::size_t question, std::int32_t n_prompt, const std::string& data);
 
 /// First tokens of an answer that are left out where methods that observe them are compared with others.
 inline constexpr std::size_t kFirstTokens = 16;

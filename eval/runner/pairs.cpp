@@ -28,7 +28,11 @@ std::vector<Plan> make_pairs(std::span<const std::string> methods, std::span<con
     const bool known = std::any_of(pairs.begin(), pairs.end(), [&](const Plan& pair) {
       return pair.method->spec() == method->spec() && pair.budget == budget;
     });
-    if (!known) pairs.push_back({.method = method, .budget = budget});
+    if (known) return;
+    Plan& pair = pairs.emplace_back();
+    pair.method = method;
+    pair.budget = budget;
+    pair.fit_window = true;  // so that no sample is too short for a pair
   };
   for (const std::string& spec : methods) {
     const auto method = make_method(spec);
@@ -47,26 +51,6 @@ std::vector<Plan> make_pairs(std::span<const std::string> methods, std::span<con
 
 std::string to_string(const Plan& pair) {
   return fmt::format("{} at {}", pair.method->spec(), pair.budget.to_string());
-}
-
-std::string why_not(const Plan& plan, std::int32_t n_tokens, std::int32_t n_layer) {
-  if (plan.method->keeps_all()) return {};
-  const std::vector<float> any(std::size_t(n_tokens), 0.0F);
-  Target target = {
-      .n_entries = n_tokens, .budget = plan.budget.resolve(n_tokens), .share = plan.budget.share(n_tokens)};
-  const Target mean = target;
-  try {
-    for (std::int32_t layer = 0; layer < (plan.method->layer_budgets() ? n_layer : 1); ++layer) {
-      target.budget = plan.method->layer_budget(mean, layer, n_layer);
-      SelectionRule rule = plan.method->selection(target);
-      rule.first = std::max(rule.first, plan.protect_first);
-      rule.last = std::max(rule.last, plan.protect_last);
-      select(any, target, rule);
-    }
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return {};
 }
 
 Shard Shard::parse(std::string_view text) {

@@ -12,15 +12,11 @@
 namespace chunkkv::eval {
 
 /// Every method with every budget; a method that keeps everything once, before the others. Nothing twice.
-/// UsageError names what is allowed.
+/// Windows shrink where a prompt's budget is too small for them. UsageError names what is allowed.
 std::vector<Plan> make_pairs(std::span<const std::string> methods, std::span<const std::string> keeps);
 
 /// "chunkkv at 10%".
 std::string to_string(const Plan& pair);
-
-/// Why `plan` cannot choose among `n_tokens`, as when its window is larger than its budget; empty when it
-/// can.
-std::string why_not(const Plan& plan, std::int32_t n_tokens, std::int32_t n_layer);
 
 /// Which samples are this process's, where several share the work.
 struct Shard {

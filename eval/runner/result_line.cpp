@@ -16,9 +16,10 @@ namespace {
 /// What a line begins with, and what it begins with after Python has written it again.
 constexpr std::array<std::string_view, 2> kStarts = {R"({"benchmark":")", R"({"benchmark": ")"};
 
-constexpr std::array kKeyFields = {"benchmark", "task",   "id",       "question", "method",     "keep",
-                                   "query",     "cells",  "seed",     "length",   "max_length", "model_hash",
-                                   "input",     "output", "settings", "depth",    "repetition", "data"};
+constexpr std::array kKeyFields = {"benchmark",  "task",       "id",    "question", "method",
+                                   "keep",       "query",      "cells", "seed",     "length",
+                                   "max_length", "model_hash", "input", "output",   "settings",
+                                   "depth",      "repetition", "data",  "window"};
 
 /// What may differ when a measurement is repeated.
 constexpr std::array kCircumstances = {"ms", "throughput", "bytes", "machine", "version", "model"};

@@ -71,15 +71,17 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
   Survey::Task& task = survey.tasks[sample.task];
   for (std::size_t pair = 0; pair < sweep_.pairs().size(); ++pair) {
     const Plan& plan = sweep_.pairs()[pair];
-    if (const std::string reason = why_not(plan, n_tokens, sweep_.model().info().n_layer); !reason.empty()) {
-      Survey::LeftOut& left_out = survey.left_out[pair];
-      if (left_out.n_samples++ == 0) left_out.reason = fmt::format("{}: {}", sample.source, reason);
-      continue;
+    const ResolvedPlan resolved = plan.at(n_tokens, n_tokens, sweep_.model().info().n_layer);
+    if (resolved.window > 0) {
+      Survey::SmallWindow& small = survey.small_windows[pair];
+      if (small.n_samples++ == 0)
+        small.first =
+            fmt::format("{} instead of {} for {}", resolved.window, resolved.asked_window, sample.source);
     }
     std::size_t n_missing = 0;
     for (std::size_t question = 0; question < sample.questions.size(); ++question) {
       const auto score =
-          known.find(result_key(answer_identity(facts_, sweep_, pair, sample, question, data)));
+          known.find(result_key(answer_identity(facts_, sweep_, pair, sample, question, n_tokens, data)));
       if (score == known.end()) {
         ++n_missing;
       } else {
@@ -180,7 +182,8 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     };
     events.answered = [&](const Outcome& outcome) {
       state.reading = false;
-      Json identity = answer_identity(facts_, sweep_, outcome.pair, sample, outcome.question, data);
+      Json identity = answer_identity(facts_, sweep_, outcome.pair, sample, outcome.question,
+                                      outcome.prompt_tokens, data);
       if (known.contains(result_key(identity))) return;  // an earlier turn of a conversation
       Json line = answer_line(std::move(identity), facts_, outcome);
       if (events_.answered) events_.answered(line);

@@ -50,12 +50,12 @@ struct Survey {
   };
   std::map<std::string, Task> tasks;
 
-  struct LeftOut {
+  struct SmallWindow {
     std::size_t n_samples = 0;
-    std::string reason;  ///< of the first
+    std::string first;  ///< what became of the window, and for which sample first
   };
-  std::map<std::size_t, LeftOut> left_out;  ///< pairs that cannot be had for some samples
-  std::vector<std::string> broken;          ///< records that were skipped
+  std::map<std::size_t, SmallWindow> small_windows;  ///< pairs whose budgets are too small for their windows
+  std::vector<std::string> broken;                   ///< records that were skipped
   std::size_t n_answers = 0, n_missing = 0;
 };
 

@@ -58,8 +58,7 @@ std::size_t common_beginning(std::span<const Token> a, std::span<const Token> b,
 
 /// Entries that a plan keeps of so many at most, in the layer that keeps most.
 std::int32_t most_kept(const Plan& plan, std::int32_t n_entries) {
-  if (plan.method->keeps_all() || plan.method->layer_budgets()) return n_entries;
-  return std::min(n_entries, plan.budget.resolve(n_entries));
+  return plan.method->layer_budgets() ? n_entries : plan.at(n_entries, n_entries, 1).target.budget;
 }
 
 bool reads_all_queries(const Plan& plan) {

@@ -5,9 +5,11 @@
 #include <chunkkv/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace chunkkv {
 
@@ -33,12 +35,21 @@ class Method {
   /// True for the method that never drops anything, whatever the budget.
   virtual bool keeps_all() const { return false; }
 
-  /// Canonical spec string: the name, then every parameter that differs from its default.
+  /// The same method with a window of `window` entries, for budgets that cannot hold its own; nothing for one
+  /// that cannot be had. Methods of the registry with a parameter `window` can.
+  virtual std::shared_ptr<const Method> with_window(std::int32_t window) const {
+    return narrowed_ ? narrowed_(window) : nullptr;
+  }
+
+  /// Canonical spec string: the name, then every parameter that differs from its default. A method that is
+  /// not from the registry says what it is called, before others share it.
   const std::string& spec() const { return spec_; }
+  void set_spec(std::string spec) { spec_ = std::move(spec); }
 
  private:
   friend std::shared_ptr<const Method> make_method(std::string_view spec);
-  std::string spec_;
+  std::string spec_ = "unnamed";
+  std::function<std::shared_ptr<const Method>(std::int32_t)> narrowed_;
 };
 
 }  // namespace chunkkv

@@ -39,6 +39,17 @@ struct Target {
   double share = 1.0;       ///< the share asked for; budget / n_entries where a number was asked for
 };
 
+/// Chunks of a grid over all entries, and how many of them ChunkRule::kvpress keeps.
+struct ChunkCount {
+  std::int32_t all = 0;
+  std::int32_t kept = 0;
+};
+ChunkCount kvpress_chunks(const Target& target, std::int32_t chunk);
+
+/// UsageError when `target` or `rule` is not allowed, or the protected entries do not fit into the budget:
+/// then `select` would refuse any scores. O(1).
+void check_selection(const Target& target, const SelectionRule& rule);
+
 /// The kept set of one head's scores: ascending, unique, protected entries kept, ties to the lower
 /// index. Exactly `target.budget` entries with ChunkRule::exact. Throws UsageError when the protected
 /// entries do not fit into the budget, Error when a score is not finite. O(n).

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <chunkkv/budget.h>
 #include <chunkkv/error.h>
-#include <chunkkv/method.h>
+#include <chunkkv/plan.h>
 #include <chunkkv/types.h>
 
 #include <cstdint>
@@ -95,21 +94,6 @@ struct SessionOptions {
   /// that generation can outgrow the model's trained context. All layers and heads then keep the same
   /// entries.
   bool cache_positions = false;
-};
-
-/// What one compression is to do.
-struct Plan {
-  std::shared_ptr<const Method> method;
-  Budget budget;
-  std::int32_t protect_first = 0;  ///< entries at the beginning that every method keeps (a system prompt)
-  std::int32_t protect_last = 0;   ///< entries at the end that every method keeps (the newest turn)
-  bool keep_scores = false;        ///< hold the token scores of every layer that scored
-  /// All layers keep the same entries: those with the best mean over the layers' scores, each layer's
-  /// scaled to sum to 1. Implied by SessionOptions::cache_positions.
-  bool share_layers = false;
-  /// Choose at the prompt's end even where the method would observe the answer (ObservationRequest::after):
-  /// none follows.
-  bool at_once = false;
 };
 
 /// What becomes of the cells that a layer has more than it keeps: the engine's cache has equally many cells

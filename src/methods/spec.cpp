@@ -62,6 +62,21 @@ Values parse_values(const MethodInfo& info, std::string_view text) {
   return values;
 }
 
+std::string spec_of(const MethodInfo& info, const Values& values) {
+  std::vector<std::string> changed;
+  for (const auto& parameter : info.parameters) {
+    const auto given = values.find(parameter.name);
+    if (given != values.end() && given->second != parameter.default_value)
+      changed.push_back(parameter.name + "=" + given->second);
+  }
+  return changed.empty() ? info.name : fmt::format("{}:{}", info.name, fmt::join(changed, ","));
+}
+
+bool has_window(const MethodInfo& info) {
+  return std::any_of(info.parameters.begin(), info.parameters.end(),
+                     [](const ParameterInfo& parameter) { return parameter.name == "window"; });
+}
+
 }  // namespace
 
 std::shared_ptr<const Method> make_method(std::string_view spec) {
@@ -70,15 +85,18 @@ std::shared_ptr<const Method> make_method(std::string_view spec) {
   const Values values = has_values ? parse_values(info, spec) : Values();
 
   Parameters parameters;
-  std::vector<std::string> changed;
   for (const auto& parameter : info.parameters) {
     const auto given = values.find(parameter.name);
-    const bool is_default = given == values.end() || given->second == parameter.default_value;
-    parameters.set(parameter.name, is_default ? parameter.default_value : given->second);
-    if (!is_default) changed.push_back(parameter.name + "=" + given->second);
+    parameters.set(parameter.name, given == values.end() ? parameter.default_value : given->second);
   }
   auto method = info.make(parameters);
-  method->spec_ = changed.empty() ? info.name : fmt::format("{}:{}", info.name, fmt::join(changed, ","));
+  method->set_spec(spec_of(info, values));
+  if (has_window(info))
+    method->narrowed_ = [&info, values](std::int32_t window) {
+      Values smaller = values;
+      smaller.insert_or_assign("window", fmt::format("{}", window));
+      return make_method(spec_of(info, smaller));
+    };
   return method;
 }
 

@@ -28,16 +28,7 @@ struct Protected {
   bool holds(std::int32_t entry) const { return entry < first || entry >= last; }
 };
 
-void check(std::span<const float> scores, const Target& target, const SelectionRule& rule) {
-  if (rule.first < 0 || rule.last < 0 || rule.chunk < 1)
-    throw UsageError("a selection needs chunks of at least 1 entry, and protects 0 or more at each end");
-  if (target.n_entries < 1 || target.budget < 1 || target.budget > target.n_entries)
-    throw UsageError(
-        fmt::format("{} of {} tokens cannot be kept: the budget must be between 1 and all of them",
-                    target.budget, target.n_entries));
-  if (!(target.share > 0.0 && target.share <= 1.0))
-    throw UsageError(
-        fmt::format("the share to keep is {}: it must be more than 0 and at most 1", target.share));
+void check_scores(std::span<const float> scores, const Target& target) {
   if (scores.size() != std::size_t(target.n_entries))
     throw Error(fmt::format("{} scores for {} tokens: the method must score each token", scores.size(),
                             target.n_entries));
@@ -84,11 +75,6 @@ Indices select_between(std::span<const float> scores, const Target& target, cons
   for (const auto c : taken)
     append(kept, chunks.first(c), chunks.first(c) + chunks.size(c) - (c == cut ? surplus : 0));
   append(kept, chunks.end, target.n_entries);
-  if (kept.empty())
-    throw UsageError(
-        fmt::format("a budget of {} tokens holds no chunk of {}: keep at least {} tokens, or choose "
-                    "a smaller chunk",
-                    target.budget, rule.chunk, rule.chunk));
   return kept;
 }
 
@@ -108,15 +94,7 @@ Indices select_overall(std::span<const float> scores, const Target& target, cons
   std::vector<std::pair<double, double>> ranking(score.size());
   for (std::size_t c = 0; c < ranking.size(); ++c) ranking[c] = {share[c], score[c]};
 
-  const std::int32_t count = std::max(1, floor_share(chunks.count(), target.share));
-  const auto needed = std::count_if(share.begin(), share.end(), [](double s) { return s > 0.0; });
-  if (needed > count)
-    throw UsageError(fmt::format(
-        "rule=kvpress keeps {} of {} chunks here, and the tokens that are always kept lie in {}: keep at "
-        "least "
-        "{:.1f}%",
-        count, chunks.count(), needed, std::ceil(1000.0 * double(needed) / chunks.count()) / 10.0));
-
+  const std::int32_t count = kvpress_chunks(target, rule.chunk).kept;
   Indices kept;
   for (const auto c : top_k<std::pair<double, double>>(ranking, count))
     append(kept, chunks.first(c), chunks.first(c) + chunks.size(c));
@@ -125,23 +103,57 @@ Indices select_overall(std::span<const float> scores, const Target& target, cons
 
 }  // namespace
 
+ChunkCount kvpress_chunks(const Target& target, std::int32_t chunk) {
+  const std::int32_t all = Chunks{0, target.n_entries, chunk}.count();
+  return {all, std::max(1, floor_share(all, target.share))};
+}
+
+void check_selection(const Target& target, const SelectionRule& rule) {
+  if (rule.first < 0 || rule.last < 0 || rule.chunk < 1)
+    throw UsageError("a selection needs chunks of at least 1 entry, and protects 0 or more at each end");
+  if (target.n_entries < 1 || target.budget < 1 || target.budget > target.n_entries)
+    throw UsageError(
+        fmt::format("{} of {} tokens cannot be kept: the budget must be between 1 and all of them",
+                    target.budget, target.n_entries));
+  if (!(target.share > 0.0 && target.share <= 1.0))
+    throw UsageError(
+        fmt::format("the share to keep is {}: it must be more than 0 and at most 1", target.share));
+  if (target.budget == target.n_entries) return;
+  const Protected kept_anyway(rule, target.n_entries);
+  const std::int32_t n_protected = target.n_entries - (kept_anyway.last - kept_anyway.first);
+  if (n_protected > target.budget)
+    throw UsageError(
+        fmt::format("a budget of {} tokens cannot hold the {} that are always kept (the first {} and the "
+                    "last {} of {}): keep more, or choose a smaller window",
+                    target.budget, n_protected, kept_anyway.first, target.n_entries - kept_anyway.last,
+                    target.n_entries));
+  if (rule.rule == ChunkRule::paper && n_protected == 0 && target.budget < rule.chunk)
+    throw UsageError(
+        fmt::format("a budget of {} tokens holds no chunk of {}: keep at least {} tokens, or choose "
+                    "a smaller chunk",
+                    target.budget, rule.chunk, rule.chunk));
+  if (rule.rule != ChunkRule::kvpress) return;
+  const auto [all, kept] = kvpress_chunks(target, rule.chunk);
+  const std::int32_t chunks_first = Chunks{0, kept_anyway.first, rule.chunk}.count();
+  const std::int32_t chunks_last = all - std::max(kept_anyway.last / rule.chunk, chunks_first);
+  const std::int32_t needed = chunks_first + (kept_anyway.last < target.n_entries ? chunks_last : 0);
+  if (needed > kept)
+    throw UsageError(fmt::format(
+        "rule=kvpress keeps {} of {} chunks here, and the tokens that are always kept lie in {}: keep at "
+        "least {:.1f}%",
+        kept, all, needed, std::ceil(1000.0 * double(needed) / all) / 10.0));
+}
+
 std::vector<std::int32_t> select(std::span<const float> scores, const Target& target,
                                  const SelectionRule& rule) {
-  check(scores, target, rule);
+  check_selection(target, rule);
+  check_scores(scores, target);
   if (target.budget == target.n_entries) {
     Indices all(scores.size());
     std::iota(all.begin(), all.end(), 0);
     return all;
   }
   const Protected kept_anyway(rule, target.n_entries);
-  const std::int32_t n_protected = target.n_entries - (kept_anyway.last - kept_anyway.first);
-  if (n_protected > target.budget)
-    throw UsageError(
-        fmt::format("a budget of {} tokens cannot hold the {} that are always kept (the first {} and the "
-                    "last {} of {}): keep "
-                    "more, or choose a smaller window",
-                    target.budget, n_protected, kept_anyway.first, target.n_entries - kept_anyway.last,
-                    target.n_entries));
   return rule.rule == ChunkRule::kvpress ? select_overall(scores, target, rule, kept_anyway)
                                          : select_between(scores, target, rule, kept_anyway);
 }

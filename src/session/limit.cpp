@@ -1,7 +1,6 @@
 #include "session/impl.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace chunkkv {
 namespace {
@@ -26,9 +25,7 @@ void Session::Impl::limit(const Plan& plan, std::int32_t buffer, Sequence sequen
     throw UsageError("the buffer of a compression while generating must hold at least one token");
   auto limit = std::make_unique<Limit>(Limit{.plan = plan, .buffer = buffer});
   // Its budget is a number from here on: what a share of the text so far is.
-  limit->budget = plan.budget.is_fraction()
-                      ? plan.budget.resolve(std::max(std::int32_t(state.tokens.size()), 1))
-                      : plan.budget.resolve(std::numeric_limits<std::int32_t>::max());
+  limit->budget = plan.n_to_keep(std::max(std::int32_t(state.tokens.size()), 1));
   limit->plan.budget = Budget::tokens(limit->budget);
   const std::int32_t available = state.cells.n_entries() + n_free();
   if (std::int64_t(limit->budget) + buffer > available)
@@ -36,13 +33,8 @@ void Session::Impl::limit(const Plan& plan, std::int32_t buffer, Sequence sequen
         "a budget of " + std::to_string(limit->budget) + " and a buffer of " + std::to_string(buffer) +
         " tokens do not fit into the " + std::to_string(available) +
         " cells that are the sequence's own or free; use a smaller budget or buffer, or more cells");
+  limit->plan.at(limit->budget, limit->budget + buffer, n_layer());  // refuses a budget that is too small
   state.limit = std::move(limit);
-  try {
-    Round check(context, {&state.limit->plan, 1}, shape_of(state, options), state.history, timings);
-  } catch (...) {
-    state.limit.reset();
-    throw;
-  }
 }
 
 Round* Session::Impl::limiting(SequenceState& state) {

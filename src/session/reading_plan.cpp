@@ -39,18 +39,19 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
   plan.piece = reading.piece > 0 ? reading.piece : task.n_ubatch;
   plan.n_question = reading.observer == ObserverKind::window ? 0 : reading.n_question;
   plan.window = reading.observer != ObserverKind::question || plan.n_question == 0;
-  const ObservationRequest request = method.request();
   plan.n_last = reading.keep_question ? 0 : plan.n_question;
+  const std::int32_t n_tokens = task.n_tokens - (reading.keep_question ? 0 : reading.n_question);
+  const ResolvedPlan whole = reading.plan.at(task.n_read + n_tokens, task.n_entries + n_tokens, 1);
+  const ObservationRequest request = whole.method->request();
   plan.n_after = reading.keep_question && !reading.plan.at_once && !method.keeps_all() ? request.after : 0;
   plan.tail = std::max(reading.keep_question ? reading.n_question : 0,
                        request.queries == Queries::window ? request.window : 1);
-  const std::int32_t n_tokens = task.n_tokens - (reading.keep_question ? 0 : reading.n_question);
-  plan.budget =
-      method.keeps_all() ? task.n_entries + n_tokens : reading.plan.budget.resolve(task.n_read + n_tokens);
+  plan.budget = whole.target.budget;
 
   plan.protect_first = reading.plan.protect_first;
   if (task.n_entries + n_tokens + plan.n_last + plan.n_after <= plan.cells) return plan;  // a single piece
-  plan.protect_first = std::max(plan.protect_first, n_sinks);
+  const std::int32_t most_sinks = reading.plan.fit_window ? plan.budget / 2 : n_sinks;
+  plan.protect_first = std::max(plan.protect_first, std::min(n_sinks, most_sinks));
   if (method.keeps_all())
     throw UsageError(
         fmt::format("the prompt has {} tokens, but there are {} cells, and method full drops nothing; "

@@ -20,51 +20,27 @@ Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundS
       selections_(plans.size()),
       probes_(std::size_t(context.n_layer())),
       chosen_(std::size_t(context.n_layer())) {
-  const std::vector<float> any(std::size_t(shape.n_entries), 0.0f);
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    const Method& method = *plans[i].method;
-    const std::int32_t budget = method.keeps_all()
-                                    ? shape.n_entries
-                                    : std::min(plans[i].budget.resolve(shape.n_read), shape.n_entries);
-    PlanState state{.plan = plans[i],
+    // A bad budget is refused before the work is done.
+    const ResolvedPlan plan = plans[i].at(shape.n_read, shape.n_entries, context.n_layer());
+    const Method& method = *plan.method;
+    PlanState state{.plan = plan,
                     .request = method.request(),
-                    .target = {.n_entries = shape.n_entries,
-                               .budget = budget,
-                               .share = shape.n_read == shape.n_entries ? plans[i].budget.share(shape.n_read)
-                                                                        : double(budget) / shape.n_entries},
                     .reuse = method.reuse(),
                     .shared = plans[i].share_layers || shape.share_layers,
+                    .keeps_scores = plans[i].keep_scores,
                     .sum = {}};
     if (!shape.has_answer || plans[i].at_once || method.keeps_all()) state.request.after = 0;
     if (state.shared && method.layer_budgets())
       throw UsageError(method.spec() +
                        " gives each layer a budget of its own, so layers cannot share a kept set");
-    // A bad budget is refused before the work is done.
-    for (std::int32_t layer = 0; layer < (method.layer_budgets() ? context.n_layer() : 1); ++layer) {
-      const Target t = target(state, layer);
-      select(any, t, rule(state, t));
-    }
     selections_[i].n_entries = shape.n_entries;
     selections_[i].after = state.request.after;
-    plans_.push_back(std::move(state));
     selections_[i].surplus = method.layer_budgets() ? Surplus::hide : Surplus::fill;
     selections_[i].layers.resize(std::size_t(context.n_layer()));
-    if (plans[i].keep_scores) selections_[i].scores.resize(std::size_t(context.n_layer()));
+    if (state.keeps_scores) selections_[i].scores.resize(std::size_t(context.n_layer()));
+    plans_.push_back(std::move(state));
   }
-}
-
-Target Round::target(const PlanState& state, std::int32_t layer) const {
-  Target t = state.target;
-  if (state.plan.method->layer_budgets())
-    t.budget = state.plan.method->layer_budget(state.target, layer, context_.n_layer());
-  return t;
-}
-
-SelectionRule Round::rule(const PlanState& state, const Target& target) const {
-  SelectionRule r = state.plan.method->selection(target);
-  r.first = std::max(r.first, state.plan.protect_first);
-  r.last = std::max(r.last, state.plan.protect_last);
-  return r;
 }
 
 std::int32_t Round::first_observed(const ObservationRequest& request) const {
@@ -209,14 +185,14 @@ void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
   Stopwatch selecting(timings_.select);
   Scores ranking = state.plan.method->score(observation);
   if (shape_.highest != nullptr)
-    raise_to_highest(*shape_.highest, ranking, layer, passage_for(state.target.budget));
+    raise_to_highest(*shape_.highest, ranking, layer, passage_for(state.plan.target.budget));
   if (state.shared) {
     add_shared(state.sum, ranking);
   } else {
-    const Target t = target(state, layer);
-    kept = select_layer(layer, ranking, t, rule(state, t));
+    const LayerTarget& wanted = state.plan.layers[std::size_t(layer)];
+    kept = select_layer(layer, ranking, wanted.target, wanted.rule);
   }
-  if (state.plan.keep_scores) selection.scores[std::size_t(layer)] = std::move(ranking);
+  if (state.keeps_scores) selection.scores[std::size_t(layer)] = std::move(ranking);
 }
 
 /// Fills in the layers that did not choose themselves.
@@ -224,7 +200,8 @@ void Round::fill_in(const PlanState& state, Selection& selection) {
   std::vector<LayerKept>& layers = selection.layers;
   if (state.shared && !state.plan.method->keeps_all()) {
     Stopwatch selecting(timings_.select);
-    layers[0] = select_layer(0, state.sum, state.target, rule(state, state.target));
+    const LayerTarget& wanted = state.plan.layers.front();
+    layers[0] = select_layer(0, state.sum, wanted.target, wanted.rule);
   }
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     if (layers[layer].heads.empty())

@@ -72,18 +72,15 @@ class Round {
 
  private:
   struct PlanState {
-    Plan plan;
+    ResolvedPlan plan;
     ObservationRequest request;
-    Target target;
     std::int32_t reuse;
-    bool shared;
+    bool shared, keeps_scores;
     Scores sum;  ///< of the layers' scores, where they share a kept set
   };
-  bool scores(const PlanState& state, std::int32_t layer) const {
+  static bool scores(const PlanState& state, std::int32_t layer) {
     return !state.plan.method->keeps_all() && layer % state.reuse == 0;
   }
-  Target target(const PlanState& state, std::int32_t layer) const;
-  SelectionRule rule(const PlanState& state, const Target& target) const;
   std::int32_t first_observed(const ObservationRequest& request) const;
   bool observes(const PlanState& state, std::int32_t layer) const;
   /// Tokens of the answer before the micro-batch in work; negative: there is none yet.

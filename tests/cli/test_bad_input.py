@@ -163,8 +163,11 @@ class Tokens(BadInput):
 
 
 class Compression(BadInput):
-    def test_budget_smaller_than_the_window(self):
-        self.check(run("-p", TEXT, "--method", "snapkv:window=32", "--keep", 20), USAGE, "20", "32")
+    def test_budget_smaller_than_what_is_protected(self):
+        for command in (run, inspect):
+            self.check(command("-p", TEXT, "--protect", 30, "--keep", 20), USAGE, "20", "30")
+        self.check(chunkkv("perf", "-m", MODEL, "-p", TEXT, "--protect", 30, "--keep", 20), USAGE, "20", "30")
+        self.check(chunkkv("perf", "-m", MODEL, "--inputs", 60, "--protect", 30, "--keep", 20), USAGE, "20", "30")
 
     def test_budget_that_is_none(self):
         for keep in ("0", "0%", "0.0", "101%", "1.5", "-3", "ten", "10 %", "nan"):

@@ -13,7 +13,7 @@ from command import BINARY, MODEL, QUESTION, TEXT, chunkkv, demo_text, parsed, r
 from test_bad_input import FAILURE, USAGE, with_metadata
 
 ROW_BYTES = 30 * 2 * 3 * 64 * 2  # SmolLM2-135M: layers, keys and values, KV heads, head size, F16
-METHOD = ("--method", "snapkv:window=8", "--keep", "40%")
+METHOD = ("--method", "snapkv:window=8", "--keep", "40%", "--keep-at-least", 0)
 
 
 def cache(*arguments, **options):

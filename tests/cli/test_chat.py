@@ -11,7 +11,7 @@ import unittest
 
 from command import BINARY, MODEL, QUESTION, TEXT, chunkkv, demo_text, parsed, run_json
 
-KEEP = ("--keep", "60%")
+KEEP = ("--keep", "60%", "--keep-at-least", 0)
 COMMANDS = ("/clear", "/help", "/keep", "/load", "/method", "/quit", "/save", "/stats")
 
 
@@ -74,7 +74,7 @@ class Turns(Chat):
 
     def test_a_kept_source_is_chosen_from_anew(self):
         result = chat(
-            QUESTION, "/stats", "Say yes.", "/stats", arguments=("-f", demo_text(), "--keep", "10%", "--keep-source")
+            QUESTION, "/stats", "Say yes.", "/stats", arguments=("-f", demo_text(), "--keep", "10%", "--keep-at-least", 0, "--keep-source")
         )
         self.assertEqual(result.returncode, 0, result.stderr)
         cells = [int(n) for n in re.findall(r"cache +(\d+) of", result.stderr)]

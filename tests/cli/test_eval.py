@@ -157,11 +157,18 @@ class Sweeps(Eval):
                 self.assertEqual(value, f"{100 * sum(scores) / len(scores):.1f}")
         self.assertEqual(len(rows), 1 + 3 * 3)
 
-    def test_tell_which_pairs_a_prompt_is_too_short_for(self):
+    def test_no_prompt_is_too_short_for_a_window(self):
         result = chunkkv(*self.command("longbench", "--limit", 1, "--keep", "50%,2"))
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("snapkv:window=8 at 2 is left out for 2 samples", result.stderr)
-        self.assertEqual({line["keep"] for line in lines_of(result.stdout)}, {"100%", "50%"})
+        self.assertIn("snapkv:window=8 at 2: the window shrinks to half of the budget for 2 samples, as to 1 "
+                      "instead of 8", result.stderr)
+        lines = lines_of(result.stdout)
+        self.assertEqual({line["keep"] for line in lines}, {"100%", "50%", "2"})
+        for line in lines:
+            shrunk = line["keep"] == "2" and line["method"] != "full"
+            self.assertEqual(line.get("window"), 1 if shrunk else None)
+            if line["keep"] == "2":
+                self.assertLessEqual(line["kept_tokens"], 2)
 
 
 class Fidelity(Eval):

@@ -33,6 +33,18 @@ class Json(unittest.TestCase):
                     self.assertEqual(kept[-8:], list(range(result["tokens"] - 8, result["tokens"])))
                     self.assertGreaterEqual(kept[0], 0)
 
+    def test_protects_what_run_protects(self):
+        how = ("--method", "knorm", "--keep", "40%")
+        for layer in inspect_json(*PROMPT, *how, "--protect", 60)["layers"]:
+            for kept in layer["kept"]:
+                self.assertEqual(kept[:60], list(range(60)))
+        whole = inspect_json(*PROMPT, *how, "-sys", "You answer in verse.")
+        plain = inspect_json(*PROMPT, *how, "-sys", "You answer in verse.", "--protect", 1)
+        self.assertEqual(whole["layers"], plain["layers"])
+        for layer in whole["layers"]:
+            for kept in layer["kept"]:
+                self.assertEqual(kept[:9], list(range(9)))  # the system message and what is around it
+
     def test_is_the_same_again(self):
         first = inspect(*PROMPT, *PER_HEAD, "--json", "--scores")
         self.assertEqual(first.returncode, 0, first.stderr)

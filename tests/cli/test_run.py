@@ -1,11 +1,13 @@
 """`chunkkv run`: what it prints, and that the answer is the one that was asked for."""
 
+import pathlib
+import tempfile
 import unittest
 
-from command import QUESTION, TEXT, run, run_json
+from command import QUESTION, TEXT, inspect, inspect_json, parsed, run, run_json
 
 SHORT = ("-p", TEXT, "-q", QUESTION, "-n", 24)
-METHOD = ("--method", "snapkv:window=8", "--keep", "40%")
+METHOD = ("--method", "snapkv:window=8", "--keep", "40%", "--keep-at-least", 0)
 
 
 def without_times(result):
@@ -55,7 +57,7 @@ class Json(unittest.TestCase):
         self.assertEqual(without_times(run_json(*SHORT, *METHOD)), without_times(self.result))
 
     def test_names_the_method_canonically(self):
-        result = run_json(*SHORT, "--method", "snapkv:window=8,pool=avg,kernel=5", "--keep", "0.4")
+        result = run_json(*SHORT, "--method", "snapkv:window=8,pool=avg,kernel=5", "--keep", "0.4", "--keep-at-least", 0)
         self.assertEqual(without_times(result), without_times(self.result))
         self.assertEqual((result["method"], result["keep"]), ("snapkv:window=8", "40%"))
 
@@ -63,6 +65,42 @@ class Json(unittest.TestCase):
         result = run_json("-p", TEXT, "-n", 1, *METHOD)
         self.assertEqual((result["generated_tokens"], result["stop"]), (1, "limit"))
         self.assertIsNone(result["ms"]["per_token"])
+
+
+class ShortPrompts(unittest.TestCase):
+    def test_are_kept_whole_and_that_is_said_in_one_line(self):
+        result = run("-p", "What is 2+2?", "-n", 4, "--json")
+        kept = parsed(result)
+        self.assertEqual(kept["kept_tokens"], kept["prompt_tokens"])
+        self.assertEqual(kept["answer"], run_json("-p", "What is 2+2?", "-n", 4, "--method", "full")["answer"])
+        told = [line for line in result.stderr.splitlines() if "--keep-at-least" in line]
+        self.assertEqual(len(told), 1, result.stderr)
+        self.assertIn(f"all of {kept['prompt_tokens']} tokens", told[0])
+
+    def test_a_floor_of_ones_own(self):
+        kept = run_json("-p", TEXT, "-n", 1, "--method", "knorm", "--keep", "10%", "--keep-at-least", 50)
+        self.assertEqual(kept["kept_tokens"], 50)
+        self.assertEqual(run_json("-p", TEXT, "-n", 1, "--method", "knorm", "--keep", "7")["kept_tokens"], 7)
+
+    def test_a_window_shrinks_to_half_of_a_small_budget_and_that_is_said(self):
+        for method in ("snapkv", "rkv:window=32", "chunkkv:rule=exact"):
+            result = run("-p", TEXT, "-n", 1, "--method", method, "--keep", 41, "--json")
+            kept = parsed(result)
+            self.assertEqual((kept["kept_tokens"], kept["window"]), (41, 20), method)
+            self.assertIn("smaller than twice the window of 32: the window shrinks to 20", result.stderr)
+        self.assertNotIn("window", run_json("-p", TEXT, "-n", 1, "--method", "snapkv", "--keep", 64))
+        same = [inspect_json("-p", TEXT, "--method", m, "--keep", 41)["layers"] for m in ("snapkv", "snapkv:window=20")]
+        self.assertEqual(*same)
+
+    def test_nothing_to_read_is_no_prompt(self):
+        with tempfile.NamedTemporaryFile() as empty:
+            for blank in ("", " \n\t\n"):
+                pathlib.Path(empty.name).write_text(blank)
+                for command in (run, inspect):
+                    result = command("-f", empty.name, "-q", QUESTION)
+                    self.assertEqual(result.returncode, 2, result.stderr)
+                    self.assertIn(f"'{empty.name}' holds no text", result.stderr)
+                    self.assertEqual(command("-p", blank, "-q", QUESTION).returncode, 2)
 
 
 class Answers(unittest.TestCase):

@@ -43,14 +43,14 @@ TEST(Pairs, NeedMethodsAndBudgets) {
   EXPECT_THROW(names({"snapkv"}, {"0%"}), UsageError);
 }
 
-TEST(WhyNot, IsThatTheWindowIsLargerThanTheBudget) {
+TEST(Pairs, FitIntoEveryPrompt) {
   const auto pair = [](const char* method, const char* keep) {
-    return Plan{.method = make_method(method), .budget = Budget::parse(keep)};
+    return make_pairs(Texts{method}, Texts{keep}).front();
   };
-  EXPECT_EQ(why_not(pair("snapkv:window=32", "10%"), 320, 4), "");
-  EXPECT_NE(why_not(pair("snapkv:window=32", "10%"), 310, 4), "");
-  EXPECT_EQ(why_not(pair("full", "100%"), 1, 4), "");
-  EXPECT_EQ(why_not(pair("knorm", "1"), 1, 4), "");
+  EXPECT_EQ(pair("snapkv:window=32", "20%").at(320, 320, 4).window, 0);
+  EXPECT_EQ(pair("snapkv:window=32", "20%").at(310, 310, 4).window, 31);
+  EXPECT_EQ(pair("full", "100%").at(1, 1, 4).window, 0);
+  EXPECT_EQ(pair("streamingllm", "2").at(9, 9, 4).target.budget, 2);
 }
 
 TEST(Shard, ShareTheSamplesOutEvenlyAndCompletely) {

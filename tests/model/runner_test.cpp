@@ -200,16 +200,30 @@ TEST(Runner, RefusesPromptsLongerThanTheWindow) {
                   {"sample long", "--max-length", "200"});
 }
 
-TEST(Runner, LeavesOutPairsThatAPromptIsTooShortForAndSaysSo) {
+TEST(Runner, ShrinksWindowsForShortPromptsAndSaysSo) {
   Random random;
   const std::vector<Sample> samples = {sample(random, "short", 8), sample(random, "long", 60)};
   const std::vector<Plan> plans = make_pairs(Texts{"full", "snapkv:window=20"}, Texts{"10%"});
   const Finished result = run(samples, plans, {});
-  EXPECT_EQ(result.lines.size(), 3U);
-  ASSERT_EQ(result.survey.left_out.size(), 1U);
-  EXPECT_EQ(result.survey.left_out.at(1).n_samples, 1U);
-  expect_mentions(result.survey.left_out.at(1).reason, {"sample short"});
+  EXPECT_EQ(result.lines.size(), 4U);
+  ASSERT_EQ(result.survey.small_windows.size(), 1U);
+  std::size_t n_small = 0;
+  for (const Json& line : result.lines) {
+    const std::int32_t budget = line["prompt_tokens"].get<std::int32_t>() / 10;
+    const bool is_small = line["method"] != "full" && budget < 40;
+    EXPECT_EQ(line.contains("window"), is_small) << line;
+    if (!is_small) continue;
+    ++n_small;
+    EXPECT_EQ(line["window"], std::max(1, budget / 2));
+    EXPECT_EQ(line["kept_tokens"], budget);
+  }
+  EXPECT_EQ(result.survey.small_windows.at(1).n_samples, n_small);
+  expect_mentions(result.survey.small_windows.at(1).first, {"sample short"});
+}
 
+TEST(Runner, LeavesOutWhatDoesNotFitIntoTheCellsAndSaysSo) {
+  Random random;
+  const std::vector<Sample> samples = {sample(random, "short", 8), sample(random, "long", 60)};
   const Finished pieces = run(samples, make_pairs(Texts{"knorm"}, Texts{"90%", "30"}), {}, SIZE_MAX,
                               {.max_tokens = 4096}, {.n_cells = 150});
   EXPECT_EQ(pieces.notes.size(), 1U);
