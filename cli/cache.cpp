@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "effects.h"
 #include "inputs.h"
 #include "observer_name.h"
 #include "open_prompt.h"
@@ -149,7 +150,16 @@ void add_build(CLI::App& parent) {
   command.add_flag("--keep-source", arguments->keep_source,
                    "save the whole document's cache, so that each question gets a selection of its own");
   add_progress_options(command, arguments->progress);
-  command.callback([arguments] { build(*arguments); });
+  command.callback([arguments, &command] {
+    check_keep_at_least(command, arguments->compression);
+    if (arguments->keep_source)
+      refuse_without_effect(command, {"--keep", "--keep-at-least", "--observer", "--question"},
+                            "with --keep-source, which keeps everything for questions to choose from");
+    if (arguments->cells > 0 && arguments->model.ctx_size > 0)
+      throw UsageError("--cells and -c both size the cache; use one of them");
+    unescape(arguments->prompt);
+    build(*arguments);
+  });
 }
 
 struct FileArguments {
@@ -194,7 +204,13 @@ void add_verify(CLI::App& parent) {
       *parent.add_subcommand("verify", "check a cache file, and with -m that the model can go on from it");
   add_file_argument(command, *arguments);
   add_model_options(command, arguments->model);
-  command.callback([arguments] { verify(*arguments); });
+  command.callback([arguments, &command] {
+    if (arguments->model.model.empty())
+      for (const CLI::Option* option : command.get_options())
+        if (option->get_group() == "Model and cache")
+          refuse_without_effect(command, {option->get_name().c_str()}, "without -m");
+    verify(*arguments);
+  });
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "conversation.h"
+#include "effects.h"
 #include "inputs.h"
 #include "line_reader.h"
 #include "observer_name.h"
@@ -26,6 +27,7 @@
 namespace chunkkv::cli {
 namespace {
 
+constexpr std::int32_t kMaxCount = 1 << 24;
 constexpr std::int32_t kCells = 8192;  // where neither --cells nor -c says how many
 constexpr std::int32_t kTurns = 2048;  // beside a document that is kept whole
 
@@ -192,7 +194,7 @@ void chat(const ChatArguments& arguments) {
                           .keep_at_least = wanted.keep_at_least,
                           .observer = parse_observer(arguments.observer),
                           .keep_source = arguments.keep_source,
-                          .predict = arguments.predict};
+                          .predict = arguments.predict < 0 ? kMaxCount : arguments.predict};
   if (arguments.prompt.file && arguments.cache)
     throw UsageError("-f and --cache both say what to begin with; use one of them");
   if (arguments.prompt.file == "-") throw UsageError("standard input is for questions; name a file with -f");
@@ -200,6 +202,11 @@ void chat(const ChatArguments& arguments) {
   std::string document;
   if (arguments.prompt.file) document = read_document(*arguments.prompt.file);
   if (arguments.cache) saved = load_cache_file(*arguments.cache);
+  if (saved && arguments.keep_source && !saved->info.is_source)
+    throw UsageError(
+        fmt::format("--keep-source has no effect on '{}', which was compressed already; build it with "
+                    "`cache build --keep-source`",
+                    *arguments.cache));
   SessionOptions options =
       saved ? options_for(saved->info, arguments.model) : session_options(arguments.model);
   if (!options.flash_attention)
@@ -244,10 +251,10 @@ void add_chat(CLI::App& app) {
       ->group(group);
   command
       .add_option("-n,--predict,--n-predict", arguments->predict,
-                  fmt::format("tokens of an answer at most (default: {})", arguments->predict))
+                  fmt::format("tokens of an answer at most; -1: no limit (default: {})", arguments->predict))
       ->group(group)
       ->option_text("N")
-      ->check(CLI::Range(1, 1 << 24));
+      ->check(CLI::Range(-1, kMaxCount));
   add_compression_options(command, arguments->compression);
   add_keep_at_least(command, arguments->compression);
   command
@@ -268,7 +275,17 @@ void add_chat(CLI::App& app) {
       ->group("Compression");
   add_progress_options(command, arguments->progress);
   add_sampling_options(command, arguments->sampling);
-  command.callback([arguments] { chat(*arguments); });
+  command.callback([arguments, &command] {
+    check_sampling(command, arguments->sampling);
+    check_keep_at_least(command, arguments->compression);
+    if (arguments->keep_source)
+      refuse_without_effect(command, {"--observer"}, "with --keep-source, where each question chooses");
+    if (arguments->cache)
+      refuse_without_effect(command, {"--system-prompt", "--no-chat-template"},
+                            "on a prompt that was read before (--cache)");
+    if (arguments->predict == 0) throw UsageError("-n 0 leaves no room for answers; give at least 1, or -1");
+    chat(*arguments);
+  });
 }
 
 }  // namespace chunkkv::cli

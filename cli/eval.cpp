@@ -1,6 +1,8 @@
 #include "eval.h"
 
 #include "commands.h"
+#include "effects.h"
+#include "eval_effects.h"
 #include "inputs.h"
 #include "output.h"
 
@@ -176,7 +178,9 @@ void add_eval(CLI::App& app) {
   add_model_options(command, arguments->model);
   add_sampling_options(command, arguments->sampling);
   command.callback([arguments, &command] {
+    refuse_parents_options(command);
     if (!command.get_subcommands().empty()) return;
+    check_effects(*arguments, command);
     if (arguments->name == "fidelity")
       run_fidelity(*arguments);
     else

@@ -1,4 +1,5 @@
 #include "commands.h"
+#include "effects.h"
 #include "inputs.h"
 #include "kept_view.h"
 #include "options.h"
@@ -151,7 +152,12 @@ void add_inspect(CLI::App& app) {
   command.add_option("--html", arguments->html, "write a page that draws the text with what each layer kept")
       ->option_text("FILE");
   add_progress_options(command, arguments->progress);
-  command.callback([arguments] { inspect(*arguments); });
+  command.callback([arguments, &command] {
+    if (arguments->tokens_file)
+      refuse_without_effect(command, {"--system-prompt", "--no-chat-template", "--escape"}, "on token ids");
+    unescape(arguments->prompt);
+    inspect(*arguments);
+  });
 }
 
 }  // namespace chunkkv::cli

@@ -62,7 +62,8 @@ int run(int argc, const char* const* argv) {
     app.parse(reversed_arguments(argc, argv));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return fail(kUsage, fmt::format("{} (see `chunkkv --help` or `chunkkv COMMAND --help`)", error.what()));
+    return fail(kUsage, fmt::format("{} (see `chunkkv --help` or `chunkkv COMMAND --help`)",
+                                    with_short_names(error.what())));
   }
   if (licenses) {
     print(web::assets::licenses);

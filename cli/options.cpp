@@ -14,6 +14,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 namespace chunkkv::cli {
@@ -22,6 +23,23 @@ namespace {
 constexpr std::int32_t kMaxCount = 1 << 24;
 /// Attention works on multiples of this many cells.
 constexpr std::int32_t kCellStep = 256;
+
+/// Whether flash attention is on: llama.cpp's "auto" is, as only such a cache can be compressed.
+bool is_on(std::string_view flash_attention) {
+  if (flash_attention == "on" || flash_attention == "auto") return true;
+  if (flash_attention == "off") return false;
+  throw UsageError(fmt::format("--flash-attn (-fa) is 'on', 'off' or 'auto', not '{}'", flash_attention));
+}
+
+/// The engine's threads spin while they wait for each other: many more than there are cores stop the machine.
+void tell_of_threads(std::int32_t n_threads) {
+  const auto n_cores = std::int32_t(std::thread::hardware_concurrency());
+  if (n_cores > 0 && n_threads > 2 * n_cores)
+    print_error(
+        fmt::format("{} threads on {} cores wait for each other by spinning and make everything slow; "
+                    "use -t {} or fewer\n",
+                    n_threads, n_cores, n_cores));
+}
 
 }  // namespace
 
@@ -50,9 +68,9 @@ void add_model_options(CLI::App& app, ModelArguments& arguments) {
       ->group(group)
       ->option_text("TYPE");
   app.add_option("--flash-attn", arguments.flash_attention,
-                 "-fa: on (default) or off; off: observe only, no compression")
+                 "-fa: on (default), auto (on) or off; off: observe only, no compression")
       ->group(group)
-      ->option_text("on|off");
+      ->option_text("on|off|auto");
   app.add_option("--gpu-layers,--n-gpu-layers", arguments.gpu_layers,
                  "-ngl: layers computed on the GPU, where there is one (default: all)")
       ->group(group)
@@ -121,15 +139,12 @@ void add_sampling_options(CLI::App& app, text::Sampling& arguments) {
 }
 
 SessionOptions session_options(const ModelArguments& arguments) {
-  if (arguments.flash_attention != "on" && arguments.flash_attention != "off") {
-    throw UsageError(fmt::format("--flash-attn (-fa) is 'on' or 'off', not '{}'", arguments.flash_attention));
-  }
   SessionOptions options;
   options.n_threads = arguments.threads;
   options.n_ubatch = arguments.ubatch;
   if (!arguments.type_k.empty()) options.type_k = parse_cache_type(arguments.type_k);
   if (!arguments.type_v.empty()) options.type_v = parse_cache_type(arguments.type_v);
-  options.flash_attention = arguments.flash_attention == "on";
+  options.flash_attention = is_on(arguments.flash_attention);
   options.offload_kv = !arguments.no_kv_offload;
   return options;
 }
@@ -203,9 +218,15 @@ std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std:
   return std::int32_t(std::min(needed, trained));
 }
 
+std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n_prompt) {
+  if (asked >= 0) return asked;
+  return std::int32_t(std::max<std::int64_t>(1, model.info().n_ctx_train - std::int64_t(n_prompt)));
+}
+
 std::shared_ptr<Model> load_model(const ModelArguments& arguments) {
   if (arguments.model.empty()) throw UsageError("no model given; name a GGUF file with -m FILE");
   set_engine_log(arguments.verbose);
+  tell_of_threads(arguments.threads);
   return Model::load(arguments.model,
                      {.n_gpu_layers = arguments.gpu_layers, .fast_prefill = !arguments.no_fast_prefill});
 }

@@ -64,6 +64,10 @@ std::vector<std::string> split_list(std::string_view list);
 std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std::size_t n_prompt,
                        std::int32_t n_predict);
 
+/// Tokens of an answer at most: as asked, or where that is -1 as many as the trained context holds after the
+/// prompt.
+std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n_prompt);
+
 /// Loads the model; llama.cpp's messages are shown only with --verbose. UsageError without --model.
 std::shared_ptr<Model> load_model(const ModelArguments& arguments);
 

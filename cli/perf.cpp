@@ -1,6 +1,7 @@
 #include "perf.h"
 
 #include "commands.h"
+#include "effects.h"
 #include "measure.h"
 #include "output.h"
 #include "report.h"
@@ -68,6 +69,24 @@ void compare_caches(const PerfArguments& arguments) {
   print(arguments.json ? dump(measurement.to_json()) + "\n" : measurement.table());
 }
 
+namespace {
+
+/// What would have no effect is refused. `speed`: the table of lengths is asked for.
+void check_effects(const PerfArguments& arguments, const CLI::App& command, bool speed) {
+  if (arguments.synthetic.shape.empty())
+    refuse_without_effect(command, {"--synthetic-type"}, "without --synthetic");
+  if (!speed) return;
+  refuse_without_effect(command, {"--ctx-size"},
+                        "on the table, where each repetition has a cache of its own");
+  if (!arguments.inputs.empty()) refuse_without_effect(command, {"--n-prompt"}, "beside --inputs");
+  if (!arguments.outputs.empty()) refuse_without_effect(command, {"--predict"}, "beside --outputs");
+  if (!arguments.prompt.text && !arguments.prompt.file)
+    refuse_without_effect(command, {"--question", "--system-prompt", "--no-chat-template", "--escape"},
+                          "on random tokens; give a text with -f or -p");
+}
+
+}  // namespace
+
 void add_perf(CLI::App& app) {
   auto arguments = std::make_shared<PerfArguments>();
   CLI::App& command = *app.add_subcommand("perf", "measure what compression costs and gains on this machine");
@@ -115,9 +134,11 @@ void add_perf(CLI::App& app) {
       "with --inputs: file of results, one JSON line a repetition; what it holds already is not done again",
       "FILE");
   add_progress_options(command, arguments->progress);
-  command.callback([arguments] {
+  command.callback([arguments, &command] {
     const bool speed = !arguments->inputs.empty() || !arguments->outputs.empty() ||
                        !arguments->output.empty() || !arguments->synthetic.shape.empty();
+    check_effects(*arguments, command, speed);
+    unescape(arguments->prompt);
     speed ? tabulate_speed(*arguments) : compare_caches(*arguments);
   });
 }

@@ -21,6 +21,35 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\v\f") == text.npos;
 }
 
+std::int32_t hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/// llama.cpp's escapes: \n \t \r \' \" \\ and \xHH. A backslash before anything else stays.
+std::string unescaped(std::string_view text) {
+  constexpr std::string_view kNames = "ntr'\"\\", kCharacters = "\n\t\r'\"\\";
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char next = text[i] == '\\' && i + 1 < text.size() ? text[i + 1] : '\0';
+    const std::size_t name = next == '\0' ? kNames.npos : kNames.find(next);
+    const bool is_hex =
+        next == 'x' && i + 3 < text.size() && hex_digit(text[i + 2]) >= 0 && hex_digit(text[i + 3]) >= 0;
+    if (name != kNames.npos) {
+      result += kCharacters[name];
+      i += 1;
+    } else if (is_hex) {
+      result += char(hex_digit(text[i + 2]) * 16 + hex_digit(text[i + 3]));
+      i += 3;
+    } else {
+      result += text[i];
+    }
+  }
+  return result;
+}
+
 std::string read_document(const PromptArguments& arguments) {
   if (arguments.text && arguments.file) {
     throw UsageError("-p and -f both give the text; use one of them, and -q for a question about it");
@@ -54,9 +83,21 @@ void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
       ->group(group)
       ->option_text("N")
       ->check(CLI::Range(0, 1 << 24));
+  app.add_flag("-e,--escape", arguments.escape,
+               R"(\n, \t, \r, \", \', \\ and \xHH in -p, -q and -sys stand for characters)")
+      ->group(group);
   app.add_flag("--no-chat-template", arguments.no_chat_template,
                "read the text as it is, without the model's chat template")
       ->group(group);
+}
+
+void unescape(PromptArguments& arguments) {
+  if (!arguments.escape) return;
+  if (!arguments.text && arguments.question.empty() && arguments.system.empty())
+    throw UsageError("-e has no effect without -p, -q or -sys; files are read as they are");
+  if (arguments.text) arguments.text = unescaped(*arguments.text);
+  arguments.question = unescaped(arguments.question);
+  arguments.system = unescaped(arguments.system);
 }
 
 std::string read_prompt(const PromptArguments& arguments) {

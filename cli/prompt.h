@@ -26,9 +26,14 @@ struct PromptArguments {
   std::string system;
   std::int32_t protect = 0;  ///< first tokens that are always kept
   bool no_chat_template = false;
+  bool escape = false;  ///< \n and the like in text, question and system message are characters
 };
 
 void add_prompt_options(CLI::App& app, PromptArguments& arguments);
+
+/// Puts the characters that escapes stand for into text, question and system message, where -e is given.
+/// UsageError when there is none of them.
+void unescape(PromptArguments& arguments);
 
 /// The text that is to be read: the document, then the question, so that the question lies in a method's
 /// observation window. Reads standard input where neither -p nor -f is given. UsageError when there

@@ -1,5 +1,6 @@
 #include "bounded.h"
 #include "commands.h"
+#include "effects.h"
 #include "inputs.h"
 #include "options.h"
 #include "output.h"
@@ -38,6 +39,12 @@ struct RunArguments {
   bool json = false;
 };
 
+/// Tokens of the answer at most. Cache positions never end.
+std::int32_t n_predict(const RunArguments& arguments, const Model& model, std::size_t n_prompt) {
+  if (arguments.predict < 0 && arguments.bounded.positions == "cache") return 1 << 24;
+  return answer_length(arguments.predict, model, n_prompt);
+}
+
 /// One prompt in one session: it is read once, and answered from the full cache, the compressed one or both.
 class Run {
  public:
@@ -49,7 +56,8 @@ class Run {
         options_(options),
         model_(std::move(model)),
         session_(open_session(model_, reading_options(arguments.bounded, options))),
-        prompt_(std::move(prompt)) {}
+        prompt_(std::move(prompt)),
+        n_predict_(n_predict(arguments, *model_, prompt_.tokens.size())) {}
 
   void read() {
     ProgressDisplay display(arguments_.progress);
@@ -100,7 +108,7 @@ class Run {
       if (outcome.after > 0 && converts) convert();
       if (const auto buffer =
               answer_buffer(arguments_.bounded, options_, text::answer_budget(*session_, plan_)))
-        text::limit_answer(*session_, plan_, *buffer, arguments_.predict);
+        text::limit_answer(*session_, plan_, *buffer, n_predict_);
       outcome.kept_tokens = session_->n_entries() - outcome.after;
       outcome.ended_before = false;
       return *session_;
@@ -132,7 +140,7 @@ class Run {
     const Snapshot kept = session_->snapshot();
     SessionOptions options = options_;
     if (!arguments_.bounded.in_pieces() && arguments_.model.ctx_size == 0)
-      options.n_cells = kept.n_entries + arguments_.predict;
+      options.n_cells = kept.n_entries + n_predict_;
     n_compressions_ = session_->n_compressions();
     spent_ = session_->timings();
     session_.reset();
@@ -157,13 +165,17 @@ class Run {
     const auto show = [stream](std::string_view piece) {
       if (stream) print(piece);
     };
-    outcome.answer = text::generate(
-        *session_, logits_, sampler,
-        {.n_predict = arguments_.predict, .emit = show, .interrupted = stop_requested}, [&]() -> Session& {
-          Session& session = compressed();
-          note_memory();
-          return session;
-        });
+    const auto from_here = [&]() -> Session& {
+      Session& session = compressed();
+      note_memory();
+      return session;
+    };
+    if (n_predict_ > 0)
+      outcome.answer =
+          text::generate(*session_, logits_, sampler,
+                         {.n_predict = n_predict_, .emit = show, .interrupted = stop_requested}, from_here);
+    else if (session_->n_until_compression() == 0)
+      from_here();
     outcome.compressions = n_compressions_ + session_->n_compressions();
     outcome.first_token_ms = ms_before + outcome.answer.first_ms;
     if (stream) print(arguments_.compare ? "\n\n" : "\n");
@@ -175,6 +187,7 @@ class Run {
   std::shared_ptr<Model> model_;
   std::unique_ptr<Session> session_;
   SplitPrompt prompt_;
+  std::int32_t n_predict_ = 0;
   std::int32_t n_compressions_ = 0;  ///< of a session that was given back
   std::optional<Timings> spent_;     ///< likewise
   std::int32_t most_entries_ = 0;
@@ -202,9 +215,10 @@ void run(const RunArguments& arguments) {
   const auto n_prompt = std::int32_t(prompt.tokens.size());
   const ResolvedPlan resolved = wanted.at(n_prompt, n_prompt, model->info().n_layer);
   print_error(note(resolved));
+  const std::int32_t n_answer = n_predict(arguments, *model, prompt.tokens.size());
   options.n_cells = arguments.bounded.in_pieces()
-                        ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, arguments.predict)
-                        : cells_for(arguments.model, *model, prompt.tokens.size(), arguments.predict);
+                        ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, n_answer)
+                        : cells_for(arguments.model, *model, prompt.tokens.size(), n_answer);
   Run run(arguments, wanted, options, model, prompt);
   run.read();
   std::vector<Outcome> outcomes;
@@ -221,18 +235,33 @@ void run(const RunArguments& arguments) {
   print(dump(json) + "\n");
 }
 
-CachedRun cached(const RunArguments& arguments, const CLI::App& command) {
-  for (const char* option : {"--compare", "--cells", "--observer", "--buffer", "--positions",
-                             "--cache-type-prefill", "--protect"}) {
-    if (command.count(option) > 0)
-      throw UsageError(
-          fmt::format("{} is for a prompt that is read; with --cache it was read before", option));
+/// What would have no effect is refused.
+void check_effects(const RunArguments& arguments, const CLI::App& command) {
+  check_sampling(command, arguments.sampling);
+  if (arguments.cache) {
+    refuse_without_effect(command,
+                          {"--compare", "--cells", "--observer", "--buffer", "--positions",
+                           "--cache-type-prefill", "--protect", "--system-prompt", "--no-chat-template"},
+                          "on a prompt that is not read now (--cache)");
+    return;
   }
+  check_keep_at_least(command, arguments.compression);
+  if (!arguments.bounded.in_pieces()) refuse_without_effect(command, {"--observer"}, "without --cells");
+  if (command.count("--observer") > 0 && arguments.bounded.observer != "window" &&
+      arguments.prompt.question.empty())
+    throw UsageError(
+        fmt::format("--observer {} needs a question; give one with -q", arguments.bounded.observer));
+  if (plan(arguments.compression).method->keeps_all())
+    refuse_without_effect(command, {"--buffer"}, "on a method that drops nothing");
+}
+
+CachedRun cached(const RunArguments& arguments, const CLI::App& command) {
   return {.file = *arguments.cache,
           .model = arguments.model,
           .prompt = arguments.prompt,
           .compression = arguments.compression,
-          .compression_given = command.count("--method") + command.count("--keep") + command.count("--keep-at-least") > 0,
+          .compression_given =
+              command.count("--method") + command.count("--keep") + command.count("--keep-at-least") > 0,
           .sampling = arguments.sampling,
           .predict = arguments.predict,
           .json = arguments.json};
@@ -254,14 +283,18 @@ void add_run(CLI::App& app) {
   add_bounded_options(command, arguments->bounded);
   command.add_flag("--compare", arguments->compare, "answer from the full cache as well, after one reading");
   command
-      .add_option("-n,--predict,--n-predict", arguments->predict,
-                  fmt::format("tokens of the answer at most (default: {})", arguments->predict))
+      .add_option(
+          "-n,--predict,--n-predict", arguments->predict,
+          fmt::format("tokens of the answer at most; -1: as many as the trained context holds (default: {})",
+                      arguments->predict))
       ->option_text("N")
-      ->check(CLI::Range(1, 1 << 24));
+      ->check(CLI::Range(-1, 1 << 24));
   command.add_flag("--json", arguments->json, "print one JSON object instead of text and figures");
   add_progress_options(command, arguments->progress);
   add_sampling_options(command, arguments->sampling);
   command.callback([arguments, &command] {
+    check_effects(*arguments, command);
+    unescape(arguments->prompt);
     arguments->cache ? run_cached(cached(*arguments, command)) : run(*arguments);
   });
 }

@@ -21,7 +21,8 @@ namespace {
 void check(const CachedRun& run, const CacheFileInfo& info) {
   if (info.is_source || !run.compression_given) return;
   throw UsageError(
-      fmt::format("'{}' was compressed already, to {} by {}; leave out --method, --keep and --keep-at-least, or build it with "
+      fmt::format("'{}' was compressed already, to {} by {}; leave out --method, --keep and --keep-at-least, "
+                  "or build it with "
                   "--keep-source to choose for each question",
                   run.file, info.keep, info.method));
 }
@@ -41,7 +42,7 @@ std::int32_t cells_for_question(const CachedRun& run, const Model& model, const 
     throw UsageError(fmt::format("saved cache and question need {} cells, but -c allows {}; give a larger -c",
                                  n_entries, run.model.ctx_size));
   }
-  return cells_for(run.model, model, n_entries, run.predict);
+  return cells_for(run.model, model, n_entries, answer_length(run.predict, model, n_positions));
 }
 
 }  // namespace
@@ -107,14 +108,19 @@ void run_cached(const CachedRun& run) {
   const auto show = [&](std::string_view piece) {
     if (!run.json) print(piece);
   };
-  outcome.answer = text::generate(*session, session->logits(), sampler,
-                                  {.n_predict = run.predict, .emit = show, .interrupted = stop_requested},
-                                  [&]() -> Session& {
-                                    note_cache();
-                                    outcome.kept_tokens -= outcome.after;
-                                    outcome.ended_before = false;
-                                    return *session;
-                                  });
+  const auto compressed = [&]() -> Session& {
+    note_cache();
+    outcome.kept_tokens -= outcome.after;
+    outcome.ended_before = false;
+    return *session;
+  };
+  const std::int32_t n_predict = answer_length(run.predict, *model, session->tokens().size());
+  if (n_predict > 0)
+    outcome.answer =
+        text::generate(*session, session->logits(), sampler,
+                       {.n_predict = n_predict, .emit = show, .interrupted = stop_requested}, compressed);
+  else if (session->n_until_compression() == 0)
+    compressed();
   outcome.first_token_ms = read_ms + outcome.answer.first_ms;
 
   if (run.json) {
