@@ -10,8 +10,7 @@ class Methods(unittest.TestCase):
     def test_json_tells_every_parameter(self):
         methods = parsed(chunkkv("methods", "--json"))
         by_name = {method["name"]: method for method in methods}
-        for name in ("full", "random", "streamingllm", "tova", "h2o", "snapkv", "chunkkv", "rkv", "keydiff", "knorm", "hybrid"):
-            self.assertIn(name, by_name)
+        self.assertEqual(len(by_name), len(methods))
         for method in methods:
             self.assertTrue(method["summary"])
             self.assertTrue(method["paper"])

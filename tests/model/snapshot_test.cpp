@@ -136,7 +136,12 @@ TEST(Conversion, LosesNoMoreThanACacheOfThatType) {
 
 class Recorder : public Method {
  public:
-  ObservationRequest request() const override { return {Queries::window, 1, {}, {}, {}, {}, {}}; }
+  ObservationRequest request() const override {
+    ObservationRequest request;
+    request.queries = Queries::window;
+    request.window = 1;
+    return request;
+  }
   Scores score(const LayerObservation& observation) const override {
     seen[observation.layer] = observation;
     return {1, observation.n_entries, std::vector<float>(std::size_t(observation.n_entries))};
