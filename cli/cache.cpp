@@ -50,7 +50,8 @@ Snapshot compressed(Session& session, const OpenPrompt& prompt, const BuildArgum
   Reading reading{
       .plan = wanted, .observer = observer_of(arguments), .keep_question = false, .n_cells = arguments.cells};
   if (!arguments.prompt.question.empty()) {
-    const auto question = following_tokens(session.model(), prompt, arguments.prompt.question);
+    const auto question =
+        following_tokens(session.model(), prompt, arguments.prompt.question, arguments.prompt.no_special);
     reading.n_question = std::int32_t(question.size());
     tokens.insert(tokens.end(), question.begin(), question.end());
   }
@@ -83,9 +84,10 @@ void build(const BuildArguments& arguments) {
   const auto model = load_model(arguments.model);
   const OpenPrompt prompt = open_prompt(*model, document, text);
   wanted = plan_of(arguments.compression, arguments.prompt, *model);
-  const std::size_t n_question = arguments.prompt.question.empty()
-                                     ? 0
-                                     : following_tokens(*model, prompt, arguments.prompt.question).size();
+  const std::size_t n_question =
+      arguments.prompt.question.empty()
+          ? 0
+          : following_tokens(*model, prompt, arguments.prompt.question, arguments.prompt.no_special).size();
   options.n_cells = arguments.cells > 0
                         ? arguments.cells
                         : cells_for(arguments.model, *model, prompt.tokens.size() + n_question, 0);

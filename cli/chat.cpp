@@ -48,19 +48,15 @@ std::string read_document(const std::string& path) {
   std::string text = read_text(path);
   if (text.find_first_not_of(" \t\r\n\v\f") == text.npos)
     throw UsageError(fmt::format("'{}' is empty", path));
-  if (const std::size_t at = text::find_invalid_utf8(text); at != std::string::npos)
-    throw UsageError(
-        fmt::format("'{}' is neither a cache file nor UTF-8 text (byte {} is wrong); convert it, for example "
-                    "with iconv -t "
-                    "UTF-8",
-                    path, at));
+  require_utf8(text, fmt::format("'{}' is no cache file, and", path), path);
   return text;
 }
 
 std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
+  constexpr std::string_view kBlank = " \t\n";
+  const std::size_t begin = text.find_first_not_of(kBlank);
   if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
 /// Reads lines: questions and commands. Answers go to standard output, all else to standard error.
@@ -70,14 +66,21 @@ class Chat {
 
   void run() {
     if (is_terminal_)
-      print_error("Ask, or give a command; /help lists them. Ctrl-C stops an answer, or ends.\n");
+      print_error(
+          "Ask, or give a command; /help lists them. Ctrl-C stops an answer, or ends.\n"
+          "What is pasted is one question, as is what stands between \"\"\" and \"\"\".\n");
     while (!quit_) {
       if (is_terminal_) print_error("> ");
-      const std::optional<std::string> line = lines_.next();
-      if (!line) break;
-      const std::string_view text = trimmed(*line);
+      std::optional<Entry> entry;
+      bool is_read = false;
+      guard([&] { entry = lines_.next(), is_read = true; }, false);
+      if (!is_read && !quit_) continue;
+      if (!entry) break;
+      std::string_view text = trimmed(entry->text);
       if (text.empty()) continue;
-      const bool is_command = text.front() == '/';
+      const bool is_slash = !entry->is_block && text.front() == '/';
+      const bool is_command = is_slash && !text.starts_with("//");
+      if (is_slash && !is_command) text.remove_prefix(1);  // "//" begins a question with "/"
       guard([&] { is_command ? command(text) : ask(std::string(text)); }, !is_command);
     }
     if (is_terminal_ && !quit_) print_error("\n");
@@ -148,6 +151,9 @@ class Chat {
   void help() const {
     for (const auto& [name, command] : commands_)
       print_error(fmt::format("{:<18}{}\n", fmt::format("{} {}", name, command.argument), command.help));
+    print_error(
+        "//...             a question that begins with /\n"
+        "\"\"\"...\"\"\"         a question of several lines\n");
   }
 
   Conversation& conversation_;
@@ -245,6 +251,11 @@ void add_chat(CLI::App& app) {
   command.add_option("--system-prompt,--system", arguments->prompt.system, "-sys: system message")
       ->group(group)
       ->option_text("TEXT");
+  command
+      .add_flag(
+          "--no-special", arguments->prompt.no_special,
+          "for text of unknown origin: control tokens written out in document and questions are read as text")
+      ->group(group);
   command
       .add_flag("--no-chat-template", arguments->prompt.no_chat_template,
                 "lines follow each other as they are, without the model's chat template")

@@ -154,8 +154,9 @@ void Conversation::read(std::size_t n_question, const Progress& progress) {
 }
 
 Turn Conversation::ask(const std::string& question, const std::function<void(std::string_view)>& emit) {
-  const std::vector<Token> tokens = prompt_.tokens.empty() ? tokenize_prompt(model(), arguments_, question)
-                                                           : following_tokens(model(), prompt_, question);
+  const std::vector<Token> tokens = prompt_.tokens.empty()
+                                        ? tokenize_prompt(model(), arguments_, question)
+                                        : following_tokens(model(), prompt_, question, arguments_.no_special);
   if (prompt_.tokens.size() + tokens.size() >= std::size_t(model().info().n_ctx_train)) {
     throw UsageError(
         fmt::format("with this there would be {} tokens, but the model was trained for {}; begin anew "

@@ -154,7 +154,8 @@ void add_inspect(CLI::App& app) {
   add_progress_options(command, arguments->progress);
   command.callback([arguments, &command] {
     if (arguments->tokens_file)
-      refuse_without_effect(command, {"--system-prompt", "--no-chat-template", "--escape"}, "on token ids");
+      refuse_without_effect(command, {"--system-prompt", "--no-chat-template", "--no-special", "--escape"},
+                            "on token ids");
     unescape(arguments->prompt);
     inspect(*arguments);
   });

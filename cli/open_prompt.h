@@ -21,6 +21,8 @@ struct OpenPrompt {
 OpenPrompt open_prompt(const Model& model, const PromptArguments& arguments, const std::string& document);
 
 /// The tokens that follow `prompt.tokens`: the tail, the user's text, and what makes the model answer it.
-std::vector<Token> following_tokens(const Model& model, const OpenPrompt& prompt, const std::string& user);
+/// `no_special`: control tokens written out in the user's text are text.
+std::vector<Token> following_tokens(const Model& model, const OpenPrompt& prompt, const std::string& user,
+                                    bool no_special = false);
 
 }  // namespace chunkkv::cli

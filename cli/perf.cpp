@@ -81,7 +81,8 @@ void check_effects(const PerfArguments& arguments, const CLI::App& command, bool
   if (!arguments.inputs.empty()) refuse_without_effect(command, {"--n-prompt"}, "beside --inputs");
   if (!arguments.outputs.empty()) refuse_without_effect(command, {"--predict"}, "beside --outputs");
   if (!arguments.prompt.text && !arguments.prompt.file)
-    refuse_without_effect(command, {"--question", "--system-prompt", "--no-chat-template", "--escape"},
+    refuse_without_effect(command,
+                          {"--question", "--system-prompt", "--no-chat-template", "--no-special", "--escape"},
                           "on random tokens; give a text with -f or -p");
 }
 

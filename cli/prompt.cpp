@@ -2,6 +2,8 @@
 
 #include "inputs.h"
 #include "text/chat_template.h"
+#include "text/encoding.h"
+#include "text/untrusted.h"
 #include "text/utf8.h"
 #include "text_file.h"
 
@@ -83,6 +85,9 @@ void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
       ->group(group)
       ->option_text("N")
       ->check(CLI::Range(0, 1 << 24));
+  app.add_flag("--no-special", arguments.no_special,
+               "for text of unknown origin: control tokens written out in text and question are read as text")
+      ->group(group);
   app.add_flag("-e,--escape", arguments.escape,
                R"(\n, \t, \r, \", \', \\ and \xHH in -p, -q and -sys stand for characters)")
       ->group(group);
@@ -100,8 +105,19 @@ void unescape(PromptArguments& arguments) {
   arguments.system = unescaped(arguments.system);
 }
 
+void require_utf8(std::string_view text, std::string_view what, const std::optional<std::string>& file) {
+  const std::size_t at = text::find_invalid_utf8(text);
+  if (at == text.npos) return;
+  throw UsageError(fmt::format("{} is not UTF-8 text (byte {} is wrong); {}", what, at,
+                               text::encoding_advice(text, file.value_or(""))));
+}
+
 std::string read_prompt(const PromptArguments& arguments) {
   std::string prompt = read_document(arguments);
+  const bool is_file = arguments.file && *arguments.file != "-";
+  require_utf8(prompt, "the prompt", is_file ? arguments.file : std::nullopt);
+  require_utf8(arguments.question, "the question");
+  require_utf8(arguments.system, "the system message");
   if ((arguments.file || arguments.text) && is_blank(prompt)) {
     const std::string where = arguments.text ? "-p" : fmt::format("'{}'", *arguments.file);
     throw UsageError(fmt::format("the prompt is empty: {} holds no text; {}", where, kHowToGive));
@@ -109,10 +125,6 @@ std::string read_prompt(const PromptArguments& arguments) {
   if (!prompt.empty() && !arguments.question.empty()) prompt += kQuestionGap;
   prompt += arguments.question;
   if (is_blank(prompt)) throw UsageError(fmt::format("the prompt is empty; {}", kHowToGive));
-  if (const std::size_t at = text::find_invalid_utf8(prompt); at != std::string::npos) {
-    throw UsageError(fmt::format(
-        "the prompt is not UTF-8 text (byte {} is wrong); convert it, for example with iconv -t UTF-8", at));
-  }
   return prompt;
 }
 
@@ -121,6 +133,11 @@ std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& ar
   const bool chat = !arguments.no_chat_template && text::has_chat_template(model);
   if (!chat && !arguments.system.empty()) {
     throw UsageError("--system-prompt needs the model's chat template; put its text into the prompt instead");
+  }
+  if (arguments.no_special) {
+    const std::vector<text::Part> parts = chat ? text::prompt_parts(model, arguments.system, prompt)
+                                               : std::vector<text::Part>{{.text = prompt}};
+    return text::tokenize_untrusted(model, parts, /*add_special=*/true);
   }
   const std::string text = chat ? text::apply_chat_template(model, arguments.system, prompt) : prompt;
   return model.tokenize(text, /*add_special=*/true, /*parse_special=*/true);

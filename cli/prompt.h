@@ -26,7 +26,8 @@ struct PromptArguments {
   std::string system;
   std::int32_t protect = 0;  ///< first tokens that are always kept
   bool no_chat_template = false;
-  bool escape = false;  ///< \n and the like in text, question and system message are characters
+  bool no_special = false;  ///< control tokens written out in text and question are text
+  bool escape = false;      ///< \n and the like in text, question and system message are characters
 };
 
 void add_prompt_options(CLI::App& app, PromptArguments& arguments);
@@ -34,6 +35,10 @@ void add_prompt_options(CLI::App& app, PromptArguments& arguments);
 /// Puts the characters that escapes stand for into text, question and system message, where -e is given.
 /// UsageError when there is none of them.
 void unescape(PromptArguments& arguments);
+
+/// UsageError when `text` is not UTF-8, with the command that converts it; `what` is called so, `file` is its
+/// name where it has one.
+void require_utf8(std::string_view text, std::string_view what, const std::optional<std::string>& file = {});
 
 /// The text that is to be read: the document, then the question, so that the question lies in a method's
 /// observation window. Reads standard input where neither -p nor -f is given. UsageError when there

@@ -58,7 +58,8 @@ void run_cached(const CachedRun& run) {
   SessionOptions options = options_for(file.info, run.model);
 
   const auto model = load_model(run.model);
-  const std::vector<Token> question = following_tokens(*model, prompt_of(file), run.prompt.question);
+  const std::vector<Token> question =
+      following_tokens(*model, prompt_of(file), run.prompt.question, run.prompt.no_special);
   options.n_cells = cells_for_question(run, *model, file, file.info.rest.size() + question.size());
   const auto session = open_session(model, options);
   require_home(file.info, run.file, home_of(*session));

@@ -4,13 +4,49 @@
 #include <fmt/format.h>
 #include <llama.h>
 
+#include <algorithm>
 #include <exception>
+#include <string_view>
 #include <vector>
 
 namespace chunkkv::text {
 
+namespace {
+
+const char* source(const Model& model) {
+  return llama_model_chat_template(model.handle(), nullptr);
+}
+
+/// What went wrong, in one line. The engine throws away what the parser said, so the template is parsed
+/// again.
+std::string explanation(const Model& model, std::string what) {
+  try {
+    const common_chat_template parsed(source(model), "", "");
+  } catch (const std::exception& error) {
+    what = error.what();
+  }
+  std::string place;
+  if (const std::size_t at = what.find("at line "); at != what.npos)
+    place = " " + what.substr(at, what.find_first_of("\n:", what.find("column", at)) - at);
+  if (place.ends_with(" in source")) place.resize(place.size() - std::string_view(" in source").size());
+  constexpr std::string_view kError = "Error: ";
+  if (const std::size_t at = what.rfind(kError); at != what.npos) what = what.substr(at + kError.size());
+  return fmt::format("the model's chat template has an error{}: {}; use --no-chat-template", place,
+                     what.substr(0, what.find('\n')));
+}
+
+/// The beginning of what was said, without the blanks that templates cut off.
+std::string_view beginning(std::string_view text) {
+  const std::size_t first = std::min(text.find_first_not_of(" \t\r\n\v\f"), text.size());
+  text = text.substr(first, 32);
+  return text.substr(0, text.find_last_not_of(" \t\r\n\v\f") + 1);
+}
+
+}  // namespace
+
 bool has_chat_template(const Model& model) {
-  return llama_model_chat_template(model.handle(), nullptr) != nullptr;
+  const char* const text = source(model);
+  return text != nullptr && *text != '\0';
 }
 
 std::string apply_chat_template(const Model& model, std::span<const Message> messages) {
@@ -28,7 +64,7 @@ std::string apply_chat_template(const Model& model, std::span<const Message> mes
     const common_chat_templates_ptr templates = common_chat_templates_init(model.handle(), "");
     return common_chat_templates_apply(templates.get(), inputs).prompt;
   } catch (const std::exception& error) {
-    throw Error(fmt::format("the model's chat template fails: {}; use --no-chat-template", error.what()));
+    throw Error(explanation(model, error.what()));
   }
 }
 
@@ -36,7 +72,13 @@ std::string apply_chat_template(const Model& model, const std::string& system, c
   std::vector<Message> messages;
   if (!system.empty()) messages.push_back({"system", system});
   messages.push_back({"user", user});
-  return apply_chat_template(model, messages);
+  std::string rendered = apply_chat_template(model, messages);
+  if (rendered.find(beginning(user)) == rendered.npos)
+    throw Error("the model's chat template leaves out what the user says; use --no-chat-template");
+  if (rendered.find(beginning(system)) == rendered.npos)
+    throw Error(
+        "the model's chat template leaves out the system message; put its text into the prompt instead");
+  return rendered;
 }
 
 }  // namespace chunkkv::text

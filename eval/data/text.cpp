@@ -1,6 +1,7 @@
 #include "data/text.h"
 
 #include "data/files.h"
+#include "text/encoding.h"
 #include "unicode.h"
 
 #include <chunkkv/error.h>
@@ -29,14 +30,14 @@ std::string plain(const std::string& text) {
 std::string read_texts(const std::filesystem::path& folder) {
   std::string all;
   for (const std::filesystem::path& file : files_of(folder, ".txt")) {
-    const std::string text = read_file(file);
-    if (const std::size_t at = find_invalid_utf8(text); at != std::string::npos) {
-      const auto line = std::count(text.begin(), text.begin() + std::ptrdiff_t(at), '\n') + 1;
-      throw Error(fmt::format("{}: this is not UTF-8; convert the file, for example with iconv -t UTF-8",
-                              place(file, std::size_t(line))));
+    const std::string content = read_file(file);
+    if (const std::size_t at = find_invalid_utf8(content); at != std::string::npos) {
+      const auto line = std::count(content.begin(), content.begin() + std::ptrdiff_t(at), '\n') + 1;
+      throw Error(fmt::format("{}: this is not UTF-8; {}", place(file, std::size_t(line)),
+                              text::encoding_advice(content, file.string())));
     }
     if (!all.empty()) all += "\n\n";
-    all += plain(text);
+    all += plain(content);
   }
   if (all.find_first_not_of(" \t\r\n") == all.npos) {
     throw UsageError(

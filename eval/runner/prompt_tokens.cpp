@@ -5,8 +5,6 @@
 
 #include <chunkkv/error.h>
 
-#include <array>
-
 namespace chunkkv::eval {
 namespace {
 
@@ -28,46 +26,45 @@ PromptTokens::PromptTokens(const Model& model, const Sample& sample, bool use_te
       sample_(sample),
       use_template_(use_template && sample.chat_template && text::has_chat_template(model)) {}
 
-PromptTokens::Parts PromptTokens::parts(std::size_t question) const {
+PromptTokens::Halves PromptTokens::halves(std::size_t question) const {
   const std::string& asked = sample_.questions[question].text;
-  if (!use_template_) return {sample_.document, asked};
-  const std::string text =
-      text::apply_chat_template(model_, "", sample_.document + std::string(kMark) + asked);
-  const std::size_t mark = text.find(kMark);
-  if (mark == std::string::npos) {
+  const text::Part document = {.text = sample_.document}, request = {.text = asked};
+  if (!use_template_) return {{document}, {request}};
+  std::vector<text::Part> parts =
+      text::prompt_parts(model_, "", sample_.document + std::string(kMark) + asked);
+  const std::string content = parts[1].text;  // templates may cut blanks off
+  const std::size_t mark = content.find(kMark);
+  if (mark == std::string::npos)
     throw Error("the model's chat template leaves out what the user says; use --no-chat-template");
-  }
-  return {text.substr(0, mark), text.substr(mark + kMark.size())};
+  return {{parts[0], {.text = content.substr(0, mark)}},
+          {{.text = content.substr(mark + kMark.size())}, parts[2]}};
 }
 
 std::vector<Token> PromptTokens::whole() const {
-  const Parts text = parts(0);
-  return model_.tokenize(text.before + text.after, /*add_special=*/true, /*parse_special=*/true);
+  const Halves prompt = halves(0);
+  Parts all = prompt.before;
+  all.insert(all.end(), prompt.after.begin(), prompt.after.end());
+  return text::tokenize_untrusted(model_, all, /*add_special=*/true);
 }
 
 std::vector<Token> PromptTokens::document() const {
-  return model_.tokenize(parts(0).before, /*add_special=*/true, /*parse_special=*/true);
+  return text::tokenize_untrusted(model_, halves(0).before, /*add_special=*/true);
 }
 
 std::vector<Token> PromptTokens::question(std::size_t question) const {
-  return model_.tokenize(parts(question).after, /*add_special=*/false, /*parse_special=*/true);
+  return text::tokenize_untrusted(model_, halves(question).after, /*add_special=*/false);
 }
 
 std::vector<Token> PromptTokens::turn(std::string_view answer, std::size_t question) const {
   const std::string& asked = sample_.questions[question].text;
-  std::string text(answer);
+  Parts parts = {{.text = std::string(answer)}};
   if (use_template_) {
-    const std::array<text::Message, 3> messages = {
-        {{"user", sample_.prompt()}, {"assistant", std::string(kMark)}, {"user", asked}}};
-    const std::string all = text::apply_chat_template(model_, messages);
-    const std::size_t mark = all.find(kMark);
-    if (mark == std::string::npos)
-      throw Error("the model's chat template leaves out answers; use --no-chat-template");
-    text += all.substr(mark + kMark.size());
+    const Parts turn = text::turn_parts(model_, sample_.prompt(), asked);
+    parts.insert(parts.end(), turn.begin(), turn.end());
   } else {
-    text += "\n\n" + asked;
+    parts.push_back({.text = "\n\n" + asked});
   }
-  return model_.tokenize(text, /*add_special=*/false, /*parse_special=*/true);
+  return text::tokenize_untrusted(model_, parts, /*add_special=*/false);
 }
 
 }  // namespace chunkkv::eval

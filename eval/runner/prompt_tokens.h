@@ -1,6 +1,7 @@
 #pragma once
 
 #include "benchmark.h"
+#include "text/untrusted.h"
 
 #include <chunkkv/session.h>
 
@@ -22,7 +23,8 @@ class ModelTokenizer : public Tokenizer {
   const Model& model_;
 };
 
-/// What a model reads of a sample: its messages in the chat template, or as plain text.
+/// What a model reads of a sample: its messages in the chat template, or as plain text. Control tokens that
+/// are written out in a sample are text, so that no document can end its own turn.
 class PromptTokens {
  public:
   /// Without `use_template` no sample gets a chat template. Keeps references.
@@ -38,11 +40,12 @@ class PromptTokens {
   std::vector<Token> turn(std::string_view answer, std::size_t question) const;
 
  private:
-  /// Parts of a text around the document's end.
-  struct Parts {
-    std::string before, after;
+  using Parts = std::vector<text::Part>;
+  /// Of a prompt around the document's end.
+  struct Halves {
+    Parts before, after;
   };
-  Parts parts(std::size_t question) const;
+  Halves halves(std::size_t question) const;
 
   const Model& model_;
   const Sample& sample_;

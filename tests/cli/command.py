@@ -23,7 +23,7 @@ QUESTION = "What is the harbour master called?"
 def chunkkv(*arguments, stdin=None, **options):
     """The finished process; its output is text. Standard input is empty unless given."""
     return subprocess.run(
-        [BINARY, *map(str, arguments)], input=stdin or "", capture_output=True, text=True, **options
+        [BINARY, *(a if isinstance(a, bytes) else str(a) for a in arguments)], input=stdin or "", capture_output=True, text=True, **options
     )
 
 

@@ -2,7 +2,9 @@
 standard output."""
 
 import pathlib
+import re
 import struct
+import subprocess
 import tempfile
 import unittest
 
@@ -120,6 +122,48 @@ class Prompt(BadInput):
 
     def test_not_utf_8(self):
         self.check(run("-f", self.file("latin1.txt", b"caf\xe9")), USAGE, "UTF-8", "byte 3", "iconv")
+        self.check(run("-p", b"caf\xe9"), USAGE, "UTF-8", "byte 3")
+        self.check(run("-p", TEXT, "-q", b"caf\xe9"), USAGE, "question is not UTF-8", "byte 3")
+
+    def test_the_advice_for_text_in_another_encoding_works(self):
+        texts = {
+            "Voilà, Zoë; a café façade. " * 9: ("latin-1", "cp1252"),
+            "“Quoted” – 5 € for ‘it’… " * 9: ("cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"),
+            "我们在海边的老房子里住了三年。" * 9: ("gb18030", "utf-16", "utf-16-be", "utf-32-be"),
+            "吾輩は猫である。名前はまだ無い。" * 9: ("shift_jis", "euc-jp", "utf-16-le"),
+            "Съешь же ещё этих мягких французских булок. " * 9: ("cp1251", "koi8-r", "utf-16"),
+            "나는 바닷가의 오래된 집에서 살았다. " * 9: ("euc-kr",),
+        }
+        for text, encodings in texts.items():
+            for encoding in encodings:
+                with self.subTest(encoding=encoding, text=text[:10]):
+                    path = self.file("other.txt", text.encode(encoding))
+                    result = run("-f", path)
+                    self.check(result, USAGE, "UTF-8", "iconv", str(path))
+                    named = re.findall(r"may be ([A-Z0-9, _-]+);|seems to be ([A-Z0-9-]+);", result.stderr)
+                    advised = re.search(r"iconv (-f \S+) -t UTF-8 ('[^']+')", result.stderr)
+                    names = [name for group in named for name in "".join(group).split(", ")]
+                    self.assertIn(advised[1], [f"-f {name}" for name in names], result.stderr)
+                    converted = [
+                        subprocess.run(f"iconv -f {name} -t UTF-8 {advised[2]}", shell=True, capture_output=True, check=True)
+                        for name in names
+                    ]  # each named encoding converts without an error, and one of them rightly
+                    results = [one.stdout.decode().removeprefix("\ufeff") for one in converted]
+                    self.assertIn(text, results)
+                    if encoding.startswith("utf") or encoding in ("latin-1", "cp1252"):
+                        self.assertEqual(results[0], text)
+
+    def test_broken_utf_8_and_what_is_no_text(self):
+        path = self.file("broken.txt", "Ein Grüßen aus Köln. ".encode() * 30 + b"\xe9!")
+        result = run("-f", path)
+        self.check(result, USAGE, "all but a few bytes", "iconv -c -f UTF-8")
+        dropped = subprocess.run(f"iconv -c -f UTF-8 -t UTF-8 '{path}'", shell=True, capture_output=True)
+        self.assertTrue(dropped.stdout.decode().endswith("Köln. !"))
+        for content, words in (
+            (b"%PDF-1.7\n\xe2\xe3", "PDF"), (b"PK\x03\x04\xff\0", "ZIP"), (b"\x1f\x8b\x08\0\xff", "gzip"),
+            (b"\xff\xfe\xfd" + bytes(range(256)) * 4, "no text at all"),
+        ):  # fmt: skip
+            self.check(run("-f", self.file("binary.bin", content)), USAGE, words)
 
     def test_longer_than_the_context(self):
         self.check(run("-p", TEXT, "-c", 64), USAGE, "64", "-c", "shorter")
@@ -201,7 +245,7 @@ class Options(BadInput):
         self.check(run("-p", TEXT, "--budget", "10%"), USAGE, "--budget", "--help")
 
     def test_values_out_of_range(self):
-        for option, value in (("-n", 0), ("-t", -1), ("-c", "many"), ("-ub", 0), ("--temp", -1), ("--top-p", 2)):
+        for option, value in (("-n", -2), ("-t", -1), ("-c", "many"), ("-ub", 0), ("--temp", -1), ("--top-p", 2)):
             self.check(run("-p", TEXT, option, value), USAGE, value, "--help")
 
     def test_unknown_words(self):

@@ -199,6 +199,56 @@ class Commands(Chat):
             self.assertIn(words, result.stderr)
 
 
+class Blocks(Chat):
+    BLOCK = "Read this:\n/stats\n\nIt is a list. What is in it?"
+
+    def n_read(self, result):
+        return [int(n) for n in re.findall(r"last turn (\d+) tokens read", result.stderr)]
+
+    def test_three_quotes_make_one_question_of_several_lines(self):
+        asked = run_json("-q", self.BLOCK, "-n", 16, "-t", 1, "--method", "full")["answer"]
+        for lines in ((f'"""{self.BLOCK}"""',), ('"""', *self.BLOCK.split("\n"), '"""')):
+            result = chat(*lines, "/stats")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(result.stdout, asked + "\n")
+            self.assertIn("1 turns", result.stderr)
+
+    def test_quotes_without_an_end_are_a_mistake(self):
+        result = chat('"""', "What is this?")
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("has no end", result.stderr)
+
+    def test_two_slashes_begin_a_question_with_one(self):
+        asked = run_json("-q", "/stats is what?", "-n", 16, "-t", 1, "--method", "full")["answer"]
+        self.assertEqual(chat("//stats is what?").stdout, asked + "\n")
+
+    def test_what_is_pasted_at_a_terminal_is_one_question(self):
+        asked = run_json("-q", self.BLOCK, "-n", 16, "-t", 1, "--method", "full")["answer"]
+        main, other = pty.openpty()
+        process = subprocess.Popen(
+            [BINARY, "chat", "-m", MODEL, "-t", "1", "-n", "16"], stdin=other, stdout=subprocess.PIPE, stderr=other
+        )
+        os.close(other)
+        seen = b""
+        while b"> " not in seen:
+            seen += os.read(main, 4096)
+        self.assertIn(b"\x1b[?2004h", seen)
+        pasted = self.BLOCK.replace("\n", "\r").encode()
+        os.write(main, b"\x1b[200~" + pasted + b"\x1b[201~\r")
+        os.write(main, b"/stats\r/quit\r")
+        try:
+            while piece := os.read(main, 4096):
+                seen += piece
+        except OSError:  # the other end is closed
+            pass
+        out, _ = process.communicate(timeout=120)
+        os.close(main)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(out.decode(), asked + "\n")
+        self.assertIn(b"1 turns", seen)
+        self.assertIn(b"\x1b[?2004l", seen)
+
+
 class Interrupts(Chat):
     def test_ctrl_c_stops_an_answer_only(self):
         process = self.start("--ignore-eos", "-n", 100000)
