@@ -161,13 +161,15 @@ Plan plan(const CompressionArguments& arguments) {
 
 std::string note(const ResolvedPlan& resolved) {
   const Target& target = resolved.target;
-  if (resolved.share_alone > 0) {
+  if (resolved.share_alone > 0 && resolved.keeps_all())
     return fmt::format(
-        "{} of {} tokens are kept instead of {}: a share keeps at least so many "
+        "all {} tokens are kept, not the {} of the share: so short a prompt is kept whole "
         "(--keep-at-least)\n",
-        resolved.keeps_all() ? "all" : fmt::format("{}", target.budget), target.n_entries,
-        resolved.share_alone);
-  }
+        target.n_entries, resolved.share_alone);
+  if (resolved.share_alone > 0)
+    return fmt::format(
+        "{} of {} tokens are kept, not the {} of the share: that is the least (--keep-at-least)\n",
+        target.budget, target.n_entries, resolved.share_alone);
   if (resolved.window > 0) {
     return fmt::format(
         "a budget of {} tokens is smaller than twice the window of {}: the window shrinks to {}\n",

@@ -35,8 +35,9 @@ class Method {
   /// True for the method that never drops anything, whatever the budget.
   virtual bool keeps_all() const { return false; }
 
-  /// The same method with a window of `window` entries, for budgets that cannot hold its own; nothing for one
-  /// that cannot be had. Methods of the registry with a parameter `window` can.
+  /// The same method with windows of `window` entries at most, for budgets that cannot hold its own; nothing
+  /// where that cannot be had. Methods of the registry with a parameter `window` have it: that parameter, and
+  /// a number of `recent` tokens, become smaller.
   virtual std::shared_ptr<const Method> with_window(std::int32_t window) const {
     return narrowed_ ? narrowed_(window) : nullptr;
   }

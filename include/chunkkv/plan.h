@@ -23,7 +23,8 @@ struct ResolvedPlan {
   std::shared_ptr<const Method> method;
   Target target;                    ///< of the plan; of every layer, unless the method has layer budgets
   std::vector<LayerTarget> layers;  ///< [n_layer]
-  /// The window that a small budget left of `asked_window`; 0: the method's own window was not changed.
+  /// Last entries that a small budget left of the `asked_window` ones that the method observes or always
+  /// keeps; 0: the method's own window was not changed.
   std::int32_t window = 0;
   std::int32_t asked_window = 0;
   /// Entries that the share alone comes to, where Plan::keep_at_least keeps more; else 0.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
 
 namespace chunkkv {
 namespace {
@@ -72,9 +73,26 @@ std::string spec_of(const MethodInfo& info, const Values& values) {
   return changed.empty() ? info.name : fmt::format("{}:{}", info.name, fmt::join(changed, ","));
 }
 
+/// Numbers of last tokens that a method observes or always keeps.
+bool is_window(const ParameterInfo& parameter) {
+  return parameter.kind == ParameterInfo::Kind::integer &&
+         (parameter.name == "window" || parameter.name == "recent");
+}
+
 bool has_window(const MethodInfo& info) {
   return std::any_of(info.parameters.begin(), info.parameters.end(),
                      [](const ParameterInfo& parameter) { return parameter.name == "window"; });
+}
+
+/// `values` with windows of `window` tokens at most.
+Values with_smaller_windows(const MethodInfo& info, Values values, std::int32_t window) {
+  for (const auto& parameter : info.parameters) {
+    if (!is_window(parameter)) continue;
+    const auto given = values.find(parameter.name);
+    const std::string& value = given == values.end() ? parameter.default_value : given->second;
+    if (std::stoi(value) > window) values.insert_or_assign(parameter.name, fmt::format("{}", window));
+  }
+  return values;
 }
 
 }  // namespace
@@ -93,9 +111,7 @@ std::shared_ptr<const Method> make_method(std::string_view spec) {
   method->set_spec(spec_of(info, values));
   if (has_window(info))
     method->narrowed_ = [&info, values](std::int32_t window) {
-      Values smaller = values;
-      smaller.insert_or_assign("window", fmt::format("{}", window));
-      return make_method(spec_of(info, smaller));
+      return make_method(spec_of(info, with_smaller_windows(info, values, window)));
     };
   return method;
 }

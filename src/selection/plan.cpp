@@ -17,13 +17,15 @@ std::int32_t most_last(const Target& target, const SelectionRule& rule) {
   return for_last < 1 ? 0 : target.n_entries - (chunks.all - for_last) * rule.chunk;
 }
 
-/// The window that the budget leaves: half of it where the budget is smaller than twice the window.
-std::int32_t fitting_window(const Plan& plan, const Target& target) {
-  const std::int32_t asked = plan.method->request().window;
-  if (target.budget == target.n_entries) return asked;
-  SelectionRule rule = plan.method->selection(target);
+/// Last entries that a window method observes or always keeps.
+std::int32_t asked_window(const Method& method, const SelectionRule& rule) {
+  return std::max(method.request().window, rule.last);
+}
+
+/// The largest window that the budget leaves room for: half of it.
+std::int32_t fitting_window(const Plan& plan, const Target& target, SelectionRule rule) {
   rule.first = std::max(rule.first, plan.protect_first);
-  return std::max(1, std::min({asked, target.budget / 2, most_last(target, rule)}));
+  return std::max(1, std::min(target.budget / 2, most_last(target, rule)));
 }
 
 /// The method's own sinks and recent entries may take no more than the budget.
@@ -56,8 +58,9 @@ ResolvedPlan Plan::at(std::int32_t n_read, std::int32_t n_entries, std::int32_t 
   target.share = n_read == n_entries && !is_floor && !method->keeps_all() ? budget.share(n_read)
                                                                           : double(target.budget) / n_entries;
   if (is_floor) resolved.share_alone = budget.resolve(n_read);
-  if (fit_window && method->request().queries == Queries::window) {
-    const std::int32_t asked = method->request().window, window = fitting_window(*this, target);
+  if (fit_window && method->request().queries == Queries::window && !resolved.keeps_all()) {
+    const SelectionRule rule = method->selection(target);
+    const std::int32_t asked = asked_window(*method, rule), window = fitting_window(*this, target, rule);
     auto smaller = window < asked ? method->with_window(window) : nullptr;
     if (smaller) {
       resolved.method = std::move(smaller);

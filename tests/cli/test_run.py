@@ -75,7 +75,7 @@ class ShortPrompts(unittest.TestCase):
         self.assertEqual(kept["answer"], run_json("-p", "What is 2+2?", "-n", 4, "--method", "full")["answer"])
         told = [line for line in result.stderr.splitlines() if "--keep-at-least" in line]
         self.assertEqual(len(told), 1, result.stderr)
-        self.assertIn(f"all of {kept['prompt_tokens']} tokens", told[0])
+        self.assertIn(f"all {kept['prompt_tokens']} tokens are kept", told[0])
 
     def test_a_floor_of_ones_own(self):
         kept = run_json("-p", TEXT, "-n", 1, "--method", "knorm", "--keep", "10%", "--keep-at-least", 50)

@@ -44,7 +44,8 @@ def table(method):
 def rows(text):
     """The rows of the page's table of parameters."""
     found = re.search(r"^\| parameter \| default \| allowed \| meaning \|\n\|[-|]+\|\n((?:\|.*\n)*)", text, re.MULTILINE)
-    return found[1].splitlines() if found else []
+    lines = found[1].splitlines() if found else []
+    return [re.sub(r" \(\[more\]\([^)]*\)\)", "", line) for line in lines]  # where more is told
 
 
 def names_in(text):

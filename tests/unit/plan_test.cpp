@@ -91,6 +91,9 @@ TEST(Plan, AWindowShrinksToHalfOfABudgetSmallerThanTwiceIt) {
   EXPECT_EQ(small.target.budget, 63);
   EXPECT_EQ(fitting("snapkv:window=32,kernel=7", "17").at(89, 89, 1).method->spec(),
             "snapkv:window=8,kernel=7");
+  EXPECT_EQ(fitting("hybrid:window=16,recent=32", "40").at(200, 200, 1).layers.front().rule.last, 20);
+  EXPECT_EQ(fitting("hybrid:window=16,recent=32", "40").at(200, 200, 1).method->request().window, 16);
+  EXPECT_EQ(fitting("hybrid:window=16,recent=32", "20").at(200, 200, 1).method->request().window, 10);
   EXPECT_EQ(fitting("tova", "1").at(200, 200, 1).window, 0);
   EXPECT_EQ(fitting("snapkv", "100%").at(20, 20, 1).window, 0) << "nothing is dropped";
   EXPECT_EQ(plan("snapkv", "33").at(200, 200, 1).window, 0) << "not asked for";
