@@ -73,7 +73,11 @@ class Chat {
       if (is_terminal_) print_error("> ");
       std::optional<Entry> entry;
       bool is_read = false;
-      guard([&] { entry = lines_.next(), is_read = true; }, false);
+      const auto read = [&] {
+        entry = lines_.next();
+        is_read = true;
+      };
+      guard(read, false);
       if (!is_read && !quit_) continue;
       if (!entry) break;
       std::string_view text = trimmed(entry->text);
