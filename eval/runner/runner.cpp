@@ -61,8 +61,8 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
                     sample.source, n_tokens, options_.max_tokens));
   }
   const std::string data = data_of(sample, item.size);
-  const auto [first, is_new] =
-      sources_.try_emplace(result_key(answer_identity(facts_, sweep_, 0, sample, 0, data)), sample.source);
+  const auto [first, is_new] = sources_.try_emplace(
+      result_key(answer_identity(facts_, sweep_, 0, sample, 0, n_tokens, data)), sample.source);
   if (!is_new) {
     throw BrokenRecord(
         fmt::format("{}: this is the record of {} once more, with the same id and text; remove one",
