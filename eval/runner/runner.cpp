@@ -120,7 +120,8 @@ void Runner::score_saved(Survey& survey, KnownScores& known, const SavedAnswers&
     const auto is_done = [&](std::size_t pair) {
       bool all = true;
       for (std::size_t question = 0; question < sample.questions.size(); ++question) {
-        const std::string key = result_key(answer_identity(facts_, sweep_, pair, sample, question, data));
+        const std::string key =
+            result_key(answer_identity(facts_, sweep_, pair, sample, question, item.size.prompt, data));
         const auto answer = saved.find(key);
         if (!known.contains(key) && answer != saved.end()) {
           if (events_.progress && !events_.progress({.task = sample.task, .n_missing = survey.n_missing}))
