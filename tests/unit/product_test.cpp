@@ -91,7 +91,7 @@ TEST_P(FastProduct, EqualsTheSumInDoublePrecision) {
                                                                                    {33, 64, 1632},
                                                                                    {64, 64, 4096},
                                                                                    {65, 64, 4128},
-                                                                                   {130, 320, 1056}}) {
+                                                                                   {130, 128, 1056}}) {
     const Problem problem(tokens, out, depth, random_);
     const auto result = problem.run(kernel(), 2);
     for (std::int64_t t = 0; t < tokens; ++t)
