@@ -62,6 +62,9 @@ struct Vectors {
   }
 
   static CHUNKKV_INLINE bool any(I x) {
+#if defined(__AVX512F__)
+    if constexpr (Width == 16) return _mm512_test_epi32_mask((__m512i)x, (__m512i)x) != 0;
+#endif
 #if defined(__AVX2__)
     if constexpr (Width == 8) return _mm256_movemask_ps((__m256)x) != 0;
 #endif
