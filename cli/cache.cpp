@@ -160,6 +160,8 @@ void add_build(CLI::App& parent) {
     if (arguments->cells > 0 && arguments->model.ctx_size > 0)
       throw UsageError("--cells and -c both size the cache; use one of them");
     unescape(arguments->prompt);
+    if (command.count("--method") == 0 && !arguments->keep_source && arguments->prompt.question.empty())
+      arguments->compression.method = kAgnosticMethod;
     build(*arguments);
   });
 }

@@ -299,6 +299,8 @@ void add_chat(CLI::App& app) {
       refuse_without_effect(command, {"--system-prompt", "--no-chat-template"},
                             "on a prompt that was read before (--cache)");
     if (arguments->predict == 0) throw UsageError("-n 0 leaves no room for answers; give at least 1, or -1");
+    if (command.count("--method") == 0 && !arguments->keep_source && arguments->observer == "window")
+      arguments->compression.method = kAgnosticMethod;
     chat(*arguments);
   });
 }

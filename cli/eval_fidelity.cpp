@@ -184,7 +184,14 @@ void run_fidelity(const EvalArguments& arguments) {
       continue;
     }
     const eval::PromptTokens tokens(*model, sample, !arguments.no_chat_template);
-    const std::vector<Token> prompt = arguments.query == "aware" ? tokens.whole() : tokens.document();
+    const bool is_agnostic = arguments.query == "agnostic";
+    if (is_agnostic && sample.document.empty())
+      throw UsageError(fmt::format(
+          "{} has no document apart from its question, so there is nothing to compress without knowing it; "
+          "use --query aware",
+          sample.source));
+    const std::vector<Token> prompt = is_agnostic ? tokens.document() : tokens.whole();
+    const std::vector<Token> question = is_agnostic ? tokens.question(0) : std::vector<Token>{};
     const auto n_prompt = std::int32_t(prompt.size());
     std::vector<std::size_t> todo;
     for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
@@ -204,7 +211,7 @@ void run_fidelity(const EvalArguments& arguments) {
       print(fmt::format("{}: {} tokens, {} pairs\n", sample.source, prompt.size(), todo.size()));
       continue;
     }
-    const std::int32_t needed = n_prompt + n_answer;
+    const auto needed = n_prompt + std::int32_t(question.size()) + n_answer;
     if (needed > window(arguments, *model))
       throw UsageError(
           fmt::format("the prompt of {} and an answer of {} tokens need {} cells, but the model's window "
@@ -219,10 +226,7 @@ void run_fidelity(const EvalArguments& arguments) {
       if (converts) kept = open_session(model, kept_options);
     }
     std::vector<Plan> plans;
-    for (const std::size_t pair : todo) {
-      plans.push_back(pairs[pair]);
-      plans.back().at_once = arguments.query == "agnostic";
-    }
+    for (const std::size_t pair : todo) plans.push_back(pairs[pair]);
     const auto progress = [&](const ReadState& read) {
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       const double share = (double(index) + double(read.done) / double(read.total)) / double(samples->size());
@@ -234,9 +238,12 @@ void run_fidelity(const EvalArguments& arguments) {
     };
     std::vector<Fidelity> measured;
     try {
-      measured =
-          measure_fidelity(*session, prompt, plans,
-                           {.n_tokens = n_answer, .skip = skip, .progress = progress, .kept = kept.get()});
+      measured = measure_fidelity(*session, prompt, plans,
+                                  {.n_tokens = n_answer,
+                                   .question = question,
+                                   .skip = skip,
+                                   .progress = progress,
+                                   .kept = kept.get()});
     } catch (const Interrupted&) {
       status.finish();
       throw Interrupted("interrupted" + results.advice());

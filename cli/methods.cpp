@@ -35,14 +35,14 @@ std::string allowed(const ParameterInfo& parameter) {
 }
 
 /// The default with the kind that it has in the parameter.
-Json default_value(const ParameterInfo& parameter) {
-  if (parameter.kind == Kind::choice) return parameter.default_value;
-  return Json::parse(parameter.default_value);
+Json value(const ParameterInfo& parameter, const std::string& text) {
+  return parameter.kind == Kind::choice ? Json(text) : Json::parse(text);
 }
 
 Json to_json(const ParameterInfo& parameter) {
-  Json json = {
-      {"name", parameter.name}, {"kind", kind_name(parameter.kind)}, {"default", default_value(parameter)}};
+  Json json = {{"name", parameter.name},
+               {"kind", kind_name(parameter.kind)},
+               {"default", value(parameter, parameter.default_value)}};
   switch (parameter.kind) {
     case Kind::integer:
       json["min"] = std::int64_t(parameter.min);
@@ -56,6 +56,10 @@ Json to_json(const ParameterInfo& parameter) {
       json["choices"] = parameter.choices;
       break;
   }
+  for (const auto& other : parameter.otherwise)
+    json["default_with"].push_back({{"parameter", other.choice},
+                                    {"value", other.value},
+                                    {"default", value(parameter, other.default_value)}});
   json["help"] = parameter.help;
   return json;
 }
@@ -74,6 +78,10 @@ std::string to_text(const MethodInfo& method) {
   for (const ParameterInfo& parameter : method.parameters) {
     text += fmt::format("    {:<16}{:<20}{}\n", fmt::format("{}={}", parameter.name, parameter.default_value),
                         allowed(parameter), parameter.help);
+    for (const auto& other : parameter.otherwise)
+      text +=
+          fmt::format("    {:<16}{:<20}{}\n", "", "",
+                      fmt::format("default with {}={}: {}", other.choice, other.value, other.default_value));
   }
   return text;
 }

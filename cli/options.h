@@ -30,6 +30,9 @@ struct ModelArguments {
   bool verbose = false;
 };
 
+/// What chooses where nothing is known of the questions to come.
+inline constexpr std::string_view kAgnosticMethod = "hybrid:queries=all";
+
 struct CompressionArguments {
   std::string method = "chunkkv";
   std::string keep = "10%";

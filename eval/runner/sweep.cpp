@@ -1,5 +1,6 @@
 #include "runner/sweep.h"
 
+#include "session/attention_history.h"
 #include "session/stopwatch.h"
 #include "text/limit_answer.h"
 
@@ -200,17 +201,20 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
     n_next = common_beginning(tokens, prompt(*next, PromptTokens(*model_, *next, options_.use_template)),
                               n_ubatch);
   // What all queries attended to must have been seen from the first one on.
-  Plan all;
-  const auto reads_all = std::find_if(plans.begin(), plans.end(), reads_all_queries);
-  if (reads_all != plans.end()) all.method = reads_all->method;
-  all.at_once = true;
+  std::vector<Plan> all;
+  std::set<std::int32_t> strides;
+  for (const Plan& plan : plans)
+    if (reads_all_queries(plan) && strides.insert(plan.method->request().stride).second)
+      all.push_back({.method = plan.method, .at_once = true});
+  const bool has_sums = std::all_of(strides.begin(), strides.end(), [&](std::int32_t stride) {
+    return beginning_.attention.contains(AttentionHistory::key(0, stride));
+  });
 
   for (Sequence each = 0; each < session_->options().n_sequences; ++each)
     session_->clear(each);  // answers that were interrupted, too
   std::size_t n_read = 0;
   const bool known = beginning_.n_entries > 0 && begins_with(tokens, beginning_.tokens) &&
-                     tokens.size() >= beginning_.tokens.size() + n_ubatch &&
-                     (!all.method || !beginning_.attention.empty());
+                     tokens.size() >= beginning_.tokens.size() + n_ubatch && has_sums;
   if (known) {
     session_->restore(beginning_);
     n_read = beginning_.tokens.size();
@@ -224,9 +228,9 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
     return !progress || progress(whole);
   };
   if (n_next > n_read) {
-    session_->prefill(tokens.subspan(n_read, n_next - n_read), {&all, std::size_t(all.method ? 1 : 0)}, tell);
+    session_->prefill(tokens.subspan(n_read, n_next - n_read), all, tell);
     beginning_ = session_->snapshot();
-    if (!all.method) beginning_.attention.clear();
+    if (all.empty()) beginning_.attention.clear();
     n_read = n_next;
   }
   session_->prefill(tokens.subspan(n_read), plans, tell);

@@ -10,7 +10,7 @@ namespace chunkkv {
 enum class Queries : std::uint8_t {
   none,    ///< no attention at all
   window,  ///< the last `ObservationRequest::window` queries of the prompt
-  all,     ///< every query of the prompt
+  all,     ///< every query of the prompt, or every `stride`-th
 };
 
 /// What attention rows are reduced to before they leave the device.
@@ -26,6 +26,7 @@ enum class AttentionKind : std::uint8_t {
 struct ObservationRequest {
   Queries queries = Queries::none;
   std::int32_t window = 0;  ///< number of last queries, with Queries::window
+  std::int32_t stride = 1;  ///< with Queries::all: only queries 0, stride, 2 stride, ...
   /// So many first tokens of the answer observe as well: they are generated from the whole cache, and the
   /// choice is made after them.
   std::int32_t after = 0;

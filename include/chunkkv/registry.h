@@ -23,6 +23,11 @@ struct ParameterInfo {
   double min = 0, max = 0;           ///< inclusive; integer and real
   std::vector<std::string> choices;  ///< choice
   std::string help;                  ///< one line
+  /// Other defaults where a choice that is declared before has this value: (value, default) by its name.
+  struct Otherwise {
+    std::string choice, value, default_value;
+  };
+  std::vector<Otherwise> otherwise = {};
 };
 
 /// Parsed parameters; every declared name is present and in range. Asking for another name is a bug

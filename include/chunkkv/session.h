@@ -144,7 +144,8 @@ struct Snapshot {
   std::vector<std::int32_t> order;       ///< [entry]: rank of its cell among the sequence's cells
   std::vector<Position> cell_positions;  ///< [entry]: the engine's position of its cell
   std::vector<std::byte> state;          ///< the engine's own format: keys and values
-  /// Sums of all queries' attention so far, by layer, [n_head][n_entries]; empty where no plan reads them.
+  /// Sums of all queries' attention so far, or of every stride-th, by layer + 65536 (stride - 1),
+  /// [n_head][n_entries]; empty where no plan reads them.
   std::map<std::int32_t, std::vector<float>> attention;
 };
 

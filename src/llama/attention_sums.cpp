@@ -43,14 +43,15 @@ struct GraphQueries {
 
 GraphQueries in_graph(Graph& g, const Attention& a, QueryRange queries) {
   GraphQueries result;
-  result.q =
-      g.read(a.q, a.q->type, {a.q->ne[0], queries.count, a.q->ne[2], 1},
-             {a.q->nb[0], a.q->nb[1], a.q->nb[2], a.q->nb[3]}, a.q->nb[1] * std::size_t(queries.first));
-  if (a.mask != nullptr)
-    result.mask = g.read(a.mask, a.mask->type, {a.mask->ne[0], queries.count, 1, 1},
-                         {a.mask->nb[0], a.mask->nb[1], a.mask->nb[1] * std::size_t(queries.count),
-                          a.mask->nb[1] * std::size_t(queries.count)},
-                         a.mask->nb[1] * std::size_t(queries.first));
+  const auto stride = std::size_t(queries.stride);
+  result.q = g.read(a.q, a.q->type, {a.q->ne[0], queries.count, a.q->ne[2], 1},
+                    {a.q->nb[0], a.q->nb[1] * stride, a.q->nb[2], a.q->nb[3]},
+                    a.q->nb[1] * std::size_t(queries.first));
+  if (a.mask == nullptr) return result;
+  const std::size_t row = a.mask->nb[1] * stride, all = row * std::size_t(queries.count);
+  result.mask = g.read(a.mask, a.mask->type, {a.mask->ne[0], queries.count, 1, 1},
+                       {a.mask->nb[0], row, all, all}, a.mask->nb[1] * std::size_t(queries.first));
+  if (queries.stride > 1) result.mask = ggml_cont(g.ctx(), result.mask);  // as the soft max wants it
   return result;
 }
 
@@ -204,7 +205,8 @@ std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, con
   std::vector<float> sums(std::size_t(a.n_kv) * std::size_t(cache.n_head));
   const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, sums.size());
   for (std::int32_t done = 0; done < queries.count; done += tile) {
-    const QueryRange now{queries.first + done, std::min(tile, queries.count - done)};
+    const QueryRange now{queries.first + done * queries.stride, std::min(tile, queries.count - done),
+                         queries.stride};
     Graph g(compute.device_of(cache.k), max_tensors);
     add_column_sums(g, weights(g, cache, a, in_graph(g, a, now)), sums);
   }

@@ -9,10 +9,11 @@
 
 namespace chunkkv::engine {
 
-/// Rows of one micro-batch whose attention is summed.
+/// Rows of one micro-batch whose attention is summed: first, first + stride, ...
 struct QueryRange {
   std::int32_t first = 0;
   std::int32_t count = 0;
+  std::int32_t stride = 1;
 };
 
 /// Queries of the steps after a prompt, copied to the host.

@@ -12,7 +12,9 @@
 namespace chunkkv::engine {
 namespace {
 
-constexpr LayerProbe::AttentionKey all_queries{AttentionKind::softmax, 0};
+LayerProbe::AttentionKey all_queries(std::int32_t stride) {
+  return {AttentionKind::softmax, 0, stride};
+}
 
 template <class Compute>
 const std::vector<float>& once(std::optional<std::vector<float>>& memo, Compute compute) {
@@ -27,7 +29,8 @@ LayerProbe::LayerProbe(Context& context, std::int32_t layer, const std::vector<s
     : context_(context), layer_(layer), cells_(cells), n_entries_(std::size_t(n_entries)) {}
 
 LayerProbe::AttentionKey LayerProbe::key_of(const ObservationRequest& request) {
-  return {request.attention, request.queries == Queries::all ? 0 : request.window};
+  if (request.queries == Queries::all) return {request.attention, 0, request.stride};
+  return {request.attention, request.window, 1};
 }
 
 std::vector<float> LayerProbe::by_entry(std::span<const float> by_cell, std::int64_t n_kv) const {
@@ -101,12 +104,12 @@ void LayerProbe::add_stored(const ObservationRequest& request, const Attention& 
                         attention.n_kv);
 }
 
-void LayerProbe::add_history(std::vector<float> sums) {
-  if (!sums.empty()) attention_[all_queries].values = std::move(sums);
+void LayerProbe::add_history(std::int32_t stride, std::vector<float> sums) {
+  if (!sums.empty()) attention_[all_queries(stride)].values = std::move(sums);
 }
 
-std::vector<float> LayerProbe::history() const {
-  const auto it = attention_.find(all_queries);
+std::vector<float> LayerProbe::history(std::int32_t stride) const {
+  const auto it = attention_.find(all_queries(stride));
   return it == attention_.end() ? std::vector<float>{} : it->second.values;
 }
 

@@ -38,13 +38,13 @@ class LayerProbe {
   /// Only when all entries are read.
   LayerObservation observe(const ObservationRequest& request);
 
-  /// What all queries paid to the entries: earlier sums to start from, [n_head][n_entries] or empty, and
-  /// what they have become.
-  void add_history(std::vector<float> sums);
-  std::vector<float> history() const;
+  /// What every `stride`-th query paid to the entries: earlier sums to start from, [n_head][n_entries] or
+  /// empty, and what they have become.
+  void add_history(std::int32_t stride, std::vector<float> sums);
+  std::vector<float> history(std::int32_t stride) const;
 
-  /// Requests with the same key read the same attention.
-  using AttentionKey = std::pair<AttentionKind, std::int32_t>;  // the window; 0 for all queries
+  /// Requests with the same key read the same attention: kind, window (0 for all queries) and stride.
+  using AttentionKey = std::tuple<AttentionKind, std::int32_t, std::int32_t>;
   static AttentionKey key_of(const ObservationRequest& request);
 
  private:

@@ -8,11 +8,13 @@ namespace {
 
 class H2O final : public Method {
  public:
-  explicit H2O(const Parameters& p) : recent_(p.real("recent")), vnorm_(p.flag("vnorm")) {}
+  explicit H2O(const Parameters& p)
+      : recent_(p.real("recent")), vnorm_(p.flag("vnorm")), stride_(p.integer("stride")) {}
 
   ObservationRequest request() const override {
     ObservationRequest request;
     request.queries = Queries::all;
+    request.stride = stride_;
     request.value_norms = vnorm_;
     return request;
   }
@@ -30,6 +32,7 @@ class H2O final : public Method {
  private:
   double recent_;
   bool vnorm_;
+  std::int32_t stride_;
 };
 
 }  // namespace
@@ -41,7 +44,7 @@ MethodInfo h2o_method() {
       "H2O: Heavy-Hitter Oracle for Efficient Generative Inference of Large Language Models, arXiv "
       "2306.14048",
       {real_parameter("recent", 0.5, 0, 1, "share of the budget that goes to the most recent tokens"),
-       vnorm_parameter()},
+       vnorm_parameter(), stride_parameter(1)},
       [](const Parameters& p) { return std::make_shared<H2O>(p); }};
 }
 

@@ -3,6 +3,7 @@
 #include "methods/scoring.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace chunkkv {
 namespace {
@@ -12,7 +13,9 @@ namespace {
 class Hybrid final : public Method {
  public:
   explicit Hybrid(const Parameters& p)
-      : window_(p.integer("window")),
+      : reads_all_(p.choice("queries") == "all"),
+        stride_(reads_all_ ? p.integer("stride") : 1),
+        window_(reads_all_ ? 0 : p.integer("window")),
         recent_(std::max(p.integer("recent"), window_)),
         diversity_(float(p.real("diversity"))),
         vnorm_(p.flag("vnorm")),
@@ -21,8 +24,9 @@ class Hybrid final : public Method {
 
   ObservationRequest request() const override {
     ObservationRequest request;
-    request.queries = Queries::window;
+    request.queries = reads_all_ ? Queries::all : Queries::window;
     request.window = window_;
+    request.stride = stride_;
     request.after = after_;
     request.value_norms = vnorm_;
     request.key_similarity = diversity_ > 0;
@@ -49,7 +53,8 @@ class Hybrid final : public Method {
     for (std::size_t i = 0; i < unlike.values.size(); ++i) scores.values[i] += diversity_ * unlike.values[i];
   }
 
-  std::int32_t window_, recent_;
+  bool reads_all_;
+  std::int32_t stride_, window_, recent_;
   float diversity_;
   bool vnorm_;
   Lift lift_;
@@ -59,16 +64,25 @@ class Hybrid final : public Method {
 }  // namespace
 
 MethodInfo hybrid_method() {
-  return {"hybrid",
-          "keeps tokens that the last queries attend to, those after them, and unusual keys, per KV head",
-          "of this project; attention as in SnapKV (arXiv 2404.14469), value norms as in VATP (arXiv "
-          "2406.12335), unlike keys as in KeyDiff (arXiv 2504.15364)",
-          {window_parameter(16),
-           integer_parameter("recent", 32, 0, 65536, "last tokens that are always kept; at least the window"),
-           spread_parameter(0.3), reach_parameter(),
-           real_parameter("diversity", 0.3, 0, 100, "weight of keys that are unlike the average key"),
-           vnorm_parameter(1), after_parameter(16)},
-          [](const Parameters& p) { return std::make_shared<Hybrid>(p); }};
+  // Without a question there is no passage to lift and no answer, and rare keys are worth more.
+  const auto all = [](ParameterInfo parameter, const char* default_value) {
+    return with_default(std::move(parameter), "queries", "all", default_value);
+  };
+  return {
+      "hybrid",
+      "keeps tokens that the last queries attend to, those after them, and unusual keys, per KV head",
+      "of this project; attention as in SnapKV (arXiv 2404.14469), value norms as in VATP (arXiv "
+      "2406.12335), unlike keys as in KeyDiff (arXiv 2504.15364), the answer's queries as in Lookahead "
+      "Q-Cache (arXiv 2505.20334)",
+      {choice_parameter("queries", {"window", "all"},
+                        "whose attention is read: the last queries', or, where the question is not known, "
+                        "those of the whole prompt"),
+       window_parameter(16), stride_parameter(16),
+       integer_parameter("recent", 32, 0, 65536, "last tokens that are always kept; at least the window"),
+       all(spread_parameter(0.3), "0"), reach_parameter(),
+       all(real_parameter("diversity", 0.3, 0, 100, "weight of keys that are unlike the average key"), "1"),
+       vnorm_parameter(1), all(after_parameter(16), "0")},
+      [](const Parameters& p) { return std::make_shared<Hybrid>(p); }};
 }
 
 }  // namespace chunkkv

@@ -70,19 +70,32 @@ ParameterInfo integer_parameter(std::string name, std::int32_t default_value, st
           double(min),
           double(max),
           {},
-          std::move(help)};
+          std::move(help),
+          {}};
 }
 
 ParameterInfo real_parameter(std::string name, double default_value, double min, double max,
                              std::string help) {
-  return {std::move(name), ParameterInfo::Kind::real, fmt::format("{}", default_value), min, max, {},
-          std::move(help)};
+  return {std::move(name),
+          ParameterInfo::Kind::real,
+          fmt::format("{}", default_value),
+          min,
+          max,
+          {},
+          std::move(help),
+          {}};
 }
 
 ParameterInfo choice_parameter(std::string name, std::vector<std::string> choices, std::string help) {
   std::string first = choices.front();
-  return {std::move(name), ParameterInfo::Kind::choice, std::move(first), 0, 0, std::move(choices),
-          std::move(help)};
+  return {std::move(name),
+          ParameterInfo::Kind::choice,
+          std::move(first),
+          0,
+          0,
+          std::move(choices),
+          std::move(help),
+          {}};
 }
 
 ParameterInfo window_parameter(std::int32_t default_value) {
@@ -121,6 +134,16 @@ ParameterInfo after_parameter(std::int32_t default_value) {
   return integer_parameter("after", default_value, 0, 1024,
                            "first tokens of the answer that are generated from the whole cache and observed "
                            "before it is compressed");
+}
+
+ParameterInfo stride_parameter(std::int32_t default_value) {
+  return integer_parameter("stride", default_value, 1, 4096, "of all queries, every so many-th is read");
+}
+
+ParameterInfo with_default(ParameterInfo parameter, std::string choice, std::string value,
+                           std::string default_value) {
+  parameter.otherwise.push_back({std::move(choice), std::move(value), std::move(default_value)});
+  return parameter;
 }
 
 std::string canonical_value(const std::string& method, const ParameterInfo& parameter,

@@ -23,7 +23,12 @@ ParameterInfo chunk_parameter(std::int32_t default_value);
 ParameterInfo vnorm_parameter(std::int32_t default_value = 0);
 ParameterInfo spread_parameter(double default_value = 0);
 ParameterInfo reach_parameter();
+ParameterInfo stride_parameter(std::int32_t default_value);
 ParameterInfo after_parameter(std::int32_t default_value = 0);
+
+/// `parameter` with another default where `choice`, which is declared before it, has `value`.
+ParameterInfo with_default(ParameterInfo parameter, std::string choice, std::string value,
+                           std::string default_value);
 
 /// The canonical text of a value, which parses back to it. UsageError, saying what `method` allows, when
 /// `text` is no such value.

@@ -63,13 +63,33 @@ Values parse_values(const MethodInfo& info, std::string_view text) {
   return values;
 }
 
-std::string spec_of(const MethodInfo& info, const Values& values) {
+/// The default where the parameters declared before have the values that they have.
+const std::string& default_value(const ParameterInfo& parameter, const Parameters& before) {
+  for (const auto& other : parameter.otherwise)
+    if (before.choice(other.choice) == other.value) return other.default_value;
+  return parameter.default_value;
+}
+
+/// All parameters, and "name=value" of those that are not at their defaults.
+struct Resolved {
+  Parameters parameters;
   std::vector<std::string> changed;
+};
+
+Resolved resolve(const MethodInfo& info, const Values& values) {
+  Resolved resolved;
   for (const auto& parameter : info.parameters) {
     const auto given = values.find(parameter.name);
-    if (given != values.end() && given->second != parameter.default_value)
-      changed.push_back(parameter.name + "=" + given->second);
+    const std::string& usual = default_value(parameter, resolved.parameters);
+    const bool is_default = given == values.end() || given->second == usual;
+    resolved.parameters.set(parameter.name, is_default ? usual : given->second);
+    if (!is_default) resolved.changed.push_back(parameter.name + "=" + given->second);
   }
+  return resolved;
+}
+
+std::string spec_of(const MethodInfo& info, const Values& values) {
+  const std::vector<std::string> changed = resolve(info, values).changed;
   return changed.empty() ? info.name : fmt::format("{}:{}", info.name, fmt::join(changed, ","));
 }
 
@@ -86,11 +106,10 @@ bool has_window(const MethodInfo& info) {
 
 /// `values` with windows of `window` tokens at most.
 Values with_smaller_windows(const MethodInfo& info, Values values, std::int32_t window) {
+  const Parameters parameters = resolve(info, values).parameters;
   for (const auto& parameter : info.parameters) {
-    if (!is_window(parameter)) continue;
-    const auto given = values.find(parameter.name);
-    const std::string& value = given == values.end() ? parameter.default_value : given->second;
-    if (std::stoi(value) > window) values.insert_or_assign(parameter.name, fmt::format("{}", window));
+    if (is_window(parameter) && parameters.integer(parameter.name.c_str()) > window)
+      values.insert_or_assign(parameter.name, fmt::format("{}", window));
   }
   return values;
 }
@@ -102,12 +121,7 @@ std::shared_ptr<const Method> make_method(std::string_view spec) {
   const MethodInfo& info = find_method(take_until(spec, ':'));
   const Values values = has_values ? parse_values(info, spec) : Values();
 
-  Parameters parameters;
-  for (const auto& parameter : info.parameters) {
-    const auto given = values.find(parameter.name);
-    parameters.set(parameter.name, given == values.end() ? parameter.default_value : given->second);
-  }
-  auto method = info.make(parameters);
+  auto method = info.make(resolve(info, values).parameters);
   method->set_spec(spec_of(info, values));
   if (has_window(info))
     method->narrowed_ = [&info, values](std::int32_t window) {

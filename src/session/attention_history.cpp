@@ -17,19 +17,19 @@ std::vector<float> with_columns(std::span<const float> values, std::int32_t from
 
 }  // namespace
 
-std::vector<float> AttentionHistory::sums(std::int32_t layer, std::int32_t n_entries) const {
-  const auto it = sums_.find(layer);
+std::vector<float> AttentionHistory::sums(std::int32_t key, std::int32_t n_entries) const {
+  const auto it = sums_.find(key);
   if (it == sums_.end()) return {};
   return with_columns(it->second.values, it->second.n_entries, n_entries);
 }
 
-void AttentionHistory::set(std::int32_t layer, std::vector<float> sums, std::int32_t n_entries) {
-  sums_[layer] = {std::move(sums), n_entries};
+void AttentionHistory::set(std::int32_t key, std::vector<float> sums, std::int32_t n_entries) {
+  sums_[key] = {std::move(sums), n_entries};
 }
 
 void AttentionHistory::keep(std::span<const LayerKept> layers) {
-  for (auto& [layer, sums] : sums_) {
-    const auto& lists = layers[std::size_t(layer)].heads;
+  for (auto& [key, sums] : sums_) {
+    const auto& lists = layers[layer_of(key)].heads;
     const std::size_t heads = sums.values.size() / std::size_t(sums.n_entries);
     const std::size_t group = heads / lists.size();
     std::vector<float> kept;
@@ -45,7 +45,7 @@ void AttentionHistory::keep(std::span<const LayerKept> layers) {
 
 void AttentionHistory::truncate(std::int32_t n_entries) {
   if (n_entries == 0) sums_.clear();
-  for (auto& [layer, sums] : sums_) {
+  for (auto& [key, sums] : sums_) {
     if (n_entries >= sums.n_entries) continue;
     sums.values = with_columns(sums.values, sums.n_entries, n_entries);
     sums.n_entries = n_entries;
@@ -54,7 +54,7 @@ void AttentionHistory::truncate(std::int32_t n_entries) {
 
 std::map<std::int32_t, std::vector<float>> AttentionHistory::columns(std::int32_t n_entries) const {
   std::map<std::int32_t, std::vector<float>> result;
-  for (const auto& [layer, unused] : sums_) result[layer] = sums(layer, n_entries);
+  for (const auto& [key, unused] : sums_) result[key] = sums(key, n_entries);
   return result;
 }
 

@@ -32,14 +32,15 @@ struct AttentionTotals {
   std::int64_t n = 0;  ///< rows
 };
 
-/// The queries of the first `after` tokens saw everything.
+/// The queries of the first `after` tokens after the question's `n_asked` saw everything.
 void add_rows(AttentionTotals& totals, const AttentionRows& rows, const KeptFlags& kept,
-              std::int32_t n_prompt, std::int32_t n_head_kv, std::int32_t after) {
+              std::int32_t n_prompt, std::int32_t n_head_kv, std::int32_t n_asked, std::int32_t after) {
   const auto n = std::size_t(rows.n_entries);
   for (std::int32_t head = 0; head < rows.n_head; ++head) {
     const auto& keeps = kept.head(std::size_t(head / (rows.n_head / n_head_kv)));
     for (std::int32_t query = 0; query < rows.n_queries; ++query) {
-      if (rows.first_query + query < after) {
+      if (rows.first_query + query < n_asked) continue;
+      if (rows.first_query + query < n_asked + after) {
         ++totals.cosine, ++totals.mass, ++totals.n;
         continue;
       }
@@ -72,16 +73,23 @@ double dropped_share(std::span<const float> magnitudes, const KeptFlags& kept, s
   return all > 0 ? dropped / all : 0;
 }
 
-/// The full cache's greedy answer and, after each of its tokens, the log-probabilities of the next.
+/// The full cache's greedy answer: the question, which may be empty, and what follows it.
 struct Answer {
   std::vector<Token> tokens;
+  std::size_t n_asked = 0;
+  /// Log-probabilities after each token; none within the question.
   std::vector<std::vector<float>> predictions;
+
+  std::size_t first() const { return n_asked > 0 ? n_asked - 1 : 0; }  ///< prediction that is compared
 };
 
-Answer answer_of(Session& session, std::int32_t n_tokens) {
+Answer answer_of(Session& session, std::span<const Token> question, std::int32_t n_tokens) {
   Answer answer;
+  answer.tokens.assign(question.begin(), question.end());
+  answer.n_asked = question.size();
+  const std::size_t end = question.size() + std::size_t(n_tokens);
   std::span<const float> logits = session.logits();
-  while (std::int32_t(answer.tokens.size()) < n_tokens) {
+  while (answer.tokens.size() < end) {
     const auto best = Token(std::max_element(logits.begin(), logits.end()) - logits.begin());
     if (session.model().is_end(best) && !answer.tokens.empty()) break;
     answer.tokens.push_back(best);
@@ -90,14 +98,12 @@ Answer answer_of(Session& session, std::int32_t n_tokens) {
   return answer;
 }
 
-/// What a plan would keep: everything where the answer ended before it chose.
-std::vector<LayerKept> kept_by(const Session& session, std::size_t plan, std::int32_t n_entries) {
-  if (session.has_chosen(plan)) return session.selection(plan).layers;
+/// What is kept where the answer ended before a plan chose.
+std::vector<LayerKept> everything(std::int32_t n_layer, std::int32_t n_entries) {
   std::vector<std::int32_t> all(static_cast<std::size_t>(n_entries));
   std::iota(all.begin(), all.end(), 0);
   std::vector<LayerKept> layers;
-  for (std::int32_t layer = 0; layer < session.model().info().n_layer; ++layer)
-    layers.push_back({layer, {all}});
+  for (std::int32_t layer = 0; layer < n_layer; ++layer) layers.push_back({layer, {all}});
   return layers;
 }
 
@@ -123,81 +129,124 @@ void divide(Fidelity& f) {
   f.top1_rest /= f.n_rest;
 }
 
+/// What plans chose, and what is summed along the answer.
+struct Chosen {
+  std::vector<Selection> selections;  ///< by plan; everything where the answer ended before
+  std::vector<std::vector<KeptFlags>> kept;
+  std::vector<std::vector<AttentionTotals>> totals;
+};
+
+void check(const Session& session, std::int64_t n_prompt, const FidelityOptions& options) {
+  if (session.n_entries() > 0) throw UsageError("fidelity is measured in an empty sequence; clear it first");
+  if (options.n_tokens < 1) throw UsageError("fidelity is measured along an answer of at least one token");
+  if (options.kept == &session) throw UsageError("what is kept is measured in a session of its own");
+  const CacheUse use = session.use();
+  if (n_prompt + options.n_tokens > use.cells_allocated - use.cells_used)
+    throw UsageError("a prompt of " + std::to_string(n_prompt) + " and an answer of " +
+                     std::to_string(options.n_tokens) + " tokens do not fit into " +
+                     std::to_string(use.cells_allocated - use.cells_used) + " free cells");
+}
+
+/// Fills in what plans that have not chosen keep, and what the kept sets alone tell; the session holds the
+/// prompt.
+void describe(Session& session, Chosen& chosen, std::vector<Fidelity>& results, std::int32_t n) {
+  const std::int32_t n_layer = session.model().info().n_layer;
+  for (std::size_t p = 0; p < results.size(); ++p) {
+    Selection& selection = chosen.selections[p];
+    Fidelity& f = results[p];
+    const bool has_chosen = !selection.layers.empty();
+    if (!has_chosen) selection.layers = everything(n_layer, n);
+    f.n_entries = n;
+    f.n_kept = has_chosen ? selection.n_kept : n;
+    f.after = has_chosen ? selection.after : -1;
+    f.similarity = layer_similarity(selection.layers);
+    f.adjacent_similarity = adjacent_similarity(f.similarity, std::size_t(n_layer));
+    for (const LayerKept& layer : selection.layers) chosen.kept[p].emplace_back(layer, n);
+  }
+  for (std::int32_t layer = 0; layer < n_layer; ++layer) {
+    const std::vector<float> magnitudes = session.magnitudes(layer);
+    for (std::size_t p = 0; p < results.size(); ++p)
+      results[p].kv_l1.push_back(dropped_share(magnitudes, chosen.kept[p][std::size_t(layer)], n));
+  }
+}
+
+/// Reads the answer again, from the full cache, for its predictions and its attention.
+void read_again(Session& session, Answer& answer, Chosen& chosen, const std::vector<Fidelity>& results,
+                std::int32_t n) {
+  const ModelInfo& info = session.model().info();
+  chosen.totals.assign(results.size(), std::vector<AttentionTotals>(std::size_t(info.n_layer)));
+  session.evaluate(
+      answer.tokens,
+      [&](std::size_t i, std::span<const float> logits) {
+        answer.predictions.push_back(i < answer.first() ? std::vector<float>{} : log_softmax(logits));
+      },
+      [&](const AttentionRows& rows) {
+        for (std::size_t p = 0; p < results.size(); ++p)
+          add_rows(chosen.totals[p][std::size_t(rows.layer)], rows, chosen.kept[p][std::size_t(rows.layer)],
+                   n, info.n_head_kv, std::int32_t(answer.n_asked), results[p].after);
+      });
+}
+
+/// Compares the predictions along the answer from what a plan keeps; the session holds the full cache.
+void compare_answer(Session& session, const Answer& answer, const Selection& selection, Fidelity& f,
+                    const FidelityOptions& options) {
+  const std::span<const Token> tokens(answer.tokens);
+  f.n_tokens = std::int32_t(tokens.size() - answer.first());
+  // An answer that ended before the plan chose is the full cache's.
+  const std::size_t n_whole = f.after < 0 ? tokens.size() : std::size_t(f.after);
+  const auto compare_from = [&](std::size_t begin) {
+    return [&, begin](std::size_t i, std::span<const float> logits) {
+      if (begin + i >= answer.first())
+        compare(f, begin + i - answer.first(), options, answer.predictions[begin + i], logits);
+    };
+  };
+  if (n_whole > 0) session.evaluate(tokens.first(n_whole), compare_from(0));
+  if (n_whole < tokens.size()) {
+    session.compress(selection);
+    Session& kept = options.kept != nullptr ? *options.kept : session;
+    if (options.kept != nullptr) kept.restore(kept.converted(session.snapshot()));
+    kept.evaluate(tokens.subspan(n_whole), compare_from(n_whole));
+  }
+  divide(f);
+}
+
 }  // namespace
 
 std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> prompt,
                                        std::span<const Plan> plans, const FidelityOptions& options) {
-  if (session.n_entries() > 0) throw UsageError("fidelity is measured in an empty sequence; clear it first");
-  if (options.n_tokens < 1) throw UsageError("fidelity is measured along an answer of at least one token");
-  if (options.kept == &session) throw UsageError("what is kept is measured in a session of its own");
   const auto n = std::int32_t(prompt.size());
-  const CacheUse use = session.use();
-  if (std::int64_t(n) + options.n_tokens > use.cells_allocated - use.cells_used)
-    throw UsageError("a prompt of " + std::to_string(n) + " and an answer of " +
-                     std::to_string(options.n_tokens) + " tokens do not fit into " +
-                     std::to_string(use.cells_allocated - use.cells_used) + " free cells");
-  session.prefill(prompt, plans, options.progress);
-  const std::int32_t n_layer = session.model().info().n_layer;
-  const std::int32_t n_head_kv = session.model().info().n_head_kv;
+  const bool is_asked = !options.question.empty();
+  check(session, std::int64_t(n) + std::int64_t(options.question.size()), options);
+  std::vector<Plan> own(plans.begin(), plans.end());
+  for (Plan& plan : own) plan.at_once = plan.at_once || is_asked;
+  session.prefill(prompt, own, options.progress);
   const Snapshot full = session.snapshot();
-  Answer answer = answer_of(session, options.n_tokens);
+
+  Chosen chosen;
+  chosen.selections.resize(plans.size());
+  chosen.kept.resize(plans.size());
+  const auto take = [&] {
+    for (std::size_t p = 0; p < plans.size(); ++p)
+      if (session.has_chosen(p)) chosen.selections[p] = session.selection(p);
+  };
+  if (is_asked) {
+    take();  // the question's reading replaces them
+    session.prefill(options.question);
+  }
+  Answer answer = answer_of(session, options.question, options.n_tokens);
+  if (!is_asked) take();
   session.truncate(n);
 
   std::vector<Fidelity> results(plans.size());
-  std::vector<Selection> chosen(plans.size());
-  std::vector<std::vector<KeptFlags>> kept(plans.size());
+  describe(session, chosen, results, n);
+  read_again(session, answer, chosen, results, n);
   for (std::size_t p = 0; p < plans.size(); ++p) {
-    const bool has_chosen = session.has_chosen(p);
-    if (has_chosen) chosen[p] = session.selection(p);
-    chosen[p].layers = kept_by(session, p, n);
-    results[p].n_kept = has_chosen ? chosen[p].n_kept : n;
-    results[p].after = has_chosen ? chosen[p].after : -1;
-    for (const LayerKept& layer : chosen[p].layers) kept[p].emplace_back(layer, n);
-  }
-  for (std::int32_t layer = 0; layer < n_layer; ++layer) {
-    const std::vector<float> magnitudes = session.magnitudes(layer);
-    for (std::size_t p = 0; p < plans.size(); ++p)
-      results[p].kv_l1.push_back(dropped_share(magnitudes, kept[p][std::size_t(layer)], n));
-  }
-
-  std::vector<std::vector<AttentionTotals>> totals(plans.size(),
-                                                   std::vector<AttentionTotals>(std::size_t(n_layer)));
-  session.evaluate(
-      answer.tokens,
-      [&](std::size_t, std::span<const float> logits) { answer.predictions.push_back(log_softmax(logits)); },
-      [&](const AttentionRows& rows) {
-        for (std::size_t p = 0; p < plans.size(); ++p)
-          add_rows(totals[p][std::size_t(rows.layer)], rows, kept[p][std::size_t(rows.layer)], n, n_head_kv,
-                   results[p].after);
-      });
-
-  for (std::size_t p = 0; p < plans.size(); ++p) {
-    Fidelity& f = results[p];
-    f.n_entries = n;
-    f.n_tokens = std::int32_t(answer.tokens.size());
-    f.similarity = layer_similarity(chosen[p].layers);
-    f.adjacent_similarity = adjacent_similarity(f.similarity, std::size_t(n_layer));
-    for (const AttentionTotals& t : totals[p]) {
-      f.attention_cosine.push_back(t.cosine / double(t.n));
-      f.attention_mass.push_back(t.mass / double(t.n));
+    for (const AttentionTotals& t : chosen.totals[p]) {
+      results[p].attention_cosine.push_back(t.cosine / double(std::max<std::int64_t>(t.n, 1)));
+      results[p].attention_mass.push_back(t.mass / double(std::max<std::int64_t>(t.n, 1)));
     }
-    // An answer that ended before the plan chose is the full cache's.
-    const auto n_whole = f.after < 0 ? answer.tokens.size() : std::size_t(f.after);
-    const std::span<const Token> tokens(answer.tokens);
-    const auto compare_from = [&](std::size_t first) {
-      return [&, first](std::size_t i, std::span<const float> logits) {
-        compare(f, first + i, options, answer.predictions[first + i], logits);
-      };
-    };
     session.restore(full);
-    if (n_whole > 0) session.evaluate(tokens.first(n_whole), compare_from(0));
-    if (n_whole < tokens.size()) {
-      session.compress(chosen[p]);
-      Session& kept_session = options.kept != nullptr ? *options.kept : session;
-      if (options.kept != nullptr) kept_session.restore(kept_session.converted(session.snapshot()));
-      kept_session.evaluate(tokens.subspan(n_whole), compare_from(n_whole));
-    }
-    divide(f);
+    compare_answer(session, answer, chosen.selections[p], results[p], options);
   }
   session.clear();
   if (options.kept != nullptr) options.kept->clear();

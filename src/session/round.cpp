@@ -36,6 +36,7 @@ Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundS
                        " gives each layer a budget of its own, so layers cannot share a kept set");
     selections_[i].n_entries = shape.n_entries;
     selections_[i].after = state.request.after;
+    if (state.request.queries == Queries::all) strides_.insert(state.request.stride);
     selections_[i].surplus = method.layer_budgets() ? Surplus::hide : Surplus::fill;
     selections_[i].layers.resize(std::size_t(context.n_layer()));
     if (state.keeps_scores) selections_[i].scores.resize(std::size_t(context.n_layer()));
@@ -46,6 +47,13 @@ Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundS
 std::int32_t Round::first_observed(const ObservationRequest& request) const {
   if (request.queries == Queries::all) return 0;
   return shape_.window ? std::max(0, shape_.n_entries - request.window) : shape_.n_entries;
+}
+
+engine::QueryRange Round::observed_rows(const ObservationRequest& request) const {
+  const std::int32_t stride = request.queries == Queries::all ? request.stride : 1;
+  std::int32_t from = std::max(first_observed(request), first_);
+  from = (from + stride - 1) / stride * stride - first_;
+  return {from, from < count_ ? (count_ - from + stride - 1) / stride : 0, stride};
 }
 
 std::int32_t Round::last_query(const PlanState& state) const {
@@ -76,7 +84,8 @@ engine::LayerProbe& Round::probe(std::int32_t layer) {
   auto& p = probes_[std::size_t(layer)];
   if (!p) {
     p = std::make_unique<engine::LayerProbe>(context_, layer, cells_, shape_.n_entries);
-    p->add_history(history_.sums(layer, shape_.n_entries));
+    for (const std::int32_t stride : strides_)
+      p->add_history(stride, history_.sums(AttentionHistory::key(layer, stride), shape_.n_entries));
   }
   return *p;
 }
@@ -127,8 +136,8 @@ void Round::observe(const engine::Attention& attention) {
   for (const PlanState& state : plans_) {
     if (!observes(state, attention.layer)) continue;
     if (!added.insert(engine::LayerProbe::key_of(state.request)).second) continue;
-    const std::int32_t from = std::max(first_observed(state.request), first_) - first_;
-    probe(attention.layer).add_attention(state.request, attention, {from, count_ - from}, n_past(state));
+    if (const engine::QueryRange rows = observed_rows(state.request); rows.count > 0)
+      probe(attention.layer).add_attention(state.request, attention, rows, n_past(state));
   }
 }
 
@@ -157,8 +166,9 @@ void Round::after(std::span<const std::int32_t> cells) {
 /// The question is read again with the prompt: its attention counts for this choice only.
 void Round::remember(std::int32_t layer) {
   if (!probes_[std::size_t(layer)]) return;
-  if (std::vector<float> sums = probe(layer).history(); !sums.empty())
-    history_.set(layer, std::move(sums), shape_.n_entries);
+  for (const std::int32_t stride : strides_)
+    if (std::vector<float> sums = probe(layer).history(stride); !sums.empty())
+      history_.set(AttentionHistory::key(layer, stride), std::move(sums), shape_.n_entries);
 }
 
 void Round::choose(std::int32_t layer) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -82,6 +83,7 @@ class Round {
     return !state.plan.method->keeps_all() && layer % state.reuse == 0;
   }
   std::int32_t first_observed(const ObservationRequest& request) const;
+  engine::QueryRange observed_rows(const ObservationRequest& request) const;
   bool observes(const PlanState& state, std::int32_t layer) const;
   /// Tokens of the answer before the micro-batch in work; negative: there is none yet.
   std::int32_t n_answered() const;
@@ -102,6 +104,7 @@ class Round {
   AttentionHistory& history_;
   Timings& timings_;
   std::vector<PlanState> plans_;
+  std::set<std::int32_t> strides_;  // of plans that read all queries
   std::vector<Selection> selections_;
   std::vector<std::unique_ptr<engine::LayerProbe>> probes_;  // by layer, while it is being observed
   std::vector<bool> chosen_;                                 // by layer, in this micro-batch

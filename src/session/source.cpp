@@ -1,5 +1,7 @@
 #include <chunkkv/source.h>
 
+#include "session/attention_history.h"
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -65,7 +67,8 @@ void Source::check(const Plan& plan) const {
     throw UsageError("this source leaves " + std::to_string(rest_.size()) +
                      " tokens to be read with a question, but " + plan.method->spec() + " observes " +
                      std::to_string(observed(plan)) + "; make the source with that method");
-  if (reads_all_queries(plan) && snapshot_.attention.empty())
+  const std::int32_t key = AttentionHistory::key(0, plan.method->request().stride);
+  if (reads_all_queries(plan) && !snapshot_.attention.contains(key))
     throw UsageError("this source does not hold the attention of all queries, which " + plan.method->spec() +
                      " reads; make the source with that method");
 }

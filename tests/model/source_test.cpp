@@ -78,7 +78,8 @@ TEST_P(Sources, ChooseAsIfThePromptWereReadAnew) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Sources, testing::Values("chunkkv", "snapkv", "h2o", "rkv"),
+INSTANTIATE_TEST_SUITE_P(Methods, Sources,
+                         testing::Values("chunkkv", "snapkv", "h2o", "rkv", "hybrid:queries=all"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace_if(

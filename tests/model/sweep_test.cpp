@@ -22,7 +22,8 @@ using Texts = std::vector<std::string>;
 const std::vector<Plan>& pairs() {
   static const std::vector<Plan> all =
       make_pairs(Texts{"streamingllm", "full", "snapkv:window=8", "h2o", "chunkkv:window=8,chunk=5,reuse=2",
-                       "knorm", "hybrid:window=8,recent=8,after=3", "snapkv:window=8,after=5"},
+                       "knorm", "hybrid:window=8,recent=8,after=3", "snapkv:window=8,after=5",
+                       "hybrid:queries=all,stride=5,recent=8"},
                  Texts{"100%", "40%", "20%"});
   return all;
 }

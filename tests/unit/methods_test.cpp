@@ -142,6 +142,8 @@ TEST(H2O, KeepsHeavyHittersAndTheRecentHalf) {
   EXPECT_EQ(kept("h2o:recent=1", o, 2), (Lists{{4, 5}, {4, 5}}));
   EXPECT_EQ(kept("h2o:recent=0,vnorm=1", o, 2), (Lists{{0, 3}, {2, 4}}));
   EXPECT_EQ(make_method("h2o")->request().queries, Queries::all);
+  EXPECT_EQ(make_method("h2o")->request().stride, 1);
+  EXPECT_EQ(make_method("h2o:stride=8")->request().stride, 8);
 }
 
 TEST(SnapKV, GroupsQueryHeads) {
@@ -294,6 +296,22 @@ TEST(Hybrid, KeepsTheRecentAndTheBest) {
   EXPECT_TRUE(request.value_norms);
   EXPECT_TRUE(request.key_similarity);
   EXPECT_FALSE(make_method("hybrid:diversity=0")->request().key_similarity);
+}
+
+TEST(Hybrid, ReadsAllQueriesWhereTheQuestionIsNotKnown) {
+  const auto method = make_method("hybrid:queries=all");
+  const auto request = method->request();
+  EXPECT_EQ(request.queries, Queries::all);
+  EXPECT_EQ(request.stride, 16);
+  EXPECT_EQ(request.after, 0);
+  EXPECT_EQ(method->selection({1000, 100, 0.1}).last, 32);
+  EXPECT_EQ(make_method("hybrid:queries=all,recent=0")->selection({1000, 100, 0.1}).last, 0);
+  // spread=0, diversity=1: tokens 4 .. 7 make up the totals, 8 and 5.5.
+  const LayerObservation o = eight_tokens();
+  Values expected;
+  const Values own = {1, 0, 2, 4, 6, 2, 0, 0}, unlike = {1, 0.5f, 0, 2, 1.5f, 2, 1, 1};
+  for (std::size_t i = 0; i < 8; ++i) expected.push_back(own[i] / 8 + unlike[i] / 5.5f);
+  expect_near(scores("hybrid:queries=all,recent=0", o), expected);
 }
 
 TEST(Hybrid, NothingToShareOutIsNoScore) {

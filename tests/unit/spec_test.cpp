@@ -69,6 +69,16 @@ TEST(Spec, PrintsOnlyWhatDiffersInDeclaredOrder) {
   EXPECT_EQ(spec("snapkv:window=064"), "snapkv:window=64");
 }
 
+TEST(Spec, DefaultsMayFollowAChoice) {
+  EXPECT_EQ(spec("hybrid:queries=all"), "hybrid:queries=all");
+  EXPECT_EQ(spec("hybrid:queries=all,spread=0,diversity=1,after=0"), "hybrid:queries=all");
+  EXPECT_EQ(spec("hybrid:queries=all,spread=0.3,diversity=0.3,after=16"),
+            "hybrid:queries=all,spread=0.3,diversity=0.3,after=16");
+  EXPECT_EQ(spec("hybrid:diversity=1,queries=all"), "hybrid:queries=all");
+  EXPECT_EQ(spec("hybrid:spread=0.3,after=16,queries=window"), "hybrid");
+  EXPECT_EQ(spec("hybrid:diversity=1"), "hybrid:diversity=1");
+}
+
 TEST(Spec, UnknownNamesSayWhatIsThere) {
   expect_mentions(refusal("snapvk"), {"\"snapvk\"", "full", "snapkv", "knorm"});
   expect_mentions(refusal(""), {"choose one of", "chunkkv"});
