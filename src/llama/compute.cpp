@@ -80,7 +80,10 @@ void Graph::effect(ggml_tensor* tensor) {
 }
 
 void Graph::run() {
-  if (!ggml_gallocr_alloc_graph(device_.allocator.get(), graph_))
+  // The allocator would take over the places of the graph before where numbers and sizes of the tensors are
+  // the same; but there another tensor may have been done with earlier.
+  if (!ggml_gallocr_reserve(device_.allocator.get(), graph_) ||
+      !ggml_gallocr_alloc_graph(device_.allocator.get(), graph_))
     throw Error("not enough memory to observe or move the cache; try a smaller -ub");
   for (const Input& input : inputs_)
     if (input.tensor->buffer != nullptr)  // unused inputs are not allocated
