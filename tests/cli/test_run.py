@@ -103,6 +103,35 @@ class ShortPrompts(unittest.TestCase):
                     self.assertEqual(command("-p", blank, "-q", QUESTION).returncode, 2)
 
 
+class After(unittest.TestCase):
+    """The first tokens of the answer observe before the cache is compressed."""
+
+    METHOD = ("--method", "hybrid:window=8,recent=8,after=6", "--keep", "40%")
+
+    def test_an_answer_is_compressed_after_its_first_tokens(self):
+        full = run_json(*SHORT, "--method", "full")
+        result = run_json(*SHORT, *self.METHOD)
+        self.assertEqual((result["after"], result["compressions"]), (6, 1))
+        self.assertEqual(result["kept_tokens"], int(result["prompt_tokens"] * 0.4))
+        first = run_json(*SHORT[:-1], 6, "--method", "full")
+        self.assertTrue(result["answer"].startswith(first["answer"]) and full["answer"].startswith(first["answer"]))
+
+    def test_a_short_answer_is_not_compressed_and_that_is_said(self):
+        result = run_json(*SHORT[:-1], 5, *self.METHOD)
+        self.assertEqual((result["after"], result["compressions"]), (6, 0))
+        self.assertEqual(result["kept_tokens"], result["prompt_tokens"])
+        self.assertIn("not: short answer", run(*SHORT[:-1], 5, *self.METHOD).stderr)
+
+    def test_other_types_and_comparison_change_nothing_of_it(self):
+        result = run_json(*SHORT, *self.METHOD)
+        both = run_json(*SHORT, *self.METHOD, "--compare")
+        del both["full"]
+        self.assertEqual(without_times(both), without_times(result))
+        converted = run_json(*SHORT, *self.METHOD, "--cache-type-prefill", "f16", "-ctk", "q8_0", "-ctv", "q8_0")
+        self.assertEqual((converted["compressions"], converted["kept_tokens"]), (1, result["kept_tokens"]))
+        self.assertEqual(converted["answer"][:8], result["answer"][:8])
+
+
 class Answers(unittest.TestCase):
     def test_keeping_all_answers_like_the_full_cache(self):
         full = run_json(*SHORT, "--method", "full")

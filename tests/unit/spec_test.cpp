@@ -129,18 +129,27 @@ std::string random_value(test::Random& random, const ParameterInfo& parameter) {
   return parameter.choices[std::size_t(random.integer(0, std::int32_t(parameter.choices.size()) - 1))];
 }
 
+/// The default of `parameter` where the choices are as in `chosen`, "name=value".
+std::string default_of(const ParameterInfo& parameter, const std::set<std::string>& chosen) {
+  for (const auto& other : parameter.otherwise)
+    if (chosen.contains(other.choice + "=" + other.value)) return other.default_value;
+  return parameter.default_value;
+}
+
 TEST(Spec, RandomValuesParsePrintAndParseBack) {
   test::Random random;
   for (int round = 0; round < 3000; ++round) {
     const MethodInfo& info = methods()[std::size_t(random.integer(0, std::int32_t(methods().size()) - 1))];
     std::vector<std::string> given;
+    std::set<std::string> chosen;
     std::string expected = info.name;
     for (const auto& parameter : info.parameters) {
       if (random.chance(0.3f)) continue;
-      const std::string value =
-          random.chance(0.3f) ? parameter.default_value : random_value(random, parameter);
+      const std::string usual = default_of(parameter, chosen);
+      const std::string value = random.chance(0.3f) ? usual : random_value(random, parameter);
       given.push_back(parameter.name + "=" + value);
-      if (value == parameter.default_value) continue;
+      chosen.insert(given.back());
+      if (value == usual) continue;
       expected += (expected == info.name ? ":" : ",") + given.back();
     }
     for (std::size_t i = given.size(); i > 1; --i)
