@@ -44,11 +44,11 @@ struct Fidelity {
 struct FidelityOptions {
   std::int32_t n_tokens = 64;  ///< of the full cache's answer, at most
   /// A question that is read into the compressed cache: what is compared is the prediction after it, and
-  /// along the answer to it. Plans choose without knowing it, or an answer (Plan::at_once). Empty: the prompt is
-  /// answered.
+  /// along the answer to it. Plans choose without knowing it, or an answer (Plan::at_once). Empty: the prompt
+  /// is answered.
   std::span<const Token> question = {};
-  std::int32_t skip = 0;       ///< first predictions that the rest leaves out
-  Progress progress;           ///< of reading the prompt
+  std::int32_t skip = 0;  ///< first predictions that the rest leaves out
+  Progress progress;      ///< of reading the prompt
   /// Where what a plan keeps is measured: a session over the same model whose cache has other types and room
   /// for prompt and answer. Then the loss by those types is measured as well. Null: the session that reads.
   Session* kept = nullptr;
