@@ -1,6 +1,6 @@
 # Adds the objects of static libraries to an archive, so that whoever links it needs no others:
 # cmake -Dar=AR -Darchive=LIB.a "-Dothers=A.a;B.a" -P merge_archives.cmake
-set(script "OPEN ${archive}\n")
+set(script "CREATE ${archive}.whole\nADDLIB ${archive}\n")
 foreach(other IN LISTS others)
   string(APPEND script "ADDLIB ${other}\n")
 endforeach()
@@ -11,3 +11,4 @@ file(REMOVE "${archive}.mri")
 if(failed)
   message(FATAL_ERROR "${ar} could not add ${others} to ${archive}")
 endif()
+file(RENAME "${archive}.whole" "${archive}")
