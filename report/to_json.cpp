@@ -42,9 +42,12 @@ Json coarse(const std::vector<std::vector<double>>& rows) {
 
 /// [value] or [value, low, high].
 Json to_json(const Estimate& estimate) {
-  Json list = {rounded(estimate.value)};
-  if (estimate.interval)
-    list.insert(list.end(), {rounded(estimate.interval->low), rounded(estimate.interval->high)});
+  Json list = Json::array();
+  list.push_back(rounded(estimate.value));
+  if (estimate.interval) {
+    list.push_back(rounded(estimate.interval->low));
+    list.push_back(rounded(estimate.interval->high));
+  }
   return list;
 }
 

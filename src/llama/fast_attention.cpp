@@ -22,9 +22,10 @@ float op_float(const ggml_tensor* node, int index) {
   return value;
 }
 
+// A view of the cache itself: what is cast from a cache of another type stays with the engine.
 bool is_half_cache(const ggml_tensor* t, std::int64_t depth) {
-  return t->type == GGML_TYPE_F16 && t->ne[0] == depth && t->ne[3] == 1 && t->nb[0] == sizeof(ggml_fp16_t) &&
-         in_host_memory(t);
+  return t->view_src != nullptr && t->view_src->op == GGML_OP_NONE && t->type == GGML_TYPE_F16 &&
+         t->ne[0] == depth && t->ne[3] == 1 && t->nb[0] == sizeof(ggml_fp16_t) && in_host_memory(t);
 }
 
 bool is_plain_mask(const ggml_tensor* mask, std::int64_t n_queries, std::int64_t n_cells) {

@@ -67,7 +67,10 @@ class Round {
   std::size_t n_plans() const { return plans_.size(); }
   /// What is known of a choice before it is made: no layers.
   Selection outline(std::size_t index) const {
-    return {.n_entries = selections_[index].n_entries, .after = selections_[index].after};
+    Selection outline;
+    outline.n_entries = selections_[index].n_entries;
+    outline.after = selections_[index].after;
+    return outline;
   }
   Selection take(std::size_t index) { return std::move(selections_[index]); }
 

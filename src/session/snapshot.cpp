@@ -56,7 +56,7 @@ void Session::Impl::require_whole(const Snapshot& snapshot) const {
     if (n_lists != 1 && n_lists != std::size_t(layer.n_head_kv)) damaged("it has other KV heads");
   }
   for (const auto& [number, sums] : snapshot.attention) {
-    const auto layer = layers.find(number);
+    const auto layer = layers.find(std::int32_t(AttentionHistory::layer_of(number)));
     if (layer == layers.end() ||
         sums.size() != std::size_t(layer->second.n_head) * std::size_t(snapshot.n_entries))
       damaged("its sums of attention have other layers or heads");
