@@ -26,14 +26,15 @@ std::int32_t number(const llama_model* model, const std::string& key) {
   return value;
 }
 
-/// Dimensions of a head that RoPE leaves as they are.
+std::int32_t head_size(const Model& model) {
+  const std::int32_t key_length = number(model.handle(), model.info().architecture + ".attention.key_length");
+  return key_length > 0 ? key_length : llama_model_n_embd(model.handle()) / std::max(model.info().n_head, 1);
+}
+
+/// Whether RoPE leaves some dimensions of a head as they are.
 bool turns_part_of_head(const Model& model) {
-  const std::string prefix = model.info().architecture + ".";
-  const std::int32_t key_length = number(model.handle(), prefix + "attention.key_length");
-  const std::int32_t head =
-      key_length > 0 ? key_length : llama_model_n_embd(model.handle()) / std::max(model.info().n_head, 1);
-  const std::int32_t turned = number(model.handle(), prefix + "rope.dimension_count");
-  return turned > 0 && turned != head;
+  const std::int32_t turned = number(model.handle(), model.info().architecture + ".rope.dimension_count");
+  return turned > 0 && turned != head_size(model);
 }
 
 /// Keys of a token that is read alone, by layer.
@@ -73,6 +74,11 @@ void require_turnable(const Model& model, CacheType type) {
     throw UsageError(
         fmt::format("{}, which it cannot do with bf16 ones; use another type (-ctk), or {}", kWhat, kHowTo));
   const bool is_quantized = type != CacheType::f32 && type != CacheType::f16;
+  // The engine turns quantised keys through a rotation that it has for such heads only, and fails without it.
+  if (is_quantized && head_size(model) % 64 != 0)
+    throw UsageError(
+        fmt::format("{}, which it cannot do with {} ones in heads of {} values; use f16 (-ctk), or {}", kWhat,
+                    to_string(type), head_size(model), kHowTo));
   if (is_quantized && turns_part_of_head(model))
     throw UsageError(fmt::format(
         "{}, which it cannot do with {} ones where RoPE turns a part of each head; use f16 (-ctk), or {}",

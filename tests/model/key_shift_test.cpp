@@ -52,6 +52,12 @@ TEST(KeyShift, EachKeyTypeWorksOrIsRefused) {
         Session(model, options(type, false));
         continue;
       }
+      // The engine has no rotation for quantised keys of other heads.
+      if (type != CacheType::f32 && type != CacheType::f16 && what.head_dim % 64 != 0) {
+        expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }),
+                        {"heads of 32", "-ctk"});
+        continue;
+      }
       Session session(model, options(type));
       use(session, random);
     }
@@ -72,7 +78,7 @@ TEST(KeyShift, RopeOfAPartOfEachHead) {
 }
 
 TEST(KeyShift, LayersWithoutRope) {
-  const auto model = load({.architecture = "smollm3", .n_layer = 4});
+  const auto model = load({.architecture = "smollm3", .n_layer = 4, .head_dim = 64});
   for (const CacheType type : kTypes)
     if (type != CacheType::bf16)
       expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }), {"layer 3"});
@@ -81,7 +87,7 @@ TEST(KeyShift, LayersWithoutRope) {
   session.prefill(random_tokens(random, 60));
   session.compress(same_layers(4, random_kept(random, 60, 20)));
   session.decode(5);
-  const auto without = load({.architecture = "smollm3", .n_layer = 3});  // too few for such a layer
+  const auto without = load({.architecture = "smollm3", .n_layer = 3, .head_dim = 64});  // too few for such a layer
   Session all_turn(without, options(CacheType::f16));
   use(all_turn, random);
 }
