@@ -10,6 +10,7 @@
 #include <chunkkv/model_identity.h>
 #include <chunkkv/observation.h>
 #include <chunkkv/plan.h>
+#include <chunkkv/prompt_attention.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/selection.h>
 #include <chunkkv/session.h>

@@ -50,7 +50,7 @@ def rows(text):
 
 def names_in(text):
     """First cells of a table of methods: `name` or [name](name.md)."""
-    return re.findall(r"^\| (?:`(\w+)`|\[(\w+)\]\(\2\.md\)) \|", text, re.MULTILINE)
+    return re.findall(r"^\| (?:`([a-z]\w*)`|\[(\w+)\]\(\2\.md\)) \|", text, re.MULTILINE)
 
 
 class Methods(unittest.TestCase):
