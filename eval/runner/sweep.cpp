@@ -204,8 +204,11 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
   std::vector<Plan> all;
   std::set<std::int32_t> strides;
   for (const Plan& plan : plans)
-    if (reads_all_queries(plan) && strides.insert(plan.method->request().stride).second)
-      all.push_back({.method = plan.method, .at_once = true});
+    if (reads_all_queries(plan) && strides.insert(plan.method->request().stride).second) {
+      all.emplace_back();
+      all.back().method = plan.method;
+      all.back().at_once = true;
+    }
   const bool has_sums = std::all_of(strides.begin(), strides.end(), [&](std::int32_t stride) {
     return beginning_.attention.contains(AttentionHistory::key(0, stride));
   });
