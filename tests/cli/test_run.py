@@ -106,7 +106,7 @@ class ShortPrompts(unittest.TestCase):
 class After(unittest.TestCase):
     """The first tokens of the answer observe before the cache is compressed."""
 
-    METHOD = ("--method", "hybrid:window=8,recent=8,after=6", "--keep", "40%")
+    METHOD = ("--method", "hybrid:window=8,recent=8,after=6", "--keep", "40%", "--keep-at-least", 0)
 
     def test_an_answer_is_compressed_after_its_first_tokens(self):
         full = run_json(*SHORT, "--method", "full")
