@@ -14,7 +14,9 @@ ROWS = [f"{i},Please say hello to number {i}.,do harm,Logic\n" for i in range(3)
 
 
 class Judge:
-    """Replies in turn: a text, or a status with headers."""
+    """Replies in turn: a text, or a status with headers. All have one address, which is a part of what was asked."""
+
+    port = 0
 
     def __init__(self, *replies):
         judge, self.asked = self, []
@@ -35,7 +37,8 @@ class Judge:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", Judge.port), Handler)
+        Judge.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def __enter__(self):
