@@ -139,7 +139,7 @@ class Page(unittest.TestCase):
 
     def test_is_not_written_when_something_fails(self):
         self.page.write_text("older")
-        result = inspect("-p", "Short.", "--method", "snapkv", "--keep", "10%", "--html", self.page)
+        result = inspect("-p", TEXT, "--method", "snapkv", "--keep", "10%", "--protect", 100, "--html", self.page)
         self.assertEqual(result.returncode, 2)
         self.assertEqual(self.files(), ["kept.html"])
         self.assertEqual(self.page.read_text(), "older")
