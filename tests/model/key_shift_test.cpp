@@ -87,7 +87,8 @@ TEST(KeyShift, LayersWithoutRope) {
   session.prefill(random_tokens(random, 60));
   session.compress(same_layers(4, random_kept(random, 60, 20)));
   session.decode(5);
-  const auto without = load({.architecture = "smollm3", .n_layer = 3, .head_dim = 64});  // too few for such a layer
+  const auto without =
+      load({.architecture = "smollm3", .n_layer = 3, .head_dim = 64});  // too few for such a layer
   Session all_turn(without, options(CacheType::f16));
   use(all_turn, random);
 }
