@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <cctype>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -26,7 +27,7 @@ bool is_same(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-constexpr std::string_view kLineStart = R"({"benchmark":")";
+constexpr std::string_view kLineStart = R"({"benchmark")";
 
 bool is_in_folder(const struct stat& file, const std::string& folder) {
   namespace fs = std::filesystem;
@@ -38,13 +39,19 @@ bool is_in_folder(const struct stat& file, const std::string& folder) {
   return false;
 }
 
-/// Results may lie beside the data that they are about, and are added to.
+/// Results may lie beside the data that they are about, and are added to. What damages them without loss
+/// (blanks, NUL bytes) may come first.
 bool holds_results(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string line(kLineStart.size(), '\0');
-  file.read(line.data(), std::streamsize(line.size()));
-  return file.gcount() == 0 ||
-         line.substr(0, std::size_t(file.gcount())) == kLineStart.substr(0, std::size_t(file.gcount()));
+  char c = 0;
+  while (file.get(c) && (c == '\0' || std::isspace(static_cast<unsigned char>(c)))) {
+  }
+  if (!file) return true;
+  for (std::size_t i = 0; i < kLineStart.size(); ++i) {
+    if (c != kLineStart[i]) return false;
+    if (!file.get(c)) return true;  // a line that was cut short
+  }
+  return true;
 }
 
 constexpr std::string_view kNumber = "-00001", kOf = "-of-", kCount = "00001", kEnd = ".gguf";
