@@ -245,7 +245,7 @@ class Mistakes(Eval):
     def test_a_file_of_something_else_is_left_alone(self):
         notes = self.folder / "notes.txt"
         notes.write_text("my notes")
-        self.assertIn("notes.txt", self.fails(1, *self.command("longbench", "-o", notes)))
+        self.assertIn("notes.txt", self.fails(2, *self.command("longbench", "-o", notes)))
         self.assertIn("notes.txt", self.fails(1, "eval", "merge", notes, "-o", self.out))
         self.assertEqual(notes.read_text(), "my notes")
         self.assertFalse(self.out.exists())
