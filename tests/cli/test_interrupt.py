@@ -26,7 +26,7 @@ class Interrupt(unittest.TestCase):
 
     def test_while_reading(self):
         # The whole text takes several seconds; the first line of progress comes after a small part of it.
-        process = self.start("-f", demo_text(), "-ub", 64, "--progress", "lines", "--json")
+        process = self.start("-f", demo_text(), "-ub", 64, "--keep", 512, "--progress", "lines", "--json")
         self.assertIn(b"reading the prompt", process.stderr.readline())
         out, err = self.finish(process)
         self.assertEqual(out, b"")
