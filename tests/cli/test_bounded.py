@@ -98,7 +98,7 @@ class Refusals(unittest.TestCase):
             (("--cells", 512, "--compare"), ("--compare",)),
             (("--cells", 512, "--method", "full"), ("full",)),
             (("--cells", 512, "-ub", 64, "--keep", 100, "--method", "pyramidkv"), ("pyramidkv",)),
-            (("--observer", "me"), ("--observer", "'me'")),
+            (("--cells", 512, "--observer", "me", "-q", "Who?"), ("--observer", "'me'")),
             (("--positions", "odd"), ("--positions", "'odd'")),
             (("--cache-type-prefill", "f17"), ("f17",)),
             (("--cache-type-prefill", "f16", "--positions", "cache"), ("true positions",)),

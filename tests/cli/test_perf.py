@@ -121,7 +121,6 @@ class Speed(unittest.TestCase):
             (("--synthetic", "tiny:layers=0"), "layers=N"),
             (("--synthetic", "tiny:width=2"), "layers=N"),
             (("--synthetic", "tiny", "--synthetic-type", "f12"), "q4_0"),
-            (("--synthetic", "tiny", "--inputs", 64, "--methods", "snapkv", "--keep", "10%"), "64 tokens"),
             (("--inputs", "64", "--methods", "knorm"), "-m FILE"),
             (("--inputs", "x"), "--inputs"),
         ):
