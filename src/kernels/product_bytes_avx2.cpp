@@ -1,6 +1,7 @@
 // Compiled for AVX2 with FMA, and run only where there is it. Nothing here may use templates or inline
 // functions of others: the linker might keep this file's copy of them for all.
 #include "kernels/product.h"
+#include "kernels/transpose_avx2.h"
 
 #include <immintrin.h>
 
@@ -85,26 +86,6 @@ void to_bytes(const float* from, signed char* to, float* factor, float* sums) {
   const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
   _mm256_storeu_si256((__m256i*)to,
                       _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
-}
-
-/// Rows and columns of 8 x 8 numbers of 32 bits change places.
-void transpose(__m256i (&r)[8]) {
-  __m256i t[8];
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 2; ++i) {
-    r[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm256_permute2x128_si256(r[i], r[4 + i], 0x20);
-    t[4 + i] = _mm256_permute2x128_si256(r[i], r[4 + i], 0x31);
-  }
-  for (int i = 0; i < 8; ++i) r[i] = t[i];
 }
 
 /// 8 rows of weights, n of depth from k on, as vector `v` of a strip [depth / 4][16 outputs][4], and their

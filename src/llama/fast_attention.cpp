@@ -3,6 +3,8 @@
 #include <chunkkv/error.h>
 #include <chunkkv/prompt_attention.h>
 
+#include "llama/host_memory.h"
+
 #include <cstring>
 
 namespace chunkkv::engine {
@@ -10,11 +12,6 @@ namespace {
 
 /// With fewer queries packing keys and values does not pay.
 constexpr std::int64_t fewest_queries = 32;
-
-bool in_host_memory(const ggml_tensor* t) {
-  const ggml_backend_buffer_t buffer = t->view_src != nullptr ? t->view_src->buffer : t->buffer;
-  return buffer != nullptr && ggml_backend_buffer_is_host(buffer);
-}
 
 float op_float(const ggml_tensor* node, int index) {
   float value;

@@ -2,6 +2,7 @@
 
 #include <chunkkv/error.h>
 
+#include "llama/host_memory.h"
 #include "llama/weight_source.h"
 
 #include <cstring>
@@ -14,11 +15,6 @@ namespace {
 // Fewer tokens do not pay for unpacking the weights. The engine's attention has its own change of path here
 // too, so that a prompt is cut in one place for both (session/reading.cpp).
 constexpr std::int64_t fewest_tokens = 64;
-
-bool in_host_memory(const ggml_tensor* t) {
-  const ggml_backend_buffer_t buffer = t->view_src != nullptr ? t->view_src->buffer : t->buffer;
-  return buffer != nullptr && ggml_backend_buffer_is_host(buffer);
-}
 
 /// Whether the operation is one of those that our kernels compute, whatever the weights.
 bool is_plain_product(const ggml_tensor* node) {
