@@ -178,7 +178,6 @@ void add_eval(CLI::App& app) {
   add_model_options(command, arguments->model);
   add_sampling_options(command, arguments->sampling);
   command.callback([arguments, &command] {
-    refuse_parents_options(command);
     if (!command.get_subcommands().empty()) return;
     check_effects(*arguments, command);
     if (arguments->name == "fidelity")
@@ -187,14 +186,19 @@ void add_eval(CLI::App& app) {
       run_eval(*arguments);
   });
 
-  command.add_subcommand("list", "list the benchmarks, their data and their tasks")
-      ->callback(list_benchmarks);
+  command.add_subcommand("list", "list the benchmarks, their data and their tasks")->callback([&command] {
+    refuse_parents_options(command);
+    list_benchmarks();
+  });
 
   auto files = std::make_shared<MergeArguments>();
   CLI::App& merging = *command.add_subcommand("merge", "join files of results, each result once");
   reads_file(merging.add_option("FILES", files->files, "files of results"))->required()->take_all();
   merging.add_option("-o,--output", files->output, "file to write")->required()->option_text("FILE");
-  merging.callback([files] { merge(*files); });
+  merging.callback([files, &command] {
+    refuse_parents_options(command);
+    merge(*files);
+  });
 }
 
 }  // namespace chunkkv::cli

@@ -53,6 +53,19 @@ bool converts(std::string_view text, const char* encoding) {
   });
 }
 
+/// Whether most characters of 16 bits, whose higher byte is the one at `high`, are those of East Asian texts
+/// in UTF-16, where zero bytes are few. Punctuation and kana tell them from pairs of other encodings.
+bool is_east_asian_utf16(std::string_view text, std::size_t high) {
+  std::size_t n_east = 0, n_signs = 0;
+  for (std::size_t i = high; i < text.size(); i += 2) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    n_east += std::size_t((byte >= 0x30 && byte <= 0x9F) || byte == 0xFF);
+    n_signs += std::size_t(byte == 0x30);
+  }
+  const std::size_t n = text.size() / 2;
+  return n > 0 && 10 * n_east > 9 * n && 20 * n_signs > n;
+}
+
 /// UTF-16 and UTF-32 by their marks, or by where their zero bytes are.
 std::string_view wide_encoding(std::string_view text) {
   if (text.starts_with(std::string_view("\xFF\xFE\0\0", 4)) ||
@@ -63,10 +76,12 @@ std::string_view wide_encoding(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) zeros[i % 4] += std::size_t(text[i] == '\0');
   const std::size_t quarter = text.size() / 4;
   const auto many = [&](std::size_t i) { return zeros[i] > quarter / 2; };
-  if (many(1) && many(2) && many(3)) return "UTF-32LE";
-  if (many(0) && many(1) && many(2)) return "UTF-32BE";
+  if (many(2) && many(3)) return "UTF-32LE";
+  if (many(0) && many(1)) return "UTF-32BE";
   if (many(1) && many(3)) return "UTF-16LE";
   if (many(0) && many(2)) return "UTF-16BE";
+  if (is_east_asian_utf16(text, 1)) return "UTF-16LE";
+  if (is_east_asian_utf16(text, 0)) return "UTF-16BE";
   return {};
 }
 

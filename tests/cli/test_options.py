@@ -115,6 +115,7 @@ class WithoutEffect(Options):
             (("fidelity", "--prompts", "gsm8k", "--lengths", 100), "--lengths"),
         ):
             self.refused(evaluate(*arguments, "--data", self.folder), name, "no effect")
+        self.refused(chunkkv("eval", "--limit", 3, "list"), "--limit")
 
 
 class Habits(Options):
