@@ -11,7 +11,6 @@
 namespace chunkkv::cli {
 namespace {
 
-constexpr std::int32_t kMaxCount = 1 << 24;
 /// R-KV's buffer, and room for an answer where --cells auto chooses.
 constexpr std::int32_t kBuffer = 128;
 

@@ -27,7 +27,6 @@
 namespace chunkkv::cli {
 namespace {
 
-constexpr std::int32_t kMaxCount = 1 << 24;
 constexpr std::int32_t kCells = 8192;  // where neither --cells nor -c says how many
 constexpr std::int32_t kTurns = 2048;  // beside a document that is kept whole
 
@@ -52,13 +51,6 @@ std::string read_document(const std::string& path) {
   return text;
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\n";
-  const std::size_t begin = text.find_first_not_of(kBlank);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
-}
-
 /// Reads lines: questions and commands. Answers go to standard output, all else to standard error.
 class Chat {
  public:
@@ -71,7 +63,7 @@ class Chat {
           "What is pasted is one question, as is what stands between \"\"\" and \"\"\".\n");
     while (!quit_) {
       if (is_terminal_) print_error("> ");
-      std::optional<Entry> entry;
+      std::optional<text::Entry> entry;
       bool is_read = false;
       const auto read = [&] {
         entry = lines_.next();
@@ -80,12 +72,10 @@ class Chat {
       guard(read, false);
       if (!is_read && !quit_) continue;
       if (!entry) break;
-      std::string_view text = trimmed(entry->text);
-      if (text.empty()) continue;
-      const bool is_slash = !entry->is_block && text.front() == '/';
-      const bool is_command = is_slash && !text.starts_with("//");
-      if (is_slash && !is_command) text.remove_prefix(1);  // "//" begins a question with "/"
-      guard([&] { is_command ? command(text) : ask(std::string(text)); }, !is_command);
+      const text::ChatLine line = text::parse_chat_line(*entry);
+      const bool is_command = !line.command.empty();
+      if (!is_command && line.text.empty()) continue;
+      guard([&] { is_command ? command(line.command, line.text) : ask(line.text); }, !is_command);
     }
     if (is_terminal_ && !quit_) print_error("\n");
   }
@@ -139,10 +129,7 @@ class Chat {
     std::function<void(const std::string&)> run;
   };
 
-  void command(std::string_view text) {
-    const std::size_t end = std::min(text.find_first_of(" \t"), text.size());
-    const std::string name(text.substr(0, end));
-    const std::string argument(trimmed(text.substr(end)));
+  void command(const std::string& name, const std::string& argument) {
     const auto found = commands_.find(name);
     if (found == commands_.end())
       throw UsageError(fmt::format("there is no command {}; /help lists them", name));

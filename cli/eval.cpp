@@ -20,8 +20,6 @@
 namespace chunkkv::cli {
 namespace {
 
-constexpr std::int32_t kMany = 1 << 24;
-
 void add_data_options(CLI::App& app, EvalArguments& arguments) {
   const std::string group = "Benchmark";
   eval::Options& benchmark = arguments.benchmark;
@@ -34,16 +32,16 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
       ->delimiter(',')
       ->take_all()
       ->allow_extra_args(false);
-  add("--limit", benchmark.limit, "records a task (default: all)", "N")->check(CLI::Range(0, kMany));
+  add("--limit", benchmark.limit, "records a task (default: all)", "N")->check(CLI::Range(0, kMaxCount));
   add("--max-length", arguments.max_length,
       "tokens of a prompt, cut in the middle; 0: never cut (default: the model's window less room to answer)",
       "N")
-      ->check(CLI::Range(0, kMany));
+      ->check(CLI::Range(0, kMaxCount));
   add("--lengths", benchmark.needle.lengths, "niah: prompt lengths in tokens", "N,N")
       ->delimiter(',')
       ->take_all()
       ->allow_extra_args(false)
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("--depths", benchmark.needle.depths, "niah: where the needle goes, 0 to 1", "X,X")
       ->delimiter(',')
       ->take_all()
@@ -52,18 +50,18 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
   add("--needles", benchmark.needle.needles,
       fmt::format("niah: needles, pairs or links of its variants (default: {})", benchmark.needle.needles),
       "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("--repeats", benchmark.needle.repeats, "niah: samples of each length and depth (default: 1)", "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("--shots", benchmark.shots,
       "gsm8k (default: 8) and gsm8k-manyshot (50): worked examples in the prompt; gsm8k with 0 asks for a "
       "chain "
       "of thought in the model's chat template",
       "N")
-      ->check(CLI::Range(0, kMany));
+      ->check(CLI::Range(0, kMaxCount));
   add("--questions", benchmark.questions,
       fmt::format("multiturn: questions a document (default: {})", benchmark.questions), "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("--prompts", arguments.prompts,
       fmt::format("fidelity: the benchmark whose prompts are read (default: {})", arguments.prompts), "NAME");
   add("--judge", benchmark.judge.url,
@@ -74,7 +72,7 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
       fmt::format("tokens of a judge's reply at most, its thinking included (default: {})",
                   eval::kJudgeTokens),
       "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
 }
 
 void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
@@ -92,13 +90,13 @@ void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
       "aware|agnostic")
       ->check(CLI::IsMember({"aware", "agnostic"}));
   add("--cells", arguments.cells, "read each prompt in pieces with a cache of N cells", "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("--observer", arguments.observer,
       "with --cells: whose queries choose: question (default), window (of the piece) or both", "WHO")
       ->check(CLI::IsMember({"question", "window", "both"}));
   add("--buffer", arguments.buffer,
       "hold answers to the budget as well: compress again whenever one has grown by N tokens over it", "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("--parallel", arguments.parallel,
       "answer with so many pairs of method and budget together: faster, most of all on a GPU, for the memory "
       "of all they keep (default: 1)",
@@ -112,7 +110,7 @@ void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
                "ask each further question as if nothing had been answered before")
       ->group(group);
   add("-n,--predict,--n-predict", arguments.predict, "tokens of an answer (default: the benchmark's)", "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   app.add_flag("--no-chat-template", arguments.no_chat_template,
                "give all prompts as plain text, without the model's chat template")
       ->group(group);

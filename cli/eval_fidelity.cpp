@@ -24,7 +24,6 @@ namespace chunkkv::cli {
 namespace {
 
 constexpr std::int32_t kAnswer = 64;
-constexpr std::int32_t kCellStep = 256;
 constexpr std::int32_t kSkip = 16;  // as many first tokens as `hybrid` observes
 
 double mean(const std::vector<double>& values) {
@@ -68,6 +67,7 @@ void add(eval::Json& line, const Fidelity& f) {
   line["kept_tokens"] = f.n_kept;
   line["compared_tokens"] = f.n_tokens;
   line["kl"] = f.kl;
+  line["kl_by_token"] = f.kl_of;
   line["top1"] = f.top1;
   line["skipped_tokens"] = f.n_tokens - f.n_rest;
   line["kl_rest"] = f.n_rest > 0 ? eval::Json(f.kl_rest) : eval::Json(nullptr);

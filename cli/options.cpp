@@ -20,10 +20,6 @@
 namespace chunkkv::cli {
 namespace {
 
-constexpr std::int32_t kMaxCount = 1 << 24;
-/// Attention works on multiples of this many cells.
-constexpr std::int32_t kCellStep = 256;
-
 /// Whether flash attention is on: llama.cpp's "auto" is, as only such a cache can be compressed.
 bool is_on(std::string_view flash_attention) {
   if (flash_attention == "on" || flash_attention == "auto") return true;

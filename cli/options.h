@@ -17,6 +17,11 @@ class App;
 /// Options that several subcommands share. Names are llama.cpp's where it has them.
 namespace chunkkv::cli {
 
+/// The largest number that options take where nothing else bounds it.
+inline constexpr std::int32_t kMaxCount = 1 << 24;
+/// Attention works on multiples of this many cells.
+inline constexpr std::int32_t kCellStep = 256;
+
 struct ModelArguments {
   std::string model;
   std::int32_t gpu_layers = -1;

@@ -17,7 +17,6 @@
 namespace chunkkv::cli {
 namespace {
 
-constexpr std::int32_t kMany = 1 << 24;
 constexpr std::int32_t kPredict = 64;
 
 std::vector<Token> read_tokens(const PerfArguments& arguments, const Model& model) {
@@ -111,22 +110,22 @@ void add_perf(CLI::App& app) {
   add("--keep", arguments->keep,
       fmt::format("what each keeps; with --inputs a list (default: {})", arguments->keep), "BUDGET");
   add("--n-prompt", arguments->n_prompt, "tokens of the text to read (default: all)", "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("-n,--predict,--n-predict", arguments->predict,
       fmt::format("tokens to generate from each cache (default: {})", kPredict), "N")
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("--inputs", arguments->inputs,
       "table of latency, throughput and memory: tokens to read, a list; random ones where no text is given",
       "N,N")
       ->delimiter(',')
       ->take_all()
       ->allow_extra_args(false)
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("--outputs", arguments->outputs, "with --inputs: tokens to generate, a list (default: 1024)", "N,N")
       ->delimiter(',')
       ->take_all()
       ->allow_extra_args(false)
-      ->check(CLI::Range(1, kMany));
+      ->check(CLI::Range(1, kMaxCount));
   add("-r,--repetitions", arguments->repetitions,
       fmt::format("repetitions, the methods in turn (default: {})", arguments->repetitions), "N")
       ->check(CLI::Range(1, 1000));

@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include "saved_cache.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,12 +12,8 @@
 namespace chunkkv::cli {
 namespace {
 
-double rounded(double ms) {
+double thousandths(double ms) {
   return std::round(ms * 1000) / 1000;
-}
-
-std::string mebibytes(std::uint64_t bytes) {
-  return fmt::format("{:.2f} MiB", double(bytes) / (1 << 20));
 }
 
 std::string milliseconds(double ms) {
@@ -98,12 +96,12 @@ nlohmann::ordered_json to_json(const Outcome& outcome) {
         {"after", outcome.bytes_after},
         {"allocated", outcome.bytes_allocated}}},
       {"ms",
-       {{"prefill", rounded(ms.prefill)},
-        {"observe", rounded(ms.observe)},
-        {"select", rounded(ms.select)},
-        {"move", rounded(ms.move)},
-        {"first_token", rounded(outcome.first_token_ms)},
-        {"per_token", per_token ? Json(rounded(*per_token)) : Json(nullptr)}}},
+       {{"prefill", thousandths(ms.prefill)},
+        {"observe", thousandths(ms.observe)},
+        {"select", thousandths(ms.select)},
+        {"move", thousandths(ms.move)},
+        {"first_token", thousandths(outcome.first_token_ms)},
+        {"per_token", per_token ? Json(thousandths(*per_token)) : Json(nullptr)}}},
       {"generated_tokens", outcome.answer.tokens.size()},
       {"stop", to_string(outcome.answer.stop)},
       {"answer", outcome.answer.text},

@@ -21,7 +21,7 @@ double rounded(double value) {
   return std::round(value * 1000) / 1000;
 }
 
-double mebibytes(std::uint64_t bytes) {
+double in_mebibytes(std::uint64_t bytes) {
   return double(bytes) / (1 << 20);
 }
 
@@ -148,11 +148,11 @@ std::string SpeedResults::table() const {
            fmt::format("{:.2f}", of([](const SpeedSample& s) { return s.per_token_ms; }).median),
            fmt::format("{:.1f}", of([&](const SpeedSample& s) { return s.throughput(what); }).median),
            with_spread(of([](const SpeedSample& s) { return 100 * s.overhead(); }), 2),
-           fmt::format("{:.1f}", mebibytes(samples[i].front().bytes_after)),
-           fmt::format("{:.0f}", of([](const SpeedSample& s) { return mebibytes(s.bytes_peak); }).median)});
+           fmt::format("{:.1f}", in_mebibytes(samples[i].front().bytes_after)),
+           fmt::format("{:.0f}", of([](const SpeedSample& s) { return in_mebibytes(s.bytes_peak); }).median)});
       if (on_gpu)
         rows.back().push_back(
-            fmt::format("{:.0f}", of([](const SpeedSample& s) { return mebibytes(s.bytes_gpu); }).median));
+            fmt::format("{:.0f}", of([](const SpeedSample& s) { return in_mebibytes(s.bytes_gpu); }).median));
     }
     text += text_table(rows) + "\n";
   }

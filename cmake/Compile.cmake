@@ -15,6 +15,9 @@ function(chunkkv_compile_options target)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                                            -Woverloaded-virtual -Wcast-align -Wextra-semi)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(${target} PRIVATE -Wno-restrict)  # wrong for "text" + std::string
+  endif()
   if(CHUNKKV_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
@@ -25,10 +28,23 @@ function(chunkkv_compile_quickly target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
 endfunction()
 
-# fmt, compiled in: neither its library nor its headers become a dependency of those who link chunkkv.
+# Several files as one, for small files that read the same large headers: names in unnamed namespaces must differ within
+# the target. CHUNKKV_UNITY=OFF compiles what changed and nothing beside it.
+function(chunkkv_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${CHUNKKV_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+endfunction()
+
+# fmt, compiled in: neither its library nor its headers become a dependency of those who link chunkkv. Version 9
+# is compiled once, in src/fmt.cpp; others in every file, which takes twice as long.
+find_package(fmt REQUIRED)
+set(chunkkv_fmt_once OFF)
+if(fmt_VERSION VERSION_GREATER_EQUAL 9 AND fmt_VERSION VERSION_LESS 10)
+  set(chunkkv_fmt_once ON)
+endif()
 function(chunkkv_use_fmt target)
-  find_package(fmt REQUIRED)
-  target_compile_definitions(${target} PRIVATE FMT_HEADER_ONLY=1)
+  if(NOT chunkkv_fmt_once)
+    target_compile_definitions(${target} PRIVATE FMT_HEADER_ONLY=1)
+  endif()
   target_include_directories(
     ${target} SYSTEM PRIVATE $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
 endfunction()

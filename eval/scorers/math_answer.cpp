@@ -8,7 +8,7 @@
 namespace chunkkv::eval {
 namespace {
 
-bool is_digit(char c) {
+bool is_decimal(char c) {
   return c >= '0' && c <= '9';
 }
 
@@ -28,7 +28,7 @@ std::optional<std::string_view> stated_number(std::string_view text) {
 
 /// End of what "-?\$?([0-9][0-9,]*(\.[0-9]+)?|\.[0-9]+)" matches at `begin`; `begin` where it does not.
 std::size_t number_end(std::string_view text, std::size_t begin) {
-  const auto is_digit_at = [&](std::size_t i) { return i < text.size() && is_digit(text[i]); };
+  const auto is_digit_at = [&](std::size_t i) { return i < text.size() && is_decimal(text[i]); };
   const auto skip = [&](std::size_t i, std::string_view characters) {
     return std::min(text.find_first_not_of(characters, i), text.size());
   };

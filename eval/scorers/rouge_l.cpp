@@ -11,19 +11,19 @@
 namespace chunkkv::eval {
 namespace {
 
-using Word = std::int32_t;
-using Sentence = std::vector<Word>;
+using WordNumber = std::int32_t;
+using Sentence = std::vector<WordNumber>;
 
 /// Numbers words, so that they compare fast and sets of them are bit sets.
 class Vocabulary {
  public:
-  Word number(const std::string& word) {
-    return numbers_.try_emplace(word, Word(numbers_.size())).first->second;
+  WordNumber number(const std::string& word) {
+    return numbers_.try_emplace(word, WordNumber(numbers_.size())).first->second;
   }
   std::size_t size() const { return numbers_.size(); }
 
  private:
-  std::unordered_map<std::string, Word> numbers_;
+  std::unordered_map<std::string, WordNumber> numbers_;
 };
 
 /// A sentence of white space alone has one word, the empty one.
@@ -46,7 +46,7 @@ class WordSet {
  public:
   explicit WordSet(std::size_t n_words) : member_(n_words) {}
 
-  void insert(Word word) {
+  void insert(WordNumber word) {
     if (!member_[std::size_t(word)]) ++size_;
     member_[std::size_t(word)] = true;
   }
@@ -84,7 +84,7 @@ void add_common(const Sentence& x, const Sentence& y, WordSet& words) {
 std::size_t count_distinct(const std::vector<Sentence>& sentences, std::size_t n_words) {
   WordSet words(n_words);
   for (const Sentence& sentence : sentences)
-    for (const Word word : sentence) words.insert(word);
+    for (const WordNumber word : sentence) words.insert(word);
   return words.size();
 }
 

@@ -22,8 +22,8 @@ namespace {
 constexpr const char* kKeyValue = "key-value";
 constexpr std::array<const char*, 6> kRecordTasks = {"narrativeqa", "qasper",   "multifieldqa_en",
                                                      "hotpotqa",    "2wikimqa", "musique"};
-constexpr const char* kBefore = "Read this text; questions about it follow.\n\n";
-constexpr const char* kAfter = "\n\n";
+constexpr const char* kIntroduction = "Read this text; questions about it follow.\n\n";
+constexpr const char* kGap = "\n\n";
 
 std::string ask(const std::string& question) {
   return fmt::format("Answer this question about the text. Give the answer alone.\n\nQuestion: {}\nAnswer:",
@@ -96,14 +96,14 @@ class MultiTurn final : public Benchmark {
       sample.questions.push_back({ask(record.text("input")), record.texts("answers")});
     }
     std::string& first = sample.questions.front().text;
-    first = kAfter + first;
+    first = kGap + first;
 
     std::int32_t share = 0;
     if (options_.max_length > 0) {
-      const std::size_t left = haystack_tokens(options_.max_length, kBefore + first, 2, tokenizer);
+      const std::size_t left = haystack_tokens(options_.max_length, kIntroduction + first, 2, tokenizer);
       share = std::max(std::int32_t(left / contexts.size()) - kHeadingTokens, 2);
     }
-    sample.document = kBefore;
+    sample.document = kIntroduction;
     for (std::size_t i = 0; i < contexts.size(); ++i) {
       std::string rest;
       truncate_middle(contexts[i], rest, share, tokenizer);
@@ -134,7 +134,7 @@ class MultiTurn final : public Benchmark {
 
     Random random(options_.seed, sample.id);
     std::vector<Needle> needles;
-    std::string others = kBefore;
+    std::string others = kIntroduction;
     for (const KeyValue& pair : random_pairs(std::max(options_.questions, options_.needle.needles), random)) {
       needles.push_back({pair.sentence(), double(random.below(1000)) / 1000});
       others += pair.sentence() + ' ';
@@ -142,10 +142,10 @@ class MultiTurn final : public Benchmark {
         sample.questions.push_back(pair.question());
     }
     std::string& first = sample.questions.front().text;
-    first = kAfter + first;
+    first = kGap + first;
     const std::size_t n_tokens = haystack_tokens(length, others + first, needles.size() + 2, tokenizer);
     const std::string haystack = cut_haystack(text, random.below(text.size()), n_tokens, tokenizer);
-    sample.document = kBefore + hide(haystack, needles, tokenizer);
+    sample.document = kIntroduction + hide(haystack, needles, tokenizer);
     return sample;
   }
 

@@ -23,6 +23,7 @@ struct Fidelity {
 
   double kl = 0;    ///< mean KL divergence of the next token's distribution from the full cache's, in nats
   double top1 = 0;  ///< share of the predictions whose most likely token is the full cache's
+  std::vector<double> kl_of;  ///< KL divergence of each prediction that was compared, [n_tokens]
   /// The same without the predictions that come after the first FidelityOptions::skip - 1 tokens or fewer:
   /// what plans that observe the answer's first tokens were given for nothing is left out for all.
   std::int32_t n_rest = 0;
@@ -47,8 +48,8 @@ struct FidelityOptions {
   /// along the answer to it. Plans choose without knowing it, or an answer (Plan::at_once). Empty: the prompt
   /// is answered.
   std::span<const Token> question = {};
-  std::int32_t skip = 0;  ///< first predictions that the rest leaves out
-  Progress progress;      ///< of reading the prompt
+  std::int32_t skip = 0;   ///< first predictions that the rest leaves out
+  Progress progress = {};  ///< of reading the prompt
   /// Where what a plan keeps is measured: a session over the same model whose cache has other types and room
   /// for prompt and answer. Then the loss by those types is measured as well. Null: the session that reads.
   Session* kept = nullptr;

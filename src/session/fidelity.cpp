@@ -114,6 +114,7 @@ void compare(Fidelity& f, std::size_t index, const FidelityOptions& options, con
   const double kl = kl_divergence(full, prediction);
   const auto same = double(most_likely(full) == most_likely(prediction));
   f.kl += kl;
+  f.kl_of.push_back(kl);
   f.top1 += same;
   if (std::int32_t(index) < options.skip) return;
   ++f.n_rest;

@@ -29,9 +29,16 @@ def allowed(parameter):
     return "0 or 1" if parameter["kind"] == "integer" and (low, high) == ("0", "1") else f"{low} to {high}"
 
 
-def default(parameter):
-    value = parameter["default"]
+def written(value):
     return value if isinstance(value, str) else number(value)
+
+
+def default(parameter):
+    others = "".join(
+        f"; {written(other['default'])} with `{other['parameter']}={other['value']}`"
+        for other in parameter.get("default_with", [])
+    )
+    return written(parameter["default"]) + others
 
 
 def table(method):

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -297,6 +298,12 @@ TEST_F(After, FidelityCountsTheFirstTokensAsTheFullCaches) {
   ASSERT_GT(all[0].n_tokens, 10);
   EXPECT_GT(all[0].kl, 0);
   EXPECT_NEAR(all[1].kl * all[1].n_tokens, all[1].kl_rest * all[1].n_rest, 1e-4);
+  for (const Fidelity& f : all) {
+    ASSERT_EQ(std::int32_t(f.kl_of.size()), f.n_tokens);
+    EXPECT_NEAR(std::accumulate(f.kl_of.begin(), f.kl_of.end(), 0.0), f.kl * f.n_tokens, 1e-9);
+  }
+  // Up to the sixth token both are the full cache; from the seventh prediction on one is not.
+  EXPECT_NEAR(*std::max_element(all[1].kl_of.begin(), all[1].kl_of.begin() + 6), 0, 1e-4);
   // The answer ended before this one chose.
   EXPECT_EQ(all[2].after, -1);
   EXPECT_EQ(all[2].n_kept, n_prompt);

@@ -51,8 +51,8 @@ TEST(WeightSource, EveryLayoutOfTheEngineIsRead) {
       ASSERT_TRUE(source.has_value());
       EXPECT_EQ(source->layout == nullptr, plain);
       const kernels::WeightShape shape{.type = ggml_type_name(type), .n_out = 64, .depth = 512};
-      if (best_product(machine(), shape, layout) == kernels::Arithmetic::bytes_avx2)
-        EXPECT_NE(source->quants, nullptr);
+      const bool in_bytes = best_product(machine(), shape, layout) == kernels::Arithmetic::bytes_avx2;
+      EXPECT_TRUE(!in_bytes || source->quants != nullptr);
     }
 }
 

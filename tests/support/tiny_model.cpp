@@ -127,6 +127,7 @@ std::vector<NamedModel> compressible_models() {
       {"llama_mqa", {.architecture = "llama", .n_head_kv = 1}},
       {"mistral", {.architecture = "llama", .n_head = 8, .n_head_kv = 2, .rope_base = 1000000}},
       {"mistral3", {.architecture = "mistral3", .n_embd = 96, .rope_base = 1000000}},
+      {"smollm3", {.architecture = "smollm3", .n_layer = 4}},
       {"qwen2", {.architecture = "qwen2", .rope_base = 1000000}},
       {"qwen3", {.architecture = "qwen3", .head_dim = 64, .n_embd = 96, .rope_base = 1000000}},
       {"phi3", {.architecture = "phi3", .n_head_kv = 4}},

@@ -23,13 +23,13 @@ struct TinyModel {
   std::uint32_t n_vocab = 260;  ///< at least 260
   std::uint32_t n_ctx_train = 4096;
   float rope_base = 10000;
-  bool rope_factors = false;  ///< per-dimension factors: Llama 3's, and Phi-3's long and short ones
-  std::uint32_t n_rot = 0;    ///< dimensions of a head that RoPE turns; 0: all
-  std::string rope_scaling;   ///< "linear" or "yarn", by rope_scaling_factor; empty: none
+  bool rope_factors = false;      ///< per-dimension factors: Llama 3's, and Phi-3's long and short ones
+  std::uint32_t n_rot = 0;        ///< dimensions of a head that RoPE turns; 0: all
+  std::string rope_scaling = {};  ///< "linear" or "yarn", by rope_scaling_factor; empty: none
   float rope_scaling_factor = 4;
-  bool f16 = false;           ///< matrices in F16 instead of F32
-  bool space_prefix = false;  ///< its tokenizer puts a blank before a text, as Llama 2's
-  std::string chat_template;  ///< Jinja; empty: none
+  bool f16 = false;                ///< matrices in F16 instead of F32
+  bool space_prefix = false;       ///< its tokenizer puts a blank before a text, as Llama 2's
+  std::string chat_template = {};  ///< Jinja; empty: none
 };
 
 /// Writes the model into `folder`, under a name of its own, and returns the file's path. A file that is
