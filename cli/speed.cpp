@@ -149,7 +149,8 @@ std::string SpeedResults::table() const {
            fmt::format("{:.1f}", of([&](const SpeedSample& s) { return s.throughput(what); }).median),
            with_spread(of([](const SpeedSample& s) { return 100 * s.overhead(); }), 2),
            fmt::format("{:.1f}", in_mebibytes(samples[i].front().bytes_after)),
-           fmt::format("{:.0f}", of([](const SpeedSample& s) { return in_mebibytes(s.bytes_peak); }).median)});
+           fmt::format("{:.0f}",
+                       of([](const SpeedSample& s) { return in_mebibytes(s.bytes_peak); }).median)});
       if (on_gpu)
         rows.back().push_back(
             fmt::format("{:.0f}", of([](const SpeedSample& s) { return in_mebibytes(s.bytes_gpu); }).median));
