@@ -157,7 +157,7 @@ void run_fidelity(const EvalArguments& arguments) {
   const eval::ModelTokenizer tokenizer(*model);
   const auto samples = benchmark->samples(tokenizer);
   const std::string hash = identify(*model).hash;
-  const std::string where = machine(arguments.model.threads, arguments.model.gpu_layers);
+  const std::string where = machine(kept_options.n_threads, arguments.model.gpu_layers);
 
   Results results(arguments.output, arguments.dry_run);
   StatusLine status(arguments.progress, std::chrono::seconds(30));

@@ -226,7 +226,7 @@ void run_eval(const EvalArguments& arguments) {
                           .model = std::filesystem::path(arguments.model.model).filename().string(),
                           .model_hash = identify(*model).hash,
                           .version = CHUNKKV_VERSION,
-                          .machine = machine(arguments.model.threads, arguments.model.gpu_layers)};
+                          .machine = machine(session_options.n_threads, arguments.model.gpu_layers)};
   for (const std::string& note : benchmark->notes()) display.note(note);
   Results results(arguments.output, arguments.dry_run);
   eval::RunEvents events = display.events();

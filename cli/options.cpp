@@ -27,14 +27,16 @@ bool is_on(std::string_view flash_attention) {
   throw UsageError(fmt::format("--flash-attn (-fa) is 'on', 'off' or 'auto', not '{}'", flash_attention));
 }
 
-/// The engine's threads spin while they wait for each other: many more than there are cores stop the machine.
-void tell_of_threads(std::int32_t n_threads) {
+/// The engine's threads spin while they wait for each other: some more than there are cores make everything
+/// slow, many more stop the machine.
+std::int32_t bearable_threads(std::int32_t asked) {
   const auto n_cores = std::int32_t(std::thread::hardware_concurrency());
-  if (n_cores > 0 && n_threads > 2 * n_cores)
-    print_error(
-        fmt::format("{} threads on {} cores wait for each other by spinning and make everything slow; "
-                    "use -t {} or fewer\n",
-                    n_threads, n_cores, n_cores));
+  if (n_cores <= 0 || asked <= 2 * n_cores) return asked;
+  const bool is_hopeless = asked > 8 * n_cores;
+  print_error(fmt::format(
+      "{} threads on {} cores wait for each other by spinning and make everything slow; {}\n", asked, n_cores,
+      is_hopeless ? fmt::format("{} are used", n_cores) : fmt::format("use -t {} or fewer", n_cores)));
+  return is_hopeless ? n_cores : asked;
 }
 
 }  // namespace
@@ -136,7 +138,7 @@ void add_sampling_options(CLI::App& app, text::Sampling& arguments) {
 
 SessionOptions session_options(const ModelArguments& arguments) {
   SessionOptions options;
-  options.n_threads = arguments.threads;
+  options.n_threads = bearable_threads(arguments.threads);
   options.n_ubatch = arguments.ubatch;
   if (!arguments.type_k.empty()) options.type_k = parse_cache_type(arguments.type_k);
   if (!arguments.type_v.empty()) options.type_v = parse_cache_type(arguments.type_v);
@@ -224,7 +226,6 @@ std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n
 std::shared_ptr<Model> load_model(const ModelArguments& arguments) {
   if (arguments.model.empty()) throw UsageError("no model given; name a GGUF file with -m FILE");
   set_engine_log(arguments.verbose);
-  tell_of_threads(arguments.threads);
   return Model::load(arguments.model,
                      {.n_gpu_layers = arguments.gpu_layers, .fast_prefill = !arguments.no_fast_prefill});
 }

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace chunkkv {
@@ -31,12 +33,24 @@ struct ObservationRequest {
   /// choice is made after them.
   std::int32_t after = 0;
   AttentionKind attention = AttentionKind::softmax;
+  bool keys = false;    ///< the rows themselves, for methods that need more than the statistics below
+  bool values = false;  ///< likewise; needs flash attention
   bool value_norms = false;
   bool key_norms = false;
   bool key_similarity = false;                ///< cosine of each key with the mean normalised key
   std::optional<float> redundancy_threshold;  ///< R-KV's redundancy with this threshold
 
   bool operator==(const ObservationRequest&) const = default;
+};
+
+/// Keys or values of one layer as F32 numbers on the host. They are read in parts, so that no copy of a layer
+/// need exist. Valid while the method scores. Not thread-safe.
+class Rows {
+ public:
+  virtual ~Rows() = default;
+  virtual std::int32_t width() const = 0;  ///< numbers of an entry in one KV head
+  /// Entries first .. first + count - 1: [count][n_head_kv][width] into `out`, which has exactly as many.
+  virtual void read(std::int32_t first, std::int32_t count, std::span<float> out) const = 0;
 };
 
 /// What was observed in one layer. Arrays that were not asked for are empty. Keys are post-RoPE.
@@ -48,10 +62,11 @@ struct LayerObservation {
   std::int32_t n_head_kv = 0;
   std::int32_t n_queries = 0;  ///< how many queries `attention` sums over
 
-  std::vector<float> attention;       ///< [n_head][n_entries], or [n_head_kv][n_entries] with group_max_past
-  std::vector<float> value_norms;     ///< [n_head_kv][n_entries], L2
-  std::vector<float> key_norms;       ///< [n_head_kv][n_entries], L2
-  std::vector<float> key_similarity;  ///< [n_head_kv][n_entries], cosine with mean_j(k_j / |k_j|)
+  std::vector<float> attention;  ///< [n_head][n_entries], or [n_head_kv][n_entries] with group_max_past
+  std::shared_ptr<const Rows> keys, values;  ///< null unless asked for
+  std::vector<float> value_norms;            ///< [n_head_kv][n_entries], L2
+  std::vector<float> key_norms;              ///< [n_head_kv][n_entries], L2
+  std::vector<float> key_similarity;         ///< [n_head_kv][n_entries], cosine with mean_j(k_j / |k_j|)
   /// [n_head_kv][n_entries]: column means of the cosine-similarity matrix of keys with zero diagonal,
   /// and in each row i the last entry j with similarity > threshold set to zero (entry 0 when there is
   /// none, as R-KV's reference does). Before the softmax over entries.

@@ -4,6 +4,7 @@
 #include <chunkkv/prompt_attention.h>
 
 #include "llama/host_memory.h"
+#include "llama/op_params.h"
 
 #include <cstring>
 
@@ -12,12 +13,6 @@ namespace {
 
 /// With fewer queries packing keys and values does not pay.
 constexpr std::int64_t fewest_queries = 32;
-
-float op_float(const ggml_tensor* node, int index) {
-  float value;
-  std::memcpy(&value, node->op_params + index, sizeof value);
-  return value;
-}
 
 // A view of the cache itself: what is cast from a cache of another type stays with the engine.
 bool is_half_cache(const ggml_tensor* t, std::int64_t depth) {

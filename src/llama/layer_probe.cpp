@@ -2,6 +2,7 @@
 
 #include <chunkkv/error.h>
 
+#include "llama/cache_rows.h"
 #include "llama/key_statistics.h"
 #include "llama/redundancy.h"
 
@@ -131,6 +132,10 @@ LayerObservation LayerProbe::observe(const ObservationRequest& request) {
       o.n_queries += request.after;
     }
   }
+  if (request.values && cache.v_transposed)
+    throw UsageError("a method that reads values needs flash attention (-fa on)");
+  if (request.keys) o.keys = std::make_shared<CacheRows>(compute, cache, cache.k, cells_);
+  if (request.values) o.values = std::make_shared<CacheRows>(compute, cache, cache.v, cells_);
   if (request.value_norms) {
     if (cache.v_transposed) throw UsageError("value norms (vnorm=1) need flash attention (-fa on)");
     o.value_norms = once(value_norms_, [&] { return row_norms(compute, cache, cache.v, cells_); });

@@ -2,6 +2,8 @@
 
 #include <chunkkv/error.h>
 
+#include "llama/op_params.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -33,13 +35,6 @@ std::int32_t layer_of_keys(const ggml_tensor* k) {
     k = root->op == GGML_OP_CPY || root->op == GGML_OP_CONT ? root->src[0] : nullptr;
   }
   return -1;
-}
-
-float op_float(const ggml_tensor* node, int index) {
-  float value;
-  std::memcpy(&value, reinterpret_cast<const char*>(node->op_params) + sizeof(float) * std::size_t(index),
-              sizeof value);
-  return value;
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ MethodInfo chunkkv_method();
 MethodInfo rkv_method();
 MethodInfo keydiff_method();
 MethodInfo knorm_method();
+MethodInfo lagkv_method();
+MethodInfo leverage_method();
 MethodInfo hybrid_method();
 
 }  // namespace chunkkv

@@ -121,6 +121,10 @@ ParameterInfo vnorm_parameter(std::int32_t default_value) {
                            "1: weigh attention by the L2 norm of the token's value");
 }
 
+ParameterInfo sinks_parameter() {
+  return integer_parameter("sinks", 4, 0, 65536, "first tokens that are always kept");
+}
+
 ParameterInfo spread_parameter(double default_value) {
   return real_parameter("spread", default_value, 0, 100,
                         "weight of the highest score among the tokens just before, beside the token's own");

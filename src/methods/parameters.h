@@ -20,6 +20,7 @@ ParameterInfo window_parameter(std::int32_t default_value);
 ParameterInfo kernel_parameter(std::int32_t default_value);
 ParameterInfo pool_parameter();
 ParameterInfo chunk_parameter(std::int32_t default_value);
+ParameterInfo sinks_parameter();
 ParameterInfo vnorm_parameter(std::int32_t default_value = 0);
 ParameterInfo spread_parameter(double default_value = 0);
 ParameterInfo reach_parameter();

@@ -29,7 +29,7 @@ MethodInfo streamingllm_method() {
   return {"streamingllm",
           "keeps the first tokens (attention sinks) and the most recent ones",
           "Efficient Streaming Language Models with Attention Sinks, arXiv 2309.17453",
-          {integer_parameter("sinks", 4, 0, 65536, "first tokens that are always kept")},
+          {sinks_parameter()},
           [](const Parameters& p) { return std::make_shared<StreamingLLM>(p); }};
 }
 

@@ -10,6 +10,9 @@
 /// Bytes of a file: fixed numbers in little-endian order, others as varints (7 bits a byte, low ones first).
 namespace chunkkv {
 
+/// Above all positions, tokens and counts of a file.
+inline constexpr std::uint64_t kInt32 = std::uint64_t(1) << 31;
+
 class ByteWriter {
  public:
   void byte(std::uint8_t value) { bytes_.push_back(std::byte(value)); }

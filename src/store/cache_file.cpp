@@ -35,7 +35,6 @@ void write_identity(ByteWriter& out, const ModelIdentity& model) {
   out.text(model.hash);
 }
 
-constexpr std::uint64_t kInt32 = std::uint64_t(1) << 31;
 
 ModelIdentity read_identity(ByteReader& in) {
   ModelIdentity model;

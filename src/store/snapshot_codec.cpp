@@ -8,7 +8,6 @@
 namespace chunkkv {
 namespace {
 
-constexpr std::uint64_t kInt32 = std::uint64_t(1) << 31;
 
 /// Ascending lists: the first number, then the steps, so that neighbours take a byte.
 void write_ascending(ByteWriter& out, const std::vector<Position>& list) {

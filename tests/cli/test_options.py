@@ -164,6 +164,10 @@ class Habits(Options):
         self.assertEqual(many.returncode, 0, many.stderr)
         self.assertIn(f"use -t {cores}", many.stderr)
         self.assertNotIn("use -t", run("-p", "Say yes.", "-n", 1, "-t", cores).stderr)
+        hopeless = run("-p", "Say yes.", "-n", 1, "-t", min(1024, 9 * cores))
+        self.assertEqual(hopeless.returncode, 0, hopeless.stderr)
+        if 9 * cores <= 1024:
+            self.assertIn(f"{cores} are used", hopeless.stderr)
 
 
 if __name__ == "__main__":

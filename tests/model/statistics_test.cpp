@@ -1,5 +1,6 @@
 // Statistics computed on the device against slow references: the engine's own attention weights without
 // flash attention, and the rows of the cache.
+#include <chunkkv/error.h>
 #include <chunkkv/session.h>
 
 #include "support/cache_rows.h"
@@ -7,12 +8,14 @@
 #include "support/random_input.h"
 #include "support/redundancy_reference.h"
 #include "support/tiny_model.h"
+#include "unit/host_rows.h"
 #include "unit/random_seed.h"
 
 #include <ggml-backend.h>
 #include <gtest/gtest.h>
 #include <llama.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -22,6 +25,19 @@ namespace {
 
 constexpr std::int32_t n_prompt = 150;
 
+/// What `rows` hold, read in parts of 64: those of the cache are gone after the choice.
+std::shared_ptr<const Rows> copy_of(const Rows& rows, std::int32_t n, std::int32_t n_head_kv) {
+  const std::size_t row = std::size_t(n_head_kv) * std::size_t(rows.width());
+  std::vector<float> all(std::size_t(n) * row);
+  for (std::int32_t first = 0; first < n; first += 64) {
+    const std::int32_t count = std::min(64, n - first);
+    rows.read(first, count, std::span(all).subspan(std::size_t(first) * row, std::size_t(count) * row));
+  }
+  EXPECT_THROW(rows.read(n - 1, 2, std::span(all).first(2 * row)), Error);
+  EXPECT_THROW(rows.read(0, 1, std::span(all).first(row - 1)), Error);
+  return std::make_shared<HostRows>(std::move(all), n_head_kv, rows.width());
+}
+
 /// Hands out what it observes.
 class Recorder : public Method {
  public:
@@ -29,7 +45,9 @@ class Recorder : public Method {
   ObservationRequest request() const override { return request_; }
   SelectionRule selection(const Target&) const override { return {}; }
   Scores score(const LayerObservation& observation) const override {
-    seen[observation.layer] = observation;
+    LayerObservation& o = seen[observation.layer] = observation;
+    if (o.keys) o.keys = copy_of(*o.keys, o.n_entries, o.n_head_kv);
+    if (o.values) o.values = copy_of(*o.values, o.n_entries, o.n_head_kv);
     return {1, observation.n_entries, std::vector<float>(std::size_t(observation.n_entries))};
   }
   mutable std::map<std::int32_t, LayerObservation> seen;
@@ -207,6 +225,7 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
   const auto tokens = random_tokens(random, n_prompt, 40);  // a small alphabet: some keys resemble each other
   ObservationRequest request;
   request.key_norms = request.value_norms = request.key_similarity = true;
+  request.keys = request.values = true;
   request.redundancy_threshold = 0.5f;
   Session session = make_session(model, true, parse_cache_type(GetParam()));
   const auto seen = observe(session, tokens, request);
@@ -237,6 +256,14 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
       for (const auto& key : keys) flat.insert(flat.end(), key.begin(), key.end());
       const auto redundancy = redundancy_reference(flat, n_prompt, 0.5f);
       for (std::size_t i = 0; i < n_prompt; ++i) {
+        const auto row_of = [&](const Rows& from) {
+          std::vector<float> row(heads * std::size_t(from.width()));
+          from.read(std::int32_t(i), 1, row);
+          const auto begin = row.begin() + std::ptrdiff_t(h * std::size_t(from.width()));
+          return std::vector<float>(begin, begin + from.width());
+        };
+        ASSERT_EQ(row_of(*o.keys), keys[i]);
+        ASSERT_EQ(row_of(*o.values), values[i]);
         double dot = 0;
         for (std::size_t d = 0; d < mean.size(); ++d) dot += mean[d] * keys[i][d];
         const auto at = h * n_prompt + i;

@@ -1,6 +1,7 @@
 #include <chunkkv/error.h>
 #include <chunkkv/registry.h>
 
+#include "unit/host_rows.h"
 #include "unit/random_seed.h"
 
 #include <fmt/format.h>
@@ -62,6 +63,13 @@ LayerObservation random_observation(test::Random& random, const ObservationReque
     o.attention =
         random_values(random, per_kv_head ? o.n_head_kv : o.n_head, n, 0, float(o.n_queries) / float(n));
   }
+  const auto rows = [&] {
+    const std::int32_t width = random.integer(1, 8);
+    return std::make_shared<test::HostRows>(random_values(random, n * o.n_head_kv, width, -3, 3), o.n_head_kv,
+                                            width);
+  };
+  if (request.keys) o.keys = rows();
+  if (request.values) o.values = rows();
   if (request.value_norms) o.value_norms = random_values(random, o.n_head_kv, n, 0, 10);
   if (request.key_norms) o.key_norms = random_values(random, o.n_head_kv, n, 0, 100);
   if (request.key_similarity) o.key_similarity = random_values(random, o.n_head_kv, n, -1, 1);

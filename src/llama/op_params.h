@@ -1,0 +1,17 @@
+#pragma once
+
+#include "llama/handles.h"
+
+#include <cstddef>
+#include <cstring>
+
+namespace chunkkv::engine {
+
+/// Number `index` of an operation's parameters, where it is a float.
+inline float op_float(const ggml_tensor* node, int index) {
+  float value;
+  std::memcpy(&value, node->op_params + index, sizeof value);
+  return value;
+}
+
+}  // namespace chunkkv::engine
