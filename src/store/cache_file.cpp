@@ -35,7 +35,6 @@ void write_identity(ByteWriter& out, const ModelIdentity& model) {
   out.text(model.hash);
 }
 
-
 ModelIdentity read_identity(ByteReader& in) {
   ModelIdentity model;
   model.architecture = in.text();

@@ -8,7 +8,6 @@
 namespace chunkkv {
 namespace {
 
-
 /// Ascending lists: the first number, then the steps, so that neighbours take a byte.
 void write_ascending(ByteWriter& out, const std::vector<Position>& list) {
   Position previous = -1;
