@@ -34,7 +34,7 @@ std::vector<float> random_numbers(std::size_t n) {
 /// A product in the engine's hands.
 class Product {
  public:
-  Product(ggml_type type, ggml_backend_buffer_type_t layout, std::int64_t tokens)
+  Product(ggml_type type, ggml_backend_buffer_type_t layout, std::int64_t tokens, bool with_data = true)
       : backend_(ggml_backend_cpu_init()),
         context_(ggml_init({.mem_size = 8 * ggml_tensor_overhead() + ggml_graph_overhead(),
                             .mem_buffer = nullptr,
@@ -51,7 +51,7 @@ class Product {
                               ggml_backend_buffer_get_base(weights_buffer_.get()));
     const bool plain = layout == ggml_backend_cpu_buffer_type();
     possible_ = ggml_backend_supports_op(backend_.get(), product_) && (plain || weights_->extra != nullptr);
-    if (!possible_) return;
+    if (!possible_ || !with_data) return;
     std::vector<char> data(ggml_nbytes(weights_));
     ggml_quantize_chunk(type, random_numbers(std::size_t(n_out * depth)).data(), data.data(), 0, n_out, depth,
                         nullptr);
@@ -135,7 +135,7 @@ void register_all() {
       const auto name = [&](const char* what) {
         return fmt::format("{}/{}/{}", ggml_type_name(type), ggml_backend_buft_name(layout), what);
       };
-      const Product probe(type, layout, 1);
+      const Product probe(type, layout, 1, false);
       if (!probe.possible()) continue;
       benchmark::RegisterBenchmark(name("llama.cpp").c_str(), engine_prompt, type, layout);
       for (const kernels::ProductKernel* kernel : kernels::product_kernels())

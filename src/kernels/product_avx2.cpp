@@ -17,7 +17,7 @@ constexpr int strip_outputs = vector_outputs * strip_vectors;
 constexpr std::int64_t share_outputs = 32;   // what a thread takes at a time
 constexpr int most_tokens = 6;               // 12 sums, two weights, activations and products: 16 registers
 constexpr std::int64_t chain = 128;          // of depth
-constexpr std::int64_t depth_at_once = 512;  // a strip of so many stays in the first-level cache
+constexpr std::int64_t depth_at_once = 256;  // a share of so many stays in the first-level cache
 constexpr float largest = 4095;              // 128 times its square is below 2^31
 
 constexpr std::size_t aligned(std::size_t bytes) {

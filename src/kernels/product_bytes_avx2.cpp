@@ -14,10 +14,10 @@ namespace {
 constexpr int vector_outputs = 8;
 constexpr int strip_vectors = 2;
 constexpr int strip_outputs = vector_outputs * strip_vectors;
-constexpr std::int64_t share_outputs = 32;    // what a thread takes at a time
-constexpr int most_tokens = 6;                // 12 sums, two weights, activations and products: 16 registers
-constexpr std::int64_t block = 32;            // of depth, with one factor of activations
-constexpr std::int64_t depth_at_once = 1024;  // a strip of so many stays in the first-level cache
+constexpr std::int64_t share_outputs = 32;   // what a thread takes at a time
+constexpr int most_tokens = 6;               // 12 sums, two weights, activations and products: 16 registers
+constexpr std::int64_t block = 32;           // of depth, with one factor of activations
+constexpr std::int64_t depth_at_once = 512;  // a share of so many stays in the first-level cache
 constexpr int block_vectors = 8;
 constexpr std::size_t block_bytes = block * strip_outputs;
 constexpr float largest = 127;

@@ -42,7 +42,7 @@ TEST(Choice, Avx2) {
                 {"iq4_nl", Layout::interleaved, integers},
                 {"q2_K", Layout::plain, integers},
                 {"q5_0", Layout::plain, bytes},
-                {"q6_K", Layout::plain, bytes},
+                {"q6_K", Layout::plain, integers},
                 {"q8_0", Layout::plain, integers},
                 {"f16", Layout::plain, integers},
                 {"bf16", Layout::plain, integers},
