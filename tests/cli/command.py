@@ -27,12 +27,17 @@ def chunkkv(*arguments, stdin=None, **options):
     )
 
 
+def threads(arguments):
+    """One, unless the arguments say otherwise: ctest runs as many tests at once as there are cores."""
+    return () if "-t" in arguments else ("-t", 1)
+
+
 def run(*arguments, **options):
-    return chunkkv("run", "-m", MODEL, *arguments, **options)
+    return chunkkv("run", "-m", MODEL, *threads(arguments), *arguments, **options)
 
 
 def inspect(*arguments, **options):
-    return chunkkv("inspect", "-m", MODEL, *arguments, **options)
+    return chunkkv("inspect", "-m", MODEL, *threads(arguments), *arguments, **options)
 
 
 def parsed(result):

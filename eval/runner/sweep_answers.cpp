@@ -1,0 +1,156 @@
+// How the pairs of a sample answer, once it is read.
+#include "runner/elapsed.h"
+#include "runner/sweep.h"
+#include "session/stopwatch.h"
+#include "text/limit_answer.h"
+
+#include <chunkkv/error.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+namespace chunkkv::eval {
+
+text::GenerateOptions Sweep::generate_options(const Sample& sample) const {
+  return {.n_predict = n_predict(sample),
+          .find_end = [&sample](std::string_view text) { return find_stop(text, sample.stops); },
+          .interrupted = options_.interrupted};
+}
+
+std::vector<Sweep::FirstTokens> Sweep::first_tokens(const Sample& sample, std::span<const float> logits,
+                                                    std::span<const std::int32_t> counts) {
+  std::vector<FirstTokens> result;
+  text::Sampler sampler(*model_, options_.sampling);
+  std::vector<float> next = in_vector(logits);
+  text::Answer answer;
+  answer.stop = text::Stop::pause;
+  for (const std::int32_t count : counts) {
+    text::GenerateOptions options = generate_options(sample);
+    options.pause_after = count;
+    answer = text::go_on(*session_, next, sampler, std::move(answer), options);
+    if (answer.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
+    if (answer.stop == text::Stop::pause) next = in_vector(session_->logits());
+    result.push_back({.count = count, .answer = answer, .sampler = sampler, .logits = next});
+  }
+  return result;
+}
+
+const Sweep::FirstTokens* Sweep::Whole::first_of(std::int32_t count) const {
+  const auto found = std::find_if(first.begin(), first.end(),
+                                  [&](const FirstTokens& tokens) { return tokens.count == count; });
+  return found == first.end() ? nullptr : &*found;
+}
+
+void Sweep::open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std::size_t index,
+                      bool is_asked_again) {
+  const Plan& plan = plans[index];
+  const std::int32_t n_prompt = lane.outcome.prompt_tokens;
+  lane.first = whole.first_of(n_observed(plan));
+  lane.n_kept = n_prompt;
+  // An answer that ended before it was compressed is known, and needs no cache.
+  const bool is_answered = lane.first != nullptr && !lane.first->are_all();
+  if (is_answered && !is_asked_again) return;
+  const std::int32_t n_entries = n_prompt + (lane.first != nullptr && !is_answered ? lane.first->count : 0);
+  if (whole.in_session && lane.sequence == 0) {
+    session_->truncate(n_entries);
+  } else {
+    const Stopwatch watch(lane.outcome.ms.restore);
+    session_->restore(*whole.full, lane.sequence);
+    session_->truncate(n_entries, lane.sequence);
+  }
+  const bool compresses = !plan.method->keeps_all() && !is_answered;
+  if (!whole.full && index + 1 < plans.size() && (compresses || options_.parallel > 1))
+    whole.full = session_->snapshot();
+  // The answer's first tokens are in the copy only, once a lane has gone on.
+  if (lane.sequence == 0) whole.in_session = whole.in_session && !compresses && whole.first.empty();
+  if (!compresses) return;
+  const Elapsed compression(*session_);
+  const Selection& chosen = whole.selections[index];
+  session_->compress(chosen, lane.sequence);
+  compression.add_to(lane.outcome.ms);
+  lane.n_kept = session_->n_entries(lane.sequence) - (n_entries - n_prompt);
+  if (lane.first == nullptr || !is_asked_again) return;
+  lane.rewind = [this, &whole, &chosen, n_prompt, sequence = lane.sequence]() -> Session& {
+    session_->restore(*whole.full, sequence);
+    session_->truncate(n_prompt, sequence);
+    session_->compress(chosen, sequence);
+    return hand_over();
+  };
+}
+
+void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
+                   std::vector<Lane> lanes, const SweepEvents& events) {
+  Session& session = hand_over();
+  for (Lane& lane : lanes) {
+    const CacheUse use = session.use();
+    lane.outcome.kept_tokens = lane.n_kept;
+    lane.outcome.ended_before = lane.first != nullptr && !lane.first->are_all();
+    lane.outcome.bytes_after =
+        use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(lane.n_kept);
+  }
+  const text::GenerateOptions options = generate_options(sample);
+  for (std::size_t question = 0; question < sample.questions.size(); ++question) {
+    std::vector<std::unique_ptr<text::Sampler>> samplers;
+    std::vector<text::Beginning> beginnings;
+    std::vector<std::int32_t> n_compressions;
+    for (Lane& lane : lanes) {
+      ask(session, tokens, question, logits, lane);
+      n_compressions.push_back(session.n_compressions(lane.sequence));
+      if (options_.buffer > 0)
+        text::limit_answer(session, pairs_[lane.outcome.pair], options_.buffer, n_predict(sample));
+      const FirstTokens* first = question == 0 ? lane.first : nullptr;
+      samplers.push_back(first != nullptr ? std::make_unique<text::Sampler>(first->sampler)
+                                          : std::make_unique<text::Sampler>(*model_, options_.sampling));
+      beginnings.push_back(
+          {.sequence = lane.sequence, .logits = lane.logits, .sampler = samplers.back().get()});
+      if (first != nullptr) beginnings.back().before = first->answer;
+    }
+    std::vector<text::Answer> answers = text::generate_together(session, beginnings, options);
+    session.unlimit();
+    for (const text::Answer& each : answers)
+      if (each.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+      Outcome& outcome = lanes[i].outcome;
+      outcome.answer = std::move(answers[i]);
+      outcome.compressions = session.n_compressions(lanes[i].sequence) - n_compressions[i];
+      outcome.ms.first_token += outcome.answer.first_ms;
+      events.answered(outcome);
+    }
+  }
+}
+
+/// Brings the lane to where the answer to `question` begins.
+void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t question,
+                std::span<const float> logits, Lane& lane) {
+  const bool agnostic = options_.query == Query::agnostic;
+  Outcome& outcome = lane.outcome;
+  std::vector<Token> asked;
+  if (question == 1 && lane.rewind) {
+    lane.rewind();
+    lane.n_before_answer = session.n_entries(lane.sequence);
+  }
+  if (question == 0) {
+    if (agnostic) asked = tokens.question(0);
+  } else if (options_.separate_questions) {
+    session.truncate(outcome.kept_tokens, lane.sequence);
+    asked = agnostic ? tokens.question(question) : tokens.turn("", question);
+  } else {
+    session.truncate(lane.n_before_answer, lane.sequence);
+    asked = tokens.turn(outcome.answer.text, question);
+  }
+  outcome.question = question;
+  outcome.ms.first_token = 0;
+  const Stopwatch first(outcome.ms.first_token);
+  if (!asked.empty())
+    session.prefill(
+        asked, {}, [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); },
+        lane.sequence);
+  lane.n_before_answer = session.n_entries(lane.sequence);
+  if (!asked.empty())
+    lane.logits = in_vector(session.logits());
+  else
+    lane.logits = question == 0 && lane.first != nullptr ? lane.first->logits : in_vector(logits);
+}
+
+}  // namespace chunkkv::eval
