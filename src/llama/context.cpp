@@ -3,6 +3,7 @@
 #include "llama/release_pages.h"
 #include "llama/state_check.h"
 #include "llama/state_conversion.h"
+#include "llama/support.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -199,7 +200,7 @@ std::vector<std::byte> Context::state(Sequence sequence) const {
 
 void Context::set_state(Sequence sequence, std::span<const std::byte> state,
                         std::span<const Position> positions) {
-  check_state(state, tap_.layers(), positions, StateTypes::own);
+  check_state(state, tap_.layers(), positions, StateTypes::own, extension());
   if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),
                                state.size(), sequence) == state.size())
     return;
@@ -211,9 +212,13 @@ void Context::set_state(Sequence sequence, std::span<const std::byte> state,
 
 std::vector<std::byte> Context::converted(std::span<const std::byte> state,
                                           std::span<const Position> positions) const {
-  check_state(state, tap_.layers(), positions, StateTypes::any);
+  check_state(state, tap_.layers(), positions, StateTypes::any, extension());
   const CacheLayer& any = tap_.layers().begin()->second;
-  return convert_state(state, tap_.layers(), any.k->type, any.v->type);
+  return convert_state(state, tap_.layers(), any.k->type, any.v->type, extension());
+}
+
+std::size_t Context::extension() const {
+  return cell_extension(llama_get_model(context_.get()));
 }
 
 void Context::release_cells(std::int32_t first) {

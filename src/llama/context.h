@@ -75,6 +75,7 @@ class Context {
   /// Decodes one token and forgets it, so that the tap knows the cache from the start.
   void learn_cache();
   std::vector<std::int32_t> decode(const llama_batch& batch);
+  std::size_t extension() const;  ///< see `cell_extension`
 
   bool has_logits_ = false;
   ThreadPool pool_;

@@ -75,7 +75,7 @@ void check_columns(StateReader& state, const ggml_tensor* rows, std::uint32_t n_
 }  // namespace
 
 void check_state(std::span<const std::byte> whole, const std::map<std::int32_t, CacheLayer>& layers,
-                 std::span<const Position> positions, StateTypes types) {
+                 std::span<const Position> positions, StateTypes types, std::size_t extension) {
   StateReader state(whole);
   state.take<std::uint32_t>();  // a magic number, which the engine checks
   state.take<std::int32_t>();   // the sequence that it was
@@ -85,6 +85,7 @@ void check_state(std::span<const std::byte> whole, const std::map<std::int32_t, 
   for (const Position position : positions) {
     require(state.take<std::int32_t>() == position, "a cell has another position than its entry");
     require(state.take<std::uint32_t>() == 1, "it shares cells between sequences");
+    state.skip(1, extension);
     state.take<std::int32_t>();  // the sequence again
   }
   const bool v_transposed = !layers.empty() && layers.begin()->second.v_transposed;

@@ -120,7 +120,7 @@ void convert_rows(Copier& state, const ggml_tensor* rows, std::int64_t n_head_kv
 
 std::vector<std::byte> convert_state(std::span<const std::byte> whole,
                                      const std::map<std::int32_t, CacheLayer>& layers, ggml_type type_k,
-                                     ggml_type type_v) {
+                                     ggml_type type_v, std::size_t extension) {
   Copier state(whole);
   state.copy<std::uint32_t>();  // a magic number, which the engine checks
   state.copy<std::int32_t>();   // the sequence
@@ -129,6 +129,7 @@ std::vector<std::byte> convert_state(std::span<const std::byte> whole,
   for (std::uint32_t cell = 0; cell < n_cells; ++cell) {
     state.copy<std::int32_t>();  // position
     if (state.copy<std::uint32_t>() != 1) throw Error("the saved cache shares cells between sequences");
+    state.put_bytes(state.take(extension));
     state.copy<std::int32_t>();  // the sequence again
   }
   const auto v_transposed = state.copy<std::uint32_t>();

@@ -22,11 +22,6 @@ bool has_alibi(const llama_model* model, const std::string& architecture) {
          std::atof(metadata(model, architecture + ".attention.max_alibi_bias").c_str()) > 0;
 }
 
-bool has_2d_positions(const llama_model* model) {
-  const llama_rope_type rope = llama_model_rope_type(model);
-  return rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE || rope == LLAMA_ROPE_TYPE_VISION;
-}
-
 }  // namespace
 
 std::string why_unsupported(const llama_model* model) {
@@ -50,12 +45,16 @@ std::string why_unsupported(const llama_model* model) {
         "uses multi-head latent attention (MLA): its cache is compressed already and has no separate values";
   else if (has(".attention.indexer.top_k"))
     reason = "keeps a second cache for its sparse-attention indexer, which would no longer fit";
-  else if (has_2d_positions(model))
-    reason = "uses multi-dimensional positions (M-RoPE), which moved cells would lose";
   else if (has_alibi(model, architecture))
     reason = "uses ALiBi, which takes distances from the cells that compression moves";
   if (reason.empty()) return {};
   return "the cache of this model cannot be compressed: its architecture (" + architecture + ") " + reason;
+}
+
+std::size_t cell_extension(const llama_model* model) {
+  const llama_rope_type rope = llama_model_rope_type(model);
+  const bool has_several_positions = rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE;
+  return has_several_positions ? 2 * sizeof(llama_pos) + sizeof(llama_token) : 0;
 }
 
 }  // namespace chunkkv::engine

@@ -31,12 +31,17 @@ void write_gated_ffn(const TinyModel& what, GgufBuilder& file, std::uint32_t lay
 void write_llama(const TinyModel& what, GgufBuilder& file);
 void write_qwen2(const TinyModel& what, GgufBuilder& file);
 void write_qwen3(const TinyModel& what, GgufBuilder& file);
+void write_qwen3moe(const TinyModel& what, GgufBuilder& file);
+void write_glm4moe(const TinyModel& what, GgufBuilder& file);
+void write_minimax_m2(const TinyModel& what, GgufBuilder& file);
 void write_phi3(const TinyModel& what, GgufBuilder& file);
 void write_gemma(const TinyModel& what, GgufBuilder& file);
 
 // Decoders with something else in or beside the cache (tiny_decoders.cpp, tiny_others.cpp).
 void write_gemma2(const TinyModel& what, GgufBuilder& file);
 void write_qwen2vl(const TinyModel& what, GgufBuilder& file);
+void write_qwen3vl(const TinyModel& what, GgufBuilder& file);
+void write_qwen3vlmoe(const TinyModel& what, GgufBuilder& file);
 void write_deepseek2(const TinyModel& what, GgufBuilder& file);
 void write_bloom(const TinyModel& what, GgufBuilder& file);
 

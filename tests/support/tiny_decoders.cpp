@@ -60,7 +60,29 @@ struct Style {
   bool qk_norm = false;    ///< queries and keys are normalised per head
   bool post_norm = false;  ///< norms behind attention and feed-forward as well
   bool tied_output = false;
+  bool wide_qk_norm = false;  ///< queries and keys are normalised over all heads
+  bool moe = false;           ///< two experts, both of which serve each token: what is chosen cannot flip
+  bool expert_bias = false;
+  bool norm_between = false;  ///< the feed-forward's norm is called the attention's
 };
+
+constexpr std::uint32_t n_experts = 2;
+
+void write_experts(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, bool with_bias) {
+  const float wide = 1 / std::sqrt(float(what.n_embd)), narrow = residual_gain / std::sqrt(float(what.n_ff));
+  file.values(block(layer, "ffn_gate_inp.weight"), {what.n_embd, n_experts}, 0.0F, wide);
+  if (with_bias) file.values(block(layer, "exp_probs_b.bias"), {n_experts}, 0.0F, 0.1F);
+  file.values(block(layer, "ffn_gate_exps.weight"), {what.n_embd, what.n_ff, n_experts}, 0.0F, wide);
+  file.values(block(layer, "ffn_up_exps.weight"), {what.n_embd, what.n_ff, n_experts}, 0.0F, wide);
+  file.values(block(layer, "ffn_down_exps.weight"), {what.n_ff, what.n_embd, n_experts}, 0.0F, narrow);
+}
+
+/// Rotated pairs that follow time, height and width.
+void write_rope_sections(const TinyModel& what, GgufBuilder& file) {
+  const auto pairs = std::int32_t(what.head_dim / 2);
+  file.set("rope.dimension_sections",
+           std::vector<std::int32_t>{pairs - 2 * (pairs / 3), pairs / 3, pairs / 3, 0});
+}
 
 void write_layer(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, const Style& style) {
   const std::uint32_t n_q = what.n_head * what.head_dim;
@@ -83,10 +105,17 @@ void write_layer(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, 
     file.values(block(layer, "attn_q_norm.weight"), {what.head_dim}, attention_gain, 0.1F);
     file.values(block(layer, "attn_k_norm.weight"), {what.head_dim}, attention_gain, 0.1F);
   }
+  if (style.wide_qk_norm) {
+    file.values(block(layer, "attn_q_norm.weight"), {n_q}, attention_gain, 0.1F);
+    file.values(block(layer, "attn_k_norm.weight"), {n_kv}, attention_gain, 0.1F);
+  }
   if (style.post_norm) write_norm(file, block(layer, "post_attention_norm.weight"), what.n_embd);
 
-  write_norm(file, block(layer, "ffn_norm.weight"), what.n_embd);
-  if (style.fused) {
+  write_norm(file, block(layer, style.norm_between ? "post_attention_norm.weight" : "ffn_norm.weight"),
+             what.n_embd);
+  if (style.moe) {
+    write_experts(what, file, layer, style.expert_bias);
+  } else if (style.fused) {
     file.matrix(block(layer, "ffn_up.weight"), what.n_embd, {{2 * what.n_ff}});
     file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, residual_gain}});
   } else {
@@ -98,6 +127,11 @@ void write_layer(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, 
 void write_decoder(const TinyModel& what, GgufBuilder& file, const Style& style) {
   write_size_keys(what, file);
   write_attention_keys(what, file);
+  if (style.moe) {
+    file.set("expert_count", n_experts);
+    file.set("expert_used_count", n_experts);
+    file.set("expert_feed_forward_length", what.n_ff);
+  }
   // Gemma multiplies its embedding by sqrt(n_embd) and uses it as the output as well.
   write_embedding(what, file, style.tied_output ? 1 / std::sqrt(float(what.n_embd)) : 1.0F);
   write_norm(file, "output_norm.weight", what.n_embd);
@@ -118,6 +152,20 @@ void write_qwen2(const TinyModel& what, GgufBuilder& file) {
 
 void write_qwen3(const TinyModel& what, GgufBuilder& file) {
   write_decoder(what, file, {.qk_norm = true});
+}
+
+void write_qwen3moe(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.qk_norm = true, .moe = true});
+}
+
+void write_glm4moe(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.qkv_bias = true, .moe = true, .expert_bias = true, .norm_between = true});
+  file.set("expert_shared_count", std::uint32_t{0});
+}
+
+void write_minimax_m2(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.wide_qk_norm = true, .moe = true, .expert_bias = true});
+  file.set("expert_gating_func", std::uint32_t{2});  // sigmoid
 }
 
 void write_phi3(const TinyModel& what, GgufBuilder& file) {
@@ -143,10 +191,17 @@ void write_gemma2(const TinyModel& what, GgufBuilder& file) {
 
 void write_qwen2vl(const TinyModel& what, GgufBuilder& file) {
   write_decoder(what, file, {.qkv_bias = true});
-  // Rotated pairs that follow time, height and width.
-  const auto pairs = std::int32_t(what.head_dim / 2);
-  file.set("rope.dimension_sections",
-           std::vector<std::int32_t>{pairs - 2 * (pairs / 3), pairs / 3, pairs / 3, 0});
+  write_rope_sections(what, file);
+}
+
+void write_qwen3vl(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.qk_norm = true});
+  write_rope_sections(what, file);
+}
+
+void write_qwen3vlmoe(const TinyModel& what, GgufBuilder& file) {
+  write_decoder(what, file, {.qk_norm = true, .moe = true});
+  write_rope_sections(what, file);
 }
 
 }  // namespace chunkkv::test

@@ -31,10 +31,15 @@ constexpr Architecture architectures[] = {
     {"smollm3", nothing, write_llama},   // no RoPE in every fourth layer
     {"qwen2", square, write_qwen2},
     {"qwen3", nothing, write_qwen3},
-    {"phi3", square, write_phi3},
+    {"qwen3moe", nothing, write_qwen3moe},
+    {"glm4moe", nothing, write_glm4moe},        // GLM-4.5
+    {"minimax-m2", nothing, write_minimax_m2},  // queries and keys normalised over all heads
+    {"phi3", square, write_phi3},               // Phi-3, Phi-4
     {"gemma", nothing, write_gemma},
-    {"gemma2", nothing, write_gemma2},        // sliding window in every second layer
-    {"qwen2vl", square, write_qwen2vl},       // M-RoPE
+    {"gemma2", nothing, write_gemma2},    // sliding window in every second layer
+    {"qwen2vl", square, write_qwen2vl},   // M-RoPE: Qwen2-VL, Qwen2.5-VL
+    {"qwen3vl", nothing, write_qwen3vl},  // its interleaved kind
+    {"qwen3vlmoe", nothing, write_qwen3vlmoe},
     {"deepseek2", nothing, write_deepseek2},  // latent attention
     {"bloom", square, write_bloom},           // ALiBi
     {"mamba", nothing, write_mamba},          // recurrent
@@ -130,6 +135,12 @@ std::vector<NamedModel> compressible_models() {
       {"smollm3", {.architecture = "smollm3", .n_layer = 4}},
       {"qwen2", {.architecture = "qwen2", .rope_base = 1000000}},
       {"qwen3", {.architecture = "qwen3", .head_dim = 64, .n_embd = 96, .rope_base = 1000000}},
+      {"qwen3moe", {.architecture = "qwen3moe", .n_ff = 48}},
+      {"glm4moe", {.architecture = "glm4moe", .n_ff = 48}},
+      {"minimax_m2", {.architecture = "minimax-m2", .n_ff = 48}},
+      {"qwen2vl", {.architecture = "qwen2vl"}},
+      {"qwen3vl", {.architecture = "qwen3vl", .head_dim = 64}},
+      {"qwen3vlmoe", {.architecture = "qwen3vlmoe", .n_ff = 48}},
       {"phi3", {.architecture = "phi3", .n_head_kv = 4}},
       {"phi3_factors", {.architecture = "phi3", .rope_factors = true}},
       {"gemma", {.architecture = "gemma", .n_head_kv = 1, .head_dim = 64, .n_embd = 128}},
@@ -141,7 +152,7 @@ std::vector<NamedModel> refused_models() {
       {"gemma2", {.architecture = "gemma2", .n_layer = 4}}, {"mamba", {.architecture = "mamba"}},
       {"lfm2", {.architecture = "lfm2", .n_layer = 4}},     {"deepseek2", {.architecture = "deepseek2"}},
       {"bert", {.architecture = "bert", .n_head_kv = 4}},   {"t5", {.architecture = "t5", .n_head_kv = 4}},
-      {"bloom", {.architecture = "bloom", .n_head_kv = 4}}, {"qwen2vl", {.architecture = "qwen2vl"}},
+      {"bloom", {.architecture = "bloom", .n_head_kv = 4}},
   };
 }
 
