@@ -96,15 +96,16 @@ void Context::learn_cache() {
   clear();
   bool known = tap_.layers().size() == std::size_t(n_layer_);
   for (const auto& [number, layer] : tap_.layers())
-    known = known && number < n_layer_ && layer.k != nullptr && layer.v != nullptr && layer.n_head_kv > 0 &&
-            layer.k->ne[2] == 1;
+    known = known && number < n_layer_ && layer.k != nullptr && layer.n_head_kv > 0 && layer.k->ne[2] == 1 &&
+            (layer.v != nullptr || layer.n_head_kv == 1);
   if (!known)
-    throw Error(
-        "this model does not keep one key and one value a token and layer; only such caches are supported");
+    throw Error("this model does not keep one key a token and layer; only such caches are supported");
 }
 
 std::uint64_t Context::cell_bytes(const CacheLayer& layer) {
-  return layer.k->nb[1] + layer.v->nb[1];
+  std::uint64_t bytes = 0;
+  for (const ggml_tensor* rows : layer.tensors()) bytes += rows->nb[1];
+  return bytes;
 }
 
 std::int32_t Context::n_cells() const {
@@ -154,7 +155,8 @@ std::span<const float> Context::logits(std::int32_t index) const {
 }
 
 void Context::remove(Sequence sequence, Position from, Position to) {
-  llama_memory_seq_rm(llama_get_memory(context_.get()), sequence, from, to);
+  if (!llama_memory_seq_rm(llama_get_memory(context_.get()), sequence, from, to))
+    throw Error("the engine refused to drop tokens of this model's cache; nothing was dropped");
 }
 
 void Context::relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once) {
@@ -166,13 +168,13 @@ void Context::relocate(Sequence sequence, std::span<const Position> positions, s
     state.resize(llama_state_seq_get_size(context_.get(), scratch_));
     const std::size_t written =
         llama_state_seq_get_data(context_.get(), state.data(), state.size(), scratch_);
-    llama_memory_seq_rm(memory, scratch_, -1, -1);
-    for (const Position p : now) llama_memory_seq_rm(memory, sequence, p, p + 1);
+    remove(scratch_, -1, -1);
+    for (const Position p : now) remove(sequence, p, p + 1);
     // The engine fills the lowest free cells first.
     if (written == 0 || llama_state_seq_set_data(context_.get(), state.data(), written, scratch_) == 0)
       throw Error("the engine could not move cells of the cache; -v shows its messages");
     llama_memory_seq_cp(memory, scratch_, sequence, -1, -1);
-    llama_memory_seq_rm(memory, scratch_, -1, -1);
+    remove(scratch_, -1, -1);
   }
 }
 
@@ -214,7 +216,8 @@ std::vector<std::byte> Context::converted(std::span<const std::byte> state,
                                           std::span<const Position> positions) const {
   check_state(state, tap_.layers(), positions, StateTypes::any, extension());
   const CacheLayer& any = tap_.layers().begin()->second;
-  return convert_state(state, tap_.layers(), any.k->type, any.v->type, extension());
+  return convert_state(state, tap_.layers(), any.k->type, (any.v != nullptr ? any.v : any.k)->type,
+                       extension());
 }
 
 std::size_t Context::extension() const {
@@ -223,7 +226,7 @@ std::size_t Context::extension() const {
 
 void Context::release_cells(std::int32_t first) {
   for (const auto& [number, layer] : tap_.layers())
-    for (ggml_tensor* rows : {layer.k, layer.v})
+    for (ggml_tensor* rows : layer.tensors())
       if (ggml_backend_buffer_get_type(rows->buffer) == ggml_backend_cpu_buffer_type())
         release_pages(static_cast<std::byte*>(rows->data) + rows->nb[1] * std::size_t(first),
                       rows->nb[1] * std::size_t(rows->ne[1] - first));

@@ -30,7 +30,8 @@ class Context {
   /// Logits of a token of the last decode, [n_vocab]; -1: the last one's. Empty before the first.
   std::span<const float> logits(std::int32_t index = -1) const;
 
-  /// Frees the cells of `sequence` with positions in [from, to); `to` < 0: no end.
+  /// Frees the cells of `sequence` with positions in [from, to); `to` < 0: no end. Error where the engine
+  /// refuses, with all as it was.
   void remove(Sequence sequence, Position from, Position to);
 
   /// Frees the cells of `sequence` that hold `positions` and gives the sequence as many of the lowest free

@@ -15,14 +15,14 @@ constexpr float smallest_key_norm = 1e-12f;
 /// Runs `build(graph, tile of cells)`, whose result is [.., n_head_kv values a row], for all tiles and
 /// turns the rows around: [n_head_kv][cells.size()].
 template <class Build>
-std::vector<float> by_head(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+std::vector<float> by_head(Compute& compute, const CacheLayer& cache, const RowKind& rows,
                            std::span<const std::int32_t> cells, Build build) {
   const std::size_t heads = std::size_t(cache.n_head_kv);
   std::vector<float> result(heads * cells.size());
   std::vector<float> part;
   for (std::size_t done = 0; done < cells.size(); done += rows_at_once) {
     const auto tile = cells.subspan(done, std::min(rows_at_once, cells.size() - done));
-    Graph g(compute.device_of(rows), most_tensors);
+    Graph g(compute.device_of(rows.rows), most_tensors);
     part.resize(heads * tile.size());
     g.output(build(g, tile), part.data());
     g.run();
@@ -42,7 +42,7 @@ std::vector<float> mean_direction(Compute& compute, const CacheLayer& cache,
   for (std::size_t done = 0; done < cells.size(); done += rows_at_once) {
     const auto tile = cells.subspan(done, std::min(rows_at_once, cells.size() - done));
     Graph g(compute.device_of(cache.k), most_tensors);
-    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, cache.k, tile), smallest_key_norm);
+    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, keys_of(cache), tile), smallest_key_norm);
     ggml_tensor* columns = ggml_reshape_2d(g.ctx(), keys, cache.k->ne[0], std::int64_t(tile.size()));
     g.output(ggml_sum_rows(g.ctx(), ggml_cont(g.ctx(), ggml_transpose(g.ctx(), columns))), part.data());
     g.run();
@@ -60,14 +60,14 @@ std::vector<float> mean_direction(Compute& compute, const CacheLayer& cache,
 
 }  // namespace
 
-std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const RowKind& rows,
                              std::span<const std::int32_t> cells) {
   return by_head(compute, cache, rows, cells, [&](Graph& g, std::span<const std::int32_t> tile) {
     return ggml_sqrt(g.ctx(), ggml_sum_rows(g.ctx(), ggml_sqr(g.ctx(), gather(g, cache, rows, tile))));
   });
 }
 
-std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const RowKind& rows,
                                   std::span<const std::int32_t> cells) {
   return by_head(compute, cache, rows, cells, [&](Graph& g, std::span<const std::int32_t> tile) {
     return ggml_sum_rows(g.ctx(), ggml_abs(g.ctx(), gather(g, cache, rows, tile)));
@@ -78,8 +78,8 @@ std::vector<float> key_similarity(Compute& compute, const CacheLayer& cache,
                                   std::span<const std::int32_t> cells) {
   const std::vector<float> direction = mean_direction(compute, cache, cells);
   const std::int64_t dim = cache.k->ne[0] / cache.n_head_kv;
-  return by_head(compute, cache, cache.k, cells, [&](Graph& g, std::span<const std::int32_t> tile) {
-    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, cache.k, tile), smallest_key_norm);
+  return by_head(compute, cache, keys_of(cache), cells, [&](Graph& g, std::span<const std::int32_t> tile) {
+    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, keys_of(cache), tile), smallest_key_norm);
     ggml_tensor* mean = g.input(GGML_TYPE_F32, {dim, cache.n_head_kv, 1, 1}, direction.data());
     return ggml_sum_rows(g.ctx(), ggml_mul(g.ctx(), keys, mean));
   });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "llama/cache_rows.h"
 #include "llama/compute.h"
 #include "llama/tap.h"
 
@@ -12,12 +13,12 @@ namespace chunkkv::engine {
 /// Statistics of cached rows, `[n_head_kv][cells.size()]`, in the order of `cells`. Rows are read and
 /// dequantised in tiles of a few thousand, so that no copy of a layer exists.
 
-/// L2 norms of keys or values (`rows` = cache.k or cache.v, not transposed).
-std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+/// L2 norms of keys or values.
+std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const RowKind& rows,
                              std::span<const std::int32_t> cells);
 
 /// Sums of absolute values, likewise.
-std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const ggml_tensor* rows,
+std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const RowKind& rows,
                                   std::span<const std::int32_t> cells);
 
 /// Cosine of each key with the mean of the normalised keys of its head (KeyDiff, arXiv 2504.15364).

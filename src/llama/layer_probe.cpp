@@ -132,16 +132,16 @@ LayerObservation LayerProbe::observe(const ObservationRequest& request) {
       o.n_queries += request.after;
     }
   }
-  if (request.values && cache.v_transposed)
-    throw UsageError("a method that reads values needs flash attention (-fa on)");
-  if (request.keys) o.keys = std::make_shared<CacheRows>(compute, cache, cache.k, cells_);
-  if (request.values) o.values = std::make_shared<CacheRows>(compute, cache, cache.v, cells_);
+  if (request.keys) o.keys = std::make_shared<CacheRows>(compute, cache, keys_of(cache), cells_);
+  if (request.values)
+    o.values =
+        std::make_shared<CacheRows>(compute, cache, values_of(cache, "methods that read values"), cells_);
   if (request.value_norms) {
-    if (cache.v_transposed) throw UsageError("value norms (vnorm=1) need flash attention (-fa on)");
-    o.value_norms = once(value_norms_, [&] { return row_norms(compute, cache, cache.v, cells_); });
+    const RowKind values = values_of(cache, "value norms (vnorm=1)");
+    o.value_norms = once(value_norms_, [&] { return row_norms(compute, cache, values, cells_); });
   }
   if (request.key_norms)
-    o.key_norms = once(key_norms_, [&] { return row_norms(compute, cache, cache.k, cells_); });
+    o.key_norms = once(key_norms_, [&] { return row_norms(compute, cache, keys_of(cache), cells_); });
   if (request.key_similarity)
     o.key_similarity =
         once(key_similarity_, [&] { return chunkkv::engine::key_similarity(compute, cache, cells_); });

@@ -70,7 +70,7 @@ void move_bytes(const ggml_tensor* rows, std::size_t head_bytes,
 
 void move_rows(Compute& compute, const CacheLayer& cache, std::span<const std::vector<std::int32_t>> from,
                std::span<const std::int32_t> to) {
-  for (const ggml_tensor* rows : {cache.k, cache.v}) {
+  for (const ggml_tensor* rows : cache.tensors()) {
     const std::size_t head_bytes = rows->nb[1] / from.size();
     if (head_bytes % sizeof(std::int32_t) == 0)
       move_words(compute, rows, head_bytes, from, to);

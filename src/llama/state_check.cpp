@@ -88,13 +88,17 @@ void check_state(std::span<const std::byte> whole, const std::map<std::int32_t, 
     state.skip(1, extension);
     state.take<std::int32_t>();  // the sequence again
   }
+  const bool has_values = layers.empty() || layers.begin()->second.v != nullptr;
   const bool v_transposed = !layers.empty() && layers.begin()->second.v_transposed;
-  require(state.take<std::uint32_t>() == std::uint32_t(v_transposed),
+  const auto is_transposed = state.take<std::uint32_t>();
+  require(!has_values || is_transposed == std::uint32_t(v_transposed),
           "one was made with flash attention (-fa) and the other without");
   require(state.take<std::uint32_t>() == layers.size(), "it has another number of layers");
   for (const auto& [number, layer] : layers) check_rows(state, layer.k, n_cells, types);
-  for (const auto& [number, layer] : layers)
+  for (const auto& [number, layer] : layers) {
+    if (layer.v == nullptr) continue;
     v_transposed ? check_columns(state, layer.v, n_cells, types) : check_rows(state, layer.v, n_cells, types);
+  }
   require(state.at_end(), "it is longer than it should be");
 }
 

@@ -47,13 +47,17 @@ class Copier {
   std::vector<std::byte> to_;
 };
 
+/// How the engine turns the rows of a quantised cache: not where values are part of the keys.
+enum class Turned : std::uint8_t { never, as_keys, as_values };
+
 /// Size of the matrix that the engine turns rows of this type by; 0: it does not. Keys take the largest
 /// power of two that divides the head, values 64.
-std::int64_t rotation(ggml_type type, std::int64_t head_dim, bool is_key) {
+std::int64_t rotation(ggml_type type, std::int64_t head_dim, Turned turned) {
   const char* off = std::getenv("LLAMA_ATTN_ROT_DISABLE");  // the engine's own switch
+  if (turned == Turned::never) return 0;
   if (!ggml_is_quantized(type) || head_dim % 64 != 0 || (off != nullptr && std::atoi(off) != 0)) return 0;
   std::int64_t size = 64;
-  while (is_key && head_dim % (2 * size) == 0) size *= 2;
+  while (turned == Turned::as_keys && head_dim % (2 * size) == 0) size *= 2;
   return size;
 }
 
@@ -87,7 +91,7 @@ void from_floats(ggml_type type, std::span<const float> values, std::byte* row) 
 
 /// The rows of one tensor: their type and size, then one row a cell.
 void convert_rows(Copier& state, const ggml_tensor* rows, std::int64_t n_head_kv, std::uint32_t n_cells,
-                  ggml_type type, bool is_key) {
+                  ggml_type type, Turned turned) {
   const auto from = ggml_type(state.take<std::int32_t>());
   const std::int64_t n = rows->ne[0];
   const auto size = state.take<std::uint64_t>();
@@ -96,8 +100,8 @@ void convert_rows(Copier& state, const ggml_tensor* rows, std::int64_t n_head_kv
     throw Error("the saved cache is of another model, or damaged");
   state.put(std::int32_t(type));
   state.put(std::uint64_t(ggml_row_size(type, n)));
-  const std::int64_t undo = rotation(from, n / n_head_kv, is_key);
-  const std::int64_t redo = rotation(type, n / n_head_kv, is_key);
+  const std::int64_t undo = rotation(from, n / n_head_kv, turned);
+  const std::int64_t redo = rotation(type, n / n_head_kv, turned);
   std::vector<float> values(static_cast<std::size_t>(n));
   std::vector<std::byte> converted(ggml_row_size(type, n));
   for (std::uint32_t cell = 0; cell < n_cells; ++cell) {
@@ -134,12 +138,14 @@ std::vector<std::byte> convert_state(std::span<const std::byte> whole,
   }
   const auto v_transposed = state.copy<std::uint32_t>();
   const auto n_layer = state.copy<std::uint32_t>();
-  if (v_transposed != 0 || n_layer != layers.size())
+  const bool has_values = !layers.empty() && layers.begin()->second.v != nullptr;
+  if ((has_values && v_transposed != 0) || n_layer != layers.size())
     throw Error("the saved cache is of another model, or of a cache without flash attention");
   for (const auto& [number, layer] : layers)
-    convert_rows(state, layer.k, layer.n_head_kv, n_cells, type_k, true);
+    convert_rows(state, layer.k, layer.n_head_kv, n_cells, type_k,
+                 layer.v != nullptr ? Turned::as_keys : Turned::never);
   for (const auto& [number, layer] : layers)
-    convert_rows(state, layer.v, layer.n_head_kv, n_cells, type_v, false);
+    if (layer.v != nullptr) convert_rows(state, layer.v, layer.n_head_kv, n_cells, type_v, Turned::as_values);
   if (!state.at_end()) throw Error("the saved cache is longer than it should be; it is damaged");
   return state.result();
 }

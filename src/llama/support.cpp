@@ -40,9 +40,6 @@ std::string why_unsupported(const llama_model* model) {
   else if (llama_model_n_swa(model) > 0)
     reason =
         "uses sliding-window attention, which already drops tokens and keeps separate caches for its layers";
-  else if (has(".attention.key_length_mla"))
-    reason =
-        "uses multi-head latent attention (MLA): its cache is compressed already and has no separate values";
   else if (has(".attention.indexer.top_k"))
     reason = "keeps a second cache for its sparse-attention indexer, which would no longer fit";
   else if (has_alibi(model, architecture))

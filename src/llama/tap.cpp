@@ -146,7 +146,10 @@ bool Tap::on_flash_attention(ggml_tensor* node) {
   const std::int32_t named = layer_of_keys(node->src[1]);
   // A copy that the scheduler made for another device has no sources; the keys were stored just before.
   const std::int32_t layer = named >= 0 ? named : last_stored_layer_;
-  if (!learned_) learn(layer, node->src[0]);
+  if (!learned_) {
+    learn(layer, node->src[0]);
+    if (const auto it = layers_.find(layer); it != layers_.end()) it->second.head_dim_v = node->src[2]->ne[0];
+  }
   if (hidden_.empty()) return watched(layer);
   hide_cells(node->src[3], layer);
   return true;  // so that this layer is computed before the next one's mask is written
@@ -173,6 +176,8 @@ void Tap::hide_cells(const ggml_tensor* mask, std::int32_t layer) {
 bool Tap::on_product(ggml_tensor* node) {
   const std::int32_t layer = layer_of_keys(node->src[0]);
   if (layer < 0) return false;
+  // Values that are part of the keys are multiplied as a transposed copy.
+  if (layers_[layer].v == nullptr && node->src[0]->op == GGML_OP_CONT) return false;
   if (!learned_) learn(layer, node->src[1]);
   if (!watched(layer)) return false;
   product_ = node;

@@ -17,12 +17,19 @@ namespace chunkkv::engine {
 /// The cache tensors of one layer, as the engine keeps them for the life of its context.
 struct CacheLayer {
   ggml_tensor* k = nullptr;  ///< [n_head_kv * head_dim_k, n_cells]
-  ggml_tensor* v = nullptr;  ///< [n_head_kv * head_dim_v, n_cells], or transposed without flash attention
+  /// [n_head_kv * head_dim_v, n_cells], or transposed without flash attention; null where values are the
+  /// first numbers of the keys (latent attention).
+  ggml_tensor* v = nullptr;
   std::int32_t n_head = 0;
   std::int32_t n_head_kv = 0;
   bool v_transposed = false;
+  std::int64_t head_dim_v = 0;  ///< 0: not known without flash attention
 
   std::int64_t n_cells() const { return k->ne[1]; }
+  /// The tensors of the cache: keys, and values where they have one of their own.
+  std::vector<ggml_tensor*> tensors() const {
+    return v != nullptr ? std::vector<ggml_tensor*>{k, v} : std::vector<ggml_tensor*>{k};
+  }
   /// Bytes of one cell's row of one head.
   std::size_t head_bytes(const ggml_tensor* t) const { return t->nb[1] / std::size_t(n_head_kv); }
 };

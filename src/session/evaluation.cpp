@@ -67,10 +67,11 @@ std::vector<float> Session::Impl::magnitudes(std::int32_t layer, Sequence sequen
   const auto it = context.tap().layers().find(layer);
   if (it == context.tap().layers().end()) throw UsageError("there is no layer " + std::to_string(layer));
   const engine::CacheLayer& cache = it->second;
-  if (cache.v_transposed) throw UsageError("the size of values needs flash attention (-fa on)");
+  const engine::RowKind kept_values = engine::values_of(cache, "magnitudes");
   const auto& cells = at(sequence).cells.cells;
-  std::vector<float> sums = engine::row_magnitudes(context.compute(), cache, cache.k, cells);
-  const std::vector<float> values = engine::row_magnitudes(context.compute(), cache, cache.v, cells);
+  std::vector<float> sums = engine::row_magnitudes(context.compute(), cache, engine::keys_of(cache), cells);
+  if (cache.v == nullptr) return sums;  // values are part of the keys
+  const std::vector<float> values = engine::row_magnitudes(context.compute(), cache, kept_values, cells);
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += values[i];
   return sums;
 }

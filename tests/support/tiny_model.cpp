@@ -141,6 +141,7 @@ std::vector<NamedModel> compressible_models() {
       {"qwen2vl", {.architecture = "qwen2vl"}},
       {"qwen3vl", {.architecture = "qwen3vl", .head_dim = 64}},
       {"qwen3vlmoe", {.architecture = "qwen3vlmoe", .n_ff = 48}},
+      {"deepseek2", {.architecture = "deepseek2"}},
       {"phi3", {.architecture = "phi3", .n_head_kv = 4}},
       {"phi3_factors", {.architecture = "phi3", .rope_factors = true}},
       {"gemma", {.architecture = "gemma", .n_head_kv = 1, .head_dim = 64, .n_embd = 128}},
@@ -149,9 +150,11 @@ std::vector<NamedModel> compressible_models() {
 
 std::vector<NamedModel> refused_models() {
   return {
-      {"gemma2", {.architecture = "gemma2", .n_layer = 4}}, {"mamba", {.architecture = "mamba"}},
-      {"lfm2", {.architecture = "lfm2", .n_layer = 4}},     {"deepseek2", {.architecture = "deepseek2"}},
-      {"bert", {.architecture = "bert", .n_head_kv = 4}},   {"t5", {.architecture = "t5", .n_head_kv = 4}},
+      {"gemma2", {.architecture = "gemma2", .n_layer = 4}},
+      {"mamba", {.architecture = "mamba"}},
+      {"lfm2", {.architecture = "lfm2", .n_layer = 4}},
+      {"bert", {.architecture = "bert", .n_head_kv = 4}},
+      {"t5", {.architecture = "t5", .n_head_kv = 4}},
       {"bloom", {.architecture = "bloom", .n_head_kv = 4}},
   };
 }

@@ -1,4 +1,5 @@
-// Models with several positions a token (M-RoPE), with text: their cells keep the others beside the first.
+// Models whose cache is not the usual one: several positions a token (M-RoPE, with text), which cells keep
+// beside the first; latent attention, whose values are part of the keys.
 #include <chunkkv/error.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
@@ -18,10 +19,9 @@ namespace {
 
 constexpr std::int32_t n_tokens = 200;
 
-class Mrope : public testing::TestWithParam<std::string> {
+class KindsOfCache : public testing::TestWithParam<TinyModel> {
  protected:
-  std::shared_ptr<Model> model_ =
-      Model::load(write_tiny_model({.architecture = GetParam(), .head_dim = 64}, tiny_folder()));
+  std::shared_ptr<Model> model_ = Model::load(write_tiny_model(GetParam(), tiny_folder()));
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, n_tokens);
 
@@ -49,7 +49,7 @@ class Mrope : public testing::TestWithParam<std::string> {
   }
 };
 
-TEST_P(Mrope, ASavedCacheGoesOnBitForBit) {
+TEST_P(KindsOfCache, ASavedCacheGoesOnBitForBit) {
   Session first(model_, with_cells(512)), second(model_, with_cells(512));
   read_and_compress(first);
   const Snapshot saved = first.snapshot();
@@ -61,7 +61,7 @@ TEST_P(Mrope, ASavedCacheGoesOnBitForBit) {
   EXPECT_EQ(go_on(first), expected);
 }
 
-TEST_P(Mrope, SequencesDoNotDisturbEachOther) {
+TEST_P(KindsOfCache, SequencesDoNotDisturbEachOther) {
   Session alone(model_, with_cells(512)), both(model_, with_cells(512));
   read_and_compress(alone);
   both.prefill(std::span(tokens_).first(70), {}, {}, 1);
@@ -70,14 +70,16 @@ TEST_P(Mrope, SequencesDoNotDisturbEachOther) {
   EXPECT_LT(relative_difference(go_on(alone), go_on(both)), 5e-3);  // other cells, another order of sums
 }
 
-TEST_P(Mrope, CachesAreConverted) {
+TEST_P(KindsOfCache, CachesAreConverted) {
+  if (GetParam().architecture == "deepseek2" && GetParam().head_dim == 32)
+    GTEST_SKIP() << "80 numbers a row are no whole blocks of a quantised cache";
   Session from(model_, with_cells(512)), to(model_, with_cells(512, CacheType::q8_0));
   read_and_compress(from);
   to.restore(to.converted(from.snapshot()));
   EXPECT_LT(relative_difference(go_on(from), go_on(to)), 0.05);
 }
 
-TEST_P(Mrope, DamagedStatesAreRefused) {
+TEST_P(KindsOfCache, DamagedStatesAreRefused) {
   Session session(model_, with_cells(512));
   read_and_compress(session);
   Snapshot saved = session.snapshot();
@@ -85,7 +87,7 @@ TEST_P(Mrope, DamagedStatesAreRefused) {
   EXPECT_THROW(session.restore(saved), Error);
 }
 
-TEST_P(Mrope, PromptsAreReadInPieces) {
+TEST_P(KindsOfCache, PromptsAreReadInPieces) {
   Session session(model_, with_cells(256));
   Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 160};
   EXPECT_GT(session.read(tokens_, reading), 1);
@@ -94,14 +96,36 @@ TEST_P(Mrope, PromptsAreReadInPieces) {
   session.decode(7);
 }
 
-TEST_P(Mrope, CachePositionsAreRefused) {
+/// The engine refuses to turn the keys of the one, and turns a part of the other's.
+TEST_P(KindsOfCache, CachePositionsAreRefusedOrRight) {
   SessionOptions options = with_cells(256);
   options.cache_positions = true;
-  EXPECT_THROW(Session(model_, options), UsageError);
+  if (GetParam().architecture != "deepseek2") {
+    EXPECT_THROW(Session(model_, options), UsageError);
+    return;
+  }
+  // What is read after the gaps are closed is what the same tokens give when they are read alone, in the
+  // first layer.
+  Session session(model_, options), fresh(model_, options);
+  const Plan plan{make_method("streamingllm:sinks=0"), Budget::tokens(40)};
+  session.prefill(tokens_, {&plan, 1});
+  session.compress(session.selection());
+  fresh.prefill(std::span(tokens_).last(40));
+  session.decode(7), fresh.decode(7);
+  const auto kept = session.magnitudes(0), expected = fresh.magnitudes(0);
+  EXPECT_EQ(session.next_position(), fresh.next_position());
+  EXPECT_LT(relative_difference(expected, kept), 1e-2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Mrope, testing::Values("qwen2vl", "qwen3vl", "qwen3vlmoe"),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Tiny, KindsOfCache,
+                         testing::Values(TinyModel{.architecture = "qwen2vl", .head_dim = 64},
+                                         TinyModel{.architecture = "qwen3vl", .head_dim = 64},
+                                         TinyModel{.architecture = "qwen3vlmoe", .n_ff = 48},
+                                         TinyModel{.architecture = "deepseek2"},
+                                         TinyModel{.architecture = "deepseek2", .head_dim = 128}),
+                         [](const auto& info) {
+                           return info.param.architecture + "_" + std::to_string(info.param.head_dim);
+                         });
 
 }  // namespace
 }  // namespace chunkkv::test
