@@ -44,6 +44,8 @@ Record JsonLines::at(std::size_t index) const {
   } catch (const nlohmann::json::parse_error& error) {
     throw BrokenRecord(
         fmt::format("{}: this is no JSON at byte {} of the line", place(file_, line.number), error.byte));
+  } catch (const nlohmann::json::out_of_range&) {
+    throw BrokenRecord(fmt::format("{}: a number is too large", place(file_, line.number)));
   }
 }
 

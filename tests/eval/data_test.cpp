@@ -51,6 +51,15 @@ TEST(JsonLines, BrokenLinesAreNamedAndLeaveTheOthersAlone) {
   EXPECT_EQ(lines.at(4).number("a"), 5);
 }
 
+TEST(JsonLines, NumbersThatAreTooLargeBreakTheirLine) {
+  const Folder folder;
+  const JsonLines lines(folder.write("x.jsonl", "{\"a\": 1e999}\n{\"a\": [-4e538]}\n{\"a\": 1e308}\n"));
+  for (const std::size_t line : {0, 1})
+    expect_holds(message_of<BrokenRecord>([&] { lines.at(line); }),
+                 "line " + std::to_string(line + 1) + ": a number is too large");
+  EXPECT_EQ(lines.at(2).number("a"), 1e308);
+}
+
 TEST(JsonLines, WrongFieldsAreNamed) {
   const Folder folder;
   const JsonLines lines(folder.write("x.jsonl", R"({"a": 1, "b": [], "c": ["x", 2], "d": "3"})"));
