@@ -71,10 +71,9 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
   if (machine.avx512fp16) return Arithmetic::f16_avx512;
   if (!machine.avx2) return Arithmetic::engine;
   // With AVX-512 the engine's products of the other types are faster than ours.
-  const bool as_numbers =
-      layout == Layout::interleaved
-          ? one_of(weights.type, {"q4_0", "q4_K"})
-          : one_of(weights.type, {"q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K"});
+  const bool as_numbers = layout == Layout::interleaved
+                              ? one_of(weights.type, {"q4_0", "q4_K"})
+                              : one_of(weights.type, {"q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K"});
   const Arithmetic ours = as_numbers ? Arithmetic::bytes_avx2 : Arithmetic::integers_avx2;
   const bool engine_is_slow =
       layout == Layout::plain && !one_of(weights.type, {"q2_K", "q4_K", "q5_K", "q6_K"});
