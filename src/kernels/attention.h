@@ -44,6 +44,11 @@ struct AttentionTask {
 
 constexpr std::int64_t most_attention_depth = 256;
 
+/// Queries first, first + stride, ...
+struct QueryList {
+  std::int64_t first = 0, count = 0, stride = 1;
+};
+
 /// One implementation. A query's result depends on nothing but its own numbers and the cells up to the last
 /// that it sees, whatever else is computed with it and by how many threads.
 struct AttentionKernel {
@@ -52,9 +57,9 @@ struct AttentionKernel {
   std::size_t (*thread_bytes)(const AttentionTask& task, int n_threads);
   /// The share of one thread of `n_threads`, which take items from `next` (0 at first) until none is left.
   void (*run)(const AttentionTask& task, int n_threads, char* own, std::atomic<std::int64_t>& next);
-  /// Likewise what `count` queries from `first` on pay to each cell, [n_head][n_cells]: sums of their
-  /// weights. The task's statistics are known.
-  void (*sums)(const AttentionTask& task, std::int64_t first, std::int64_t count, int n_threads, char* own,
+  /// Likewise what queries pay to each cell, [n_head][n_cells]: sums of their weights. The task's statistics
+  /// are known.
+  void (*sums)(const AttentionTask& task, const QueryList& queries, int n_threads, char* own,
                std::atomic<std::int64_t>& next, float* out);
 };
 

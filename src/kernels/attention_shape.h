@@ -136,7 +136,7 @@ class Attention {
 template <class A>
 class AttentionSums {
  public:
-  static void run(const AttentionTask& task, std::int64_t first, std::int64_t count, int n_threads, char* own,
+  static void run(const AttentionTask& task, const QueryList& queries, int n_threads, char* own,
                   std::atomic<std::int64_t>& next, float* out) {
     [[maybe_unused]] const typename A::Scope scope;
     const std::int64_t block = A::block(task.depth), n_blocks = (task.n_cells + block - 1) / block;
@@ -145,8 +145,9 @@ class AttentionSums {
       compute({.task = task,
                .memory = memory,
                .kv_head = i % task.n_head_kv,
-               .first = first,
-               .count = count,
+               .first = queries.first,
+               .count = queries.count,
+               .stride = queries.stride,
                .by_head = true},
               i / task.n_head_kv * block, out);
   }

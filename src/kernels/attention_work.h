@@ -62,6 +62,7 @@ struct AttentionWork {
     const AttentionTask& task;
     const Memory& memory;
     std::int64_t kv_head, first, count;  ///< of its tokens
+    std::int64_t stride = 1;             ///< between them
     bool by_head = false;                ///< a tile holds tokens of one head; else heads change fastest
 
     std::int64_t group() const { return task.n_head / task.n_head_kv; }
@@ -72,7 +73,7 @@ struct AttentionWork {
     Lane lane(std::int64_t tile, std::int64_t i) const {
       if (by_head) {
         const std::int64_t t = tile % tiles_of_head() * lanes + i;
-        return {first + least(t, count - 1), kv_head * group() + tile / tiles_of_head(), t < count};
+        return {first + least(t, count - 1) * stride, kv_head * group() + tile / tiles_of_head(), t < count};
       }
       const std::int64_t at = tile * lanes + i, last = least(at, count * group() - 1);
       return {first + last / group(), kv_head * group() + last % group(), at == last};
@@ -108,7 +109,7 @@ struct AttentionWork {
     for (std::int64_t g = cell / 32; g < (cell + n + 31) / 32; ++g) {
       const std::uint32_t* words = item.task.visible + g * item.task.n_queries + item.first;
       std::uint32_t any = 0;
-      for (std::int64_t t = 0; t < item.count; ++t) any |= words[t];
+      for (std::int64_t t = 0; t < item.count; ++t) any |= words[t * item.stride];
       if (any != 0) return true;
     }
     return false;
@@ -154,7 +155,7 @@ struct AttentionWork {
     for (std::int64_t g = 0; g < n_groups; ++g) {
       const std::uint32_t* words = task.visible + (first_group + g) * task.n_queries;
       std::uint32_t any = 0, every = 0xffffffffu;
-      for (std::int64_t t = first.token; t <= last.token; ++t) {
+      for (std::int64_t t = first.token; t <= last.token; t += item.stride) {
         any |= words[t];
         every &= words[t];
       }

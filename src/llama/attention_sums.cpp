@@ -201,7 +201,7 @@ std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, 
 
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
                                   QueryRange queries) {
-  if (a.computed != nullptr && queries.stride == 1) return kernel_sums(compute, cache, *a.computed, queries);
+  if (a.computed != nullptr) return kernel_sums(compute, cache, *a.computed, queries);
   std::vector<float> sums(std::size_t(a.n_kv) * std::size_t(cache.n_head));
   const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, sums.size());
   for (std::int32_t done = 0; done < queries.count; done += tile) {

@@ -16,8 +16,8 @@ struct SumsWork {
 
   static void compute(ggml_tensor* out, int thread, int, void* data) {
     auto& self = *static_cast<SumsWork*>(data);
-    FastAttention::kernel()->sums(self.task, self.queries.first, self.queries.count, int(self.own.size()),
-                                  self.own[std::size_t(thread)].get(), self.next,
+    FastAttention::kernel()->sums(self.task, {self.queries.first, self.queries.count, self.queries.stride},
+                                  int(self.own.size()), self.own[std::size_t(thread)].get(), self.next,
                                   static_cast<float*>(out->data));
   }
 };

@@ -102,10 +102,10 @@ struct Problem {
   }
 
   /// The rows of `count` queries from `first` on, [query][head][depth], by `n_threads` threads. `sums` gets
-  /// what they pay to the cells, [head][cell].
+  /// what every `stride`-th pays to the cells from `first_sum` on, [head][cell].
   std::vector<float> run(const AttentionKernel& kernel, int n_threads = 1, std::int64_t first = 0,
                          std::int64_t count = -1, std::vector<float>* sums = nullptr,
-                         std::int64_t first_sum = 0) const {
+                         std::int64_t first_sum = 0, std::int64_t stride = 1) const {
     if (count < 0) count = shape.n_queries;
     VisibleCells visible;
     EXPECT_TRUE(visible.read(reinterpret_cast<const char*>(mask.data() + first * shape.n_cells), count,
@@ -138,7 +138,8 @@ struct Problem {
     sums->assign(std::size_t(shape.n_head * shape.n_cells), -7.0f);
     on_threads(n_threads, kernel.thread_bytes(task, n_threads),
                [&](char* own, std::atomic<std::int64_t>& next) {
-                 kernel.sums(task, first_sum, count - first_sum, n_threads, own, next, sums->data());
+                 kernel.sums(task, {first_sum, (count - first_sum + stride - 1) / stride, stride}, n_threads,
+                             own, next, sums->data());
                });
     return out;
   }
@@ -254,16 +255,20 @@ TEST_P(FastAttention, SumsWhatCellsArePaid) {
       if (random_.integer(0, 5) == 0 || t == 9) problem.at(t, c) = hidden_cell;
   problem.sinks = {-1.0f, 0.0f, 3.0f, 1.0f};
   ninety.softcap = 8;
-  for (const auto& [p, first] : std::vector<std::pair<const Problem*, std::int64_t>>{
-           {&problem, 0}, {&problem, 18}, {&ninety, 0}, {&ninety, 69}}) {
+  struct Case {
+    const Problem* p;
+    std::int64_t first, stride;
+  };
+  for (const auto& [p, first, stride] : {Case{&problem, 0, 1}, Case{&problem, 18, 1}, Case{&ninety, 0, 1},
+                                         Case{&ninety, 69, 1}, Case{&problem, 2, 16}, Case{&ninety, 1, 3}}) {
     std::vector<float> sums, again;
-    EXPECT_EQ(p->run(GetParam(), 1, 0, -1, &sums, first), p->run(GetParam()));
-    p->run(GetParam(), 3, 0, -1, &again, first);
+    EXPECT_EQ(p->run(GetParam(), 1, 0, -1, &sums, first, stride), p->run(GetParam()));
+    p->run(GetParam(), 3, 0, -1, &again, first, stride);
     EXPECT_EQ(again, sums);
     double difference = 0, size = 0;
     for (std::int64_t head = 0; head < p->shape.n_head; ++head) {
       std::vector<double> truth(std::size_t(p->shape.n_cells), 0.0);
-      for (std::int64_t t = first; t < p->shape.n_queries; ++t) {
+      for (std::int64_t t = first; t < p->shape.n_queries; t += stride) {
         const auto weights = p->weights(t, head);
         for (std::size_t c = 0; c < truth.size(); ++c) truth[c] += weights[c];
       }
