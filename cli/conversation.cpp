@@ -8,6 +8,7 @@
 #include "signals.h"
 #include "text/chat_template.h"
 #include "timer.h"
+#include "units.h"
 
 #include <chunkkv/registry.h>
 

@@ -7,6 +7,7 @@
 #include "runner/pairs.h"
 #include "runner/prompt_tokens.h"
 #include "runner/sample_digest.h"
+#include "text/cell_steps.h"
 
 #include <chunkkv/fidelity.h>
 #include <chunkkv/model_identity.h>
@@ -220,7 +221,7 @@ void run_fidelity(const EvalArguments& arguments) {
     if (!session || needed > n_cells) {
       session.reset();  // before the next one takes its memory
       kept.reset();
-      n_cells = (needed + kCellStep - 1) / kCellStep * kCellStep;
+      n_cells = std::int32_t(text::in_cell_steps(needed));
       session_options.n_cells = kept_options.n_cells = n_cells;
       session = open_session(model, session_options);
       if (converts) kept = open_session(model, kept_options);

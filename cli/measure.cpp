@@ -3,6 +3,7 @@
 #include "machine.h"
 #include "spread.h"
 #include "timer.h"
+#include "units.h"
 #include "weight_view.h"
 
 #include <chunkkv/prompt_attention.h>
@@ -13,7 +14,7 @@ namespace chunkkv::cli {
 namespace {
 
 double peak_mib() {
-  return double(peak_memory()) / (1 << 20);
+  return in_mebibytes(peak_memory());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "inputs.h"
 #include "output.h"
 #include "signals.h"
+#include "text/cell_steps.h"
 #include "weight_view.h"
 
 #include <chunkkv/prompt_attention.h>
@@ -214,8 +215,7 @@ std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std:
         "to read it all the same",
         prompt, trained, prompt + n_predict));
   }
-  const std::int64_t needed = (prompt + n_predict + kCellStep - 1) / kCellStep * kCellStep;
-  return std::int32_t(std::min(needed, trained));
+  return std::int32_t(std::min(text::in_cell_steps(prompt + n_predict), trained));
 }
 
 std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n_prompt) {

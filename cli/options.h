@@ -19,8 +19,6 @@ namespace chunkkv::cli {
 
 /// The largest number that options take where nothing else bounds it.
 inline constexpr std::int32_t kMaxCount = 1 << 24;
-/// Attention works on multiples of this many cells.
-inline constexpr std::int32_t kCellStep = 256;
 
 struct ModelArguments {
   std::string model;

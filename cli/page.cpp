@@ -1,5 +1,6 @@
 #include "page.h"
 
+#include "units.h"
 #include "web/assets.h"
 #include "web/page.h"
 
@@ -7,8 +8,6 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-
-#include <cmath>
 
 namespace chunkkv::cli {
 namespace {
@@ -39,7 +38,7 @@ Json page_data(const KeptView& view) {
   }
   auto similarity = layer_similarity(view.selection.layers);
   const double adjacent = adjacent_similarity(similarity, view.selection.layers.size());
-  for (double& cell : similarity) cell = std::round(cell * 1000) / 1000;
+  for (double& cell : similarity) cell = rounded(cell);
   return {
       {"model", view.model},
       {"method", view.method},

@@ -1,20 +1,15 @@
 #include "report.h"
 
-#include "saved_cache.h"
+#include "units.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <vector>
 
 namespace chunkkv::cli {
 namespace {
-
-double thousandths(double ms) {
-  return std::round(ms * 1000) / 1000;
-}
 
 std::string milliseconds(double ms) {
   return ms < 100 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.0f} ms", ms);
@@ -96,12 +91,12 @@ nlohmann::ordered_json to_json(const Outcome& outcome) {
         {"after", outcome.bytes_after},
         {"allocated", outcome.bytes_allocated}}},
       {"ms",
-       {{"prefill", thousandths(ms.prefill)},
-        {"observe", thousandths(ms.observe)},
-        {"select", thousandths(ms.select)},
-        {"move", thousandths(ms.move)},
-        {"first_token", thousandths(outcome.first_token_ms)},
-        {"per_token", per_token ? Json(thousandths(*per_token)) : Json(nullptr)}}},
+       {{"prefill", rounded(ms.prefill)},
+        {"observe", rounded(ms.observe)},
+        {"select", rounded(ms.select)},
+        {"move", rounded(ms.move)},
+        {"first_token", rounded(outcome.first_token_ms)},
+        {"per_token", per_token ? Json(rounded(*per_token)) : Json(nullptr)}}},
       {"generated_tokens", outcome.answer.tokens.size()},
       {"stop", to_string(outcome.answer.stop)},
       {"answer", outcome.answer.text},

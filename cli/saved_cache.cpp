@@ -1,6 +1,7 @@
 #include "saved_cache.h"
 
 #include "engine_log.h"
+#include "units.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -42,10 +43,6 @@ std::string_view explanation_of(CacheEnd end) {
 }
 
 }  // namespace
-
-std::string mebibytes(std::uint64_t bytes) {
-  return fmt::format("{:.2f} MiB", double(bytes) / (1 << 20));
-}
 
 CacheFileInfo new_info(const Session& session, const CacheHome& home) {
   CacheFileInfo info;

@@ -24,6 +24,4 @@ SessionOptions options_for(const CacheFileInfo& info, const ModelArguments& argu
 std::string description(const std::string& path, const CacheFile& file);
 nlohmann::ordered_json to_json(const std::string& path, const CacheFile& file);
 
-std::string mebibytes(std::uint64_t bytes);
-
 }  // namespace chunkkv::cli

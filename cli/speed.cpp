@@ -4,26 +4,18 @@
 #include "session/stopwatch.h"
 #include "spread.h"
 #include "text_table.h"
+#include "units.h"
 
 #include <chunkkv/error.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 
 namespace chunkkv::cli {
 namespace {
-
-double rounded(double value) {
-  return std::round(value * 1000) / 1000;
-}
-
-double in_mebibytes(std::uint64_t bytes) {
-  return double(bytes) / (1 << 20);
-}
 
 std::string with_spread(const Spread& spread, int digits) {
   return fmt::format("{:.{}f} ({:.{}f}-{:.{}f})", spread.median, digits, spread.min, digits, spread.max,

@@ -1,5 +1,7 @@
 #include "weight_view.h"
 
+#include "units.h"
+
 #include <fmt/format.h>
 
 namespace chunkkv::cli {
@@ -8,7 +10,7 @@ std::string weight_text(std::span<const WeightUse> uses) {
   std::string text;
   for (const WeightUse& use : uses)
     text += fmt::format("{}weights: {} of {}, {:.1f} MiB, {}: prompts by {}", text.empty() ? "" : "\n",
-                        use.n_matrices, use.type, double(use.n_bytes) / (1 << 20), use.layout, use.product);
+                        use.n_matrices, use.type, in_mebibytes(use.n_bytes), use.layout, use.product);
   return text;
 }
 

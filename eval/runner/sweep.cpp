@@ -2,6 +2,7 @@
 
 #include "runner/elapsed.h"
 #include "session/attention_history.h"
+#include "text/cell_steps.h"
 
 #include <chunkkv/error.h>
 
@@ -15,9 +16,6 @@
 
 namespace chunkkv::eval {
 namespace {
-
-/// Attention works on multiples of this many cells.
-constexpr std::int32_t kCellStep = 256;
 
 bool begins_with(std::span<const Token> tokens, std::span<const Token> beginning) {
   return tokens.size() >= beginning.size() && std::equal(beginning.begin(), beginning.end(), tokens.begin());
@@ -154,7 +152,7 @@ void Sweep::reserve(std::int32_t n_cells) {
   session_.reset();  // before the next one takes its memory
   kept_.reset();
   n_reserved_ = n_cells;
-  const std::int32_t rounded = (n_cells + kCellStep - 1) / kCellStep * kCellStep;
+  const auto rounded = std::int32_t(text::in_cell_steps(n_cells));
   session_ = open_(rounded);
   if (open_kept_) kept_ = open_kept_(rounded);
 }

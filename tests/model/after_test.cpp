@@ -6,6 +6,7 @@
 
 #include "metrics/distributions.h"
 #include "support/random_input.h"
+#include "support/small_cache.h"
 #include "support/tiny_model.h"
 #include "text/generate.h"
 #include "unit/expect_throw.h"
@@ -28,15 +29,6 @@ constexpr std::int32_t n_prompt = 150;
 std::shared_ptr<Model> tiny() {
   static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
   return model;
-}
-
-SessionOptions cells(std::int32_t n, CacheType type = CacheType::f16) {
-  SessionOptions options;
-  options.n_cells = n;
-  options.n_ubatch = 64;
-  options.n_threads = 1;
-  options.type_k = options.type_v = type;
-  return options;
 }
 
 Plan plan(const std::string& spec, std::int32_t budget = 60) {

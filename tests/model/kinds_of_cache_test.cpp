@@ -6,6 +6,7 @@
 
 #include "support/random_input.h"
 #include "support/relative_difference.h"
+#include "support/small_cache.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
 
@@ -25,15 +26,6 @@ class KindsOfCache : public testing::TestWithParam<TinyModel> {
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, n_tokens);
 
-  static SessionOptions with_cells(std::int32_t n, CacheType type = CacheType::f16) {
-    SessionOptions options;
-    options.n_cells = n;
-    options.n_ubatch = 64;
-    options.n_threads = 1;
-    options.n_sequences = 2;
-    options.type_k = options.type_v = type;
-    return options;
-  }
   void read_and_compress(Session& session, Sequence sequence = 0) const {
     const Plan plan{make_method("snapkv:window=16"), Budget::tokens(60)};
     session.prefill(tokens_, {&plan, 1}, {}, sequence);
@@ -50,7 +42,7 @@ class KindsOfCache : public testing::TestWithParam<TinyModel> {
 };
 
 TEST_P(KindsOfCache, ASavedCacheGoesOnBitForBit) {
-  Session first(model_, with_cells(512)), second(model_, with_cells(512));
+  Session first(model_, cells_of_two(512)), second(model_, cells_of_two(512));
   read_and_compress(first);
   const Snapshot saved = first.snapshot();
   const std::vector<float> expected = go_on(first);
@@ -62,7 +54,7 @@ TEST_P(KindsOfCache, ASavedCacheGoesOnBitForBit) {
 }
 
 TEST_P(KindsOfCache, SequencesDoNotDisturbEachOther) {
-  Session alone(model_, with_cells(512)), both(model_, with_cells(512));
+  Session alone(model_, cells_of_two(512)), both(model_, cells_of_two(512));
   read_and_compress(alone);
   both.prefill(std::span(tokens_).first(70), {}, {}, 1);
   read_and_compress(both);
@@ -73,14 +65,14 @@ TEST_P(KindsOfCache, SequencesDoNotDisturbEachOther) {
 TEST_P(KindsOfCache, CachesAreConverted) {
   if (GetParam().architecture == "deepseek2" && GetParam().head_dim == 32)
     GTEST_SKIP() << "80 numbers a row are no whole blocks of a quantised cache";
-  Session from(model_, with_cells(512)), to(model_, with_cells(512, CacheType::q8_0));
+  Session from(model_, cells_of_two(512)), to(model_, cells_of_two(512, CacheType::q8_0));
   read_and_compress(from);
   to.restore(to.converted(from.snapshot()));
   EXPECT_LT(relative_difference(go_on(from), go_on(to)), 0.05);
 }
 
 TEST_P(KindsOfCache, DamagedStatesAreRefused) {
-  Session session(model_, with_cells(512));
+  Session session(model_, cells_of_two(512));
   read_and_compress(session);
   Snapshot saved = session.snapshot();
   saved.state.resize(saved.state.size() - 12);
@@ -88,7 +80,7 @@ TEST_P(KindsOfCache, DamagedStatesAreRefused) {
 }
 
 TEST_P(KindsOfCache, PromptsAreReadInPieces) {
-  Session session(model_, with_cells(256));
+  Session session(model_, cells_of_two(256));
   Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 160};
   EXPECT_GT(session.read(tokens_, reading), 1);
   EXPECT_LE(session.n_entries(), 80);
@@ -98,7 +90,7 @@ TEST_P(KindsOfCache, PromptsAreReadInPieces) {
 
 /// The engine refuses to turn the keys of the one, and turns a part of the other's.
 TEST_P(KindsOfCache, CachePositionsAreRefusedOrRight) {
-  SessionOptions options = with_cells(256);
+  SessionOptions options = cells_of_two(256);
   options.cache_positions = true;
   if (GetParam().architecture != "deepseek2") {
     EXPECT_THROW(Session(model_, options), UsageError);

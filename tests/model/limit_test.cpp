@@ -3,6 +3,7 @@
 #include <chunkkv/session.h>
 
 #include "support/random_input.h"
+#include "support/small_cache.h"
 #include "support/tiny_model.h"
 #include "unit/expect_throw.h"
 #include "unit/random_seed.h"
@@ -18,14 +19,6 @@ namespace {
 std::shared_ptr<Model> tiny() {
   static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
   return model;
-}
-
-SessionOptions cells(std::int32_t n) {
-  SessionOptions options;
-  options.n_cells = n;
-  options.n_ubatch = 64;
-  options.n_threads = 1;
-  return options;
 }
 
 class Limiting : public testing::TestWithParam<const char*> {};

@@ -4,6 +4,7 @@
 #include <chunkkv/session.h>
 
 #include "support/random_input.h"
+#include "support/small_cache.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
 
@@ -21,16 +22,6 @@ std::shared_ptr<Model> tiny(std::uint32_t head_dim = 32) {
   return Model::load(write_tiny_model(what, tiny_folder()));
 }
 
-SessionOptions cells(std::int32_t n, CacheType type = CacheType::f16) {
-  SessionOptions options;
-  options.n_cells = n;
-  options.n_ubatch = 64;
-  options.n_threads = 1;
-  options.n_sequences = 2;
-  options.type_k = options.type_v = type;
-  return options;
-}
-
 std::vector<float> copy(std::span<const float> values) {
   return {values.begin(), values.end()};
 }
@@ -41,7 +32,7 @@ class Types : public testing::TestWithParam<CacheType> {};
 TEST_P(Types, ARestoredSequenceGoesOnBitIdentically) {
   std::mt19937 random(random_seed());
   const auto model = tiny();
-  Session session(model, cells(512, GetParam()));
+  Session session(model, cells_of_two(512, GetParam()));
   session.prefill(random_tokens(random, 150), {}, {}, 0);
   session.prefill(random_tokens(random, 60), {}, {}, 1);
   session.compress(random_layers(random, 3, 2, 150, 50));
@@ -69,7 +60,7 @@ TEST_P(Types, ARestoredSequenceGoesOnBitIdentically) {
     session.compress(random_layers(random, 3, 2, 78, 20));  // and it can be compressed again
   }
 
-  Session other(model, cells(256, GetParam()));  // another cache, other cells
+  Session other(model, cells_of_two(256, GetParam()));  // another cache, other cells
   other.prefill(random_tokens(random, 33), {}, {}, 1);
   other.restore(saved);
   const auto elsewhere = copy(other.decode(7));
@@ -83,15 +74,15 @@ INSTANTIATE_TEST_SUITE_P(Cache, Types,
 
 TEST(Snapshots, RefuseWhatDoesNotFit) {
   std::mt19937 random(1);
-  Session session(tiny(), cells(512));
+  Session session(tiny(), cells_of_two(512));
   session.prefill(random_tokens(random, 300));
   const Snapshot saved = session.snapshot();
-  Session small(tiny(), cells(256));
+  Session small(tiny(), cells_of_two(256));
   EXPECT_THROW(small.restore(saved), Error);
-  Session other_type(tiny(), cells(512, CacheType::q8_0));
+  Session other_type(tiny(), cells_of_two(512, CacheType::q8_0));
   EXPECT_THROW(other_type.restore(saved), Error);
   EXPECT_EQ(other_type.n_entries(), 0);
-  Session other_model(tiny(64), cells(512));
+  Session other_model(tiny(64), cells_of_two(512));
   EXPECT_THROW(other_model.restore(saved), Error);
   Snapshot damaged = saved;
   damaged.order.pop_back();
@@ -112,7 +103,8 @@ TEST(Conversion, LosesNoMoreThanACacheOfThatType) {
     const auto tokens = random_tokens(random, 200);
     const auto kept = random_layers(random, 3, 2, 200, 80);
     for (const CacheType type : {CacheType::q8_0, CacheType::q4_0, CacheType::f32, CacheType::bf16}) {
-      Session read(model, cells(256)), native(model, cells(256, type)), converted(model, cells(256, type));
+      Session read(model, cells_of_two(256)), native(model, cells_of_two(256, type)),
+          converted(model, cells_of_two(256, type));
       read.prefill(tokens);
       native.prefill(tokens);
       read.compress(kept);
@@ -162,7 +154,7 @@ TEST(Hidden, CellsGetNoAttentionInTheirLayerAndTheRestIsAsIfTheyWereNotThere) {
     for (int head = 0; head < 2; ++head)
       layers.back().heads.push_back(random_kept(random, 120, std::int32_t(lengths[layer])));
   }
-  Session session(model, cells(256));
+  Session session(model, cells_of_two(256));
   session.prefill(tokens);
   session.compress(layers, 0, Surplus::hide);
   EXPECT_EQ(session.n_entries(), 120);
@@ -194,14 +186,14 @@ TEST(Hidden, CellsGetNoAttentionInTheirLayerAndTheRestIsAsIfTheyWereNotThere) {
 
   // Hidden or dropped is the same to the first layer that differs from none: with equal lengths in all
   // layers but one extra entry in layer 0, results are close to dropping; with hiding off they are not.
-  Session full(model, cells(256));
+  Session full(model, cells_of_two(256));
   full.prefill(tokens);
   const auto a = copy(session.logits()), b = copy(full.decode(7));
   double difference = 0;
   for (std::size_t i = 0; i < a.size(); ++i) difference += std::fabs(a[i] - b[i]);
   EXPECT_GT(difference, 0);
   // A sequence that hides nothing sees everything again.
-  Session fresh(model, cells(256));
+  Session fresh(model, cells_of_two(256));
   fresh.prefill(tokens);
   session.clear();
   session.prefill(tokens);
@@ -210,7 +202,7 @@ TEST(Hidden, CellsGetNoAttentionInTheirLayerAndTheRestIsAsIfTheyWereNotThere) {
 
 TEST(Hidden, PyramidKVKeepsItsBudgetOnAverage) {
   std::mt19937 random(random_seed());
-  Session session(tiny(), cells(256));
+  Session session(tiny(), cells_of_two(256));
   const Plan plan{make_method("pyramidkv:window=8,beta=4"), Budget::tokens(48)};
   session.prefill(random_tokens(random, 200), {&plan, 1});
   const Selection& chosen = session.selection();

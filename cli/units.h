@@ -1,0 +1,24 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+namespace chunkkv::cli {
+
+/// To thousandths: milliseconds and rates as results hold them.
+inline double rounded(double value) {
+  return std::round(value * 1000) / 1000;
+}
+
+inline double in_mebibytes(std::uint64_t bytes) {
+  return double(bytes) / (1 << 20);
+}
+
+inline std::string mebibytes(std::uint64_t bytes) {
+  return fmt::format("{:.2f} MiB", in_mebibytes(bytes));
+}
+
+}  // namespace chunkkv::cli

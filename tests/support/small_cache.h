@@ -1,0 +1,24 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+namespace chunkkv::test {
+
+/// A cache of `n` cells, read by one thread in micro-batches of 64.
+inline SessionOptions cells(std::int32_t n, CacheType type = CacheType::f16) {
+  SessionOptions options;
+  options.n_cells = n;
+  options.n_ubatch = 64;
+  options.n_threads = 1;
+  options.type_k = options.type_v = type;
+  return options;
+}
+
+/// The same, shared by two sequences.
+inline SessionOptions cells_of_two(std::int32_t n, CacheType type = CacheType::f16) {
+  SessionOptions options = cells(n, type);
+  options.n_sequences = 2;
+  return options;
+}
+
+}  // namespace chunkkv::test
