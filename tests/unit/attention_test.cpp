@@ -205,9 +205,9 @@ std::vector<AttentionKernel> all_kernels() {
 bool rounds(const AttentionKernel& kernel) {
   return std::string(kernel.name).find("16") != std::string::npos;
 }
-/// What random numbers give; BF16 is the coarsest.
+/// More than what any of 40 seeds gave, 7e-3; BF16 is the coarsest.
 double tolerance(const AttentionKernel& kernel) {
-  return rounds(kernel) ? 8e-3 : 3e-6;
+  return rounds(kernel) ? 1.2e-2 : 3e-6;
 }
 
 class FastAttention : public testing::TestWithParam<AttentionKernel> {
@@ -216,7 +216,7 @@ class FastAttention : public testing::TestWithParam<AttentionKernel> {
 };
 
 TEST_P(FastAttention, EqualsDoublePrecisionWhateverTheShape) {
-  for (const Shape& s : std::vector<Shape>{{1, 31, 1, 1, 64},
+  for (const Shape& s : std::vector<Shape>{{1, 31, 9, 3, 64},
                                            {64, 64, 3, 1, 64},
                                            {65, 100, 9, 3, 64},
                                            {77, 257, 4, 4, 64},
