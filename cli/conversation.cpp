@@ -122,7 +122,7 @@ void Conversation::tell() {
   asked.fit_window = true;
   asked.keep_at_least = rules_.keep_at_least;
   const auto n = std::int32_t(prompt_.tokens.size());
-  const std::string changed = note(asked.at(n, n, model().info().n_layer));
+  const std::string changed = note(asked.at(n, n, session_.n_layers()));
   if (!told_) print_error(changed);
   told_ = told_ || !changed.empty();
 }
@@ -170,7 +170,9 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
   prompt_.tail.clear();
   // Entries that a compression drops do not come back otherwise.
   std::optional<Snapshot> saved;
-  if (!source_ && n_entries > 0 && must_compress(tokens.size())) saved = session_.snapshot();
+  Checkpoint place;
+  if (!source_ && n_entries > 0)
+    must_compress(tokens.size()) ? void(saved = session_.snapshot()) : void(place = session_.checkpoint());
 
   Turn turn;
   turn.n_read = std::int32_t(source_ ? source_->rest().size() + tokens.size() : n_unread());
@@ -185,7 +187,7 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
       n_compressions_ += session_.n_compressions();
       session_.restore(*saved);
     } else if (!source_) {
-      n_entries > 0 ? session_.truncate(n_entries) : session_.clear();
+      n_entries > 0 ? session_.go_back(place) : session_.clear();
     }
     throw;
   }
@@ -301,6 +303,8 @@ std::string Conversation::statistics() const {
       "{:<10}{} of {} cells, {} of {}\n",
       "read", prompt_.tokens.size(), n_turns_, "cache", use.cells_used, rules_.cells,
       mebibytes(use.bytes_used), mebibytes(use.bytes_allocated));
+  if (const std::string parts = describe(session_.cache_parts(), model().info().n_layer); !parts.empty())
+    text += fmt::format("{:<10}{}; {} of windows and states\n", "layers", parts, mebibytes(use.bytes_fixed));
   if (source_)
     text += fmt::format("{:<10}{} tokens, {} in host memory; {} more are read with each question\n", "source",
                         source_->snapshot().n_entries, mebibytes(source_->snapshot().state.size()),

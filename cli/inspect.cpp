@@ -1,3 +1,4 @@
+#include "cache_parts.h"
 #include "commands.h"
 #include "effects.h"
 #include "inputs.h"
@@ -90,6 +91,7 @@ Json to_json(const KeptView& view, bool with_scores) {
                {"keep", view.keep},
                {"kept_tokens", selection.n_kept},
                {"layers", std::move(layers)},
+               {"cache_parts", parts_json(view.parts, view.n_layer)},
                {"adjacent_similarity", adjacent_similarity(similarity, n_layers)},
                {"similarity", std::move(matrix)}};
   if (view.window > 0) json["window"] = view.window;
@@ -97,11 +99,10 @@ Json to_json(const KeptView& view, bool with_scores) {
 }
 
 /// A method that observes the first tokens of the answer chooses after them; as many come whatever ends it.
-void write_first_tokens(Session& session, std::size_t n_prompt, std::int32_t count) {
+void write_first_tokens(Session& session, std::int32_t count) {
   if (session.has_chosen()) return;
   text::Sampler sampler(session.model(), {.ignore_eos = true});
   for (std::int32_t i = 0; i < count; ++i) session.decode(sampler.sample(session.logits()));
-  session.truncate(std::int32_t(n_prompt));
 }
 
 void inspect(const InspectArguments& arguments) {
@@ -128,7 +129,7 @@ void inspect(const InspectArguments& arguments) {
   ProgressDisplay display(arguments.progress);
   session->prefill(prompt, {&wanted, 1}, display.callback());
   display.finish();
-  write_first_tokens(*session, prompt.size(), wanted.method->request().after);
+  write_first_tokens(*session, wanted.method->request().after);
 
   const KeptView view = make_view(*session, wanted, prompt);
   if (html) html->commit(kept_page(view));

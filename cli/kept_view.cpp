@@ -2,6 +2,7 @@
 
 #include "text/utf8.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace chunkkv::cli {
@@ -22,8 +23,13 @@ KeptView make_view(const Session& session, const Plan& plan, const std::vector<T
   view.method = plan.method->spec();
   view.keep = plan.budget.to_string();
   view.selection = session.selection();
-  view.n_head_kv = info.n_head_kv;
-  const ResolvedPlan resolved = plan.at(n_entries, n_entries, info.n_layer);
+  view.parts = session.cache_parts();
+  view.n_layer = info.n_layer;
+  view.n_head_kv = *std::max_element(view.parts.n_head_kv.begin(), view.parts.n_head_kv.end());
+  // Layers are shown by the model's numbers.
+  for (LayerKept& layer : view.selection.layers)
+    layer.layer = view.parts.compressed[std::size_t(layer.layer)];
+  const ResolvedPlan resolved = plan.at(n_entries, n_entries, session.n_layers());
   view.rule = resolved.layers.front().rule;
   view.window = resolved.window;
   view.chunks = chunk_grid(view.rule, n_entries);

@@ -22,6 +22,8 @@ struct KeptView {
   std::string method;  ///< spec
   std::string keep;    ///< budget
   Selection selection;
+  CacheParts parts;
+  std::int32_t n_layer = 0;  ///< of the model
   std::int32_t n_head_kv = 0;
   SelectionRule rule;
   std::int32_t window = 0;  ///< that a small budget left of the method's; 0: its own

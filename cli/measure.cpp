@@ -35,12 +35,12 @@ void Measurement::run(std::size_t index, const Progress& progress) {
   const Timings before = session_.timings();
   session_.prefill(tokens_, plans_.subspan(index, 1), progress);
   Sample sample{};
-  const auto n_prompt = std::int32_t(tokens_.size());
+  const Checkpoint prompt_end = session_.checkpoint();
   // What observes the answer's first tokens has chosen before anything is timed.
   for (std::size_t i = 0; !session_.has_chosen(); ++i) session_.decode(tokens_[i % tokens_.size()]);
-  session_.truncate(n_prompt);
+  session_.go_back(prompt_end);
   sample.full_ms = ms_per_token();
-  session_.truncate(n_prompt);
+  session_.go_back(prompt_end);
   session_.compress(session_.selection());
   const Timings& after = session_.timings();
   sample.prefill_ms = after.prefill - before.prefill;

@@ -22,6 +22,8 @@ struct Outcome {
   std::uint64_t bytes_before = 0;
   std::uint64_t bytes_after = 0;
   std::uint64_t bytes_allocated = 0;
+  std::uint64_t bytes_fixed = 0;  ///< of windows and states
+  nlohmann::ordered_json parts;   ///< what the model's layers keep
   Timings ms;
   double first_token_ms = 0;  ///< from the start of reading
   std::int32_t after = 0;     ///< first tokens of the answer that observed

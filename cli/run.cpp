@@ -1,4 +1,5 @@
 #include "bounded.h"
+#include "cache_parts.h"
 #include "commands.h"
 #include "effects.h"
 #include "inputs.h"
@@ -59,6 +60,9 @@ class Run {
         prompt_(std::move(prompt)),
         n_predict_(n_predict(arguments, *model_, prompt_.tokens.size())) {}
 
+  /// What the model's layers keep, where that is not the same in all.
+  std::string parts() const { return parts_line(*session_); }
+
   void read() {
     ProgressDisplay display(arguments_.progress);
     const Timer timer;
@@ -76,6 +80,7 @@ class Run {
     // Both answers start from these, whatever happens to the session in between.
     const auto logits = session_->logits();
     logits_.assign(logits.begin(), logits.end());
+    if (arguments_.compare) prompt_end_ = session_->checkpoint();
   }
 
   Outcome answer_from_full_cache() {
@@ -95,7 +100,7 @@ class Run {
     Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
     Timer timer;
     if (!arguments_.bounded.in_pieces()) {
-      session_->truncate(std::int32_t(prompt_.tokens.size()));  // forget an earlier answer
+      if (prompt_end_) session_->go_back(*prompt_end_);  // forget an earlier answer
       session_->compress_when_chosen();
     }
     outcome.after = session_->n_until_compression();
@@ -129,6 +134,8 @@ class Run {
     outcome.prompt_tokens = std::int32_t(prompt_.tokens.size());
     const CacheUse use = session_->use();
     outcome.cells = use.cells_allocated;
+    outcome.bytes_fixed = use.bytes_fixed;
+    outcome.parts = parts_json(session_->cache_parts(), session_->model().info().n_layer);
     outcome.bytes_before =
         use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(most_entries_);
     return outcome;
@@ -192,6 +199,7 @@ class Run {
   std::optional<Timings> spent_;     ///< likewise
   std::int32_t most_entries_ = 0;
   std::vector<float> logits_;
+  std::optional<Checkpoint> prompt_end_;
   double prefill_ms_ = 0;
 };
 
@@ -220,6 +228,7 @@ void run(const RunArguments& arguments) {
                         ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, n_answer)
                         : cells_for(arguments.model, *model, prompt.tokens.size(), n_answer);
   Run run(arguments, wanted, options, model, prompt);
+  if (!arguments.json) print_error(run.parts());
   run.read();
   std::vector<Outcome> outcomes;
   if (arguments.compare) outcomes.push_back(run.answer_from_full_cache());

@@ -1,5 +1,6 @@
 #include "run_cached.h"
 
+#include "cache_parts.h"
 #include "output.h"
 #include "report.h"
 #include "saved_cache.h"
@@ -72,6 +73,8 @@ void run_cached(const CachedRun& run) {
   outcome.keep = file.info.keep;
   outcome.prompt_tokens = std::int32_t(file.snapshot.tokens.size() + file.info.rest.size() + question.size());
   outcome.cells = session->use().cells_allocated;
+  outcome.bytes_fixed = session->use().bytes_fixed;
+  outcome.parts = parts_json(session->cache_parts(), model->info().n_layer);
   outcome.compressions = file.info.n_compressions;
   const std::size_t n_read = file.info.rest.size() + question.size();
 

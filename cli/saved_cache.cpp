@@ -1,5 +1,6 @@
 #include "saved_cache.h"
 
+#include "cache_parts.h"
 #include "engine_log.h"
 #include "units.h"
 
@@ -51,6 +52,7 @@ CacheFileInfo new_info(const Session& session, const CacheHome& home) {
   info.engine_format = home.engine_format;
   info.created = std::time(nullptr);
   info.model = home.model;
+  info.parts = session.cache_parts();
   info.model_name = std::filesystem::path(session.model().info().path).filename().string();
   info.type_k = home.type_k;
   info.type_v = home.type_v;
@@ -85,6 +87,7 @@ std::string description(const std::string& path, const CacheFile& file) {
        fmt::format("{} ({}, {} layers, {} KV heads), hash {}", info.model_name, info.model.architecture,
                    info.model.n_layer, info.model.n_head_kv, info.model.hash)},
       {"cache", fmt::format("{} keys, {} values", info.type_k, info.type_v)},
+      {"layers", describe(info.parts, info.model.n_layer)},
       {"prompt", fmt::format("{} tokens, ends in {}", n_prompt, explanation_of(info.end))},
   };
   if (info.is_source) {
@@ -96,7 +99,8 @@ std::string description(const std::string& path, const CacheFile& file) {
                                             info.n_compressions, info.observer));
   }
   std::string text;
-  for (const auto& [name, value] : rows) text += fmt::format("{:<10}{}\n", name, value);
+  for (const auto& [name, value] : rows)
+    if (!value.empty()) text += fmt::format("{:<10}{}\n", name, value);
   return text;
 }
 
@@ -117,6 +121,7 @@ nlohmann::ordered_json to_json(const std::string& path, const CacheFile& file) {
             {"vocabulary", info.model.n_vocab},
             {"bytes", info.model.file_bytes},
             {"hash", info.model.hash}}},
+          {"cache_parts", parts_json(info.parts, info.model.n_layer)},
           {"type_k", info.type_k},
           {"type_v", info.type_v},
           {"method", info.method},

@@ -76,6 +76,8 @@ std::string summary(const KeptView& view) {
       "layer  where in the prompt, beginning to end\n",
       view.method, selection.n_kept, selection.n_entries, selection.layers.size(), view.keep,
       100 * adjacent_similarity(similarity, selection.layers.size()));
+  if (const std::string parts = describe(view.parts, view.n_layer); !parts.empty())
+    text.insert(text.find('\n') + 1, parts + "\n");
   for (const LayerKept& layer : selection.layers) {
     text += fmt::format("{:>5}  {}\n", layer.layer, strip(kept_share({&layer, 1}, selection.n_entries)));
   }

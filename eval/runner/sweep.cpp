@@ -239,6 +239,7 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
   const std::vector<float> logits = in_vector(session_->logits());
   const bool is_asked_again = sample.questions.size() > 1;
   Whole whole;
+  whole.prompt_end = session_->checkpoint();
   whole.first = first_tokens(sample, logits, std::vector<std::int32_t>(observed.begin(), observed.end()));
   reading.add_to(common.ms);
   for (std::size_t i = 0; i < plans.size(); ++i)  // a question's reading replaces the session's

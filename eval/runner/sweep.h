@@ -123,6 +123,7 @@ class Sweep {
     text::Answer answer;  ///< ended before that where it is not paused
     text::Sampler sampler;
     std::vector<float> logits;  ///< after them
+    Checkpoint end;
 
     bool are_all() const { return answer.stop == text::Stop::pause; }
   };
@@ -139,8 +140,9 @@ class Sweep {
     Sequence sequence = 0;
     const FirstTokens* first = nullptr;  ///< in the cache already
     std::int32_t n_kept = 0;             ///< entries of the prompt
-    std::int32_t n_before_answer = 0;
-    std::vector<float> logits = {};  ///< that the answer follows
+    Checkpoint compressed = {};          ///< the prompt as it is kept, where it is asked again
+    Checkpoint before_answer = {};       ///< likewise, with the questions and answers before
+    std::vector<float> logits = {};      ///< that the answer follows
     /// Puts the compressed prompt without an answer in the lane's place, where `first` is in the cache.
     std::function<Session&()> rewind = {};
   };
@@ -149,6 +151,7 @@ class Sweep {
     std::vector<Selection> selections;  ///< by pair; without layers where the answer ended before it chose
     std::vector<FirstTokens> first;
     std::optional<Snapshot> full;
+    Checkpoint prompt_end;
     bool in_session = true;  ///< sequence 0 still holds the reading
 
     const FirstTokens* first_of(std::int32_t count) const;
@@ -158,8 +161,8 @@ class Sweep {
                  bool is_asked_again);
   void answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
               std::vector<Lane> lanes, const SweepEvents& events);
-  void ask(Session& session, const PromptTokens& tokens, std::size_t question, std::span<const float> logits,
-           Lane& lane);
+  void ask(Session& session, const PromptTokens& tokens, std::size_t question, std::size_t n_questions,
+           std::span<const float> logits, Lane& lane);
   /// What is read before compression.
   std::vector<Token> prompt(const Sample& sample, const PromptTokens& tokens) const;
   std::int32_t n_predict(const Sample& sample) const;

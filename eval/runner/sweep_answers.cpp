@@ -31,7 +31,11 @@ std::vector<Sweep::FirstTokens> Sweep::first_tokens(const Sample& sample, std::s
     answer = text::go_on(*session_, next, sampler, std::move(answer), options);
     if (answer.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
     if (answer.stop == text::Stop::pause) next = in_vector(session_->logits());
-    result.push_back({.count = count, .answer = answer, .sampler = sampler, .logits = next});
+    result.push_back({.count = count,
+                      .answer = answer,
+                      .sampler = sampler,
+                      .logits = next,
+                      .end = session_->checkpoint()});
   }
   return result;
 }
@@ -51,13 +55,13 @@ void Sweep::open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std
   // An answer that ended before it was compressed is known, and needs no cache.
   const bool is_answered = lane.first != nullptr && !lane.first->are_all();
   if (is_answered && !is_asked_again) return;
-  const std::int32_t n_entries = n_prompt + (lane.first != nullptr && !is_answered ? lane.first->count : 0);
+  const Checkpoint& place = lane.first != nullptr && !is_answered ? lane.first->end : whole.prompt_end;
   if (whole.in_session && lane.sequence == 0) {
-    session_->truncate(n_entries);
+    session_->go_back(place);
   } else {
     const Stopwatch watch(lane.outcome.ms.restore);
     session_->restore(*whole.full, lane.sequence);
-    session_->truncate(n_entries, lane.sequence);
+    session_->go_back(place, lane.sequence);
   }
   const bool compresses = !plan.method->keeps_all() && !is_answered;
   if (!whole.full && index + 1 < plans.size() && (compresses || options_.parallel > 1))
@@ -69,11 +73,11 @@ void Sweep::open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std
   const Selection& chosen = whole.selections[index];
   session_->compress(chosen, lane.sequence);
   compression.add_to(lane.outcome.ms);
-  lane.n_kept = session_->n_entries(lane.sequence) - (n_entries - n_prompt);
+  lane.n_kept = session_->n_entries(lane.sequence) - (place.n_entries - n_prompt);
   if (lane.first == nullptr || !is_asked_again) return;
-  lane.rewind = [this, &whole, &chosen, n_prompt, sequence = lane.sequence]() -> Session& {
+  lane.rewind = [this, &whole, &chosen, sequence = lane.sequence]() -> Session& {
     session_->restore(*whole.full, sequence);
-    session_->truncate(n_prompt, sequence);
+    session_->go_back(whole.prompt_end, sequence);
     session_->compress(chosen, sequence);
     return hand_over();
   };
@@ -95,7 +99,7 @@ void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<c
     std::vector<text::Beginning> beginnings;
     std::vector<std::int32_t> n_compressions;
     for (Lane& lane : lanes) {
-      ask(session, tokens, question, logits, lane);
+      ask(session, tokens, question, sample.questions.size(), logits, lane);
       n_compressions.push_back(session.n_compressions(lane.sequence));
       if (options_.buffer > 0)
         text::limit_answer(session, pairs_[lane.outcome.pair], options_.buffer, n_predict(sample));
@@ -121,22 +125,22 @@ void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<c
 }
 
 /// Brings the lane to where the answer to `question` begins.
-void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t question,
+void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t question, std::size_t n_questions,
                 std::span<const float> logits, Lane& lane) {
   const bool agnostic = options_.query == Query::agnostic;
   Outcome& outcome = lane.outcome;
+  const auto checkpoint_of = [&](const Session& from) { return from.checkpoint(lane.sequence); };
   std::vector<Token> asked;
-  if (question == 1 && lane.rewind) {
-    lane.rewind();
-    lane.n_before_answer = session.n_entries(lane.sequence);
-  }
+  const bool is_asked_again = question + 1 < n_questions;
+  if (question == 1 && lane.rewind) lane.before_answer = lane.compressed = checkpoint_of(lane.rewind());
   if (question == 0) {
     if (agnostic) asked = tokens.question(0);
+    if (is_asked_again && !lane.rewind) lane.compressed = checkpoint_of(session);
   } else if (options_.separate_questions) {
-    session.truncate(outcome.kept_tokens, lane.sequence);
+    session.go_back(lane.compressed, lane.sequence);
     asked = agnostic ? tokens.question(question) : tokens.turn("", question);
   } else {
-    session.truncate(lane.n_before_answer, lane.sequence);
+    session.go_back(lane.before_answer, lane.sequence);
     asked = tokens.turn(outcome.answer.text, question);
   }
   outcome.question = question;
@@ -146,7 +150,7 @@ void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t questi
     session.prefill(
         asked, {}, [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); },
         lane.sequence);
-  lane.n_before_answer = session.n_entries(lane.sequence);
+  if (is_asked_again) lane.before_answer = checkpoint_of(session);
   if (!asked.empty())
     lane.logits = in_vector(session.logits());
   else

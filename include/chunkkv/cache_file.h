@@ -11,7 +11,7 @@
 namespace chunkkv {
 
 /// The format that is written, and the only one that is read.
-inline constexpr std::uint64_t kCacheFileFormat = 1;
+inline constexpr std::uint64_t kCacheFileFormat = 2;
 
 /// Where a saved prompt ends.
 enum class CacheEnd : std::uint8_t {
@@ -28,6 +28,7 @@ struct CacheFileInfo {
   std::int64_t created = 0;         ///< seconds since 1970, UTC
 
   ModelIdentity model;
+  CacheParts parts;        ///< what the model's layers keep
   std::string model_name;  ///< for people
   std::string type_k, type_v;
   bool flash_attention = true;

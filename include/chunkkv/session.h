@@ -96,6 +96,24 @@ struct SessionOptions {
   bool cache_positions = false;
 };
 
+/// What a model's layers keep of the tokens that it reads.
+struct CacheParts {
+  /// The model's numbers of the layers that keep every token: these are compressed. Everywhere else such a
+  /// layer's number is its place in this list.
+  std::vector<std::int32_t> compressed;
+  std::vector<std::int32_t> n_head_kv;  ///< of each of them
+  std::int32_t n_window = 0;            ///< layers that keep a window, which stays as it is
+  std::int32_t window = 0;              ///< tokens of it
+  std::int32_t n_state = 0;             ///< layers that have a state, with or without rows of every token
+  std::int32_t n_shared = 0;            ///< layers that read another layer's rows
+  bool has_values = true;               ///< false: values are a part of the keys (latent attention)
+  std::uint64_t fixed_bytes = 0;        ///< of windows and states, of all sequences
+  bool is_whole() const { return n_window == 0 && n_state == 0 && n_shared == 0; }
+};
+/// "6 of 36 layers keep every token and are compressed; 30 keep a window of 1,024 tokens"; `n_layer`: of the
+/// model. Empty when all layers keep every token for themselves.
+std::string describe(const CacheParts& parts, std::int32_t n_layer);
+
 /// What becomes of the cells that a layer has more than it keeps: the engine's cache has equally many cells
 /// in every layer.
 enum class Surplus : std::uint8_t {
@@ -167,12 +185,21 @@ struct WeightUse {
   std::uint64_t n_bytes = 0;  ///< in the file
 };
 
-/// State of the cache. Bytes are keys and values of all layers.
+/// State of the cache. Bytes are keys and values of the layers that keep every token, but for `bytes_fixed`.
 struct CacheUse {
   std::int32_t cells_used = 0;  ///< of one sequence, or of all
   std::int32_t cells_allocated = 0;
   std::uint64_t bytes_used = 0;
   std::uint64_t bytes_allocated = 0;
+  std::uint64_t bytes_fixed = 0;  ///< of windows and states: allocated for all sequences, whatever they hold
+};
+
+/// A place in a sequence to go back to. Windows and states forget what they held there, so that a model with
+/// such layers needs a copy of them; with others this is nothing but a length.
+struct Checkpoint {
+  std::int32_t n_entries = 0;
+  Position next = 0;             ///< position of the token that followed
+  std::vector<std::byte> fixed;  ///< the engine's own format: windows and states
 };
 
 /// How far reading is.
@@ -189,9 +216,11 @@ using Progress = std::function<bool(const ReadState&)>;
 struct AttentionRows {
   std::int32_t layer = 0;
   std::int32_t n_head = 0;
+  std::int32_t n_head_kv = 0;
   std::int32_t first_query = 0;  ///< index in the evaluated tokens
   std::int32_t n_queries = 0;
   std::int32_t n_entries = 0;
+  std::int32_t n_cells = 0;        ///< that the engine reads, as it rounds them up
   std::span<const float> weights;  ///< valid during the call
 };
 
@@ -208,6 +237,9 @@ class Session {
   const Model& model() const;
   /// As given, with defaults replaced by what they became.
   const SessionOptions& options() const;
+  const CacheParts& cache_parts() const;
+  /// Layers that keep every token, and are compressed.
+  std::int32_t n_layers() const { return std::int32_t(cache_parts().compressed.size()); }
   /// What was chosen for the model's weights, in the order of their first use.
   std::span<const WeightUse> weights() const;
 
@@ -291,8 +323,14 @@ class Session {
   /// Drops all entries of `sequence`.
   void clear(Sequence sequence = 0);
   /// Drops the newest entries of `sequence` until `n_entries` are left; the next position follows the last
-  /// one left.
+  /// one left. UsageError, with nothing dropped, for entries that a compression kept, and where windows or
+  /// states have forgotten what they held then: those need a checkpoint.
   void truncate(std::int32_t n_entries, Sequence sequence = 0);
+  /// Where `sequence` is now.
+  Checkpoint checkpoint(Sequence sequence = 0) const;
+  /// Drops what was read since. UsageError, with nothing dropped, when the sequence is shorter, was
+  /// compressed since, or has other tokens there.
+  void go_back(const Checkpoint& checkpoint, Sequence sequence = 0);
 
   /// A copy of `sequence` in host memory. Error where cache positions are used.
   Snapshot snapshot(Sequence sequence = 0) const;

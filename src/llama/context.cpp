@@ -62,14 +62,14 @@ class Batch {
 Context::Context(const Model& model, const SessionOptions& options)
     : pool_(options.n_threads),
       scratch_(options.n_sequences),
-      n_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(model.handle()))),
-      n_layer_(llama_model_n_layer(model.handle())) {
+      n_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(model.handle()))) {
   llama_context_params params = llama_context_default_params();
   params.n_seq_max = std::uint32_t(options.n_sequences + 1);
   // The engine aborts with less than a cell, and less than a token of a batch, for each sequence.
   params.n_ctx = std::max(std::uint32_t(options.n_cells > 0 ? options.n_cells : model.info().n_ctx_train),
                           params.n_seq_max);
   params.n_ubatch = std::uint32_t(std::min(options.n_ubatch, std::int32_t(params.n_ctx)));
+  params.swa_full = false;  // windows keep a window
   params.n_batch = std::max(params.n_ubatch, params.n_seq_max);
   params.kv_unified = true;
   params.n_threads = params.n_threads_batch = pool_.n_threads();
@@ -87,17 +87,39 @@ Context::Context(const Model& model, const SessionOptions& options)
                 " values); use a smaller -c, another cache type, or -v to see its messages");
   pool_.attach(context_.get());
   if (model.fast_prefill()) tap_.accelerate(pool_.n_threads());
-  learn_cache();
+  learn_cache(llama_model_n_swa(model.handle()));
 }
 
-void Context::learn_cache() {
+void Context::learn_cache(std::int32_t window) {
   const Token any = 0;
   decode({&any, 1}, 0, scratch_);
   clear();
-  bool known = tap_.layers().size() == std::size_t(n_layer_);
+  if (tap_.cache().is_ambiguous()) {
+    // A sequence of a token, one that lies beyond its window, and a third one, which sees the first only
+    // where there is no window.
+    const Position far = window + 2;
+    const Sequence other = 0;
+    decode({&any, 1}, 0, other);
+    decode({&any, 1}, far, scratch_);
+    llama_memory_seq_cp(llama_get_memory(context_.get()), other, scratch_, 0, 1);
+    decode({&any, 1}, far + 1, scratch_);
+    clear();
+  }
+  const CacheLayers& cache = tap_.cache();
+  parts_.compressed = cache.model_numbers();
+  parts_.n_window = cache.n_window_layers();
+  parts_.window = parts_.n_window > 0 ? window : 0;
+  parts_.n_state = cache.n_state_layers();
+  parts_.n_shared = cache.n_sharing_layers();
+  parts_.fixed_bytes = cache.fixed_bytes();
+  bool known = cache.is_known();  // else two groups keep every token
   for (const auto& [number, layer] : tap_.layers())
-    known = known && number < n_layer_ && layer.k != nullptr && layer.n_head_kv > 0 && layer.k->ne[2] == 1 &&
+    known = known && layer.k != nullptr && layer.n_head_kv > 0 && layer.k->ne[2] == 1 &&
             (layer.v != nullptr || layer.n_head_kv == 1);
+  for (const auto& [number, layer] : cache.kept()) {
+    parts_.n_head_kv.push_back(layer.n_head_kv);
+    parts_.has_values = parts_.has_values && layer.v != nullptr;
+  }
   if (!known)
     throw Error("this model does not keep one key a token and layer; only such caches are supported");
 }
@@ -162,6 +184,14 @@ void Context::remove(Sequence sequence, Position from, Position to) {
 void Context::relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once) {
   llama_memory_t memory = llama_get_memory(context_.get());
   std::vector<std::uint8_t> state;
+  if (has_state() && !positions.empty()) {
+    // The state's own position cannot be dropped; the whole sequence is written anew, into the lowest cells.
+    const std::vector<std::byte> whole = this->state(sequence);
+    if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(whole.data()),
+                                 whole.size(), sequence) != whole.size())
+      throw Error("the engine could not move cells of the cache; -v shows its messages");
+    return;
+  }
   for (std::size_t done = 0; done < positions.size(); done += at_once) {
     const auto now = positions.subspan(done, std::min(at_once, positions.size() - done));
     for (const Position p : now) llama_memory_seq_cp(memory, sequence, scratch_, p, p + 1);
@@ -176,6 +206,25 @@ void Context::relocate(Sequence sequence, std::span<const Position> positions, s
     llama_memory_seq_cp(memory, scratch_, sequence, -1, -1);
     remove(scratch_, -1, -1);
   }
+}
+
+std::vector<std::byte> Context::fixed_part(Sequence sequence) const {
+  if (!goes_on()) return {};
+  std::vector<std::byte> data(
+      llama_state_seq_get_size_ext(context_.get(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY));
+  const std::size_t written =
+      llama_state_seq_get_data_ext(context_.get(), reinterpret_cast<std::uint8_t*>(data.data()), data.size(),
+                                   sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY);
+  if (written == 0) throw Error("the engine could not copy its windows and states; -v shows its messages");
+  data.resize(written);
+  return data;
+}
+
+void Context::set_fixed_part(Sequence sequence, std::span<const std::byte> part) {
+  if (part.empty()) return;
+  if (llama_state_seq_set_data_ext(context_.get(), reinterpret_cast<const std::uint8_t*>(part.data()),
+                                   part.size(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) != part.size())
+    throw Error("the engine could not put its windows and states back; the sequence is lost");
 }
 
 void Context::shift(Sequence sequence, Position from, Position to, Position delta) {
@@ -202,7 +251,7 @@ std::vector<std::byte> Context::state(Sequence sequence) const {
 
 void Context::set_state(Sequence sequence, std::span<const std::byte> state,
                         std::span<const Position> positions) {
-  check_state(state, tap_.layers(), positions, StateTypes::own, extension());
+  check_state(state, tap_.layers(), positions, StateTypes::own, extension(), goes_on());
   if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),
                                state.size(), sequence) == state.size())
     return;
@@ -214,10 +263,19 @@ void Context::set_state(Sequence sequence, std::span<const std::byte> state,
 
 std::vector<std::byte> Context::converted(std::span<const std::byte> state,
                                           std::span<const Position> positions) const {
-  check_state(state, tap_.layers(), positions, StateTypes::any, extension());
+  if (parts_.n_window > 0)
+    throw Error(
+        "the cache of a model with sliding windows cannot be converted to other types; read the prompt with "
+        "those "
+        "that it is to have");
+  check_state(state, tap_.layers(), positions, StateTypes::any, extension(), goes_on());
   const CacheLayer& any = tap_.layers().begin()->second;
   return convert_state(state, tap_.layers(), any.k->type, (any.v != nullptr ? any.v : any.k)->type,
-                       extension());
+                       extension(), goes_on());
+}
+
+bool Context::goes_on() const {
+  return has_state() || parts_.n_window > 0;
 }
 
 std::size_t Context::extension() const {

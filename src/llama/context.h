@@ -39,6 +39,15 @@ class Context {
   /// ascending cell. At most `at_once` cells are held in host memory.
   void relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once);
 
+  /// What the layers that do not keep every token hold of `sequence`, windows and states, and back. Empty
+  /// where there are none.
+  std::vector<std::byte> fixed_part(Sequence sequence) const;
+  void set_fixed_part(Sequence sequence, std::span<const std::byte> part);
+  const CacheParts& parts() const { return parts_; }
+  /// Whether layers have a state, which cannot go back: only all of a sequence, or what is older than its
+  /// newest token, can be dropped.
+  bool has_state() const { return parts_.n_state > 0; }
+
   /// Adds `delta` to the positions of `sequence` in [from, to); its keys are turned before the next decode.
   void shift(Sequence sequence, Position from, Position to, Position delta);
   bool can_shift() const;
@@ -70,13 +79,14 @@ class Context {
   std::int32_t n_cells() const;
   std::int32_t n_ubatch() const;
   std::int32_t n_threads() const { return pool_.n_threads(); }
-  std::int32_t n_layer() const { return n_layer_; }
+  std::int32_t n_layer() const { return std::int32_t(parts_.compressed.size()); }
 
  private:
   /// Decodes one token and forgets it, so that the tap knows the cache from the start.
-  void learn_cache();
+  void learn_cache(std::int32_t window);
   std::vector<std::int32_t> decode(const llama_batch& batch);
   std::size_t extension() const;  ///< see `cell_extension`
+  bool goes_on() const;           ///< states hold more than the layers that keep every token
 
   bool has_logits_ = false;
   ThreadPool pool_;
@@ -85,7 +95,7 @@ class Context {
   ContextHandle context_;
   Sequence scratch_;
   std::int32_t n_vocab_;
-  std::int32_t n_layer_;
+  CacheParts parts_;
 };
 
 }  // namespace chunkkv::engine

@@ -58,7 +58,7 @@ void LayerProbe::add_attention(const ObservationRequest& request, const Attentio
   std::vector<float> values = by_entry(by_cell, attention.n_kv);
   sum.values.resize(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
-  sum.n_queries += queries.count;
+  if (attention.reader == 0) sum.n_queries += queries.count;
 }
 
 std::vector<std::uint8_t> LayerProbe::past(std::int64_t n_kv, std::int32_t first_window_entry) const {
@@ -67,9 +67,9 @@ std::vector<std::uint8_t> LayerProbe::past(std::int64_t n_kv, std::int32_t first
   return past;
 }
 
-LayerProbe::StoredKey LayerProbe::stored_key(const ObservationRequest& request) {
+LayerProbe::StoredKey LayerProbe::stored_key(const ObservationRequest& request, std::int32_t reader) {
   const bool hides = request.attention == AttentionKind::group_max_past;
-  return {request.attention, request.after, hides ? request.window : 0};
+  return {request.attention, request.after, hides ? request.window : 0, reader};
 }
 
 void LayerProbe::store_query(const Attention& attention, std::int32_t row, std::size_t index,
@@ -84,24 +84,27 @@ void LayerProbe::store_query(const Attention& attention, std::int32_t row, std::
   std::vector<float> values(n_head * depth);
   for (std::size_t h = 0; h < n_head; ++h)
     std::memcpy(values.data() + h * depth, bytes.data() + h * q.nb[2], depth * sizeof(float));
-  queries_.head_dim = q.ne[0];
-  queries_.q.resize(index + 1);
-  queries_.cells.resize(index + 1);
-  queries_.q[index] = std::move(values);
-  queries_.cells[index] = cell;
+  queries_.resize(std::max(queries_.size(), std::size_t(attention.reader) + 1));
+  StoredQueries& queries = queries_[std::size_t(attention.reader)];
+  queries.head_dim = q.ne[0];
+  queries.q.resize(index + 1);
+  queries.cells.resize(index + 1);
+  queries.q[index] = std::move(values);
+  queries.cells[index] = cell;
 }
 
 void LayerProbe::add_stored(const ObservationRequest& request, const Attention& attention,
                             std::int32_t first_window_entry) {
-  const auto [it, is_new] = stored_.try_emplace(stored_key(request));
+  const auto [it, is_new] = stored_.try_emplace(stored_key(request, attention.reader));
   if (!is_new) return;
-  queries_.prompt = cells_;
+  StoredQueries& queries = queries_[std::size_t(attention.reader)];
+  queries.prompt = cells_;
   const CacheLayer& cache = context_.tap().layers().at(layer_);
   Compute& compute = context_.compute();
   it->second = by_entry(request.attention == AttentionKind::group_max_past
-                            ? group_max_past_sums(compute, cache, attention, queries_, request.after,
+                            ? group_max_past_sums(compute, cache, attention, queries, request.after,
                                                   past(attention.n_kv, first_window_entry))
-                            : attention_sums(compute, cache, attention, queries_, request.after),
+                            : attention_sums(compute, cache, attention, queries, request.after),
                         attention.n_kv);
 }
 
@@ -126,10 +129,12 @@ LayerObservation LayerProbe::observe(const ObservationRequest& request) {
     const AttentionSum& sum = attention_[key_of(request)];
     o.attention = sum.values;
     o.n_queries = sum.n_queries;
-    if (const auto stored = stored_.find(stored_key(request)); stored != stored_.end()) {
+    for (std::int32_t reader = 0; reader < cache.n_readers; ++reader) {
+      const auto stored = stored_.find(stored_key(request, reader));
+      if (stored == stored_.end()) break;
       o.attention.resize(stored->second.size());
       for (std::size_t i = 0; i < o.attention.size(); ++i) o.attention[i] += stored->second[i];
-      o.n_queries += request.after;
+      if (reader == 0) o.n_queries += request.after;
     }
   }
   if (request.keys) o.keys = std::make_shared<CacheRows>(compute, cache, keys_of(cache), cells_);

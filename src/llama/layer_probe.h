@@ -52,9 +52,9 @@ class LayerProbe {
     std::vector<float> values;
     std::int32_t n_queries = 0;
   };
-  /// What stored queries paid: kind, how many, and where group_max_past hides from.
-  using StoredKey = std::tuple<AttentionKind, std::int32_t, std::int32_t>;
-  static StoredKey stored_key(const ObservationRequest& request);
+  /// What stored queries paid: kind, how many, where group_max_past hides from, and of which reader.
+  using StoredKey = std::tuple<AttentionKind, std::int32_t, std::int32_t, std::int32_t>;
+  static StoredKey stored_key(const ObservationRequest& request, std::int32_t reader);
   std::vector<std::uint8_t> past(std::int64_t n_kv, std::int32_t first_window_entry) const;
 
   /// [heads][n_kv] by cell -> [heads][n_entries]; entries that are not read yet count as 0.
@@ -65,7 +65,7 @@ class LayerProbe {
   const std::vector<std::int32_t>& cells_;
   std::size_t n_entries_;
   std::map<AttentionKey, AttentionSum> attention_;
-  StoredQueries queries_;
+  std::vector<StoredQueries> queries_;  // by reader of the layer's rows
   std::map<StoredKey, std::vector<float>> stored_;
   std::optional<std::vector<float>> value_norms_, key_norms_, key_similarity_;
   std::map<float, std::vector<float>> redundancy_;

@@ -39,6 +39,7 @@ class Copier {
     put(value);
     return value;
   }
+  void put_rest() { put_bytes(take(from_.size())); }
   bool at_end() const { return from_.empty(); }
   std::vector<std::byte> result() { return std::move(to_); }
 
@@ -124,7 +125,7 @@ void convert_rows(Copier& state, const ggml_tensor* rows, std::int64_t n_head_kv
 
 std::vector<std::byte> convert_state(std::span<const std::byte> whole,
                                      const std::map<std::int32_t, CacheLayer>& layers, ggml_type type_k,
-                                     ggml_type type_v, std::size_t extension) {
+                                     ggml_type type_v, std::size_t extension, bool goes_on) {
   Copier state(whole);
   state.copy<std::uint32_t>();  // a magic number, which the engine checks
   state.copy<std::int32_t>();   // the sequence
@@ -146,6 +147,7 @@ std::vector<std::byte> convert_state(std::span<const std::byte> whole,
                  layer.v != nullptr ? Turned::as_keys : Turned::never);
   for (const auto& [number, layer] : layers)
     if (layer.v != nullptr) convert_rows(state, layer.v, layer.n_head_kv, n_cells, type_v, Turned::as_values);
+  if (goes_on) state.put_rest();
   if (!state.at_end()) throw Error("the saved cache is longer than it should be; it is damaged");
   return state.result();
 }

@@ -31,15 +31,10 @@ std::string why_unsupported(const llama_model* model) {
   std::string reason;
   if (llama_model_is_recurrent(model))
     reason = "is recurrent: it has a state instead of a cache of keys and values";
-  else if (llama_model_is_hybrid(model))
-    reason = "mixes attention with recurrent layers, whose state cannot drop tokens";
   else if (llama_model_is_diffusion(model))
     reason = "is a diffusion model: it does not generate from a cache";
   else if (llama_model_has_encoder(model) || metadata(model, architecture + ".attention.causal") == "false")
     reason = "is an encoder or has one: only decoder-only models generate from the cache";
-  else if (llama_model_n_swa(model) > 0)
-    reason =
-        "uses sliding-window attention, which already drops tokens and keeps separate caches for its layers";
   else if (has(".attention.indexer.top_k"))
     reason = "keeps a second cache for its sparse-attention indexer, which would no longer fit";
   else if (has_alibi(model, architecture))

@@ -4,41 +4,11 @@
 
 #include "llama/op_params.h"
 
-#include <cstdlib>
-#include <cstring>
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 namespace chunkkv::engine {
-namespace {
-
-const ggml_tensor* root_of(const ggml_tensor* t) {
-  while (t->view_src != nullptr) t = t->view_src;
-  return t;
-}
-
-/// "cache_k_l7" -> 7; -1 for anything else, such as the tagged caches of sliding-window models.
-std::int32_t layer_named(const ggml_tensor* t, const char* prefix) {
-  const std::size_t n = std::strlen(prefix);
-  if (std::strncmp(t->name, prefix, n) != 0) return -1;
-  char* end = nullptr;
-  const long layer = std::strtol(t->name + n, &end, 10);
-  return end != t->name + n && *end == '\0' ? std::int32_t(layer) : -1;
-}
-
-/// The layer whose keys `k` reads. An F32 cache reaches flash attention through a cast, so copies are
-/// followed.
-std::int32_t layer_of_keys(const ggml_tensor* k) {
-  while (k != nullptr) {
-    const ggml_tensor* root = root_of(k);
-    if (const std::int32_t layer = layer_named(root, "cache_k_l"); layer >= 0) return layer;
-    k = root->op == GGML_OP_CPY || root->op == GGML_OP_CONT ? root->src[0] : nullptr;
-  }
-  return -1;
-}
-
-}  // namespace
-
 bool Tap::callback(ggml_tensor* node, bool ask, void* tap) {
   auto& self = *static_cast<Tap*>(tap);
   try {  // the callers are C frames
@@ -69,10 +39,18 @@ void Tap::accelerate(int n_threads) {
 void Tap::begin() {
   cells_.clear();
   mask_.clear();
+  begin_graph();
+}
+
+void Tap::begin_graph() {
+  product_ = nullptr;
+  n_read_.assign(cache_.kept().size(), 0);
+  if (attention_) attention_->forget_masks();  // those of this graph are new
 }
 
 void Tap::end() {
-  learned_ = !layers_.empty();
+  is_surveyed_ = true;
+  cache_.end_decode();
   if (products_) products_->give_back();
   if (attention_) attention_->give_back();
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -83,6 +61,7 @@ bool Tap::watched(std::int32_t layer) const {
 }
 
 bool Tap::ask(ggml_tensor* node) {
+  if (!cache_.is_known()) cache_.add(node);
   switch (node->op) {
     case GGML_OP_SET_ROWS:
       on_store(node);
@@ -97,11 +76,11 @@ bool Tap::ask(ggml_tensor* node) {
       return is_wanted;
     }
     case GGML_OP_MUL_MAT_ID:
-      if (!learned_) survey_.add(node, false);
+      if (!is_surveyed_) survey_.add(node, false);
       return false;
     case GGML_OP_MUL_MAT:
-      if (!learned_) survey_.add(node, products_ != nullptr);
-      if ((!learned_ || !wanted_.empty()) && on_product(node)) return true;
+      if (!is_surveyed_) survey_.add(node, products_ != nullptr);
+      if ((!cache_.is_known() || !wanted_.empty()) && on_product(node)) return true;
       if (products_) products_->take(node);
       return false;
     case GGML_OP_SOFT_MAX:
@@ -113,49 +92,36 @@ bool Tap::ask(ggml_tensor* node) {
 }
 
 void Tap::on_store(const ggml_tensor* node) {
-  const ggml_tensor* root = root_of(node);
-  if (!learned_) {
-    if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) {
-      layers_[k].k = const_cast<ggml_tensor*>(root);
-      if (first_store_ == nullptr) first_store_ = root;
-    } else if (const std::int32_t v = layer_named(root, "cache_v_l"); v >= 0) {
-      layers_[v].v = const_cast<ggml_tensor*>(root);
-      layers_[v].v_transposed = node->ne[0] == 1 && root->ne[0] != 1;
-    }
-  }
-  if (root == first_store_) {
-    if (attention_) attention_->forget_masks();  // those of this graph are new
+  cache_.add_store(node);
+  const ggml_tensor* root = node;
+  while (root->view_src != nullptr) root = root->view_src;
+  if (root == cache_.first_store() && !cells_.empty()) begin_graph();  // one more of this decode
+  if (root == cache_.first_kept_store()) {
     const ggml_tensor* rows = node->src[1];
     std::vector<std::int64_t> cells(std::size_t(ggml_nelements(rows)));
     ggml_backend_tensor_get(rows, cells.data(), 0, cells.size() * sizeof(cells[0]));
     cells_.insert(cells_.end(), cells.begin(), cells.end());
   }
-  if (!learned_ || !wanted_.empty() || !hidden_.empty())
-    if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) last_stored_layer_ = k;
+  if (!cache_.is_known() || !wanted_.empty() || !hidden_.empty())
+    if (CacheLayers::model_number_of(root) >= 0) last_stored_layer_ = cache_.number_of(root);
 }
 
-void Tap::learn(std::int32_t layer, const ggml_tensor* q) {
-  const auto it = layers_.find(layer);
-  if (it == layers_.end() || it->second.k == nullptr) return;
-  it->second.n_head = std::int32_t(q->ne[2]);
-  it->second.n_head_kv = std::int32_t(it->second.k->ne[0] / q->ne[0]);
+std::int32_t Tap::layer_of(const ggml_tensor* k) const {
+  // A copy that the scheduler made for another device has no sources; the keys were stored just before.
+  return CacheLayers::model_number_of(k) >= 0 ? cache_.number_of(k) : last_stored_layer_;
 }
 
 bool Tap::on_flash_attention(ggml_tensor* node) {
-  if (learned_ && wanted_.empty() && hidden_.empty()) return false;
-  const std::int32_t named = layer_of_keys(node->src[1]);
-  // A copy that the scheduler made for another device has no sources; the keys were stored just before.
-  const std::int32_t layer = named >= 0 ? named : last_stored_layer_;
-  if (!learned_) {
-    learn(layer, node->src[0]);
-    if (const auto it = layers_.find(layer); it != layers_.end()) it->second.head_dim_v = node->src[2]->ne[0];
-  }
-  if (hidden_.empty()) return watched(layer);
+  if (!cache_.is_known()) cache_.add_attention(node->src[1], node->src[0], node->src[3], node->src[2]->ne[0]);
+  if (wanted_.empty() && hidden_.empty()) return false;
+  const std::int32_t layer = layer_of(node->src[1]);
+  if (hidden_.empty() || layer < 0) return watched(layer);
   hide_cells(node->src[3], layer);
   return true;  // so that this layer is computed before the next one's mask is written
 }
 
-/// The engine's mask is the same for all layers. It is changed between their attention operations.
+/// The engine's mask is the same for all layers that keep every token. It is changed between their attention
+/// operations.
 void Tap::hide_cells(const ggml_tensor* mask, std::int32_t layer) {
   if (mask == nullptr || mask->type != GGML_TYPE_F16 || !ggml_is_contiguous(mask))
     throw Error("the cells of single layers cannot be hidden from this model's attention");
@@ -174,46 +140,62 @@ void Tap::hide_cells(const ggml_tensor* mask, std::int32_t layer) {
 }
 
 bool Tap::on_product(ggml_tensor* node) {
-  const std::int32_t layer = layer_of_keys(node->src[0]);
-  if (layer < 0) return false;
+  const ggml_tensor* k = node->src[0];
+  const std::int32_t number = CacheLayers::model_number_of(k);
+  if (number < 0) return false;
   // Values that are part of the keys are multiplied as a transposed copy.
-  if (layers_[layer].v == nullptr && node->src[0]->op == GGML_OP_CONT) return false;
-  if (!learned_) learn(layer, node->src[1]);
-  if (!watched(layer)) return false;
+  if (k->op == GGML_OP_CONT && !cache_.has_values(number)) return false;
+  if (!cache_.is_known()) {
+    product_ = node;
+    return false;
+  }
+  if (!watched(cache_.number_of(k))) return false;
   product_ = node;
   return true;  // so that the query is computed, and nothing after it, when the soft max is asked about
 }
 
 void Tap::on_soft_max(ggml_tensor* node) {
   const ggml_tensor* product = std::exchange(product_, nullptr);
+  if (!cache_.is_known()) {
+    cache_.add_attention(product->src[0], product->src[1], node->src[1], 0);
+    return;
+  }
   if (node->src[0] != product)
     throw Error(
         "this model caps its attention logits, which can only be observed with flash attention (-fa on)");
-  handler_({.layer = layer_of_keys(product->src[0]),
-            .q = product->src[1],
-            .mask = node->src[1],
-            .sinks = node->src[2],
-            .scale = op_float(node, 0),
-            .max_bias = op_float(node, 1),
-            .softcap = 0,
-            .n_kv = product->ne[0],
-            .computed = nullptr});
+  Attention attention{.layer = cache_.number_of(product->src[0]),
+                      .q = product->src[1],
+                      .mask = node->src[1],
+                      .sinks = node->src[2],
+                      .scale = op_float(node, 0),
+                      .max_bias = op_float(node, 1),
+                      .n_kv = product->ne[0]};
+  count_reader(attention);
+  handler_(attention);
 }
 
 void Tap::show(ggml_tensor* node) {
   if (attention_) attention_->give_back(node);
   if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention the soft max's question shows it
-  const std::int32_t named = layer_of_keys(node->src[1]);
-  if (!watched(named >= 0 ? named : last_stored_layer_)) return;  // only computed apart
-  handler_({.layer = named >= 0 ? named : last_stored_layer_,
-            .q = node->src[0],
-            .mask = node->src[3],
-            .sinks = node->src[4],
-            .scale = op_float(node, 0),
-            .max_bias = op_float(node, 1),
-            .softcap = op_float(node, 2),
-            .n_kv = node->src[1]->ne[1],
-            .computed = attention_ ? attention_->computed(node) : nullptr});
+  const std::int32_t layer = layer_of(node->src[1]);
+  if (!watched(layer)) return;  // only computed apart
+  Attention attention{.layer = layer,
+                      .q = node->src[0],
+                      .mask = node->src[3],
+                      .sinks = node->src[4],
+                      .scale = op_float(node, 0),
+                      .max_bias = op_float(node, 1),
+                      .softcap = op_float(node, 2),
+                      .n_kv = node->src[1]->ne[1],
+                      .computed = attention_ ? attention_->computed(node) : nullptr};
+  count_reader(attention);
+  handler_(attention);
+}
+
+void Tap::count_reader(Attention& attention) {
+  std::int32_t& n = n_read_[std::size_t(attention.layer)];
+  attention.reader = n++;
+  attention.is_last = n == cache_.kept().at(attention.layer).n_readers;
 }
 
 }  // namespace chunkkv::engine

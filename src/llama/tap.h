@@ -1,5 +1,6 @@
 #pragma once
 
+#include "llama/cache_layers.h"
 #include "llama/fast_attention.h"
 #include "llama/fast_products.h"
 #include "llama/handles.h"
@@ -10,29 +11,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace chunkkv::engine {
-
-/// The cache tensors of one layer, as the engine keeps them for the life of its context.
-struct CacheLayer {
-  ggml_tensor* k = nullptr;  ///< [n_head_kv * head_dim_k, n_cells]
-  /// [n_head_kv * head_dim_v, n_cells], or transposed without flash attention; null where values are the
-  /// first numbers of the keys (latent attention).
-  ggml_tensor* v = nullptr;
-  std::int32_t n_head = 0;
-  std::int32_t n_head_kv = 0;
-  bool v_transposed = false;
-  std::int64_t head_dim_v = 0;  ///< 0: not known without flash attention
-
-  std::int64_t n_cells() const { return k->ne[1]; }
-  /// The tensors of the cache: keys, and values where they have one of their own.
-  std::vector<ggml_tensor*> tensors() const {
-    return v != nullptr ? std::vector<ggml_tensor*>{k, v} : std::vector<ggml_tensor*>{k};
-  }
-  /// Bytes of one cell's row of one head.
-  std::size_t head_bytes(const ggml_tensor* t) const { return t->nb[1] / std::size_t(n_head_kv); }
-};
 
 /// One layer's attention over one micro-batch, seen when its queries and keys are computed.
 struct Attention {
@@ -45,6 +27,8 @@ struct Attention {
   float softcap = 0;
   std::int64_t n_kv = 0;                             ///< cells that attention reads
   const kernels::AttentionTask* computed = nullptr;  ///< by a kernel of our own; null: by the engine
+  std::int32_t reader = 0;                           ///< of several layers that read this one's rows
+  bool is_last = true;                               ///< no other one reads them in this micro-batch
 };
 
 /// The eval callback of one context: learns the cache's tensors, records the cell of every token, and
@@ -74,25 +58,30 @@ class Tap {
 
   /// Cells of the tokens of the last decode, in batch order.
   const std::vector<std::int32_t>& cells() const { return cells_; }
-  /// By layer number; complete after the first decode.
-  const std::map<std::int32_t, CacheLayer>& layers() const { return layers_; }
-  /// Complete after the first decode, too.
+  /// What the cache's layers are, known after the first decode, or after a second one.
+  const CacheLayers& cache() const { return cache_; }
+  const std::map<std::int32_t, CacheLayer>& layers() const { return cache_.kept(); }
+  /// Complete after the first decode.
   const std::vector<WeightUse>& weights() const { return survey_.uses(); }
 
  private:
   bool ask(ggml_tensor* node);
   void show(ggml_tensor* node);
+  void begin_graph();
   void on_store(const ggml_tensor* node);
   bool on_flash_attention(ggml_tensor* node);
   bool on_product(ggml_tensor* node);
   void on_soft_max(ggml_tensor* node);
   void hide_cells(const ggml_tensor* mask, std::int32_t layer);
-  void learn(std::int32_t layer, const ggml_tensor* q);
+  /// The layer whose keys `k` reads; -1: none that is compressed.
+  std::int32_t layer_of(const ggml_tensor* k) const;
+  /// Counts the readers of a layer's rows.
+  void count_reader(Attention& attention);
   bool watched(std::int32_t layer) const;
 
-  std::map<std::int32_t, CacheLayer> layers_;
-  bool learned_ = false;
-  const ggml_tensor* first_store_ = nullptr;  // the cache tensor whose writes tell the cells
+  CacheLayers cache_;
+  bool is_surveyed_ = false;          // weights are counted in the first decode
+  std::vector<std::int32_t> n_read_;  // attentions seen of each layer's rows, in this graph
   std::vector<std::int32_t> cells_;
   std::int32_t last_stored_layer_ = -1;
   const ggml_tensor* product_ =

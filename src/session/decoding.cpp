@@ -68,6 +68,7 @@ void Session::Impl::decode(Token token, Sequence sequence) {
   context.hide(cells.hidden);
   {
     const Watch watch(context.tap(), std::move(rounds));
+    state.newest_batch = cells.next;
     cells.append(context.decode({&token, 1}, cells.next, sequence));
   }
   state.tokens.push_back(token);
@@ -115,6 +116,7 @@ void Session::Impl::decode_together(std::span<const Token> tokens, std::span<con
   }
   for (std::size_t i = 0; i < which.size(); ++i) {
     SequenceState& state = at(which[i]);
+    state.newest_batch = state.cells.next;
     state.cells.append({&cells[i], 1});
     state.tokens.push_back(tokens[i]);
     if (state.awaiting) state.awaiting->after(state.cells.cells);

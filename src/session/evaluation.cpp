@@ -26,9 +26,11 @@ void show_attention(engine::Context& context, const engine::Attention& attention
         by_entry[row * cells.size() + i] = by_cell[row * std::size_t(attention.n_kv) + std::size_t(cells[i])];
     handler({.layer = attention.layer,
              .n_head = cache.n_head,
+             .n_head_kv = cache.n_head_kv,
              .first_query = first + done,
              .n_queries = now.count,
              .n_entries = std::int32_t(cells.size()),
+             .n_cells = std::int32_t(attention.n_kv),
              .weights = by_entry});
   }
 }
@@ -54,6 +56,7 @@ void Session::Impl::evaluate(std::span<const Token> tokens,
         show_attention(context, a, all, std::int32_t(done), std::int32_t(now.size()), on_attention);
       });
     context.hide(cells.hidden);
+    state.newest_batch = cells.next;
     const auto added = context.decode(now, cells.next, sequence, true);
     context.tap().ignore();
     cells.append(added);

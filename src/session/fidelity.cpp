@@ -34,10 +34,10 @@ struct AttentionTotals {
 
 /// The queries of the first `after` tokens after the question's `n_asked` saw everything.
 void add_rows(AttentionTotals& totals, const AttentionRows& rows, const KeptFlags& kept,
-              std::int32_t n_prompt, std::int32_t n_head_kv, std::int32_t n_asked, std::int32_t after) {
+              std::int32_t n_prompt, std::int32_t n_asked, std::int32_t after) {
   const auto n = std::size_t(rows.n_entries);
   for (std::int32_t head = 0; head < rows.n_head; ++head) {
-    const auto& keeps = kept.head(std::size_t(head / (rows.n_head / n_head_kv)));
+    const auto& keeps = kept.head(std::size_t(head / (rows.n_head / rows.n_head_kv)));
     for (std::int32_t query = 0; query < rows.n_queries; ++query) {
       if (rows.first_query + query < n_asked) continue;
       if (rows.first_query + query < n_asked + after) {
@@ -151,7 +151,7 @@ void check(const Session& session, std::int64_t n_prompt, const FidelityOptions&
 /// Fills in what plans that have not chosen keep, and what the kept sets alone tell; the session holds the
 /// prompt.
 void describe(Session& session, Chosen& chosen, std::vector<Fidelity>& results, std::int32_t n) {
-  const std::int32_t n_layer = session.model().info().n_layer;
+  const std::int32_t n_layer = session.n_layers();
   for (std::size_t p = 0; p < results.size(); ++p) {
     Selection& selection = chosen.selections[p];
     Fidelity& f = results[p];
@@ -174,8 +174,7 @@ void describe(Session& session, Chosen& chosen, std::vector<Fidelity>& results, 
 /// Reads the answer again, from the full cache, for its predictions and its attention.
 void read_again(Session& session, Answer& answer, Chosen& chosen, const std::vector<Fidelity>& results,
                 std::int32_t n) {
-  const ModelInfo& info = session.model().info();
-  chosen.totals.assign(results.size(), std::vector<AttentionTotals>(std::size_t(info.n_layer)));
+  chosen.totals.assign(results.size(), std::vector<AttentionTotals>(std::size_t(session.n_layers())));
   session.evaluate(
       answer.tokens,
       [&](std::size_t i, std::span<const float> logits) {
@@ -184,7 +183,7 @@ void read_again(Session& session, Answer& answer, Chosen& chosen, const std::vec
       [&](const AttentionRows& rows) {
         for (std::size_t p = 0; p < results.size(); ++p)
           add_rows(chosen.totals[p][std::size_t(rows.layer)], rows, chosen.kept[p][std::size_t(rows.layer)],
-                   n, info.n_head_kv, std::int32_t(answer.n_asked), results[p].after);
+                   n, std::int32_t(answer.n_asked), results[p].after);
       });
 }
 
@@ -222,6 +221,7 @@ std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> 
   for (Plan& plan : own) plan.at_once = plan.at_once || is_asked;
   session.prefill(prompt, own, options.progress);
   const Snapshot full = session.snapshot();
+  const Checkpoint before_answer = session.checkpoint();
 
   Chosen chosen;
   chosen.selections.resize(plans.size());
@@ -236,7 +236,7 @@ std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> 
   }
   Answer answer = answer_of(session, options.question, options.n_tokens);
   if (!is_asked) take();
-  session.truncate(n);
+  session.go_back(before_answer);
 
   std::vector<Fidelity> results(plans.size());
   describe(session, chosen, results, n);

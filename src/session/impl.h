@@ -35,6 +35,9 @@ struct SequenceState {
   std::vector<Selection> selections;          ///< of the last prefill; without layers where not chosen yet
   std::unique_ptr<Round> awaiting = nullptr;  ///< the answer's first tokens
   std::optional<std::size_t> due = {};        ///< plan that compresses when it has chosen
+
+  /// First position of the newest micro-batch: windows hold all that tokens from there on see.
+  Position newest_batch = 0;
 };
 
 /// UsageError for a plan that no session can carry out.
@@ -114,6 +117,12 @@ struct Session::Impl {
   void restore(const Snapshot& snapshot, Sequence sequence);
   void clear(Sequence sequence);
   void truncate(std::int32_t n_entries, Sequence sequence);
+  Checkpoint checkpoint(Sequence sequence);
+  void go_back(const Checkpoint& checkpoint, Sequence sequence);
+  /// UsageError for entries that a compression kept, or that there are not.
+  void require_uncompressed(const SequenceCells& cells, std::int32_t n_entries) const;
+  /// Forgets the newest entries, which the engine has dropped.
+  void shorten(SequenceState& state, std::int32_t n_entries) const;
 
   std::shared_ptr<Model> model;
   SessionOptions options;

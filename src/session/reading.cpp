@@ -34,6 +34,7 @@ void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<cons
     const auto now = tokens.subspan(done, batch_size(state.tokens.size(), tokens.size() - done, n_ubatch));
     if (round != nullptr) round->before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
     context.hide(cells.hidden);
+    state.newest_batch = cells.next;
     cells.append(context.decode(now, cells.next, sequence));
     state.tokens.insert(state.tokens.end(), now.begin(), now.end());
     if (round != nullptr) round->after(cells.cells);
@@ -45,7 +46,11 @@ void Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<cons
 void Session::Impl::ask(SequenceState& state, Sequence sequence, std::span<const Token> question,
                         Round& round) {
   const SequenceCells& cells = state.cells;
-  const auto forget = [&] { context.remove(sequence, cells.next, -1); };
+  const std::vector<std::byte> fixed = context.fixed_part(sequence);
+  const auto forget = [&] {
+    context.set_fixed_part(sequence, fixed);
+    context.remove(sequence, cells.next, -1);
+  };
   try {
     for (std::size_t done = 0; done < question.size();) {
       const auto now =

@@ -118,6 +118,7 @@ void Round::before(std::int32_t first, std::int32_t count, std::span<const std::
 
 void Round::on_attention(const engine::Attention& attention) {
   n_answered() < 0 ? observe(attention) : store(attention);
+  if (!attention.is_last) return;  // layers that share rows choose together
   if (shape_.n_question == 0 && next_query() == shape_.n_entries) remember(attention.layer);
   if (std::any_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return is_due(s); }))
     choose(attention.layer);
@@ -130,7 +131,7 @@ void Round::observe(const engine::Attention& attention) {
   const bool is_question = first_ >= shape_.n_entries;
   if (!is_question && cells_.size() == std::size_t(first_))
     cells_.insert(cells_.end(), batch_cells.begin(), batch_cells.end());
-  if (is_question && first_ == shape_.n_entries) remember(attention.layer);
+  if (is_question && first_ == shape_.n_entries && attention.reader == 0) remember(attention.layer);
 
   std::set<engine::LayerProbe::AttentionKey> added;  // several plans may ask for the same
   for (const PlanState& state : plans_) {

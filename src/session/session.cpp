@@ -29,6 +29,10 @@ Session::Impl::Impl(std::shared_ptr<Model> m, const SessionOptions& o)
   options.n_threads = context.n_threads();
   options.n_cells = context.n_cells();
   options.n_ubatch = context.n_ubatch();
+  if (options.cache_positions && (context.parts().n_state > 0 || context.parts().n_window > 0))
+    throw UsageError(
+        "cache positions (--positions cache) are not for models with windows or recurrent layers; use true "
+        "positions");
   if (options.cache_positions) engine::require_right_shifts(context);
 }
 
@@ -94,6 +98,9 @@ const SessionOptions& Session::options() const {
 }
 std::span<const WeightUse> Session::weights() const {
   return impl_->context.tap().weights();
+}
+const CacheParts& Session::cache_parts() const {
+  return impl_->context.parts();
 }
 const Timings& Session::timings() const {
   return impl_->timings;
@@ -178,6 +185,14 @@ void Session::truncate(std::int32_t n_entries, Sequence sequence) {
   impl_->truncate(n_entries, sequence);
 }
 
+Checkpoint Session::checkpoint(Sequence sequence) const {
+  return impl_->checkpoint(sequence);
+}
+
+void Session::go_back(const Checkpoint& checkpoint, Sequence sequence) {
+  impl_->go_back(checkpoint, sequence);
+}
+
 void Session::evaluate(std::span<const Token> tokens,
                        const std::function<void(std::size_t, std::span<const float>)>& on_logits,
                        const std::function<void(const AttentionRows&)>& on_attention, Sequence sequence) {
@@ -232,7 +247,8 @@ CacheUse Session::use(Sequence sequence) const {
   return {.cells_used = used,
           .cells_allocated = all,
           .bytes_used = std::uint64_t(used) * impl_->cell_bytes(),
-          .bytes_allocated = std::uint64_t(all) * impl_->cell_bytes()};
+          .bytes_allocated = std::uint64_t(all) * impl_->cell_bytes(),
+          .bytes_fixed = impl_->context.parts().fixed_bytes};
 }
 
 CacheUse Session::use() const {

@@ -84,6 +84,7 @@ void Session::Impl::restore(const Snapshot& snapshot, Sequence sequence) {
   for (const std::int32_t rank : snapshot.order) state.cells.cells.push_back(lowest.at(std::size_t(rank)));
   state.cells.cell_positions = snapshot.cell_positions;
   state.cells.next = Position(snapshot.tokens.size());
+  state.newest_batch = state.cells.next;
   state.cells.n_compressed = std::int32_t(n_compressed);
   state.cells.positions = snapshot.positions;
   state.tokens = snapshot.tokens;
@@ -102,13 +103,15 @@ void Session::Impl::clear(Sequence sequence) {
   context.remove(sequence, 0, -1);
 }
 
-void Session::Impl::truncate(std::int32_t n_entries, Sequence sequence) {
-  SequenceState& state = at(sequence);
-  SequenceCells& cells = state.cells;
+void Session::Impl::require_uncompressed(const SequenceCells& cells, std::int32_t n_entries) const {
   if (n_entries < cells.n_compressed || n_entries > cells.n_entries())
     throw UsageError("only the entries read since the last compression can be dropped: a length of " +
                      std::to_string(cells.n_compressed) + " to " + std::to_string(cells.n_entries()) +
                      ", not " + std::to_string(n_entries));
+}
+
+void Session::Impl::shorten(SequenceState& state, std::int32_t n_entries) const {
+  SequenceCells& cells = state.cells;
   const std::int32_t dropped = cells.n_entries() - n_entries;
   if (state.awaiting && state.awaiting->next_query() != n_entries) state.awaiting.reset();
   if (!waits(state)) state.due.reset();
@@ -117,7 +120,50 @@ void Session::Impl::truncate(std::int32_t n_entries, Sequence sequence) {
   cells.cell_positions.resize(std::size_t(n_entries));
   state.tokens.resize(state.tokens.size() - std::size_t(dropped));
   state.history.truncate(n_entries);
-  context.remove(sequence, cells.next, -1);
+}
+
+void Session::Impl::truncate(std::int32_t n_entries, Sequence sequence) {
+  SequenceState& state = at(sequence);
+  require_uncompressed(state.cells, n_entries);
+  const std::int32_t dropped = state.cells.n_entries() - n_entries;
+  if (dropped > 0) {
+    const Position next = state.cells.next - dropped;
+    const CacheParts& parts = context.parts();
+    // A window drops what no token from its newest micro-batch on can see.
+    const bool is_lost =
+        n_entries > 0 && ((parts.n_state > 0) || (parts.n_window > 0 && next < state.newest_batch &&
+                                                  state.newest_batch > parts.window));
+    if (is_lost)
+      throw UsageError(
+          "a model with windows or recurrent layers goes back only to a place where a checkpoint was made");
+    context.remove(sequence, next, -1);
+  }
+  shorten(state, n_entries);
+}
+
+Checkpoint Session::Impl::checkpoint(Sequence sequence) {
+  const SequenceCells& cells = at(sequence).cells;
+  Checkpoint result{.n_entries = cells.n_entries(), .next = cells.next, .fixed = {}};
+  if (cells.n_entries() > 0) result.fixed = context.fixed_part(sequence);
+  return result;
+}
+
+void Session::Impl::go_back(const Checkpoint& checkpoint, Sequence sequence) {
+  SequenceState& state = at(sequence);
+  require_uncompressed(state.cells, checkpoint.n_entries);
+  const std::int32_t dropped = state.cells.n_entries() - checkpoint.n_entries;
+  if (checkpoint.next != state.cells.next - dropped)
+    throw UsageError("the checkpoint is of another sequence, or of this one before it was compressed");
+  if (dropped == 0) return;
+  try {
+    context.set_fixed_part(sequence, checkpoint.fixed);
+    context.remove(sequence, checkpoint.next, -1);
+  } catch (...) {
+    clear(sequence);
+    throw;
+  }
+  shorten(state, checkpoint.n_entries);
+  state.newest_batch = checkpoint.next;
 }
 
 }  // namespace chunkkv

@@ -46,12 +46,38 @@ ModelIdentity read_identity(ByteReader& in) {
   return model;
 }
 
+void write_parts(ByteWriter& out, const CacheParts& parts) {
+  out.varint(parts.compressed.size());
+  for (std::size_t i = 0; i < parts.compressed.size(); ++i) {
+    out.varint(std::uint64_t(parts.compressed[i]));
+    out.varint(std::uint64_t(parts.n_head_kv.at(i)));
+  }
+  for (const std::int32_t number : {parts.n_window, parts.window, parts.n_state, parts.n_shared})
+    out.varint(std::uint64_t(number));
+  out.byte(parts.has_values ? 1 : 0);
+  out.varint(parts.fixed_bytes);
+}
+
+CacheParts read_parts(ByteReader& in) {
+  CacheParts parts;
+  for (std::size_t left = in.count(2); left > 0; --left) {
+    parts.compressed.push_back(in.below(kInt32));
+    parts.n_head_kv.push_back(in.below(kInt32));
+  }
+  for (std::int32_t* number : {&parts.n_window, &parts.window, &parts.n_state, &parts.n_shared})
+    *number = in.below(kInt32);
+  parts.has_values = in.below(2) == 1;
+  parts.fixed_bytes = in.varint();
+  return parts;
+}
+
 void write_info(ByteWriter& out, const CacheFileInfo& info) {
   out.text(info.chunkkv_version);
   out.text(info.engine_version);
   out.varint(info.engine_format);
   out.signed_varint(info.created);
   write_identity(out, info.model);
+  write_parts(out, info.parts);
   for (const std::string* text :
        {&info.model_name, &info.type_k, &info.type_v, &info.method, &info.keep, &info.observer, &info.tail})
     out.text(*text);
@@ -71,6 +97,7 @@ CacheFileInfo read_info(ByteReader& in) {
   info.engine_format = in.varint();
   info.created = in.signed_varint();
   info.model = read_identity(in);
+  info.parts = read_parts(in);
   for (std::string* text :
        {&info.model_name, &info.type_k, &info.type_v, &info.method, &info.keep, &info.observer, &info.tail})
     *text = in.text();
@@ -143,16 +170,21 @@ void check_against_model(const CacheFile& cache) {
   if (!std::all_of(snapshot.tokens.begin(), snapshot.tokens.end(), is_known) ||
       !std::all_of(cache.info.rest.begin(), cache.info.rest.end(), is_known))
     throw Error("it has tokens that its model does not have");
-  const auto n_head_kv = std::size_t(model.n_head_kv);
-  if (n_head_kv == 0) throw Error("its model has no KV heads");
-  const auto fits = [&](const auto& lists) { return lists.size() == 1 || lists.size() == n_head_kv; };
-  if (!snapshot.positions.empty() &&
-      (snapshot.positions.size() != std::size_t(model.n_layer) ||
-       !std::all_of(snapshot.positions.begin(), snapshot.positions.end(), fits)))
-    throw Error("it has other layers than its model");
-  for (const auto& [layer, sums] : snapshot.attention) {
+  const CacheParts& parts = cache.info.parts;
+  const std::size_t n_layers = parts.compressed.size();
+  if (n_layers == 0 || n_layers > std::size_t(model.n_layer) ||
+      std::find(parts.n_head_kv.begin(), parts.n_head_kv.end(), 0) != parts.n_head_kv.end())
+    throw Error("its model has no KV heads");
+  bool fits = snapshot.positions.empty() || snapshot.positions.size() == n_layers;
+  for (std::size_t layer = 0; fits && layer < snapshot.positions.size(); ++layer) {
+    const std::size_t n_lists = snapshot.positions[layer].size();
+    fits = n_lists == 1 || n_lists == std::size_t(parts.n_head_kv[layer]);
+  }
+  if (!fits) throw Error("it has other layers than its model");
+  for (const auto& [key, sums] : snapshot.attention) {
+    const auto layer = std::size_t(key % 65536);
     const std::size_t n_head = sums.size() / std::size_t(snapshot.n_entries);
-    if (layer >= model.n_layer || n_head == 0 || n_head % n_head_kv != 0)
+    if (layer >= n_layers || n_head == 0 || n_head % std::size_t(parts.n_head_kv[layer]) != 0)
       throw Error("it has sums of attention that its model does not have");
   }
 }

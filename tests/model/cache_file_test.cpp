@@ -27,6 +27,7 @@ CacheFileInfo info_of(const Session& session) {
   const CacheHome home = home_of(session);
   CacheFileInfo info;
   info.model = home.model;
+  info.parts = session.cache_parts();
   info.type_k = home.type_k;
   info.type_v = home.type_v;
   info.engine_format = home.engine_format;

@@ -45,6 +45,19 @@ void write_qwen3vlmoe(const TinyModel& what, GgufBuilder& file);
 void write_deepseek2(const TinyModel& what, GgufBuilder& file);
 void write_bloom(const TinyModel& what, GgufBuilder& file);
 
+// Decoders of which only some layers keep every token (tiny_parts.cpp).
+void write_gemma3(const TinyModel& what, GgufBuilder& file);
+void write_gemma3n(const TinyModel& what, GgufBuilder& file);
+void write_gemma4(const TinyModel& what, GgufBuilder& file);
+void write_gpt_oss(const TinyModel& what, GgufBuilder& file);
+void write_cohere2(const TinyModel& what, GgufBuilder& file);
+void write_llama4(const TinyModel& what, GgufBuilder& file);
+void write_qwen3next(const TinyModel& what, GgufBuilder& file);
+void write_granitehybrid(const TinyModel& what, GgufBuilder& file);
+void write_falcon_h1(const TinyModel& what, GgufBuilder& file);
+void write_nemotron_h(const TinyModel& what, GgufBuilder& file);
+void write_kimi_linear(const TinyModel& what, GgufBuilder& file);
+
 // Recurrent layers, alone and mixed with attention, and encoders (tiny_others.cpp).
 void write_mamba(const TinyModel& what, GgufBuilder& file);
 void write_lfm2(const TinyModel& what, GgufBuilder& file);

@@ -18,7 +18,7 @@ void GgufBuilder::matrix(const std::string& name, std::int64_t n_in, std::initia
     for (std::int64_t i = 0; i < n_in * part.n; ++i) values.push_back(draw(random_));
     n_out += part.n;
   }
-  add(name, {n_in, n_out}, matrix_type_, values);
+  add(name, std::vector<std::int64_t>{n_in, n_out}, matrix_type_, values);
 }
 
 void GgufBuilder::values(const std::string& name, std::initializer_list<std::int64_t> shape, float mean,
@@ -28,10 +28,10 @@ void GgufBuilder::values(const std::string& name, std::initializer_list<std::int
   std::normal_distribution<float> draw(mean, deviation);
   std::vector<float> values(n);
   for (float& value : values) value = draw(random_);
-  add(name, shape, GGML_TYPE_F32, values);
+  add(name, {shape.begin(), shape.size()}, GGML_TYPE_F32, values);
 }
 
-void GgufBuilder::add(const std::string& name, std::initializer_list<std::int64_t> shape, ggml_type type,
+void GgufBuilder::add(const std::string& name, std::span<const std::int64_t> shape, ggml_type type,
                       const std::vector<float>& values) {
   std::vector<std::byte> data(values.size() * ggml_type_size(type));
   if (type == GGML_TYPE_F16) {
@@ -40,7 +40,7 @@ void GgufBuilder::add(const std::string& name, std::initializer_list<std::int64_
   } else {
     std::memcpy(data.data(), values.data(), data.size());
   }
-  file_.add(name, {shape.begin(), shape.size()}, type,
+  file_.add(name, shape, type,
             [data = std::move(data), at = std::size_t{0}](std::span<std::byte> part) mutable {
               std::memcpy(part.data(), data.data() + at, part.size());
               at += part.size();

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,12 +45,13 @@ class GgufBuilder {
   void values(const std::string& name, std::initializer_list<std::int64_t> shape, float mean,
               float deviation);
 
+  /// Values as they are given.
+  void add(const std::string& name, std::span<const std::int64_t> shape, ggml_type type,
+           const std::vector<float>& values);
+
   void write(const std::filesystem::path& path) const { file_.write(path); }
 
  private:
-  void add(const std::string& name, std::initializer_list<std::int64_t> shape, ggml_type type,
-           const std::vector<float>& values);
-
   ggml_type matrix_type_;
   std::mt19937_64 random_;
   eval::GgufWriter file_;

@@ -36,7 +36,23 @@ constexpr Architecture architectures[] = {
     {"minimax-m2", nothing, write_minimax_m2},  // queries and keys normalised over all heads
     {"phi3", square, write_phi3},               // Phi-3, Phi-4
     {"gemma", nothing, write_gemma},
-    {"gemma2", nothing, write_gemma2},    // sliding window in every second layer
+    {"gemma2", nothing, write_gemma2},  // sliding window in every second layer
+    {"gemma3", nothing, write_gemma3},
+    {"gemma3n", nothing, write_gemma3n},  // the last two of 22 layers read the rows of others
+    {"gemma4", nothing, write_gemma4},
+    {"gpt-oss", nothing, write_gpt_oss},  // sinks
+    {"cohere2", square, write_cohere2},
+    {"olmo2", square, write_gemma3},    // OLMo 3
+    {"exaone4", square, write_gemma3},  // windows in the one of 64 layers only
+    {"llama4", square, write_llama4},   // windows are chunks of 8192
+    {"qwen3next", nothing, write_qwen3next},
+    {"qwen35", nothing, write_qwen3next},
+    {"qwen35moe", nothing, write_qwen3next},
+    {"granitehybrid", nothing, write_granitehybrid},
+    {"falcon-h1", nothing, write_falcon_h1},  // attention and a state in every layer
+    {"nemotron_h", nothing, write_nemotron_h},
+    {"jamba", nothing, write_granitehybrid},
+    {"kimi-linear", square, write_kimi_linear},
     {"qwen2vl", square, write_qwen2vl},   // M-RoPE: Qwen2-VL, Qwen2.5-VL
     {"qwen3vl", nothing, write_qwen3vl},  // its interleaved kind
     {"qwen3vlmoe", nothing, write_qwen3vlmoe},
@@ -142,17 +158,49 @@ std::vector<NamedModel> compressible_models() {
       {"qwen3vl", {.architecture = "qwen3vl", .head_dim = 64}},
       {"qwen3vlmoe", {.architecture = "qwen3vlmoe", .n_ff = 48}},
       {"deepseek2", {.architecture = "deepseek2"}},
+      {"exaone4", {.architecture = "exaone4"}},
       {"phi3", {.architecture = "phi3", .n_head_kv = 4}},
       {"phi3_factors", {.architecture = "phi3", .rope_factors = true}},
       {"gemma", {.architecture = "gemma", .n_head_kv = 1, .head_dim = 64, .n_embd = 128}},
   };
 }
 
+std::vector<ModelOfParts> models_of_parts() {
+  const auto all = [](std::int32_t n) {
+    std::vector<std::int32_t> layers(std::size_t{} + std::size_t(n));
+    for (std::int32_t layer = 0; layer < n; ++layer) layers[std::size_t(layer)] = layer;
+    return layers;
+  };
+  const std::vector<std::int32_t> odd{1, 3}, even{0, 2};
+  std::vector<ModelOfParts> models = {
+      {"gemma2", {.architecture = "gemma2", .n_layer = 4}, odd, true, false},
+      {"gemma3", {.architecture = "gemma3", .n_layer = 4}, odd, true, false},
+      {"gemma3n",
+       {.architecture = "gemma3n", .n_layer = 22, .n_head = 2, .n_head_kv = 1, .n_embd = 64, .n_ff = 96},
+       {1, 3, 5, 7, 9, 11, 13, 15, 17, 19},
+       true,
+       false},
+      {"gemma4", {.architecture = "gemma4", .n_layer = 6}, {2}, true, false},
+      {"gpt_oss", {.architecture = "gpt-oss", .n_layer = 4, .head_dim = 64, .n_embd = 96}, odd, true, false},
+      {"cohere2", {.architecture = "cohere2", .n_layer = 4}, odd, true, false},
+      {"olmo2", {.architecture = "olmo2", .n_layer = 4}, odd, true, false},
+      {"llama4", {.architecture = "llama4", .n_layer = 4}, {3}, true, false},
+      {"qwen3next", {.architecture = "qwen3next", .n_layer = 4}, odd, false, true},
+      {"qwen35", {.architecture = "qwen35", .n_layer = 4}, odd, false, true},
+      {"qwen35moe", {.architecture = "qwen35moe", .n_layer = 4}, odd, false, true},
+      {"lfm2", {.architecture = "lfm2", .n_layer = 4}, odd, false, true},
+      {"granitehybrid", {.architecture = "granitehybrid", .n_layer = 4}, even, false, true},
+      {"falcon_h1", {.architecture = "falcon-h1"}, all(3), false, true},
+      {"nemotron_h", {.architecture = "nemotron_h", .n_layer = 6}, {0, 3}, false, true},
+      {"jamba", {.architecture = "jamba", .n_layer = 4}, even, false, true},
+      {"kimi_linear", {.architecture = "kimi-linear", .n_layer = 4, .n_head_kv = 1}, even, false, true},
+  };
+  return models;
+}
+
 std::vector<NamedModel> refused_models() {
   return {
-      {"gemma2", {.architecture = "gemma2", .n_layer = 4}},
       {"mamba", {.architecture = "mamba"}},
-      {"lfm2", {.architecture = "lfm2", .n_layer = 4}},
       {"bert", {.architecture = "bert", .n_head_kv = 4}},
       {"t5", {.architecture = "t5", .n_head_kv = 4}},
       {"bloom", {.architecture = "bloom", .n_head_kv = 4}},

@@ -50,8 +50,20 @@ inline std::ostream& operator<<(std::ostream& out, const NamedModel& named) {
   return out << named.name;
 }
 
-/// One of every family and head layout whose cache chunkkv compresses.
+/// One of every family and head layout whose layers all keep every token.
 std::vector<NamedModel> compressible_models();
+
+struct ModelOfParts {
+  std::string name;
+  TinyModel model;
+  std::vector<std::int32_t> kept_layers;  ///< those that keep every token, by the model's numbers
+  bool has_window = false, has_state = false;
+};
+inline std::ostream& operator<<(std::ostream& out, const ModelOfParts& named) {
+  return out << named.name;
+}
+/// One of every kind of which only some layers keep every token, or share their rows.
+std::vector<ModelOfParts> models_of_parts();
 /// One of every kind that llama.cpp runs and chunkkv refuses.
 std::vector<NamedModel> refused_models();
 

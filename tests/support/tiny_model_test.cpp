@@ -296,6 +296,7 @@ TEST(TinyModel, EveryArchitectureIsInOneOfTheLists) {
   std::vector<NamedModel> models = compressible_models();
   const std::vector<NamedModel> refused = refused_models();
   models.insert(models.end(), refused.begin(), refused.end());
+  for (const ModelOfParts& parts : models_of_parts()) models.push_back({parts.name, parts.model});
   for (const std::string& name : tiny_architectures()) {
     EXPECT_TRUE(std::any_of(models.begin(), models.end(), [&](const NamedModel& named) {
       return named.model.architecture == name;

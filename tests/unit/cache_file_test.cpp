@@ -68,12 +68,20 @@ Snapshot random_snapshot(Random& random, const Shape& shape) {
   return s;
 }
 
+CacheParts parts_of(std::int32_t n_layer, std::int32_t n_head_kv) {
+  CacheParts parts;
+  for (std::int32_t layer = 0; layer < n_layer; ++layer) parts.compressed.push_back(layer);
+  parts.n_head_kv.assign(std::size_t(n_layer), n_head_kv);
+  return parts;
+}
+
 CacheFileInfo some_info() {
   return {.chunkkv_version = "0.1.0",
           .engine_version = "b1",
           .engine_format = 3,
           .created = 1700000000,
           .model = {"llama", 3, 2, 1000, 123456789, "0123456789abcdef0123456789abcdef"},
+          .parts = parts_of(3, 2),
           .model_name = "tiny.gguf",
           .type_k = "f16",
           .type_v = "q8_0",
@@ -183,6 +191,7 @@ TEST_F(CacheFileTest, ATenthOfThePromptTakesLittleMoreThanItsRows) {
                                                      .row_bytes = rows + engine_bytes_a_cell});
   CacheFileInfo info = some_info();
   info.model.n_layer = 30;
+  info.parts = parts_of(30, 3);
   const double size = double(saved(snapshot, info).size());
   EXPECT_LT(size, 1.01 * double(800 * rows));
 }
@@ -253,10 +262,10 @@ TEST_F(CacheFileTest, CountsAreCheckedBeforeAnythingIsAllocated) {
 TEST_F(CacheFileTest, OtherFormatsAndOtherFilesSayWhatToDo) {
   std::string bytes = saved(random_snapshot(random, {}));
   bytes[8] = char(kCacheFileFormat + 1);
-  expect_mentions(refusal(repaired(bytes)), {"format 2", "reads format 1", "newer chunkkv"});
+  expect_mentions(refusal(repaired(bytes)), {"format 3", "reads format 2", "newer chunkkv"});
   bytes[8] = char(kCacheFileFormat - 1);
   const std::string older = refusal(repaired(bytes));
-  expect_mentions(older, {"format 0", "build it anew"});
+  expect_mentions(older, {"format 1", "build it anew"});
   EXPECT_EQ(older.find("newer"), std::string::npos);
 
   expect_mentions(refusal("GGUF, or any other file that is longer than the frame"), {"no cache file"});

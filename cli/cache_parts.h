@@ -1,0 +1,16 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+namespace chunkkv::cli {
+
+/// `describe` as a line of its own; empty where every layer keeps every token.
+std::string parts_line(const Session& session);
+
+nlohmann::ordered_json parts_json(const CacheParts& parts, std::int32_t n_layer);
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,140 @@
+#include "llama/cache_layers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace chunkkv::engine {
+namespace {
+
+const ggml_tensor* root_of(const ggml_tensor* t) {
+  while (t->view_src != nullptr) t = t->view_src;
+  return t;
+}
+
+/// "cache_k_l7" -> 7; -1 for anything else.
+std::int32_t layer_named(const ggml_tensor* t, const char* prefix) {
+  const std::size_t n = std::strlen(prefix);
+  if (std::strncmp(t->name, prefix, n) != 0) return -1;
+  char* end = nullptr;
+  const long layer = std::strtol(t->name + n, &end, 10);
+  return end != t->name + n && *end == '\0' ? std::int32_t(layer) : -1;
+}
+
+/// Cells that the last query of a mask may see.
+std::int64_t visible_cells(const ggml_tensor* mask) {
+  const auto n = std::size_t(mask->ne[0]);
+  const std::size_t offset = std::size_t(mask->ne[1] - 1) * mask->nb[1];
+  const auto count = [&](auto bits, auto to_float) {
+    bits.resize(n);
+    ggml_backend_tensor_get(mask, bits.data(), offset, n * sizeof bits[0]);
+    return std::count_if(bits.begin(), bits.end(), [&](auto x) { return std::isfinite(to_float(x)); });
+  };
+  if (mask->type == GGML_TYPE_F16) return count(std::vector<ggml_fp16_t>{}, ggml_fp16_to_fp32);
+  return mask->type == GGML_TYPE_F32 ? count(std::vector<float>{}, [](float x) { return x; }) : 0;
+}
+
+}  // namespace
+
+std::int32_t CacheLayers::model_number_of(const ggml_tensor* k) {
+  // An F32 cache reaches flash attention through a cast, so copies are followed.
+  while (k != nullptr) {
+    const ggml_tensor* root = root_of(k);
+    if (const std::int32_t layer = layer_named(root, "cache_k_l"); layer >= 0) return layer;
+    k = root->op == GGML_OP_CPY || root->op == GGML_OP_CONT ? root->src[0] : nullptr;
+  }
+  return -1;
+}
+
+std::int32_t CacheLayers::number_of(const ggml_tensor* k) const {
+  const std::int32_t number = model_number_of(k);
+  if (!is_known_) return number;
+  const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), number);
+  return found == numbers_.end() || *found != number ? -1 : std::int32_t(found - numbers_.begin());
+}
+
+bool CacheLayers::has_values(std::int32_t number) const {
+  if (!is_known_) return first_.contains(number) && first_.at(number).layer.v != nullptr;
+  const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), number);
+  // Of layers with a window it does not matter.
+  return found == numbers_.end() || *found != number ||
+         kept_.at(std::int32_t(found - numbers_.begin())).v != nullptr;
+}
+
+void CacheLayers::add_store(const ggml_tensor* node) {
+  if (is_known_ || is_second_) return;
+  const ggml_tensor* root = root_of(node);
+  if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) {
+    first_[k].layer.k = const_cast<ggml_tensor*>(root);
+    first_[k].cells = node->src[1];
+    if (first_store_ == nullptr) first_store_ = root;
+  } else if (const std::int32_t v = layer_named(root, "cache_v_l"); v >= 0) {
+    first_[v].layer.v = const_cast<ggml_tensor*>(root);
+    first_[v].layer.v_transposed = node->ne[0] == 1 && root->ne[0] != 1;
+  }
+}
+
+void CacheLayers::add(const ggml_tensor* node) {
+  if (is_known_ || is_second_ || node->view_src == nullptr) return;
+  const ggml_tensor* root = root_of(node);
+  for (const char* prefix : {"cache_r_l", "cache_s_l"})
+    if (const std::int32_t layer = layer_named(root, prefix); layer >= 0) {
+      states_.insert(layer);
+      if (state_tensors_.insert(root).second) fixed_bytes_ += ggml_nbytes(root);
+    }
+}
+
+void CacheLayers::add_attention(const ggml_tensor* k, const ggml_tensor* q, const ggml_tensor* mask,
+                                std::int64_t depth_v) {
+  if (is_known_) return;
+  const auto found = first_.find(model_number_of(k));
+  if (found == first_.end() || found->second.layer.k == nullptr) return;
+  Seen& seen = found->second;
+  if (is_second_) {
+    seen.n_visible = mask == nullptr ? 0 : visible_cells(mask);
+    return;
+  }
+  ++seen.layer.n_readers;
+  seen.layer.n_head = std::int32_t(q->ne[2]);
+  seen.layer.n_head_kv = std::int32_t(seen.layer.k->ne[0] / q->ne[0]);
+  seen.layer.head_dim_v = depth_v;
+}
+
+std::vector<CacheLayers::Group> CacheLayers::groups() const {
+  std::map<const ggml_tensor*, Group> by_list;
+  for (const auto& [number, seen] : first_) by_list[seen.cells].push_back(number);
+  std::vector<Group> result;
+  for (const auto& [cells, group] : by_list) result.push_back(group);
+  return result;
+}
+
+void CacheLayers::end_decode() {
+  if (is_known_ || first_.empty()) return;
+  std::vector<Group> all = groups();
+  const auto size = [&](const Group& group) {
+    const Seen& seen = first_.at(group.front());
+    return is_second_ ? seen.n_visible : seen.layer.k == nullptr ? 0 : seen.layer.n_cells();
+  };
+  std::sort(all.begin(), all.end(), [&](const Group& a, const Group& b) { return size(a) > size(b); });
+  const bool is_clear = all.size() == 1 || size(all[0]) > size(all[1]);
+  is_second_ = true;
+  if (is_clear) settle(all[0]);
+}
+
+void CacheLayers::settle(const Group& group) {
+  numbers_ = group;
+  for (const auto& [number, seen] : first_) {
+    n_sharing_layers_ += std::max(0, seen.layer.n_readers - 1);
+    if (std::binary_search(group.begin(), group.end(), number)) {
+      kept_.emplace(std::int32_t(kept_.size()), seen.layer);
+      continue;
+    }
+    ++n_window_layers_;
+    for (const ggml_tensor* rows : seen.layer.tensors()) fixed_bytes_ += ggml_nbytes(rows);
+  }
+  first_.clear();
+  is_known_ = true;
+}
+
+}  // namespace chunkkv::engine

@@ -1,0 +1,99 @@
+#pragma once
+
+#include "llama/handles.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace chunkkv::engine {
+
+/// The cache tensors of one layer, as the engine keeps them for the life of its context.
+struct CacheLayer {
+  ggml_tensor* k = nullptr;  ///< [n_head_kv * head_dim_k, n_cells]
+  /// [n_head_kv * head_dim_v, n_cells], or transposed without flash attention; null where values are the
+  /// first numbers of the keys (latent attention).
+  ggml_tensor* v = nullptr;
+  std::int32_t n_head = 0;
+  std::int32_t n_head_kv = 0;
+  bool v_transposed = false;
+  std::int64_t head_dim_v = 0;  ///< 0: not known without flash attention
+  std::int32_t n_readers = 0;   ///< attentions that read these rows: more than one where layers share them
+
+  std::int64_t n_cells() const { return k->ne[1]; }
+  /// The tensors of the cache: keys, and values where they have one of their own.
+  std::vector<ggml_tensor*> tensors() const {
+    return v != nullptr ? std::vector<ggml_tensor*>{k, v} : std::vector<ggml_tensor*>{k};
+  }
+  /// Bytes of one cell's row of one head.
+  std::size_t head_bytes(const ggml_tensor* t) const { return t->nb[1] / std::size_t(n_head_kv); }
+};
+
+/// The layers of a context's cache, learnt from what its first decodes do. Layers whose rows are written by
+/// the same list of cells are a group. One group keeps every token; a second one, where there is one, keeps
+/// a window.
+class CacheLayers {
+ public:
+  /// A write to the cache, and a read of it: `k`, `q` and `mask` of an attention, values `depth_v` wide (0:
+  /// not known). Of no effect when all is known.
+  void add_store(const ggml_tensor* node);
+  void add_attention(const ggml_tensor* k, const ggml_tensor* q, const ggml_tensor* mask,
+                     std::int64_t depth_v);
+
+  /// Any operation of a decode; states are known by what writes to them.
+  void add(const ggml_tensor* node);
+
+  /// Ends a decode. With two groups of equally many cells, the one that keeps every token is not known
+  /// before a second decode, of a token that lies further from its sequence's first than a window reaches.
+  void end_decode();
+  bool is_known() const { return is_known_; }
+  bool is_ambiguous() const { return !is_known_ && !first_.empty(); }
+
+  /// The layers that keep every token, numbered 0, 1, ... in their order.
+  const std::map<std::int32_t, CacheLayer>& kept() const { return kept_; }
+  /// The number of the layer among `kept` whose keys `k` reads or writes; -1: none of them. Before they are
+  /// known, the model's number.
+  std::int32_t number_of(const ggml_tensor* k) const;
+  /// Whether the model's layer `number` has rows of values besides those of keys.
+  bool has_values(std::int32_t number) const;
+  /// The model's numbers of the layers that keep every token.
+  const std::vector<std::int32_t>& model_numbers() const { return numbers_; }
+  std::int32_t n_window_layers() const { return n_window_layers_; }
+  std::int32_t n_state_layers() const { return std::int32_t(states_.size()); }
+  /// Layers that read the rows of others.
+  std::int32_t n_sharing_layers() const { return n_sharing_layers_; }
+  /// Of windows and states.
+  std::uint64_t fixed_bytes() const { return fixed_bytes_; }
+  /// The tensor that the first write of a graph goes to, and the first one of `kept`.
+  const ggml_tensor* first_store() const { return first_store_; }
+  const ggml_tensor* first_kept_store() const { return kept_.empty() ? nullptr : kept_.begin()->second.k; }
+
+  /// The model's number of the layer whose keys `k` reads or writes; -1: no tensor of the cache.
+  static std::int32_t model_number_of(const ggml_tensor* k);
+
+ private:
+  struct Seen {
+    CacheLayer layer;
+    const ggml_tensor* cells = nullptr;  // the list that says where its rows are written
+    std::int64_t n_visible = 0;          // cells that the last query saw
+  };
+  using Group = std::vector<std::int32_t>;
+  std::vector<Group> groups() const;
+  void settle(const Group& group);
+
+  bool is_known_ = false;
+  std::map<std::int32_t, Seen> first_;  // what the first decode showed, by the model's numbers
+  bool is_second_ = false;
+  std::map<std::int32_t, CacheLayer> kept_;
+  std::vector<std::int32_t> numbers_;
+  std::int32_t n_window_layers_ = 0, n_sharing_layers_ = 0;
+  std::set<std::int32_t> states_;
+  std::set<const ggml_tensor*> state_tensors_;
+  std::uint64_t fixed_bytes_ = 0;
+  const ggml_tensor* first_store_ = nullptr;
+};
+
+}  // namespace chunkkv::engine

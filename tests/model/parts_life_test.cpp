@@ -1,0 +1,275 @@
+// What a cache lives through, on models of which only some layers keep every token: saved and restored,
+// several sequences, pieces, going back. What is not compressed is the same bytes before and after.
+#include <chunkkv/cache_file.h>
+#include <chunkkv/error.h>
+#include <chunkkv/fidelity.h>
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+#include <chunkkv/source.h>
+
+#include "support/random_input.h"
+#include "support/relative_difference.h"
+#include "support/small_cache.h"
+#include "support/tiny_model.h"
+#include "unit/random_seed.h"
+#include "unit/temporary_folder.h"
+
+#include <gtest/gtest.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr std::int32_t n_prompt = 300, n_kept = 60;
+
+class LifeOfParts : public testing::TestWithParam<ModelOfParts> {
+ protected:
+  std::shared_ptr<Model> model_ = Model::load(write_tiny_model(GetParam().model, tiny_folder()));
+  std::mt19937 random_{random_seed()};
+  std::vector<Token> tokens_ = random_tokens(random_, n_prompt);
+
+  /// Of logits when the same is added up in another order, in half precision; depth multiplies it.
+  double tolerance() const { return GetParam().model.n_layer > 10 ? 0.1 : 1e-2; }
+  static Plan plan(const char* method = "snapkv:window=16") {
+    return {make_method(method), Budget::tokens(n_kept)};
+  }
+  void read_and_compress(Session& session, Sequence sequence = 0) const {
+    const Plan chosen = plan();
+    session.prefill(tokens_, {&chosen, 1}, {}, sequence);
+    session.compress(session.selection(), sequence);
+  }
+  static std::vector<float> go_on(Session& session, Sequence sequence = 0) {
+    std::vector<float> all;
+    for (const Token t : {5, 90, 33}) {
+      const auto logits = session.decode(t, sequence);
+      all.insert(all.end(), logits.begin(), logits.end());
+    }
+    return all;
+  }
+};
+
+/// The windows' cells may lie in another order afterwards, so that words are compared, not the whole.
+std::vector<std::uint32_t> sorted_words(const std::vector<std::byte>& bytes) {
+  std::vector<std::uint32_t> words(bytes.size() / 4);
+  std::memcpy(words.data(), bytes.data(), words.size() * 4);
+  std::sort(words.begin(), words.end());
+  return words;
+}
+
+TEST_P(LifeOfParts, WhatIsNotCompressedKeepsItsBytes) {
+  Session session(model_, cells_of_two(512));
+  const Plan chosen = plan();
+  session.prefill(tokens_, {&chosen, 1});
+  const Checkpoint before = session.checkpoint();
+  session.compress(session.selection());
+  const Checkpoint after = session.checkpoint();
+  EXPECT_EQ(before.fixed.empty(), session.cache_parts().n_window + session.cache_parts().n_state == 0);
+  EXPECT_EQ(before.fixed.size(), after.fixed.size());
+  EXPECT_EQ(sorted_words(before.fixed), sorted_words(after.fixed));
+  if (!GetParam().has_window) {
+    EXPECT_EQ(before.fixed, after.fixed);
+  }
+}
+
+TEST_P(LifeOfParts, TheEnginesAttentionGetsShorter) {
+  Session session(model_, cells_of_two(1024));
+  const auto cells_read = [&] {
+    std::vector<std::int32_t> cells;
+    session.evaluate(
+        {{7}}, [](auto, auto) {}, [&](const AttentionRows& rows) { cells.push_back(rows.n_cells); });
+    return cells;
+  };
+  const Plan chosen = plan();
+  session.prefill(tokens_, {&chosen, 1});
+  for (const std::int32_t cells : cells_read()) EXPECT_EQ(cells, 512);
+  session.prefill(std::span(tokens_).first(20), {&chosen, 1});
+  session.compress(session.selection());
+  const auto cells = cells_read();
+  EXPECT_GE(cells.size(), GetParam().kept_layers.size());
+  for (const std::int32_t each : cells) EXPECT_EQ(each, 256);
+}
+
+TEST_P(LifeOfParts, ASavedCacheGoesOnBitForBit) {
+  const TemporaryFolder folder;
+  Session first(model_, cells_of_two(512)), second(model_, cells_of_two(512));
+  read_and_compress(first);
+  CacheFileInfo info;
+  const CacheHome home = home_of(first);
+  info.model = home.model;
+  info.parts = first.cache_parts();
+  info.type_k = home.type_k, info.type_v = home.type_v;
+  info.engine_format = home.engine_format;
+  save_cache_file(folder.file("a.kv"), info, first.snapshot());
+  const Snapshot saved = load_cache_file(folder.file("a.kv")).snapshot;
+  second.restore(saved);
+  EXPECT_EQ(second.n_entries(), n_kept);
+  const std::vector<float> restored = go_on(second);
+  first.restore(saved);
+  EXPECT_EQ(go_on(first), restored);
+  // Cells of windows lie in another order than where they were read: the sums are rounded otherwise.
+  Session third(model_, cells_of_two(512));
+  read_and_compress(third);
+  const std::vector<float> read = go_on(third);
+  if (GetParam().has_window) {
+    EXPECT_LT(relative_difference(read, restored), tolerance());
+  } else {
+    EXPECT_EQ(read, restored);
+  }
+}
+
+TEST_P(LifeOfParts, SequencesDoNotDisturbEachOther) {
+  Session alone(model_, cells_of_two(1024)), both(model_, cells_of_two(1024)),
+      short_one(model_, cells_of_two(1024));
+  std::vector<LayerKept> layers;  // scores that nearly tie would choose others
+  for (std::size_t layer = 0; layer < GetParam().kept_layers.size(); ++layer)
+    layers.push_back({std::int32_t(layer), {random_kept(random_, n_prompt, n_kept)}});
+  short_one.prefill(std::span(tokens_).first(170));
+  alone.prefill(tokens_);
+  alone.compress(layers);
+  both.prefill(std::span(tokens_).first(170), {}, {}, 1);
+  both.prefill(tokens_);
+  both.compress(layers);
+  const std::vector<float> other = go_on(both, 1);
+  EXPECT_LT(relative_difference(go_on(short_one), other), tolerance());
+  EXPECT_LT(relative_difference(go_on(alone), go_on(both)), tolerance());
+}
+
+TEST_P(LifeOfParts, GoesBackToACheckpoint) {
+  Session session(model_, cells_of_two(1024));
+  session.prefill(tokens_);
+  const Checkpoint here = session.checkpoint();
+  const std::vector<float> expected = go_on(session);
+  session.prefill(std::span(tokens_).first(150));
+  session.go_back(here);
+  EXPECT_EQ(session.n_entries(), n_prompt);
+  EXPECT_LT(relative_difference(expected, go_on(session)), tolerance());
+  if (GetParam().has_state) {
+    EXPECT_THROW(session.truncate(n_prompt), UsageError);
+    EXPECT_EQ(session.n_entries(), n_prompt + 3);
+  }
+  session.clear();
+  EXPECT_THROW(session.go_back(here), UsageError);
+  read_and_compress(session);
+  EXPECT_THROW(session.go_back(here), UsageError);
+  const Checkpoint compressed = session.checkpoint();
+  const std::vector<float> kept = go_on(session);
+  session.go_back(compressed);
+  EXPECT_LT(relative_difference(kept, go_on(session)), tolerance());
+}
+
+/// Where going back would find a window that has lost something, nothing is dropped.
+TEST_P(LifeOfParts, TruncatesWhereNothingIsLostAndRefusesElsewhere) {
+  Session session(model_, cells_of_two(1024)), fresh(model_, cells_of_two(1024));
+  session.prefill(tokens_);
+  session.prefill(std::span(tokens_).first(30));
+  const bool whole = !GetParam().has_state;
+  if (whole) {
+    session.truncate(n_prompt);
+    fresh.prefill(tokens_);
+    EXPECT_LT(relative_difference(go_on(fresh), go_on(session)), tolerance());
+  } else {
+    EXPECT_THROW(session.truncate(n_prompt), UsageError);
+    EXPECT_EQ(session.n_entries(), n_prompt + 30);
+  }
+  if (session.cache_parts().n_window > 0 && session.cache_parts().window < 200) {
+    EXPECT_THROW(session.truncate(100), UsageError);
+  }
+}
+
+TEST_P(LifeOfParts, PromptsAreReadInPieces) {
+  for (const std::int32_t n_question : {0, 20}) {
+    Session session(model_, cells_of_two(512));
+    Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 180};
+    reading.n_question = n_question;
+    EXPECT_GT(session.read(tokens_, reading), 1);
+    EXPECT_LE(session.n_entries(), 80);
+    EXPECT_EQ(session.next_position(), n_prompt);
+    go_on(session);
+  }
+}
+
+/// A question that is read ahead and forgotten leaves what follows as it was.
+TEST_P(LifeOfParts, AQuestionReadAheadLeavesNoTrace) {
+  Session asked(model_, cells_of_two(1024)), plain(model_, cells_of_two(1024));
+  const Plan everything{make_method("full"), Budget()};
+  Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::parse("100%")},
+                  .n_question = 20,
+                  .keep_question = false,
+                  .n_cells = 1000};
+  asked.read(tokens_, reading);
+  plain.prefill(std::span(tokens_).first(n_prompt - 20));
+  ASSERT_EQ(asked.n_entries(), n_prompt - 20);
+  EXPECT_LT(relative_difference(go_on(plain), go_on(asked)), tolerance());
+}
+
+TEST_P(LifeOfParts, StaysWithinALimitWhileItGenerates) {
+  Session session(model_, cells_of_two(512));
+  read_and_compress(session);
+  session.limit(plan("streamingllm"), 16);
+  for (int i = 0; i < 40; ++i) session.decode(Token(i + 3));
+  EXPECT_LE(session.n_entries(), n_kept + 16);
+  EXPECT_GE(session.n_compressions(), 2);
+}
+
+TEST_P(LifeOfParts, FidelityOfEverythingIsPerfect) {
+  Session session(model_, cells_of_two(1024));
+  const std::vector<Plan> plans = {{make_method("full"), Budget()}, plan()};
+  const auto results = measure_fidelity(session, tokens_, plans, {.n_tokens = 8});
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_LT(results[0].kl, 1e-5);
+  EXPECT_EQ(results[0].kv_l1.size(), GetParam().kept_layers.size());
+  EXPECT_GT(results[1].kl, results[0].kl);
+  EXPECT_LT(results[1].attention_mass[0], 1);
+}
+
+TEST_P(LifeOfParts, ASourceAnswersAsAPromptReadAtOnce) {
+  Session session(model_, cells_of_two(1024)), whole(model_, cells_of_two(1024));
+  const Plan chosen = plan();
+  Source source(session, std::span(tokens_).first(280), chosen);
+  for (int i = 0; i < 2; ++i) source.ask(std::span(tokens_).last(20));
+  whole.prefill(tokens_, {&chosen, 1});
+  whole.compress(whole.selection());
+  EXPECT_EQ(session.n_entries(), n_kept);
+  EXPECT_LT(relative_difference(go_on(whole), go_on(session)), tolerance());
+}
+
+TEST_P(LifeOfParts, StatesAreConvertedAndWindowsRefuse) {
+  Session from(model_, cells_of_two(512)), to(model_, cells_of_two(512, CacheType::q8_0));
+  read_and_compress(from);
+  if (GetParam().has_window) {
+    EXPECT_THROW(to.converted(from.snapshot()), Error);
+    return;
+  }
+  to.restore(to.converted(from.snapshot()));
+  EXPECT_LT(relative_difference(go_on(from), go_on(to)), 0.1);
+}
+
+TEST_P(LifeOfParts, CachePositionsAreRefused) {
+  SessionOptions options = cells_of_two(512);
+  options.cache_positions = true;
+  if (GetParam().has_window || GetParam().has_state) {
+    EXPECT_THROW(Session(model_, options), UsageError);
+  }
+}
+
+TEST_P(LifeOfParts, DamagedStatesAreRefused) {
+  Session session(model_, cells_of_two(512));
+  read_and_compress(session);
+  const Snapshot whole = session.snapshot();
+  Snapshot saved = whole;
+  saved.state.resize(saved.state.size() - 12);
+  EXPECT_THROW(session.restore(saved), Error);
+  EXPECT_EQ(session.n_entries(), 0);
+  session.restore(whole);
+  go_on(session);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, LifeOfParts, testing::ValuesIn(models_of_parts()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace chunkkv::test

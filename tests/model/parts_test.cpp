@@ -1,0 +1,123 @@
+// Models of which only some layers keep every token: those are compressed, and nothing else changes.
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "support/masked_context.h"
+#include "support/random_input.h"
+#include "support/relative_difference.h"
+#include "support/tiny_model.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr std::int32_t n_prompt = 300, n_kept = 60;
+// Of a Q8_0 cache: with an F16 one the engine adds up values in half precision, in the order of cells. Single
+// roundings to 8 bits flip; without any the difference is 2e-7.
+constexpr double tolerance = 5e-3;
+
+class Parts : public testing::TestWithParam<ModelOfParts> {
+ protected:
+  std::string file_ = write_tiny_model(GetParam().model, tiny_folder());
+  std::shared_ptr<Model> model_ = Model::load(file_);
+  std::mt19937 random_{random_seed()};
+  std::vector<Token> tokens_ = random_tokens(random_, n_prompt);
+
+  static SessionOptions cells(std::int32_t n = 1024) {
+    SessionOptions options;
+    options.n_cells = n;
+    options.n_ubatch = 64;
+    options.n_threads = 1;
+    return options;
+  }
+  std::size_t n_layers() const { return GetParam().kept_layers.size(); }
+
+  /// Another kept set in every layer; the newest entry stays.
+  std::vector<LayerKept> random_layers() {
+    std::vector<LayerKept> layers;
+    for (std::size_t layer = 0; layer < n_layers(); ++layer)
+      layers.push_back({std::int32_t(layer), {random_kept(random_, n_prompt, n_kept)}});
+    return layers;
+  }
+  static std::vector<float> go_on(Session& session) {
+    std::vector<float> all;
+    for (const Token t : {7, 9, 40}) {
+      const auto logits = session.decode(t);
+      all.insert(all.end(), logits.begin(), logits.end());
+    }
+    return all;
+  }
+};
+
+TEST_P(Parts, AreToldApart) {
+  Session session(model_, cells());
+  EXPECT_EQ(session.cache_parts().compressed, GetParam().kept_layers);
+  EXPECT_EQ(session.cache_parts().n_window > 0, GetParam().has_window);
+  EXPECT_EQ(session.cache_parts().n_state > 0, GetParam().has_state);
+  // A cache in which windows have as many cells as the other layers.
+  Session small(model_, cells(192));
+  EXPECT_EQ(small.cache_parts().compressed, GetParam().kept_layers);
+}
+
+TEST_P(Parts, KeepingAllLeavesTheNextLogitsBitIdentical) {
+  std::vector<std::vector<float>> runs;
+  for (const bool compressed : {false, true}) {
+    Session session(model_, cells());
+    const Plan plan{make_method("snapkv:window=16"), Budget::parse("100%")};
+    session.prefill(tokens_, compressed ? std::span(&plan, 1) : std::span<const Plan>{});
+    if (compressed) session.compress(session.selection().layers);
+    runs.push_back(go_on(session));
+  }
+  EXPECT_EQ(runs[0], runs[1]);
+}
+
+TEST_P(Parts, CompressedEqualsDroppedCellsMaskedInTheseLayersOnly) {
+  const std::vector<LayerKept> layers = random_layers();
+  SessionOptions options = cells();
+  options.type_k = options.type_v = CacheType::q8_0;
+  Session session(model_, options);
+  session.prefill(tokens_);
+  session.compress(layers);
+  const std::vector<float> actual = go_on(session);
+
+  std::map<std::int32_t, std::vector<std::int32_t>> dropped;
+  for (std::size_t layer = 0; layer < n_layers(); ++layer)
+    for (std::int32_t entry = 0; entry < n_prompt; ++entry)
+      if (!std::binary_search(layers[layer].heads[0].begin(), layers[layer].heads[0].end(), entry))
+        dropped[GetParam().kept_layers[layer]].push_back(entry);
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = 1024;
+  params.n_ubatch = params.n_batch = 64;
+  params.n_threads = params.n_threads_batch = 1;
+  params.type_k = params.type_v = GGML_TYPE_Q8_0;
+  const auto expected = [&](bool masked) {
+    MaskedContext context(file_, params);
+    context.read(tokens_);
+    if (masked) context.hide(dropped);
+    std::vector<float> all;
+    for (const Token t : {7, 9, 40}) {
+      const auto logits = context.decode(t);
+      all.insert(all.end(), logits.begin(), logits.end());
+    }
+    return all;
+  };
+  const double difference = relative_difference(expected(true), actual);
+  const double full = relative_difference(expected(false), actual);
+  EXPECT_LT(difference, GetParam().model.n_layer > 10 ? 5 * tolerance : tolerance);  // depth multiplies it
+  EXPECT_GT(full, 3 * difference);                                                   // the test can tell
+  EXPECT_GT(full, 0.01);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Parts, testing::ValuesIn(models_of_parts()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace chunkkv::test
