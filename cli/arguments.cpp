@@ -14,14 +14,19 @@ namespace {
 
 using Pair = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Pair, 8> kShortOptions = {{
+constexpr std::array<Pair, 13> kShortOptions = {{
     {"-ctk", "--cache-type-k"},
     {"-ctv", "--cache-type-v"},
+    {"-dev", "--device"},
     {"-fa", "--flash-attn"},
+    {"-mg", "--main-gpu"},
     {"-ngl", "--gpu-layers"},
     {"-nkvo", "--no-kv-offload"},
     {"-np", "--parallel"},
+    {"-ot", "--override-tensor"},
+    {"-sm", "--split-mode"},
     {"-sys", "--system-prompt"},
+    {"-ts", "--tensor-split"},
     {"-ub", "--ubatch-size"},
 }};
 

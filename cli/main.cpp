@@ -1,5 +1,6 @@
 #include "arguments.h"
 #include "commands.h"
+#include "device_options.h"
 #include "engine_log.h"
 #include "output.h"
 #include "signals.h"
@@ -36,8 +37,7 @@ int fail_with_engine_errors(std::string_view message) {
 }
 
 /// The arguments last first, as the parser takes them.
-std::vector<std::string> reversed_arguments(int argc, const char* const* argv) {
-  std::vector<std::string> arguments = spell_out(argc, argv);
+std::vector<std::string> reversed(std::vector<std::string> arguments) {
   std::reverse(arguments.begin(), arguments.end());
   return arguments;
 }
@@ -58,8 +58,14 @@ int run(int argc, const char* const* argv) {
   add_eval(app);
   add_report(app);
   add_methods(app);
+  const std::vector<std::string> arguments = spell_out(argc, argv);
+  if (asks_for_devices(arguments)) {
+    set_engine_log(false);
+    print(device_list(arguments));
+    return 0;
+  }
   try {
-    app.parse(reversed_arguments(argc, argv));
+    app.parse(reversed(arguments));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return fail(kUsage, fmt::format("{} (see `chunkkv --help` or `chunkkv COMMAND --help`)",

@@ -80,6 +80,7 @@ void add_model_options(CLI::App& app, ModelArguments& arguments) {
                "read prompts with llama.cpp's own products and attention only")
       ->group(group);
   app.add_flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages")->group(group);
+  add_device_options(app, arguments.devices);
 }
 
 void add_compression_options(CLI::App& app, CompressionArguments& arguments) {
@@ -226,8 +227,9 @@ std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n
 std::shared_ptr<Model> load_model(const ModelArguments& arguments) {
   if (arguments.model.empty()) throw UsageError("no model given; name a GGUF file with -m FILE");
   set_engine_log(arguments.verbose);
-  return Model::load(arguments.model,
-                     {.n_gpu_layers = arguments.gpu_layers, .fast_prefill = !arguments.no_fast_prefill});
+  ModelOptions options{.n_gpu_layers = arguments.gpu_layers, .fast_prefill = !arguments.no_fast_prefill};
+  apply(arguments.devices, options);
+  return Model::load(arguments.model, options);
 }
 
 std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const SessionOptions& options) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device_options.h"
 #include "text/sampler.h"
 
 #include <chunkkv/session.h>
@@ -31,6 +32,7 @@ struct ModelArguments {
   bool no_kv_offload = false;
   bool no_fast_prefill = false;
   bool verbose = false;
+  DeviceArguments devices;
 };
 
 /// What chooses where nothing is known of the questions to come.

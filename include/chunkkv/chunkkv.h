@@ -3,6 +3,7 @@
 /// chunkkv: KV-cache compression for llama.cpp. Start at session.h.
 #include <chunkkv/budget.h>
 #include <chunkkv/cache_file.h>
+#include <chunkkv/devices.h>
 #include <chunkkv/error.h>
 #include <chunkkv/fidelity.h>
 #include <chunkkv/method.h>

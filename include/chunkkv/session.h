@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 struct llama_model;
@@ -21,12 +22,27 @@ namespace chunkkv {
 
 // ---- model ------------------------------------------------------------------------------------
 
+/// How a model is split over several devices.
+enum class SplitMode : std::uint8_t {
+  none,   ///< all of it on one
+  layer,  ///< whole layers, with their cache
+  row,    ///< rows of matrices, where devices can; the cache on the main one
+};
+
 struct ModelOptions {
   std::int32_t n_gpu_layers = -1;  ///< layers on the GPU; negative: all. Ignored without one
   bool use_mmap = true;
   /// Read prompts with our own matrix products where they are faster than the engine's: x86 with AVX2 and
   /// newer, weights other than F32. Generation is the engine's either way. False: the engine's kernels only.
   bool fast_prefill = true;
+
+  /// Names of the devices to use, see devices.h; empty: all. "none": the CPU only.
+  std::vector<std::string> devices = {};
+  SplitMode split_mode = SplitMode::layer;
+  std::vector<float> tensor_split = {};  ///< shares of the devices; empty: by their free memory
+  std::int32_t main_device = 0;          ///< for SplitMode::none and row, its index
+  /// Tensors whose names match a regular expression go to the memory named.
+  std::vector<std::pair<std::string, std::string>> tensor_places = {};
 };
 
 struct ModelInfo {
@@ -44,7 +60,7 @@ struct ModelInfo {
 /// A loaded GGUF model. Immutable; may be shared by sessions. Destroy it after its sessions (they hold it).
 class Model {
  public:
-  /// Error when the file is missing or broken.
+  /// Error when the file is missing or broken, UsageError for devices that there are not.
   static std::shared_ptr<Model> load(const std::string& path, const ModelOptions& options = {});
   ~Model();
   Model(const Model&) = delete;

@@ -22,6 +22,13 @@ std::int32_t layer_named(const ggml_tensor* t, const char* prefix) {
   return end != t->name + n && *end == '\0' ? std::int32_t(layer) : -1;
 }
 
+/// What a graph's input is called. Each device gets a copy of its own, "DEVICE#NAME#NUMBER".
+std::string input_name(const ggml_tensor* t) {
+  const std::string name = t->name;
+  const std::size_t first = name.find('#'), last = name.rfind('#');
+  return first == last ? name : name.substr(first + 1, last - first - 1);
+}
+
 /// Cells that the last query of a mask may see.
 std::int64_t visible_cells(const ggml_tensor* mask) {
   const auto n = std::size_t(mask->ne[0]);
@@ -67,7 +74,7 @@ void CacheLayers::add_store(const ggml_tensor* node) {
   const ggml_tensor* root = root_of(node);
   if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) {
     first_[k].layer.k = const_cast<ggml_tensor*>(root);
-    first_[k].cells = node->src[1];
+    first_[k].cells = input_name(node->src[1]);
     if (first_store_ == nullptr) first_store_ = root;
   } else if (const std::int32_t v = layer_named(root, "cache_v_l"); v >= 0) {
     first_[v].layer.v = const_cast<ggml_tensor*>(root);
@@ -102,7 +109,7 @@ void CacheLayers::add_attention(const ggml_tensor* k, const ggml_tensor* q, cons
 }
 
 std::vector<CacheLayers::Group> CacheLayers::groups() const {
-  std::map<const ggml_tensor*, Group> by_list;
+  std::map<std::string, Group> by_list;
   for (const auto& [number, seen] : first_) by_list[seen.cells].push_back(number);
   std::vector<Group> result;
   for (const auto& [cells, group] : by_list) result.push_back(group);

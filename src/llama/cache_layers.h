@@ -77,8 +77,8 @@ class CacheLayers {
  private:
   struct Seen {
     CacheLayer layer;
-    const ggml_tensor* cells = nullptr;  // the list that says where its rows are written
-    std::int64_t n_visible = 0;          // cells that the last query saw
+    std::string cells;           // the name of the list that says where its rows are written
+    std::int64_t n_visible = 0;  // cells that the last query saw
   };
   using Group = std::vector<std::int32_t>;
   std::vector<Group> groups() const;

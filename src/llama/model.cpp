@@ -4,6 +4,7 @@
 #include "llama/fast_products.h"
 #include "llama/handles.h"
 #include "llama/load_layout.h"
+#include "llama/model_placing.h"
 #include "llama/support.h"
 #include "llama/tokenizing.h"
 
@@ -43,7 +44,13 @@ std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& 
   model->fast_prefill_ =
       fast_products || (options.fast_prefill && engine::FastAttention::kernel() != nullptr);
   std::optional<engine::LoadLayout> layout;
-  if (fast_products) layout.emplace(path).apply(params);
+  engine::ModelPlacing placing(options);
+  if (fast_products && !placing.has_overrides()) layout.emplace(path).apply(params);
+  placing.apply(params);
+  params.main_gpu = options.main_device;
+  params.split_mode = options.split_mode == SplitMode::none  ? LLAMA_SPLIT_MODE_NONE
+                      : options.split_mode == SplitMode::row ? LLAMA_SPLIT_MODE_ROW
+                                                             : LLAMA_SPLIT_MODE_LAYER;
   model->model_ = llama_model_load_from_file(path.c_str(), params);
   if (model->model_ == nullptr)
     throw Error(

@@ -71,6 +71,11 @@ void Session::Impl::move_together(SequenceState& whole, Sequence sequence, std::
   const CompactionPlan plan = count < state.n_entries()
                                   ? plan_compaction(state, count, cells_of_others(state))
                                   : plan_in_place(state);
+  // Windows lose what is dropped; states do not.
+  const bool has_window = context.parts().n_window > 0;
+  const std::vector<std::byte> fixed = has_window ? context.fixed_part(sequence) : std::vector<std::byte>{};
+  // First, since the engine may refuse. What a dropped cell held stays until another token takes it.
+  for (const CompactionPlan::Range& range : plan.removed) context.remove(sequence, range.from, range.to);
   std::vector<std::int32_t> rows;
   for (const CompactionPlan::Slot& slot : plan.slots) rows.push_back(slot.row);
   std::vector<std::vector<std::vector<Position>>> positions(kept.size());
@@ -88,10 +93,6 @@ void Session::Impl::move_together(SequenceState& whole, Sequence sequence, std::
       for (const std::int32_t entry : choice.heads[h]) from[h].push_back(state.cells[std::size_t(entry)]);
     engine::move_rows(context.compute(), layer, from, rows);
   }
-  // Windows lose what is dropped; states do not.
-  const bool has_window = context.parts().n_window > 0;
-  const std::vector<std::byte> fixed = has_window ? context.fixed_part(sequence) : std::vector<std::byte>{};
-  for (const CompactionPlan::Range& range : plan.removed) context.remove(sequence, range.from, range.to);
   // As many cells at once as hold no more bytes than one layer's kept rows.
   context.relocate(sequence, plan.relocated, std::max<std::size_t>(1, std::size_t(count) / kept.size()));
   context.set_fixed_part(sequence, fixed);

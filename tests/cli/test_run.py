@@ -26,6 +26,7 @@ class Json(unittest.TestCase):
             "kept_tokens": int,
             "cells": int,
             "cache_bytes": dict,
+            "cache_parts": dict,
             "ms": dict,
             "answer": str,
             "method": str,
@@ -33,7 +34,9 @@ class Json(unittest.TestCase):
         }
         for key, kind in expected.items():
             self.assertIsInstance(self.result[key], kind, key)
-        self.assertEqual(set(self.result["cache_bytes"]), {"before", "after", "allocated"})
+        self.assertEqual(set(self.result["cache_bytes"]), {"before", "after", "allocated", "compressible", "fixed", "all"})
+        self.assertEqual(self.result["cache_parts"]["compressed_layers"], list(range(30)))
+        self.assertEqual(self.result["cache_bytes"]["fixed"], 0)
         self.assertEqual(
             set(self.result["ms"]), {"prefill", "observe", "select", "move", "first_token", "per_token"}
         )

@@ -1,0 +1,176 @@
+#include <chunkkv/devices.h>
+
+#include <chunkkv/error.h>
+
+#include "llama/model_placing.h"
+
+#include <ggml-backend.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <future>
+#include <set>
+#include <thread>
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace chunkkv {
+namespace {
+
+constexpr int connect_ms = 5000;
+constexpr std::chrono::seconds greeting_time(10);
+
+struct Address {
+  std::string host, port;
+};
+
+Address address_of(const std::string& server) {
+  const std::size_t colon = server.rfind(':');
+  int port = 0;
+  const char* end = server.data() + server.size();
+  if (colon == std::string::npos || colon == 0 ||
+      std::from_chars(server.data() + colon + 1, end, port).ptr != end || port < 1 || port > 65535)
+    throw UsageError("'" + server + "' is no RPC server; give HOST:PORT, as 192.168.1.5:50052");
+  return {server.substr(0, colon), server.substr(colon + 1)};
+}
+
+[[noreturn]] void refuse(const std::string& server, const std::string& reason) {
+  throw Error("the RPC server " + server + " " + reason + "; start llama.cpp's ggml-rpc-server there");
+}
+
+bool connects(const addrinfo& address) {
+  const int fd = socket(address.ai_family, address.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  int error = 0;
+  if (connect(fd, address.ai_addr, address.ai_addrlen) != 0) {
+    error = errno;
+    pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
+    socklen_t size = sizeof error;
+    if (error == EINPROGRESS &&
+        (poll(&wait, 1, connect_ms) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0))
+      error = ETIMEDOUT;
+  }
+  close(fd);
+  return error == 0;
+}
+
+/// The engine ends the program where nobody listens, and waits for minutes where nobody answers.
+void require_reachable(const std::string& server) {
+  const Address to = address_of(server);
+  addrinfo hints{};
+  hints.ai_family = AF_INET;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(to.host.c_str(), to.port.c_str(), &hints, &found) != 0 || found == nullptr)
+    refuse(server, "has no known address");
+  const bool is_there = connects(*found);
+  freeaddrinfo(found);
+  if (!is_there) refuse(server, "does not listen");
+}
+
+using AddServer = ggml_backend_reg_t (*)(const char*);
+
+/// The engine's devices of a server. A server that serves somebody else does not answer until that ends.
+ggml_backend_reg_t greeted(const std::string& server, AddServer add_server) {
+  std::promise<ggml_backend_reg_t> promise;
+  std::future<ggml_backend_reg_t> answer = promise.get_future();
+  std::thread([server, add_server, promise = std::move(promise)]() mutable {
+    promise.set_value(add_server(server.c_str()));
+  }).detach();
+  if (answer.wait_for(greeting_time) != std::future_status::ready)
+    refuse(server, "does not answer; it may be serving another client, and it serves one at a time");
+  return answer.get();
+}
+
+}  // namespace
+
+std::vector<Device> list_devices() {
+  ggml_backend_load_all();
+  std::vector<Device> devices;
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    std::size_t free = 0, total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    devices.push_back({.name = ggml_backend_dev_name(device),
+                       .description = ggml_backend_dev_description(device),
+                       .is_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU,
+                       .free_bytes = free,
+                       .total_bytes = total});
+  }
+  return devices;
+}
+
+void add_rpc_servers(std::span<const std::string> servers) {
+  static std::set<std::string> known;
+  ggml_backend_load_all();
+  const ggml_backend_reg_t rpc = ggml_backend_reg_by_name("RPC");
+  const auto add_server = rpc == nullptr ? nullptr
+                                         : reinterpret_cast<AddServer>(ggml_backend_reg_get_proc_address(
+                                               rpc, "ggml_backend_rpc_add_server"));
+  if (!servers.empty() && add_server == nullptr)
+    throw Error("this llama.cpp was built without RPC; build it with -DGGML_RPC=ON");
+  for (const std::string& server : servers) {
+    if (known.contains(server)) continue;
+    require_reachable(server);
+    const ggml_backend_reg_t devices = greeted(server, add_server);
+    if (devices == nullptr) refuse(server, "has no devices, or is of another version");
+    ggml_backend_register(devices);
+    known.insert(server);
+  }
+}
+
+namespace engine {
+
+ModelPlacing::ModelPlacing(const ModelOptions& options) {
+  for (const std::string& name : options.devices) {
+    if (name == "none") {
+      if (options.devices.size() > 1) throw UsageError("the device 'none' stands alone");
+      break;
+    }
+    ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+    if (device == nullptr || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU)
+      throw UsageError("there is no device '" + name +
+                       "' that layers can be put on; --list-devices names them");
+    devices_.push_back(device);
+  }
+  if (!options.devices.empty()) devices_.push_back(nullptr);
+
+  if (options.tensor_split.size() > llama_max_devices())
+    throw UsageError("a tensor split has at most " + std::to_string(llama_max_devices()) + " shares");
+  if (std::any_of(options.tensor_split.begin(), options.tensor_split.end(),
+                  [](float x) { return !(x >= 0); }))
+    throw UsageError("the shares of a tensor split are not negative");
+  if (!options.tensor_split.empty()) {
+    split_ = options.tensor_split;
+    split_.resize(llama_max_devices());
+  }
+
+  for (const auto& [pattern, buffer] : options.tensor_places) {
+    ggml_backend_buffer_type_t type = nullptr;
+    std::string names;
+    for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+      ggml_backend_buffer_type_t each = ggml_backend_dev_buffer_type(ggml_backend_dev_get(i));
+      if (each == nullptr) continue;
+      if (buffer == ggml_backend_buft_name(each)) type = each;
+      names += (names.empty() ? "" : ", ") + std::string(ggml_backend_buft_name(each));
+    }
+    if (type == nullptr)
+      throw UsageError("there is no memory '" + buffer + "' for tensors; there are " + names);
+    overrides_.push_back({pattern.c_str(), type});
+  }
+  if (!overrides_.empty()) overrides_.push_back({nullptr, nullptr});
+}
+
+void ModelPlacing::apply(llama_model_params& params) {
+  if (!devices_.empty()) params.devices = devices_.data();
+  if (!split_.empty()) params.tensor_split = split_.data();
+  if (!overrides_.empty()) params.tensor_buft_overrides = overrides_.data();
+}
+
+}  // namespace engine
+}  // namespace chunkkv

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include "llama/handles.h"
+
+#include <vector>
+
+namespace chunkkv::engine {
+
+/// Where a model's tensors are to lie, as parameters of its loading. They point here and into the options.
+class ModelPlacing {
+ public:
+  /// UsageError for a device or a memory that there is not.
+  explicit ModelPlacing(const ModelOptions& options);
+  void apply(llama_model_params& params);
+  bool has_overrides() const { return !overrides_.empty(); }
+
+ private:
+  std::vector<ggml_backend_dev_t> devices_;
+  std::vector<float> split_;
+  std::vector<llama_model_tensor_buft_override> overrides_;
+};
+
+}  // namespace chunkkv::engine

@@ -1,0 +1,112 @@
+// A model over two servers and this machine gives what it gives in one process. These tests have a program of
+// their own: the engine never forgets a device.
+#include <chunkkv/devices.h>
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "rpc_server.h"
+#include "support/random_input.h"
+#include "support/relative_difference.h"
+#include "support/small_cache.h"
+#include "support/tiny_model.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr std::int32_t n_prompt = 200, n_kept = 60;
+
+struct Result {
+  std::vector<LayerKept> kept;
+  std::vector<float> logits;
+};
+
+bool same(const std::vector<LayerKept>& a, const std::vector<LayerKept>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i].layer != b[i].layer || a[i].heads != b[i].heads) return false;
+  return true;
+}
+
+class Rpc : public testing::TestWithParam<NamedModel> {
+ protected:
+  std::string file_ = write_tiny_model(GetParam().model, tiny_folder());
+  std::mt19937 random_{random_seed()};
+  std::vector<Token> tokens_ = random_tokens(random_, n_prompt);
+
+  Result compressed(ModelOptions options, const char* method) const {
+    options.fast_prefill = false;  // the servers have the engine's kernels
+    Session session(Model::load(file_, options), cells_of_two(512));
+    const Plan plan{make_method(method), Budget::tokens(n_kept)};
+    session.prefill(tokens_, {&plan, 1});
+    Result result;
+    result.kept = session.selection().layers;
+    session.compress(session.selection());
+    for (const Token t : {7, 9, 40}) {
+      const auto logits = session.decode(t);
+      result.logits.insert(result.logits.end(), logits.begin(), logits.end());
+    }
+    return result;
+  }
+};
+
+TEST_P(Rpc, TwoServersAndThisMachineGiveWhatOneProcessGives) {
+  static const RpcServer first, second;
+  const std::vector<std::string> addresses = {first.address(), second.address()};
+  add_rpc_servers(addresses);
+  const std::vector<std::string> devices = {"RPC0", "RPC1"};
+  for (const char* method : {"snapkv:window=16", "h2o", "rkv", "keydiff", "hybrid:after=0"}) {
+    const Result here = compressed({.devices = {"none"}}, method);
+    for (const std::int32_t n_gpu_layers : {2, 99}) {
+      const Result spread = compressed({.n_gpu_layers = n_gpu_layers, .devices = devices}, method);
+      EXPECT_TRUE(same(here.kept, spread.kept)) << method << ", " << n_gpu_layers << " layers elsewhere";
+      EXPECT_EQ(here.logits, spread.logits) << method << ", " << n_gpu_layers << " layers elsewhere";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, Rpc,
+                         testing::Values(NamedModel{"llama", {}},
+                                         NamedModel{"qwen3next", {.architecture = "qwen3next", .n_layer = 8}},
+                                         NamedModel{"gemma3", {.architecture = "gemma3", .n_layer = 7}}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(RpcServers, AreRefusedWithWhatToDo) {
+  const auto add = [](const char* server) {
+    const std::vector<std::string> servers = {server};
+    add_rpc_servers(servers);
+  };
+  EXPECT_THROW(add("127.0.0.1"), UsageError);
+  EXPECT_THROW(add(":50052"), UsageError);
+  EXPECT_THROW(add("127.0.0.1:0"), UsageError);
+  EXPECT_THROW(add("127.0.0.1:70000"), UsageError);
+  EXPECT_THROW(add("127.0.0.1:5x"), UsageError);
+  std::string address;
+  {
+    const RpcServer gone;
+    address = gone.address();
+  }
+  try {
+    add(address.c_str());
+    ADD_FAILURE() << "nobody listens there";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("ggml-rpc-server"), std::string::npos) << error.what();
+  }
+}
+
+TEST(RpcServers, DevicesThatThereAreNotAreRefused) {
+  const std::string file = write_tiny_model({}, tiny_folder());
+  EXPECT_THROW(Model::load(file, {.devices = {"CUDA7"}}), UsageError);
+  EXPECT_THROW(Model::load(file, {.devices = {"CPU"}}), UsageError);
+  EXPECT_THROW(Model::load(file, {.tensor_split = {1, -1}}), UsageError);
+  EXPECT_THROW(Model::load(file, {.tensor_places = {{"exps", "nowhere"}}}), UsageError);
+  Model::load(file, {.devices = {"none"}, .tensor_places = {{"ffn", "CPU"}}});
+}
+
+}  // namespace
+}  // namespace chunkkv::test
