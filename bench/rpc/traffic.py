@@ -42,7 +42,7 @@ class Counter:
         while data := source.recv(1 << 20):
             setattr(self, name, getattr(self, name) + len(data))
             sink.sendall(data)
-        sink.close()
+        sink.shutdown(socket.SHUT_WR)  # the other direction goes on until it ends, too
 
 
 def run(program, model, prompt, spec):

@@ -22,11 +22,10 @@ std::int32_t layer_named(const ggml_tensor* t, const char* prefix) {
   return end != t->name + n && *end == '\0' ? std::int32_t(layer) : -1;
 }
 
-/// What a graph's input is called. Each device gets a copy of its own, "DEVICE#NAME#NUMBER".
-std::string input_name(const ggml_tensor* t) {
+/// The device that a copy of a graph's input was made for, "DEVICE#NAME#NUMBER"; empty for an original.
+std::string device_of_copy(const ggml_tensor* t) {
   const std::string name = t->name;
-  const std::size_t first = name.find('#'), last = name.rfind('#');
-  return first == last ? name : name.substr(first + 1, last - first - 1);
+  return name.substr(0, name.find('#') == std::string::npos ? 0 : name.find('#'));
 }
 
 /// Cells that the last query of a mask may see.
@@ -74,7 +73,8 @@ void CacheLayers::add_store(const ggml_tensor* node) {
   const ggml_tensor* root = root_of(node);
   if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) {
     first_[k].layer.k = const_cast<ggml_tensor*>(root);
-    first_[k].cells = input_name(node->src[1]);
+    first_[k].cells = node->src[1];
+    first_[k].device = device_of_copy(node->src[1]);
     if (first_store_ == nullptr) first_store_ = root;
   } else if (const std::int32_t v = layer_named(root, "cache_v_l"); v >= 0) {
     first_[v].layer.v = const_cast<ggml_tensor*>(root);
@@ -109,7 +109,7 @@ void CacheLayers::add_attention(const ggml_tensor* k, const ggml_tensor* q, cons
 }
 
 std::vector<CacheLayers::Group> CacheLayers::groups() const {
-  std::map<std::string, Group> by_list;
+  std::map<const ggml_tensor*, Group> by_list;
   for (const auto& [number, seen] : first_) by_list[seen.cells].push_back(number);
   std::vector<Group> result;
   for (const auto& [cells, group] : by_list) result.push_back(group);
@@ -118,18 +118,36 @@ std::vector<CacheLayers::Group> CacheLayers::groups() const {
 
 void CacheLayers::end_decode() {
   if (is_known_ || first_.empty()) return;
-  std::vector<Group> all = groups();
+  const std::vector<Group> all = groups();
   const auto size = [&](const Group& group) {
     const Seen& seen = first_.at(group.front());
     return is_second_ ? seen.n_visible : seen.layer.k == nullptr ? 0 : seen.layer.n_cells();
   };
-  std::sort(all.begin(), all.end(), [&](const Group& a, const Group& b) { return size(a) > size(b); });
-  const bool is_clear = all.size() == 1 || size(all[0]) > size(all[1]);
-  is_second_ = true;
-  if (is_clear) settle(all[0]);
+  std::int64_t least = size(all[0]), most = least;
+  for (const Group& group : all) least = std::min(least, size(group)), most = std::max(most, size(group));
+  if (!is_second_ && all.size() > 1 && least == most) {
+    is_second_ = true;
+    return;
+  }
+  std::vector<Group> largest;
+  for (const Group& group : all)
+    if (size(group) == most) largest.push_back(group);
+  settle(largest);
 }
 
-void CacheLayers::settle(const Group& group) {
+void CacheLayers::settle_without_windows() {
+  if (is_ambiguous()) settle(groups());
+}
+
+/// Devices have copies of one list. Two lists on one device that keep every token are not known here.
+void CacheLayers::settle(const std::vector<Group>& groups) {
+  Group group;
+  std::set<std::string> devices;
+  for (const Group& each : groups) {
+    if (!devices.insert(first_.at(each.front()).device).second) return;
+    group.insert(group.end(), each.begin(), each.end());
+  }
+  std::sort(group.begin(), group.end());
   numbers_ = group;
   for (const auto& [number, seen] : first_) {
     n_sharing_layers_ += std::max(0, seen.layer.n_readers - 1);

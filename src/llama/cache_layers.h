@@ -49,6 +49,8 @@ class CacheLayers {
   /// Ends a decode. With two groups of equally many cells, the one that keeps every token is not known
   /// before a second decode, of a token that lies further from its sequence's first than a window reaches.
   void end_decode();
+  /// Of a model that has no windows, so that all keep every token.
+  void settle_without_windows();
   bool is_known() const { return is_known_; }
   bool is_ambiguous() const { return !is_known_ && !first_.empty(); }
 
@@ -77,12 +79,13 @@ class CacheLayers {
  private:
   struct Seen {
     CacheLayer layer;
-    std::string cells;           // the name of the list that says where its rows are written
-    std::int64_t n_visible = 0;  // cells that the last query saw
+    const ggml_tensor* cells = nullptr;  // the list that says where its rows are written
+    std::string device;                  // that it was copied for; empty: none
+    std::int64_t n_visible = 0;          // cells that the last query saw
   };
   using Group = std::vector<std::int32_t>;
   std::vector<Group> groups() const;
-  void settle(const Group& group);
+  void settle(const std::vector<Group>& groups);
 
   bool is_known_ = false;
   std::map<std::int32_t, Seen> first_;  // what the first decode showed, by the model's numbers

@@ -94,6 +94,7 @@ void Context::learn_cache(std::int32_t window) {
   const Token any = 0;
   decode({&any, 1}, 0, scratch_);
   clear();
+  if (window == 0) tap_.settle_without_windows();
   if (tap_.cache().is_ambiguous()) {
     // A sequence of a token, one that lies beyond its window, and a third one, which sees the first only
     // where there is no window.

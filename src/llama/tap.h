@@ -60,6 +60,7 @@ class Tap {
   const std::vector<std::int32_t>& cells() const { return cells_; }
   /// What the cache's layers are, known after the first decode, or after a second one.
   const CacheLayers& cache() const { return cache_; }
+  void settle_without_windows() { cache_.settle_without_windows(); }
   const std::map<std::int32_t, CacheLayer>& layers() const { return cache_.kept(); }
   /// Complete after the first decode.
   const std::vector<WeightUse>& weights() const { return survey_.uses(); }
