@@ -175,7 +175,9 @@ TEST(Sweep, FurtherQuestionsFollowAPromptThatTheFirstAnswerChose) {
     session.prefill(tokens(said + "\n\n" + asked.questions[1].text, false));
     const std::vector<Token>& second = results.at({1, 1}).tokens;
     for (const Token token : second) {
-      const auto logits = session.logits();
+      std::vector<float> logits(session.logits().begin(), session.logits().end());
+      for (std::size_t t = 0; t < logits.size(); ++t)
+        if (tiny_model()->is_end(Token(t))) logits[t] = -1e30F;  // answers go on to their limit
       EXPECT_EQ(token, Token(std::max_element(logits.begin(), logits.end()) - logits.begin()));
       session.decode(token);
     }
