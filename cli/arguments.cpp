@@ -33,10 +33,11 @@ constexpr std::array<Pair, 13> kShortOptions = {{
 constexpr std::string_view kNoDownload =
     "models are not downloaded here; fetch the GGUF file and name it with -m FILE";
 constexpr std::string_view kChat = "run answers once, and chat converses";
+constexpr std::string_view kImages = "prompts are text; of models that see, only the language part is used";
 constexpr std::string_view kSampling = "see --temp, --top-k, --top-p and --min-p";
 
 /// Options of llama.cpp that users bring and that do not exist here, with what to use instead.
-constexpr std::array<Pair, 26> kElsewhere = {{
+constexpr std::array<Pair, 31> kElsewhere = {{
     {"-hf", kNoDownload},
     {"-hfr", kNoDownload},
     {"-hff", kNoDownload},
@@ -58,6 +59,11 @@ constexpr std::array<Pair, 26> kElsewhere = {{
     {"-tb", "-t counts for prompts as well"},
     {"--threads-batch", "-t counts for prompts as well"},
     {"-bf", "-f reads any file"},
+    {"-mm", kImages},
+    {"--mmproj", kImages},
+    {"--image", kImages},
+    {"--audio", kImages},
+    {"--video", kImages},
     {"--no-escape", "nothing is unescaped without -e"},
     {"--repeat-penalty", kSampling},
     {"--samplers", kSampling},

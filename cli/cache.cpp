@@ -1,3 +1,4 @@
+#include "cache_parts.h"
 #include "commands.h"
 #include "effects.h"
 #include "inputs.h"
@@ -63,19 +64,24 @@ Snapshot compressed(Session& session, const OpenPrompt& prompt, const BuildArgum
   return snapshot;
 }
 
-void build(const BuildArguments& arguments) {
-  Plan wanted = plan(arguments.compression);
+/// What can be wrong is said before the model is loaded.
+void check_build(const BuildArguments& arguments) {
+  const Plan wanted = plan(arguments.compression);
   if (wanted.method->layer_budgets())
     throw UsageError(fmt::format("{} hides cells from single layers; such a cache cannot be saved",
                                  wanted.method->spec()));
   observer_of(arguments);
   if (!arguments.prefill_type.empty()) parse_cache_type(arguments.prefill_type);
-  SessionOptions options = session_options(arguments.model);
-  if (!options.flash_attention)
+  if (!session_options(arguments.model).flash_attention)
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
   if (arguments.keep_source && arguments.cells > 0)
     throw UsageError("--keep-source needs the whole document in the cache; leave out --cells");
   if (arguments.output.empty()) throw UsageError("name the file to write with -o FILE");
+}
+
+void build(const BuildArguments& arguments) {
+  check_build(arguments);
+  SessionOptions options = session_options(arguments.model);
   PromptArguments document = arguments.prompt;
   document.question.clear();
   const std::string text = read_prompt(document);
@@ -83,7 +89,7 @@ void build(const BuildArguments& arguments) {
 
   const auto model = load_model(arguments.model);
   const OpenPrompt prompt = open_prompt(*model, document, text);
-  wanted = plan_of(arguments.compression, arguments.prompt, *model);
+  const Plan wanted = plan_of(arguments.compression, arguments.prompt, *model);
   const std::size_t n_question =
       arguments.prompt.question.empty()
           ? 0
@@ -95,6 +101,8 @@ void build(const BuildArguments& arguments) {
   if (!arguments.prefill_type.empty())
     reading.type_k = reading.type_v = parse_cache_type(arguments.prefill_type);
   auto session = open_session(model, reading);
+  if (!arguments.prefill_type.empty()) require_conversion(*session);
+  print_error(parts_line(*session));
 
   CacheFileInfo info = new_info(*session, home_of(*session));
   info.method = wanted.method->spec();

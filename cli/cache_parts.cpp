@@ -7,6 +7,12 @@ std::string parts_line(const Session& session) {
   return text.empty() ? text : text + "\n";
 }
 
+void require_conversion(const Session& session) {
+  if (session.cache_parts().n_window > 0)
+    throw UsageError(
+        "the windows of this model cannot be converted to other cache types; leave out --cache-type-prefill");
+}
+
 nlohmann::ordered_json parts_json(const CacheParts& parts, std::int32_t n_layer) {
   const std::string text = describe(parts, n_layer);
   return {{"description", text.empty() ? "all layers keep every token and are compressed" : text},

@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <string_view>
 
@@ -83,6 +84,7 @@ void apply(const DeviceArguments& arguments, ModelOptions& options) {
   if (!arguments.rpc.empty()) {
     add_rpc_servers(split_list(arguments.rpc));
     ggml_set_abort_callback(tell_of_a_lost_server);
+    std::signal(SIGPIPE, SIG_IGN);  // the engine writes to a server that may be gone
   }
   if (!arguments.devices.empty()) options.devices = split_list(arguments.devices);
   options.split_mode = arguments.split_mode == "none"  ? SplitMode::none

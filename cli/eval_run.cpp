@@ -181,33 +181,24 @@ void tell_notes(const eval::Survey& survey, const eval::Sweep& sweep, Display& d
                              eval::to_string(sweep.pairs()[pair]), small.n_samples, small.first));
 }
 
-}  // namespace
-
-void run_eval(const EvalArguments& arguments) {
-  // What can be wrong in the arguments is found before the model is loaded.
+/// UsageError for what can be seen before the model is loaded.
+void check_run(const EvalArguments& arguments, const SessionOptions& session) {
   if (arguments.name.empty()) throw UsageError("no benchmark given; `chunkkv eval list` lists them");
   if (arguments.sampling.seed < 0) throw UsageError("an evaluation needs a fixed --seed, of 0 or more");
-  SessionOptions session_options = cli::session_options(arguments.model);
-  session_options.n_sequences = arguments.parallel;
-  if (!session_options.flash_attention)
+  if (!session.flash_attention)
     throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
-  const std::vector<Plan> pairs =
-      eval::make_pairs(split_methods(arguments.methods), split_list(arguments.keep));
-  const eval::Shard shard = eval::Shard::parse(arguments.shard);
+  refuse_input(arguments.output);
+}
+
+eval::Options benchmark_options(const EvalArguments& arguments) {
   eval::Options options = arguments.benchmark;
   options.seed = std::uint64_t(arguments.sampling.seed);
   if (const char* key = std::getenv("CHUNKKV_JUDGE_KEY")) options.judge.key = key;
-  refuse_input(arguments.output);
-  Display display(arguments.progress);
-  options.judge.wait = [&](std::chrono::seconds pause, const std::string& why) { display.wait(pause, why); };
-  eval::make_benchmark(arguments.name, options);  // refuses wrong names and values
+  return options;
+}
 
-  const std::shared_ptr<Model> model = load_model(arguments.model);
-  options.max_length = max_length(arguments, *model);
-  const auto benchmark = eval::make_benchmark(arguments.name, options);
-  const eval::ModelTokenizer tokenizer(*model);
-  const auto samples = benchmark->samples(tokenizer);
-
+eval::Sweep make_sweep(const EvalArguments& arguments, const std::shared_ptr<Model>& model,
+                       const SessionOptions& session_options, const std::vector<Plan>& pairs) {
   const std::int32_t most = window(arguments, *model);
   const auto opens = [&](SessionOptions opened) -> eval::Sweep::OpenSession {
     return [=](std::int32_t n_cells) mutable {
@@ -216,43 +207,34 @@ void run_eval(const EvalArguments& arguments) {
     };
   };
   const bool converts = !arguments.prefill_type.empty();
-  eval::Sweep sweep(model, opens(reading_options(arguments, session_options)), pairs,
-                    sweep_options(arguments), converts ? opens(session_options) : nullptr);
-  eval::RunFacts facts = {.benchmark = arguments.name,
-                          .max_length = options.max_length,
-                          .seed = options.seed,
-                          .settings = settings(arguments),
-                          .bounded_settings = bounded_settings(arguments),
-                          .model = std::filesystem::path(arguments.model.model).filename().string(),
-                          .model_hash = identify(*model).hash,
-                          .version = CHUNKKV_VERSION,
-                          .machine = machine(session_options.n_threads, arguments.model.gpu_layers)};
-  for (const std::string& note : benchmark->notes()) display.note(note);
-  Results results(arguments.output, arguments.dry_run);
-  eval::RunEvents events = display.events();
-  if (!options.judge.url.empty()) {
-    results.keep_unjudged();
-    events.answered = [&](const eval::Json& line) { results.save_unjudged(line); };
-  }
-  eval::Runner runner(*benchmark, *samples, sweep, std::move(facts),
-                      {.shard = shard,
-                       .skip_broken = arguments.skip_broken,
-                       .score_rest = options.judge.url.empty(),
-                       .max_tokens = most},
-                      std::move(events));
-  eval::Survey survey;
+  return {model, opens(reading_options(arguments, session_options)), pairs, sweep_options(arguments),
+          converts ? opens(session_options) : nullptr};
+}
+
+eval::RunFacts run_facts(const EvalArguments& arguments, const Model& model, const eval::Options& options,
+                         std::int32_t n_threads) {
+  return {.benchmark = arguments.name,
+          .max_length = options.max_length,
+          .seed = options.seed,
+          .settings = settings(arguments),
+          .bounded_settings = bounded_settings(arguments),
+          .model = std::filesystem::path(arguments.model.model).filename().string(),
+          .model_hash = identify(model).hash,
+          .version = CHUNKKV_VERSION,
+          .machine = machine(n_threads, arguments.model.gpu_layers)};
+}
+
+eval::Survey survey_of(eval::Runner& runner, Results& results) {
   try {
-    survey = runner.survey(results.known());
+    return runner.survey(results.known());
   } catch (const eval::BrokenRecord& error) {
     throw Error(fmt::format("{}; --skip-broken leaves such records out", error.what()));
   }
-  tell_notes(survey, sweep, display);
-  if (arguments.dry_run) {
-    display.finish();
-    report_dry_run(survey, sweep);
-    return;
-  }
+}
 
+/// Answers and scores what is missing.
+void answer_all(eval::Runner& runner, eval::Survey& survey, Results& results, Display& display,
+                bool is_judged) {
   display.start();
   const auto write = [&](const eval::Json& line) { results.write(line); };
   try {
@@ -267,10 +249,55 @@ void run_eval(const EvalArguments& arguments) {
     throw;
   } catch (const Error& error) {
     display.finish();
-    if (!options.judge.url.empty()) throw Error(error.what() + results.advice());
+    if (is_judged) throw Error(error.what() + results.advice());
     throw;
   }
   display.finish();
+}
+
+}  // namespace
+
+void run_eval(const EvalArguments& arguments) {
+  SessionOptions session_options = cli::session_options(arguments.model);
+  session_options.n_sequences = arguments.parallel;
+  check_run(arguments, session_options);
+  const std::vector<Plan> pairs =
+      eval::make_pairs(split_methods(arguments.methods), split_list(arguments.keep));
+  const eval::Shard shard = eval::Shard::parse(arguments.shard);
+  eval::Options options = benchmark_options(arguments);
+  const bool is_judged = !options.judge.url.empty();
+  Display display(arguments.progress);
+  options.judge.wait = [&](std::chrono::seconds pause, const std::string& why) { display.wait(pause, why); };
+  eval::make_benchmark(arguments.name, options);  // refuses wrong names and values
+
+  const std::shared_ptr<Model> model = load_model(arguments.model);
+  options.max_length = max_length(arguments, *model);
+  const auto benchmark = eval::make_benchmark(arguments.name, options);
+  const eval::ModelTokenizer tokenizer(*model);
+  const auto samples = benchmark->samples(tokenizer);
+  eval::Sweep sweep = make_sweep(arguments, model, session_options, pairs);
+  for (const std::string& note : benchmark->notes()) display.note(note);
+  Results results(arguments.output, arguments.dry_run);
+  eval::RunEvents events = display.events();
+  if (is_judged) {
+    results.keep_unjudged();
+    events.answered = [&](const eval::Json& line) { results.save_unjudged(line); };
+  }
+  eval::Runner runner(*benchmark, *samples, sweep,
+                      run_facts(arguments, *model, options, session_options.n_threads),
+                      {.shard = shard,
+                       .skip_broken = arguments.skip_broken,
+                       .score_rest = !is_judged,
+                       .max_tokens = window(arguments, *model)},
+                      std::move(events));
+  eval::Survey survey = survey_of(runner, results);
+  tell_notes(survey, sweep, display);
+  if (arguments.dry_run) {
+    display.finish();
+    report_dry_run(survey, sweep);
+    return;
+  }
+  answer_all(runner, survey, results, display, is_judged);
   if (!runner.table().empty()) print_error(runner.table().text());
 }
 

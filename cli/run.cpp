@@ -60,6 +60,9 @@ class Run {
         prompt_(std::move(prompt)),
         n_predict_(n_predict(arguments, *model_, prompt_.tokens.size())) {}
 
+  void check() const {
+    if (!arguments_.bounded.prefill_type.empty()) require_conversion(*session_);
+  }
   /// What the model's layers keep, where that is not the same in all.
   std::string parts() const { return parts_line(*session_); }
 
@@ -228,6 +231,7 @@ void run(const RunArguments& arguments) {
                         ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, n_answer)
                         : cells_for(arguments.model, *model, prompt.tokens.size(), n_answer);
   Run run(arguments, wanted, options, model, prompt);
+  run.check();
   if (!arguments.json) print_error(run.parts());
   run.read();
   std::vector<Outcome> outcomes;

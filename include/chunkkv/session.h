@@ -318,8 +318,8 @@ class Session {
   std::span<const float> decode(Token token, Sequence sequence = 0);
 
   /// Reads one token of each of several sequences, together: that costs little more than one. `on_logits`
-  /// gets what follows each, [n_vocab], by index in `sequences`. UsageError for a sequence that is given
-  /// twice or is limited. Error when the cache is full.
+  /// gets what follows each, [n_vocab], by index in `sequences`. A sequence that is limited is cut back after
+  /// the step where it is time. UsageError for a sequence that is given twice. Error when the cache is full.
   void decode(std::span<const Token> tokens, std::span<const Sequence> sequences,
               const std::function<void(std::size_t index, std::span<const float> logits)>& on_logits);
 

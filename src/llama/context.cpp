@@ -122,7 +122,10 @@ void Context::learn_cache(std::int32_t window) {
     parts_.has_values = parts_.has_values && layer.v != nullptr;
   }
   if (!known)
-    throw Error("this model does not keep one key a token and layer; only such caches are supported");
+    throw Error(
+        "the cache of this model is of a kind that chunkkv does not know, so it cannot be compressed; run "
+        "the "
+        "model with llama.cpp's own tools");
 }
 
 std::uint64_t Context::cell_bytes(const CacheLayer& layer) {

@@ -90,28 +90,29 @@ void Session::Impl::decode_together(std::span<const Token> tokens, std::span<con
     if (std::find(which.begin(), which.begin() + std::ptrdiff_t(i), which[i]) !=
         which.begin() + std::ptrdiff_t(i))
       throw UsageError("sequence " + std::to_string(which[i]) + " is given twice");
-    if (state.limit)
-      throw UsageError("sequence " + std::to_string(which[i]) +
-                       " is limited: its tokens can only be decoded one by one");
     positions.push_back(state.cells.next);
     hidden.resize(std::max(hidden.size(), state.cells.hidden.size()));
     for (std::size_t layer = 0; layer < state.cells.hidden.size(); ++layer)
       hidden[layer].insert(hidden[layer].end(), state.cells.hidden[layer].begin(),
                            state.cells.hidden[layer].end());
   }
-  std::vector<Round*> rounds;  // of the answers whose first tokens these are
+  // What watches each sequence: the answer's first tokens, or its limit. Cutting back begins when the prompt
+  // is compressed.
+  std::vector<Round*> answers, limits, watching;
   for (std::size_t i = 0; i < which.size(); ++i) {
     SequenceState& state = at(which[i]);
-    Round* const round = awaiting(state);
+    answers.push_back(awaiting(state));
+    limits.push_back(answers[i] != nullptr || waits(state) ? nullptr : limiting(state));
+    Round* const round = answers[i] != nullptr ? answers[i] : limits[i];
     if (round == nullptr) continue;
     round->expect(state.cells.n_entries(), 1, state.cells.cells, std::int32_t(i));
-    rounds.push_back(round);
+    watching.push_back(round);
   }
   context.hide(hidden);
   std::vector<std::int32_t> cells;
   {
     const AnswerTime time(timings);
-    const Watch watch(context.tap(), std::move(rounds));
+    const Watch watch(context.tap(), std::move(watching));
     cells = context.decode(tokens, positions, which);
   }
   for (std::size_t i = 0; i < which.size(); ++i) {
@@ -119,8 +120,12 @@ void Session::Impl::decode_together(std::span<const Token> tokens, std::span<con
     state.newest_batch = state.cells.next;
     state.cells.append({&cells[i], 1});
     state.tokens.push_back(tokens[i]);
-    if (state.awaiting) state.awaiting->after(state.cells.cells);
+    if (Round* const round = answers[i] != nullptr ? answers[i] : limits[i]) round->after(state.cells.cells);
+  }
+  for (std::size_t i = 0; i < which.size(); ++i) {  // cells move only when all of the step is known
+    SequenceState& state = at(which[i]);
     answered(state, which[i]);
+    if (limits[i] != nullptr) cut_back(state, which[i]);
   }
 }
 

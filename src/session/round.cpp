@@ -130,15 +130,16 @@ void Round::observe(const engine::Attention& attention) {
   const std::vector<std::int32_t>& batch_cells = context_.tap().cells();
   const bool is_question = first_ >= shape_.n_entries;
   if (!is_question && cells_.size() == std::size_t(first_))
-    cells_.insert(cells_.end(), batch_cells.begin(), batch_cells.end());
+    cells_.insert(cells_.end(), batch_cells.begin() + row_, batch_cells.begin() + row_ + count_);
   if (is_question && first_ == shape_.n_entries && attention.reader == 0) remember(attention.layer);
 
   std::set<engine::LayerProbe::AttentionKey> added;  // several plans may ask for the same
   for (const PlanState& state : plans_) {
     if (!observes(state, attention.layer)) continue;
     if (!added.insert(engine::LayerProbe::key_of(state.request)).second) continue;
-    if (const engine::QueryRange rows = observed_rows(state.request); rows.count > 0)
-      probe(attention.layer).add_attention(state.request, attention, rows, n_past(state));
+    engine::QueryRange rows = observed_rows(state.request);
+    rows.first += row_;  // after those of other sequences in this step
+    if (rows.count > 0) probe(attention.layer).add_attention(state.request, attention, rows, n_past(state));
   }
 }
 

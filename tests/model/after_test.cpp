@@ -318,36 +318,6 @@ TEST_F(After, FidelityCountsTheFirstTokensAsTheFullCaches) {
   EXPECT_NEAR(all[1].kl * all[1].n_tokens, kl, 1e-3 + 0.05 * kl);
 }
 
-/// The sums of every stride-th query's attention, from what the evaluation of the prompt shows of each.
-TEST_F(After, StridedSumsAreThoseOfTheirQueries) {
-  for (const std::int32_t stride : {1, 7, 64, 500}) {
-    Plan strided = plan("h2o:stride=" + std::to_string(stride));
-    strided.keep_scores = true;
-    Session session(tiny(), cells(256, CacheType::f32)), shown(tiny(), cells(256, CacheType::f32));
-    session.prefill(prompt(), {&strided, 1});
-    std::vector<std::vector<double>> sums(3, std::vector<double>(2 * std::size_t(n_prompt)));
-    std::size_t n_observed = 0;
-    shown.evaluate(
-        prompt(), [](std::size_t, auto) {},
-        [&](const AttentionRows& rows) {
-          const std::int32_t group = rows.n_head / 2;
-          for (std::int32_t h = 0; h < rows.n_head; ++h)
-            for (std::int32_t q = 0; q < rows.n_queries; ++q) {
-              if ((rows.first_query + q) % stride != 0) continue;
-              ++n_observed;
-              for (std::int32_t i = 0; i < rows.n_entries; ++i)
-                sums[std::size_t(rows.layer)][std::size_t((h / group) * n_prompt + i)] +=
-                    double(rows.weights[std::size_t((h * rows.n_queries + q) * rows.n_entries + i)]) / group;
-            }
-        });
-    EXPECT_GT(n_observed, 0U);
-    for (std::size_t layer = 0; layer < 3; ++layer)
-      for (std::size_t i = 0; i < sums[layer].size(); ++i)
-        ASSERT_NEAR(session.selection().scores[layer].values[i], sums[layer][i], 1e-3 + 1e-3 * sums[layer][i])
-            << "stride " << stride << ", layer " << layer << ", value " << i;
-  }
-}
-
 TEST_F(After, FidelityReadsTheQuestionIntoTheCompressedCache) {
   const Plan plans[] = {plan("full"), plan("hybrid:queries=all,recent=8"), plan("hybrid:window=8")};
   const auto question = random_tokens(random, 13);

@@ -85,8 +85,36 @@ TEST(DecodeTogether, SaysWhatCannotBe) {
   expect_mentions(decode({5, 6}, {1, 1}), {"sequence 1", "twice"});
   expect_mentions(decode({5}, {1, 2}), {"one token"});
   expect_mentions(decode({5}, {9}), {"no sequence 9"});
-  filled.session.limit({make_method("snapkv:window=8"), Budget::tokens(80)}, 8, 1);
-  expect_mentions(decode({5, 6}, {0, 1}), {"sequence 1", "limited"});
+}
+
+/// Each is cut back at its own time, to what it keeps alone.
+TEST(DecodeTogether, LimitedSequencesAreCutBackAsAlone) {
+  const std::uint32_t seed = random_seed();
+  Filled together(seed), alone(seed);
+  for (Session* session : {&together.session, &alone.session}) {
+    session->limit({make_method("streamingllm"), Budget::tokens(60)}, 5, 0);
+    session->limit({make_method("snapkv:window=8"), Budget::tokens(70)}, 9, 1);
+  }
+  const std::vector<Sequence> order = {1, 2, 0};
+  for (Token step = 0; step < 30; ++step) {
+    std::vector<Token> tokens;
+    for (const Sequence s : order) tokens.push_back(10 + 7 * step + s);
+    std::map<std::size_t, std::vector<float>> logits;
+    together.session.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
+      logits[i].assign(values.begin(), values.end());
+    });
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const auto expected = alone.session.decode(tokens[i], order[i]);
+      EXPECT_EQ(together.session.n_entries(order[i]), alone.session.n_entries(order[i]));
+      EXPECT_EQ(together.session.n_compressions(order[i]), alone.session.n_compressions(order[i]));
+      if (order[i] != 1) {  // scores of attention that nearly tie may choose another token
+        EXPECT_LT(relative_difference(expected, logits[i]), tolerance) << "step " << step;
+      }
+    }
+  }
+  EXPECT_GT(together.session.n_compressions(0), 3);
+  EXPECT_GT(together.session.n_compressions(1), 1);
+  EXPECT_EQ(together.session.positions(0, 0, 0), alone.session.positions(0, 0, 0));
 }
 
 /// Answers of a sweep by pair and question, so many together.

@@ -3,7 +3,7 @@
 #include <chunkkv/registry.h>
 
 #include "unit/expect_throw.h"
-#include "unit/host_rows.h"
+#include "unit/method_results.h"
 #include "unit/random_seed.h"
 
 #include <gtest/gtest.h>
@@ -19,9 +19,7 @@
 namespace chunkkv {
 namespace {
 
-using Indices = std::vector<std::int32_t>;
-using Lists = std::vector<Indices>;
-using Values = std::vector<float>;
+using namespace test;
 
 /// Four query heads, two KV heads, six tokens; attention of the last two queries by query head.
 LayerObservation six_tokens() {
@@ -37,21 +35,6 @@ LayerObservation six_tokens() {
   o.value_norms = {1, 1,   0.5, 4, 1, 1,  //
                    1, 0.5, 2,   1, 1, 1};
   return o;
-}
-
-Values scores(std::string_view spec, const LayerObservation& observation) {
-  return make_method(spec)->score(observation).values;
-}
-
-Lists kept(std::string_view spec, const LayerObservation& observation, std::int32_t budget) {
-  const auto method = make_method(spec);
-  const Target target{observation.n_entries, budget, double(budget) / observation.n_entries};
-  return select_layer(0, method->score(observation), target, method->selection(target)).heads;
-}
-
-void expect_near(const Values& actual, const Values& expected) {
-  ASSERT_EQ(actual.size(), expected.size());
-  for (std::size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 1e-6f) << "at " << i;
 }
 
 TEST(Full, KeepsAllAndObservesNothing) {
@@ -116,57 +99,6 @@ TEST(StreamingLLM, MakesRoomForAProtectedBeginning) {
   SelectionRule rule = method->selection(target);
   rule.first = std::max(rule.first, 5);
   EXPECT_EQ(select_layer(0, method->score(o), target, rule).heads, (Lists{{0, 1, 2, 3, 4, 8, 9}}));
-}
-
-/// One KV head; keys and values are alike.
-LayerObservation with_rows(const Values& numbers, std::int32_t width) {
-  LayerObservation o;
-  o.n_entries = std::int32_t(numbers.size()) / width;
-  o.n_head = o.n_head_kv = 1;
-  o.keys = o.values = std::make_shared<test::HostRows>(numbers, 1, width);
-  return o;
-}
-
-TEST(LagKV, RanksDeviationsBesideTheNextPart) {
-  // Parts of two: (1 0) varies within the range of (0 0) and (1 1), (0 0) does not; (1 1) becomes (1/2 1) in
-  // the range of (0 0) and (2 1). The last part has nothing to be set against.
-  const LayerObservation o = with_rows({1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 2, 1}, 2);
-  expect_near(scores("lagkv:sinks=0,lag=2", o), {0.5f, 0, 0, 0.5f, 1 + 4.0f / 6, 1 + 5.0f / 6});
-  EXPECT_EQ(kept("lagkv:sinks=0,lag=2", o, 3), (Lists{{0, 4, 5}}));
-  EXPECT_EQ(kept("lagkv:sinks=0,lag=2", o, 4), (Lists{{0, 3, 4, 5}}));
-  // With the first as a sink two parts of two are left, and one entry after them.
-  expect_near(scores("lagkv:sinks=1,lag=2", o), {3, 0, 0.5f, 1 + 3.0f / 6, 1 + 4.0f / 6, 1 + 5.0f / 6});
-}
-
-TEST(LagKV, ShortPromptsKeepSinksAndTheNewest) {
-  EXPECT_EQ(kept("lagkv:sinks=1", with_rows({5, 1, 3, 2}, 1), 2), (Lists{{0, 3}}));
-  EXPECT_EQ(kept("lagkv", with_rows({5, 1}, 1), 1), (Lists{{0}}));
-}
-
-TEST(LagKV, AChannelThatDoesNotVaryCountsAsNothing) {
-  const LayerObservation o = with_rows({1, 7, 2, 7, 1, 7, 1, 7}, 2);  // the next part varies in no channel
-  expect_near(scores("lagkv:sinks=0,lag=2", o), {0, 0.5f, 1.5f, 1.75f});
-}
-
-TEST(Leverage, IsHowLittleTheOthersReplaceAKey) {
-  // Less their mean of 1 the keys are -1 -1 -1 3: shares of 12, and a thousandth more below the line.
-  const LayerObservation o = with_rows({0, 0, 0, 4}, 1);
-  expect_near(scores("leverage", o), {1 / 12.012f, 1 / 12.012f, 1 / 12.012f, 9 / 12.012f});
-  EXPECT_EQ(kept("leverage:sinks=0,recent=0", o, 1), (Lists{{3}}));
-  EXPECT_EQ(kept("leverage:sinks=1,recent=1", with_rows({0, 9, 0, 0}, 1), 3), (Lists{{0, 1, 3}}));
-}
-
-TEST(Leverage, AddsUpToTheNumberOfDirections) {
-  test::Random random;
-  Values keys;
-  for (int i = 0; i < 60 * 5; ++i) keys.push_back(random.real() + float(i % 5));
-  const Values leverage = scores("leverage:ridge=0.000001", with_rows(keys, 5));
-  EXPECT_NEAR(std::accumulate(leverage.begin(), leverage.end(), 0.0), 5, 1e-3);
-  for (const float value : leverage) EXPECT_TRUE(value >= 0 && value <= 1) << value;
-}
-
-TEST(Leverage, OfKeysThatAreAllAlikeIsNothing) {
-  expect_near(scores("leverage", with_rows({2, 1, 2, 1, 2, 1}, 2)), {0, 0, 0});
 }
 
 TEST(Tova, TakesTheMeanOfAllHeadsAndKeepsTheLastToken) {
