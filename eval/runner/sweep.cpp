@@ -142,7 +142,9 @@ std::int32_t Sweep::n_cells(const Size& size, std::span<const std::size_t> pairs
     std::sort(kept.begin(), kept.end(), std::greater<>());
     kept.resize(std::min(kept.size(), std::size_t(options_.parallel)));
     together = size.prompt + observed;  // the cache that is brought back for the last one
-    for (const std::int32_t n : kept) together += n + size.rest;
+    // Windows are not compressed.
+    const std::int32_t window = std::min(model_->info().window, size.prompt);
+    for (const std::int32_t n : kept) together += std::max(n, window) + size.rest;
   }
   return std::max(most + size.rest, together);
 }

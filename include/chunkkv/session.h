@@ -53,6 +53,7 @@ struct ModelInfo {
   std::int32_t n_head = 0;
   std::int32_t n_head_kv = 0;
   std::int32_t n_ctx_train = 0;
+  std::int32_t window = 0;  ///< tokens that layers with a sliding window keep; 0: there are none
   std::uint64_t n_bytes = 0;
   std::uint64_t n_params = 0;
 };
@@ -120,6 +121,7 @@ struct CacheParts {
   std::vector<std::int32_t> n_head_kv;  ///< of each of them
   std::int32_t n_window = 0;            ///< layers that keep a window, which stays as it is
   std::int32_t window = 0;              ///< tokens of it
+  std::int32_t window_cells = 0;        ///< of those layers, for all sequences
   std::int32_t n_state = 0;             ///< layers that have a state, with or without rows of every token
   std::int32_t n_shared = 0;            ///< layers that read another layer's rows
   bool has_values = true;               ///< false: values are a part of the keys (latent attention)

@@ -156,6 +156,7 @@ void CacheLayers::settle(const std::vector<Group>& groups) {
       continue;
     }
     ++n_window_layers_;
+    n_window_cells_ = std::int32_t(seen.layer.n_cells());
     for (const ggml_tensor* rows : seen.layer.tensors()) fixed_bytes_ += ggml_nbytes(rows);
   }
   first_.clear();

@@ -64,6 +64,8 @@ class CacheLayers {
   /// The model's numbers of the layers that keep every token.
   const std::vector<std::int32_t>& model_numbers() const { return numbers_; }
   std::int32_t n_window_layers() const { return n_window_layers_; }
+  /// Cells of the layers with a window; 0: there are none.
+  std::int32_t n_window_cells() const { return n_window_cells_; }
   std::int32_t n_state_layers() const { return std::int32_t(states_.size()); }
   /// Layers that read the rows of others.
   std::int32_t n_sharing_layers() const { return n_sharing_layers_; }
@@ -92,7 +94,7 @@ class CacheLayers {
   bool is_second_ = false;
   std::map<std::int32_t, CacheLayer> kept_;
   std::vector<std::int32_t> numbers_;
-  std::int32_t n_window_layers_ = 0, n_sharing_layers_ = 0;
+  std::int32_t n_window_layers_ = 0, n_window_cells_ = 0, n_sharing_layers_ = 0;
   std::set<std::int32_t> states_;
   std::set<const ggml_tensor*> state_tensors_;
   std::uint64_t fixed_bytes_ = 0;

@@ -110,6 +110,7 @@ void Context::learn_cache(std::int32_t window) {
   parts_.compressed = cache.model_numbers();
   parts_.n_window = cache.n_window_layers();
   parts_.window = parts_.n_window > 0 ? window : 0;
+  parts_.window_cells = cache.n_window_cells();
   parts_.n_state = cache.n_state_layers();
   parts_.n_shared = cache.n_sharing_layers();
   parts_.fixed_bytes = cache.fixed_bytes();

@@ -66,6 +66,7 @@ std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& 
                   .n_head = llama_model_n_head(model->model_),
                   .n_head_kv = llama_model_n_head_kv(model->model_),
                   .n_ctx_train = llama_model_n_ctx_train(model->model_),
+                  .window = llama_model_n_swa(model->model_),
                   .n_bytes = llama_model_size(model->model_),
                   .n_params = llama_model_n_params(model->model_)};
   return model;

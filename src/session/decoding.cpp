@@ -54,6 +54,7 @@ void Session::Impl::decode(Token token, Sequence sequence) {
   SequenceState& state = at(sequence);
   SequenceCells& cells = state.cells;
   model->require_tokens({&token, 1});
+  require_window_room(state, 1, 1);
   Round* const answer = awaiting(state);
   std::optional<AnswerTime> time;
   if (answer != nullptr) time.emplace(timings);
@@ -90,6 +91,7 @@ void Session::Impl::decode_together(std::span<const Token> tokens, std::span<con
     if (std::find(which.begin(), which.begin() + std::ptrdiff_t(i), which[i]) !=
         which.begin() + std::ptrdiff_t(i))
       throw UsageError("sequence " + std::to_string(which[i]) + " is given twice");
+    require_window_room(state, std::int64_t(which.size()), 1);
     positions.push_back(state.cells.next);
     hidden.resize(std::max(hidden.size(), state.cells.hidden.size()));
     for (std::size_t layer = 0; layer < state.cells.hidden.size(); ++layer)

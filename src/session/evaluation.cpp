@@ -46,6 +46,7 @@ void Session::Impl::evaluate(std::span<const Token> tokens,
   if (!on_logits) throw UsageError("an evaluation needs a function that takes the logits");
   model->require_tokens(tokens);
   require_room(tokens.size());
+  require_window_room(state, std::int64_t(tokens.size()), context.n_ubatch());
   call_off(state);
   for (std::size_t done = 0; done < tokens.size();) {
     const auto now = tokens.subspan(done, std::min(tokens.size() - done, std::size_t(context.n_ubatch())));

@@ -56,6 +56,8 @@ struct Session::Impl {
   std::int32_t n_free() const;
   /// UsageError when so many tokens have no room.
   void require_room(std::size_t n_tokens) const;
+  /// Likewise of layers with a window, which compression does not empty; `n_batch` tokens are read at once.
+  void require_window_room(const SequenceState& sequence, std::int64_t n_tokens, std::int64_t n_batch) const;
   std::uint64_t cell_bytes() const;
   std::vector<bool> cells_of_others(const SequenceCells& sequence) const;
   /// Attention reads up to the highest used cell, rounded up; memory above is not needed any more.

@@ -74,6 +74,7 @@ void Session::Impl::prefill(std::span<const Token> tokens, std::span<const Plan>
   model->require_tokens(tokens);
   for (const Plan& plan : plans) require_plan(plan);
   require_room(tokens.size());
+  require_window_room(state, std::int64_t(tokens.size()), context.n_ubatch());
   const auto total = std::int32_t(tokens.size());
   call_off(state);
   state.selections.clear();
@@ -98,6 +99,7 @@ std::int32_t Session::Impl::read(std::span<const Token> tokens, const Reading& r
   SequenceState& state = at(sequence);
   require_plan(reading.plan);
   model->require_tokens(tokens);
+  require_window_room(state, std::int64_t(tokens.size()), context.n_ubatch());
   call_off(state);
   last_prefilled = sequence;
   const ReadingPlan plan = plan_reading(reading, {.n_tokens = std::int32_t(tokens.size()),

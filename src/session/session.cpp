@@ -62,6 +62,22 @@ void require_plan(const Plan& plan) {
     throw UsageError("a plan protects 0 entries or more at each end");
 }
 
+void Session::Impl::require_window_room(const SequenceState& sequence, std::int64_t n_tokens,
+                                        std::int64_t n_batch) const {
+  const CacheParts& parts = context.parts();
+  if (parts.n_window == 0) return;
+  std::int64_t needed = 0;
+  for (const SequenceState& s : sequences) {
+    const std::int64_t n = s.cells.next + (&s == &sequence ? n_tokens : 0);
+    needed += std::min<std::int64_t>(n, parts.window + (&s == &sequence ? n_batch : 0));
+  }
+  if (needed > parts.window_cells)
+    throw UsageError("layers that keep a window of " + std::to_string(parts.window) + " tokens need " +
+                     std::to_string(needed) + " cells here, compressed or not, and have " +
+                     std::to_string(parts.window_cells) +
+                     "; use as many cells, smaller micro-batches (-ub), or fewer sequences at a time");
+}
+
 std::uint64_t Session::Impl::cell_bytes() const {
   std::uint64_t bytes = 0;
   for (const auto& [number, layer] : context.tap().layers()) bytes += context.cell_bytes(layer);

@@ -74,6 +74,7 @@ void Session::Impl::restore(const Snapshot& snapshot, Sequence sequence) {
     throw Error("the saved cache has " + std::to_string(n) + " entries, but only " +
                 std::to_string(n_free()) + " cells are free; use more cells (-c)");
   SequenceState& state = at(sequence);
+  require_window_room(state, std::int64_t(snapshot.tokens.size()), 0);
   context.set_state(sequence, snapshot.state, positions_by_cell(snapshot));
 
   // The engine fills the lowest free cells.
