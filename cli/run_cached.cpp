@@ -43,7 +43,12 @@ std::int32_t cells_for_question(const CachedRun& run, const Model& model, const 
     throw UsageError(fmt::format("saved cache and question need {} cells, but -c allows {}; give a larger -c",
                                  n_entries, run.model.ctx_size));
   }
-  return cells_for(run.model, model, n_entries, answer_length(run.predict, model, n_positions));
+  const std::int32_t cells =
+      cells_for(run.model, model, n_entries, answer_length(run.predict, model, n_positions));
+  if (run.model.ctx_size > 0 || model.info().window == 0) return cells;
+  // Layers with a window are saved as they are, and read a micro-batch beside it.
+  const std::size_t in_window = std::size_t(model.info().window) + std::size_t(run.model.ubatch);
+  return std::max(cells, std::int32_t(std::min(n_positions, in_window)));
 }
 
 void check_prompt(const PromptArguments& prompt) {
