@@ -72,8 +72,7 @@ void check_build(const BuildArguments& arguments) {
                                  wanted.method->spec()));
   observer_of(arguments);
   if (!arguments.prefill_type.empty()) parse_cache_type(arguments.prefill_type);
-  if (!session_options(arguments.model).flash_attention)
-    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+  require_flash_attention(session_options(arguments.model));
   if (arguments.keep_source && arguments.cells > 0)
     throw UsageError("--keep-source needs the whole document in the cache; leave out --cells");
   if (arguments.output.empty()) throw UsageError("name the file to write with -o FILE");

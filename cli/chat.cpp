@@ -206,8 +206,7 @@ void chat(const ChatArguments& arguments) {
                     *arguments.cache));
   SessionOptions options =
       saved ? options_for(saved->info, arguments.model) : session_options(arguments.model);
-  if (!options.flash_attention)
-    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+  require_flash_attention(options);
 
   const auto model = load_model(arguments.model);
   std::size_t n_whole = 0;

@@ -2,6 +2,7 @@
 
 #include "options.h"
 #include "output.h"
+#include "units.h"
 
 #include <chunkkv/devices.h>
 #include <chunkkv/error.h>
@@ -17,8 +18,6 @@
 
 namespace chunkkv::cli {
 namespace {
-
-constexpr std::uint64_t kBytesInMebibyte = 1 << 20;
 
 /// The engine ends the program when a server is gone, wherever it is.
 void tell_of_a_lost_server(const char* message) {
@@ -117,7 +116,8 @@ std::string device_list(const std::vector<std::string>& arguments) {
   for (const Device& device : list_devices())
     if (!device.is_cpu)
       text += fmt::format("  {}: {} ({} MiB, {} MiB free)\n", device.name, device.description,
-                          device.total_bytes / kBytesInMebibyte, device.free_bytes / kBytesInMebibyte);
+                          std::uint64_t(in_mebibytes(device.total_bytes)),
+                          std::uint64_t(in_mebibytes(device.free_bytes)));
   return text;
 }
 

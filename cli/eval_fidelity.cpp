@@ -26,8 +26,7 @@ constexpr std::int32_t kAnswer = 64;
 constexpr std::int32_t kSkip = 16;  // as many first tokens as `hybrid` observes
 
 void check_fidelity(const EvalArguments& arguments, const SessionOptions& session) {
-  if (!session.flash_attention)
-    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+  require_flash_attention(session);
   if (arguments.cells > 0) throw UsageError("fidelity compares with the full cache; it is not for --cells");
   if (arguments.parallel > 1)
     throw UsageError("fidelity reads one given answer under each pair; it is not for --parallel");

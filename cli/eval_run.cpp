@@ -185,8 +185,7 @@ void tell_notes(const eval::Survey& survey, const eval::Sweep& sweep, Display& d
 void check_run(const EvalArguments& arguments, const SessionOptions& session) {
   if (arguments.name.empty()) throw UsageError("no benchmark given; `chunkkv eval list` lists them");
   if (arguments.sampling.seed < 0) throw UsageError("an evaluation needs a fixed --seed, of 0 or more");
-  if (!session.flash_attention)
-    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+  require_flash_attention(session);
   refuse_input(arguments.output);
 }
 

@@ -224,6 +224,11 @@ std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n
   return std::int32_t(std::max<std::int64_t>(1, model.info().n_ctx_train - std::int64_t(n_prompt)));
 }
 
+void require_flash_attention(const SessionOptions& options) {
+  if (!options.flash_attention)
+    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+}
+
 std::shared_ptr<Model> load_model(const ModelArguments& arguments) {
   if (arguments.model.empty()) throw UsageError("no model given; name a GGUF file with -m FILE");
   set_engine_log(arguments.verbose);

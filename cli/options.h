@@ -52,6 +52,8 @@ void add_sampling_options(CLI::App& app, text::Sampling& arguments);
 
 /// Everything but the number of cells. UsageError where a value is not allowed.
 SessionOptions session_options(const ModelArguments& arguments);
+/// UsageError where the cache could be observed only.
+void require_flash_attention(const SessionOptions& options);
 
 /// The plan that the options ask for, without what only the model can tell: see `plan_of`. UsageError says
 /// what is allowed.

@@ -219,8 +219,7 @@ class Table {
 void tabulate_speed(const PerfArguments& arguments) {
   std::vector<SpeedCase> all = cases(arguments);
   const SessionOptions options = session_options(arguments.model);
-  if (!options.flash_attention)
-    throw UsageError("a cache without flash attention cannot be compressed; use -fa on");
+  require_flash_attention(options);
   ModelArguments from = arguments.model;
   if (!arguments.synthetic.shape.empty())
     from.model = synthetic_model(arguments.synthetic, from.model, arguments.progress);

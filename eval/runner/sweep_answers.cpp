@@ -30,12 +30,13 @@ std::vector<Sweep::FirstTokens> Sweep::first_tokens(const Sample& sample, std::s
     options.pause_after = count;
     answer = text::go_on(*session_, next, sampler, std::move(answer), options);
     if (answer.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
-    if (answer.stop == text::Stop::pause) next = in_vector(session_->logits());
+    const bool goes_on = answer.stop == text::Stop::pause;
+    if (goes_on) next = in_vector(session_->logits());
     result.push_back({.count = count,
                       .answer = answer,
                       .sampler = sampler,
                       .logits = next,
-                      .end = session_->checkpoint()});
+                      .end = goes_on ? session_->checkpoint() : Checkpoint()});
   }
   return result;
 }

@@ -8,11 +8,6 @@
 namespace chunkkv::engine {
 namespace {
 
-const ggml_tensor* root_of(const ggml_tensor* t) {
-  while (t->view_src != nullptr) t = t->view_src;
-  return t;
-}
-
 /// "cache_k_l7" -> 7; -1 for anything else.
 std::int32_t layer_named(const ggml_tensor* t, const char* prefix) {
   const std::size_t n = std::strlen(prefix);

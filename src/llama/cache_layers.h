@@ -11,6 +11,12 @@
 
 namespace chunkkv::engine {
 
+/// The tensor that `t` is a view of, or itself.
+inline const ggml_tensor* root_of(const ggml_tensor* t) {
+  while (t->view_src != nullptr) t = t->view_src;
+  return t;
+}
+
 /// The cache tensors of one layer, as the engine keeps them for the life of its context.
 struct CacheLayer {
   ggml_tensor* k = nullptr;  ///< [n_head_kv * head_dim_k, n_cells]

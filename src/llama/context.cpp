@@ -214,7 +214,7 @@ void Context::relocate(Sequence sequence, std::span<const Position> positions, s
 }
 
 std::vector<std::byte> Context::fixed_part(Sequence sequence) const {
-  if (!goes_on()) return {};
+  if (!has_fixed_part()) return {};
   std::vector<std::byte> data(
       llama_state_seq_get_size_ext(context_.get(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY));
   const std::size_t written =
@@ -256,7 +256,7 @@ std::vector<std::byte> Context::state(Sequence sequence) const {
 
 void Context::set_state(Sequence sequence, std::span<const std::byte> state,
                         std::span<const Position> positions) {
-  check_state(state, tap_.layers(), positions, StateTypes::own, extension(), goes_on());
+  check_state(state, tap_.layers(), positions, StateTypes::own, extension(), has_fixed_part());
   if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),
                                state.size(), sequence) == state.size())
     return;
@@ -271,15 +271,14 @@ std::vector<std::byte> Context::converted(std::span<const std::byte> state,
   if (parts_.n_window > 0)
     throw Error(
         "the cache of a model with sliding windows cannot be converted to other types; read the prompt with "
-        "those "
-        "that it is to have");
-  check_state(state, tap_.layers(), positions, StateTypes::any, extension(), goes_on());
+        "those that it is to have");
+  check_state(state, tap_.layers(), positions, StateTypes::any, extension(), has_fixed_part());
   const CacheLayer& any = tap_.layers().begin()->second;
   return convert_state(state, tap_.layers(), any.k->type, (any.v != nullptr ? any.v : any.k)->type,
-                       extension(), goes_on());
+                       extension(), has_fixed_part());
 }
 
-bool Context::goes_on() const {
+bool Context::has_fixed_part() const {
   return has_state() || parts_.n_window > 0;
 }
 

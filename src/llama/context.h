@@ -43,6 +43,7 @@ class Context {
   /// where there are none.
   std::vector<std::byte> fixed_part(Sequence sequence) const;
   void set_fixed_part(Sequence sequence, std::span<const std::byte> part);
+  bool has_fixed_part() const;
   const CacheParts& parts() const { return parts_; }
   /// Whether layers have a state, which cannot go back: only all of a sequence, or what is older than its
   /// newest token, can be dropped.
@@ -86,7 +87,6 @@ class Context {
   void learn_cache(std::int32_t window);
   std::vector<std::int32_t> decode(const llama_batch& batch);
   std::size_t extension() const;  ///< see `cell_extension`
-  bool goes_on() const;           ///< states hold more than the layers that keep every token
 
   bool has_logits_ = false;
   ThreadPool pool_;

@@ -47,10 +47,6 @@ std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& 
   engine::ModelPlacing placing(options);
   if (fast_products && !placing.has_overrides()) layout.emplace(path).apply(params);
   placing.apply(params);
-  params.main_gpu = options.main_device;
-  params.split_mode = options.split_mode == SplitMode::none  ? LLAMA_SPLIT_MODE_NONE
-                      : options.split_mode == SplitMode::row ? LLAMA_SPLIT_MODE_ROW
-                                                             : LLAMA_SPLIT_MODE_LAYER;
   model->model_ = llama_model_load_from_file(path.c_str(), params);
   if (model->model_ == nullptr)
     throw Error(

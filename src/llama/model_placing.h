@@ -19,6 +19,8 @@ class ModelPlacing {
  private:
   std::vector<ggml_backend_dev_t> devices_;
   std::vector<float> split_;
+  std::int32_t main_device_ = 0;
+  llama_split_mode mode_ = LLAMA_SPLIT_MODE_LAYER;
   std::vector<llama_model_tensor_buft_override> overrides_;
 };
 

@@ -93,8 +93,7 @@ bool Tap::ask(ggml_tensor* node) {
 
 void Tap::on_store(const ggml_tensor* node) {
   cache_.add_store(node);
-  const ggml_tensor* root = node;
-  while (root->view_src != nullptr) root = root->view_src;
+  const ggml_tensor* root = root_of(node);
   if (root == cache_.first_store() && !cells_.empty()) begin_graph();  // one more of this decode
   if (root == cache_.first_kept_store()) {
     const ggml_tensor* rows = node->src[1];

@@ -29,7 +29,7 @@ Session::Impl::Impl(std::shared_ptr<Model> m, const SessionOptions& o)
   options.n_threads = context.n_threads();
   options.n_cells = context.n_cells();
   options.n_ubatch = context.n_ubatch();
-  if (options.cache_positions && (context.parts().n_state > 0 || context.parts().n_window > 0))
+  if (options.cache_positions && context.has_fixed_part())
     throw UsageError(
         "cache positions (--positions cache) are not for models with windows or recurrent layers; use true "
         "positions");

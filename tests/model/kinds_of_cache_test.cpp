@@ -32,12 +32,7 @@ class KindsOfCache : public testing::TestWithParam<TinyModel> {
     session.compress(session.selection(), sequence);
   }
   static std::vector<float> go_on(Session& session, Sequence sequence = 0) {
-    std::vector<float> all;
-    for (const Token t : {5, 90, 33}) {
-      const auto logits = session.decode(t, sequence);
-      all.insert(all.end(), logits.begin(), logits.end());
-    }
-    return all;
+    return logits_after(session, {5, 90, 33}, sequence);
   }
 };
 

@@ -44,12 +44,7 @@ class LifeOfParts : public testing::TestWithParam<ModelOfParts> {
     session.compress(session.selection(), sequence);
   }
   static std::vector<float> go_on(Session& session, Sequence sequence = 0) {
-    std::vector<float> all;
-    for (const Token t : {5, 90, 33}) {
-      const auto logits = session.decode(t, sequence);
-      all.insert(all.end(), logits.begin(), logits.end());
-    }
-    return all;
+    return logits_after(session, {5, 90, 33}, sequence);
   }
 };
 
@@ -196,7 +191,6 @@ TEST_P(LifeOfParts, PromptsAreReadInPieces) {
 /// A question that is read ahead and forgotten leaves what follows as it was.
 TEST_P(LifeOfParts, AQuestionReadAheadLeavesNoTrace) {
   Session asked(model_, cells_of_two(1024)), plain(model_, cells_of_two(1024));
-  const Plan everything{make_method("full"), Budget()};
   Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::parse("100%")},
                   .n_question = 20,
                   .keep_question = false,

@@ -6,6 +6,7 @@
 #include "support/masked_context.h"
 #include "support/random_input.h"
 #include "support/relative_difference.h"
+#include "support/small_cache.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
 
@@ -31,13 +32,6 @@ class Parts : public testing::TestWithParam<ModelOfParts> {
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, n_prompt);
 
-  static SessionOptions cells(std::int32_t n = 1024) {
-    SessionOptions options;
-    options.n_cells = n;
-    options.n_ubatch = 64;
-    options.n_threads = 1;
-    return options;
-  }
   std::size_t n_layers() const { return GetParam().kept_layers.size(); }
 
   /// Another kept set in every layer; the newest entry stays.
@@ -47,18 +41,11 @@ class Parts : public testing::TestWithParam<ModelOfParts> {
       layers.push_back({std::int32_t(layer), {random_kept(random_, n_prompt, n_kept)}});
     return layers;
   }
-  static std::vector<float> go_on(Session& session) {
-    std::vector<float> all;
-    for (const Token t : {7, 9, 40}) {
-      const auto logits = session.decode(t);
-      all.insert(all.end(), logits.begin(), logits.end());
-    }
-    return all;
-  }
+  static std::vector<float> go_on(Session& session) { return logits_after(session, {7, 9, 40}); }
 };
 
 TEST_P(Parts, AreToldApart) {
-  Session session(model_, cells());
+  Session session(model_, cells(1024));
   EXPECT_EQ(session.cache_parts().compressed, GetParam().kept_layers);
   EXPECT_EQ(session.cache_parts().n_window > 0, GetParam().has_window);
   EXPECT_EQ(session.cache_parts().n_state > 0, GetParam().has_state);
@@ -70,7 +57,7 @@ TEST_P(Parts, AreToldApart) {
 TEST_P(Parts, KeepingAllLeavesTheNextLogitsBitIdentical) {
   std::vector<std::vector<float>> runs;
   for (const bool compressed : {false, true}) {
-    Session session(model_, cells());
+    Session session(model_, cells(1024));
     const Plan plan{make_method("snapkv:window=16"), Budget::parse("100%")};
     session.prefill(tokens_, compressed ? std::span(&plan, 1) : std::span<const Plan>{});
     if (compressed) session.compress(session.selection().layers);
@@ -81,9 +68,7 @@ TEST_P(Parts, KeepingAllLeavesTheNextLogitsBitIdentical) {
 
 TEST_P(Parts, CompressedEqualsDroppedCellsMaskedInTheseLayersOnly) {
   const std::vector<LayerKept> layers = random_layers();
-  SessionOptions options = cells();
-  options.type_k = options.type_v = CacheType::q8_0;
-  Session session(model_, options);
+  Session session(model_, cells(1024, CacheType::q8_0));
   session.prefill(tokens_);
   session.compress(layers);
   const std::vector<float> actual = go_on(session);

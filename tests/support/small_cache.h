@@ -2,6 +2,8 @@
 
 #include <chunkkv/session.h>
 
+#include <vector>
+
 namespace chunkkv::test {
 
 /// A cache of `n` cells, read by one thread in micro-batches of 64.
@@ -19,6 +21,17 @@ inline SessionOptions cells_of_two(std::int32_t n, CacheType type = CacheType::f
   SessionOptions options = cells(n, type);
   options.n_sequences = 2;
   return options;
+}
+
+/// The logits after each of `tokens`, read one by one, in a row.
+inline std::vector<float> logits_after(Session& session, const std::vector<Token>& tokens,
+                                       Sequence sequence = 0) {
+  std::vector<float> all;
+  for (const Token token : tokens) {
+    const auto logits = session.decode(token, sequence);
+    all.insert(all.end(), logits.begin(), logits.end());
+  }
+  return all;
 }
 
 }  // namespace chunkkv::test

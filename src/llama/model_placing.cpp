@@ -1,0 +1,62 @@
+#include "llama/model_placing.h"
+
+#include <chunkkv/error.h>
+
+#include <algorithm>
+#include <string>
+
+namespace chunkkv::engine {
+
+ModelPlacing::ModelPlacing(const ModelOptions& options) {
+  for (const std::string& name : options.devices) {
+    if (name == "none") {
+      if (options.devices.size() > 1) throw UsageError("the device 'none' stands alone");
+      break;
+    }
+    ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+    if (device == nullptr || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU)
+      throw UsageError("there is no device '" + name +
+                       "' that layers can be put on; --list-devices names them");
+    devices_.push_back(device);
+  }
+  if (!options.devices.empty()) devices_.push_back(nullptr);
+
+  if (options.tensor_split.size() > llama_max_devices())
+    throw UsageError("a tensor split has at most " + std::to_string(llama_max_devices()) + " shares");
+  if (std::any_of(options.tensor_split.begin(), options.tensor_split.end(),
+                  [](float x) { return !(x >= 0); }))
+    throw UsageError("the shares of a tensor split are not negative");
+  if (!options.tensor_split.empty()) {
+    split_ = options.tensor_split;
+    split_.resize(llama_max_devices());
+  }
+
+  for (const auto& [pattern, buffer] : options.tensor_places) {
+    ggml_backend_buffer_type_t type = nullptr;
+    std::string names;
+    for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+      ggml_backend_buffer_type_t each = ggml_backend_dev_buffer_type(ggml_backend_dev_get(i));
+      if (each == nullptr) continue;
+      if (buffer == ggml_backend_buft_name(each)) type = each;
+      names += (names.empty() ? "" : ", ") + std::string(ggml_backend_buft_name(each));
+    }
+    if (type == nullptr)
+      throw UsageError("there is no memory '" + buffer + "' for tensors; there are " + names);
+    overrides_.push_back({pattern.c_str(), type});
+  }
+  if (!overrides_.empty()) overrides_.push_back({nullptr, nullptr});
+  main_device_ = options.main_device;
+  mode_ = options.split_mode == SplitMode::none  ? LLAMA_SPLIT_MODE_NONE
+          : options.split_mode == SplitMode::row ? LLAMA_SPLIT_MODE_ROW
+                                                 : LLAMA_SPLIT_MODE_LAYER;
+}
+
+void ModelPlacing::apply(llama_model_params& params) {
+  params.main_gpu = main_device_;
+  params.split_mode = mode_;
+  if (!devices_.empty()) params.devices = devices_.data();
+  if (!split_.empty()) params.tensor_split = split_.data();
+  if (!overrides_.empty()) params.tensor_buft_overrides = overrides_.data();
+}
+
+}  // namespace chunkkv::engine
