@@ -284,6 +284,16 @@ class Session {
   std::int32_t read(std::span<const Token> tokens, const Reading& reading, const Progress& progress = {},
                     Sequence sequence = 0);
 
+  /// `prefill` and `read` in steps, so that other sequences are decoded and read in between: what starts
+  /// checks and reads nothing, `step` reads a micro-batch, with the compression that follows it, and returns
+  /// whether anything is left. A call that changes the sequence ends its reading, as an exception does; what
+  /// was read stays. Other sequences may take cells meanwhile: a step throws Error where there are too few.
+  void start_prefill(std::span<const Token> tokens, std::span<const Plan> plans = {}, Sequence sequence = 0);
+  void start_read(std::span<const Token> tokens, const Reading& reading, Sequence sequence = 0);
+  bool step(Sequence sequence = 0);
+  /// How far that is; `total` is 0 when nothing was started.
+  ReadState reading(Sequence sequence = 0) const;
+
   /// From now on `decode` compresses `sequence` to the plan's budget whenever it has grown `buffer` entries
   /// beyond it; the plan observes the last steps only. A share is one of the tokens read so far. A method
   /// that reads every query (h2o) sums from here on what it did not see before.

@@ -25,6 +25,7 @@ void Session::Impl::await_answer(SequenceState& state, std::unique_ptr<Round> ro
 void Session::Impl::call_off(SequenceState& state) {
   state.awaiting.reset();
   state.due.reset();
+  state.work.reset();
 }
 
 Round* Session::Impl::awaiting(SequenceState& state) {

@@ -55,6 +55,7 @@ void Session::Impl::decode(Token token, Sequence sequence) {
   SequenceCells& cells = state.cells;
   model->require_tokens({&token, 1});
   require_window_room(state, 1, 1);
+  state.work.reset();
   Round* const answer = awaiting(state);
   std::optional<AnswerTime> time;
   if (answer != nullptr) time.emplace(timings);
@@ -103,6 +104,7 @@ void Session::Impl::decode_together(std::span<const Token> tokens, std::span<con
   std::vector<Round*> answers, limits, watching;
   for (std::size_t i = 0; i < which.size(); ++i) {
     SequenceState& state = at(which[i]);
+    state.work.reset();
     answers.push_back(awaiting(state));
     limits.push_back(answers[i] != nullptr || waits(state) ? nullptr : limiting(state));
     Round* const round = answers[i] != nullptr ? answers[i] : limits[i];

@@ -4,6 +4,7 @@
 
 #include "llama/context.h"
 #include "session/attention_history.h"
+#include "session/reading_plan.h"
 #include "session/round.h"
 #include "session/sequence_cells.h"
 
@@ -24,6 +25,24 @@ struct Limit {
   std::unique_ptr<Round> round = nullptr;
 };
 
+/// A prompt on its way into a sequence, a micro-batch at a time.
+struct Work {
+  std::vector<Token> tokens;    ///< that become entries
+  std::vector<Token> question;  ///< read ahead, of a reading in pieces
+  std::vector<Plan> plans;
+  std::optional<ReadingPlan> pieces = {};  ///< without: one piece, and no compression
+  bool keep_question = true;
+  std::int32_t n_read = 0;  ///< by the sequence, at the end
+  std::shared_ptr<AttentionHistory> highest = nullptr;
+
+  RoundShape shape = {};  ///< of the piece in work
+  std::unique_ptr<Round> round = nullptr;
+  std::size_t piece_end = 0;
+  ReadState now = {};
+
+  std::size_t done() const { return std::size_t(now.done); }
+};
+
 /// One sequence of a session.
 struct SequenceState {
   SequenceCells cells;
@@ -31,6 +50,7 @@ struct SequenceState {
   AttentionHistory history;
   std::int32_t n_compressions = 0;
   std::unique_ptr<Limit> limit = nullptr;
+  std::unique_ptr<Work> work = nullptr;  ///< what `step` goes on with
 
   std::vector<Selection> selections;          ///< of the last prefill; without layers where not chosen yet
   std::unique_ptr<Round> awaiting = nullptr;  ///< the answer's first tokens
@@ -64,15 +84,19 @@ struct Session::Impl {
   void release_unused();
 
   // ---- reading.cpp
-  /// Reads tokens as new entries; `round` watches.
-  void feed(SequenceState& state, Sequence sequence, std::span<const Token> tokens, Round* round,
-            const std::function<bool(std::int32_t)>& on_batch);
+  /// Reads the next micro-batch of the tokens as new entries; `round` watches. Returns how many.
+  std::int32_t feed(SequenceState& state, Sequence sequence, std::span<const Token> tokens, Round& round);
   /// Reads the question for `round` only: nothing of it stays.
   void ask(SequenceState& state, Sequence sequence, std::span<const Token> question, Round& round);
-  void prefill(std::span<const Token> tokens, std::span<const Plan> plans, const Progress& progress,
-               Sequence sequence);
-  std::int32_t read(std::span<const Token> tokens, const Reading& reading, const Progress& progress,
-                    Sequence sequence);
+  void start_prefill(std::span<const Token> tokens, std::span<const Plan> plans, Sequence sequence);
+  void start_read(std::span<const Token> tokens, const Reading& reading, Sequence sequence);
+  /// Decides how much is read before the next compression.
+  void begin_piece(SequenceState& state, Work& work);
+  /// Takes over what was chosen, and compresses a reading in pieces.
+  void end_piece(SequenceState& state, Sequence sequence, Work& work);
+  /// `progress` is called after the micro-batch, before a compression.
+  bool step(Sequence sequence, const Progress& progress);
+  ReadState reading(Sequence sequence);
 
   // ---- compression.cpp
   void compress(std::span<const LayerKept> layers, Sequence sequence, Surplus surplus);

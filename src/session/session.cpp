@@ -132,12 +132,32 @@ std::span<const float> Session::logits() const {
 
 void Session::prefill(std::span<const Token> tokens, std::span<const Plan> plans, const Progress& progress,
                       Sequence sequence) {
-  impl_->prefill(tokens, plans, progress, sequence);
+  impl_->start_prefill(tokens, plans, sequence);
+  while (impl_->step(sequence, progress)) continue;
 }
 
 std::int32_t Session::read(std::span<const Token> tokens, const Reading& reading, const Progress& progress,
                            Sequence sequence) {
-  return impl_->read(tokens, reading, progress, sequence);
+  const std::int32_t before = n_compressions(sequence);
+  impl_->start_read(tokens, reading, sequence);
+  while (impl_->step(sequence, progress)) continue;
+  return n_compressions(sequence) - before;
+}
+
+void Session::start_prefill(std::span<const Token> tokens, std::span<const Plan> plans, Sequence sequence) {
+  impl_->start_prefill(tokens, plans, sequence);
+}
+
+void Session::start_read(std::span<const Token> tokens, const Reading& reading, Sequence sequence) {
+  impl_->start_read(tokens, reading, sequence);
+}
+
+bool Session::step(Sequence sequence) {
+  return impl_->step(sequence, {});
+}
+
+ReadState Session::reading(Sequence sequence) const {
+  return impl_->reading(sequence);
 }
 
 const Selection& Session::selection(std::size_t index) const {

@@ -114,6 +114,7 @@ void Session::Impl::require_uncompressed(const SequenceCells& cells, std::int32_
 void Session::Impl::shorten(SequenceState& state, std::int32_t n_entries) const {
   SequenceCells& cells = state.cells;
   const std::int32_t dropped = cells.n_entries() - n_entries;
+  state.work.reset();
   if (state.awaiting && state.awaiting->next_query() != n_entries) state.awaiting.reset();
   if (!waits(state)) state.due.reset();
   cells.next -= dropped;
