@@ -14,7 +14,7 @@ namespace {
 
 using Pair = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Pair, 13> kShortOptions = {{
+constexpr std::array<Pair, 14> kShortOptions = {{
     {"-ctk", "--cache-type-k"},
     {"-ctv", "--cache-type-v"},
     {"-dev", "--device"},
@@ -26,6 +26,7 @@ constexpr std::array<Pair, 13> kShortOptions = {{
     {"-ot", "--override-tensor"},
     {"-sm", "--split-mode"},
     {"-sys", "--system-prompt"},
+    {"-to", "--timeout"},
     {"-ts", "--tensor-split"},
     {"-ub", "--ubatch-size"},
 }};

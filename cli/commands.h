@@ -15,5 +15,6 @@ void add_report(CLI::App& app);
 void add_methods(CLI::App& app);
 void add_cache(CLI::App& app);
 void add_chat(CLI::App& app);
+void add_serve(CLI::App& app);
 
 }  // namespace chunkkv::cli

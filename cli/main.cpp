@@ -52,6 +52,7 @@ int run(int argc, const char* const* argv) {
   app.option_defaults()->take_last();  // as in llama.cpp: a script's options can be overridden after them
   add_run(app);
   add_chat(app);
+  add_serve(app);
   add_cache(app);
   add_inspect(app);
   add_perf(app);
@@ -77,7 +78,7 @@ int run(int argc, const char* const* argv) {
   }
   if (app.get_subcommands().empty()) {
     throw UsageError(
-        "no command given; choose run, chat, cache, eval, report, inspect, perf or methods (`chunkkv --help` "
+        "no command given; choose run, chat, serve, cache, eval, report, inspect, perf or methods (`chunkkv --help` "
         "explains them)");
   }
   return stop_requested() ? stop_exit_code() : 0;

@@ -51,6 +51,10 @@ bool take_back_stop() {
   return caught == 0;
 }
 
+void end_by_signal() {
+  caught = 0;
+}
+
 bool wait_for_input(int fd) {
   std::array<pollfd, 2> files = {{{fd, POLLIN, 0}, {wake[0], POLLIN, 0}}};
   while (!stop_requested()) {

@@ -12,6 +12,9 @@ bool stop_requested();
 /// SIGTERM.
 bool take_back_stop();
 
+/// A signal was the way to end this command, not an interruption: the exit code is 0.
+void end_by_signal();
+
 /// Waits until there is input, or its end: true; or until a stop is requested: false.
 bool wait_for_input(int fd);
 

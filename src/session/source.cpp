@@ -24,23 +24,21 @@ std::size_t observed(const Plan& plan) {
   return request.queries == Queries::window ? std::size_t(request.window) : 0;
 }
 
-/// How many of `n_tokens` tokens a copy can hold, so that the others are computed with a question as they are
-/// in a prompt read at once: whole tiles of a micro-batch. A prompt's last micro-batch may be a single tile
-/// that ends where the prompt ends; so two are left.
-std::size_t copied(std::size_t n_tokens, const Plan& plan, std::size_t n_ubatch) {
-  const std::size_t n_left = std::max(observed(plan), 2 * kQueryTile);
-  if (n_tokens <= n_left) return 0;
-  const std::size_t most = n_tokens - n_left;
-  const std::size_t whole_batches = most / n_ubatch * n_ubatch;
-  if (n_ubatch % kQueryTile != 0) return whole_batches;
-  return most / kQueryTile * kQueryTile;
-}
-
 bool reads_all_queries(const Plan& plan) {
   return plan.method->request().queries == Queries::all;
 }
 
 }  // namespace
+
+// Whole tiles of a micro-batch. A prompt's last micro-batch may be a single tile that ends where the prompt
+// ends; so two are left.
+std::size_t source_length(std::size_t n_tokens, const Plan& plan, std::int32_t n_ubatch) {
+  const std::size_t n_left = std::max(observed(checked(plan)), 2 * kQueryTile);
+  if (n_tokens <= n_left) return 0;
+  const std::size_t most = n_tokens - n_left;
+  if (std::size_t(n_ubatch) % kQueryTile != 0) return most / std::size_t(n_ubatch) * std::size_t(n_ubatch);
+  return most / kQueryTile * kQueryTile;
+}
 
 Source::Source(Session& session, std::span<const Token> document, const Plan& plan, const Progress& progress,
                Sequence sequence)
@@ -84,8 +82,7 @@ void Source::append(std::span<const Token> tokens) {
 
 void Source::advance(const Progress& progress) {
   const std::size_t done = snapshot_.tokens.size();
-  const auto n_ubatch = std::size_t(session_.options().n_ubatch);
-  const std::size_t end = copied(done + rest_.size(), plan_, n_ubatch);
+  const std::size_t end = source_length(done + rest_.size(), plan_, session_.options().n_ubatch);
   if (end <= done) return;
   const std::size_t count = end - done;
   // Only what all queries attended to must be observed now; any budget will do for that.

@@ -1,0 +1,296 @@
+#include "serve/edges/reply_writer.h"
+
+#include "serve/edges/request_rules.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json ours(const common_json& json) {
+  return Json::parse(json.dump_safe());
+}
+
+completion_token_output theirs(const TokenOutput& token) {
+  completion_token_output output;
+  output.tok = token.token;
+  output.prob = token.probability;
+  output.text_to_send = token.text;
+  for (const auto& c : token.most_likely) output.probs.push_back({c.token, c.text, c.probability});
+  return output;
+}
+
+/// OpenAI's older shape, which clients of /v1/completions read.
+Json completion_logprobs(const std::vector<TokenOutput>& tokens, bool first_is_unknown) {
+  Json names = Json::array(), logs = Json::array(), best = Json::array(), offsets = Json::array();
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const TokenOutput& token = tokens[i];
+    names.push_back(token.text);
+    offsets.push_back(offset);
+    offset += token.text.size();
+    if (i == 0 && first_is_unknown) {
+      logs.push_back(nullptr);
+      best.push_back(nullptr);
+      continue;
+    }
+    logs.push_back(completion_token_output::logarithm(token.probability));
+    Json top = Json::object();
+    for (const auto& c : token.most_likely) top[c.text] = completion_token_output::logarithm(c.probability);
+    best.push_back(std::move(top));
+  }
+  return {{"tokens", names}, {"token_logprobs", logs}, {"top_logprobs", best}, {"text_offset", offsets}};
+}
+
+server_slot_stats stats(const AnswerEnd& end) {
+  server_slot_stats stats;
+  stats.n_prompt_cached = std::uint64_t(end.n_reused);
+  stats.n_prompt_processed = std::uint64_t(end.n_prompt - end.n_reused);
+  stats.n_gen = std::uint64_t(end.n_generated);
+  stats.t_start = end.started_us;
+  stats.t_prompt_last = end.read_us;
+  stats.t_gen_last = end.ended_us;
+  return stats;
+}
+
+std::string as_events(const Json& data) {
+  std::string text;
+  const auto add = [&](const Json& event) {
+    if (event.contains("event") && event.contains("data")) {
+      text += "event: " + event["event"].get<std::string>() + "\n";
+      text += "data: " + event["data"].dump(-1, ' ', false, Json::error_handler_t::replace) + "\n\n";
+    } else {
+      text += "data: " + event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n\n";
+    }
+  };
+  if (data.is_array()) {
+    for (const Json& event : data) add(event);
+  } else if (!data.is_null()) {
+    add(data);
+  }
+  return text;
+}
+
+}  // namespace
+
+int http_status(Fault fault) {
+  switch (fault) {
+    case Fault::invalid:
+    case Fault::too_long:
+      return 400;
+    case Fault::authentication:
+      return 401;
+    case Fault::not_found:
+      return 404;
+    case Fault::too_large:
+      return 413;
+    case Fault::busy:
+      return 503;
+    case Fault::not_supported:
+      return 501;
+    case Fault::internal:
+      break;
+  }
+  return 500;
+}
+
+struct ReplyWriter::Impl {
+  Dialect dialect;
+  task_params params;
+  task_result_state state;
+  std::string id;
+  std::int32_t index;
+  std::string prompt_text;
+  bool tells_probs, prompt_probs;
+  std::vector<TokenOutput> prompt = {};  // of `echo`
+  std::vector<TokenOutput> tokens = {};  // generated, where their probabilities are told
+  std::string text = {};
+  std::vector<Token> ids = {};
+  std::int32_t n_tokens = 0;
+  bool has_begun = false;  // the stream
+  std::int32_t n_prompt = 0;
+
+  template <class Result>
+  void fill(Result& result) const {
+    result.index = std::size_t(index);
+    result.post_sampling_probs = params.post_sampling_probs;
+    result.verbose = false;
+    result.res_type = params.res_type;
+    result.oaicompat_model = params.oaicompat_model;
+    result.oaicompat_cmpl_id = id;
+  }
+
+  server_task_result_cmpl_final final_result(const AnswerEnd& end, bool streams) {
+    server_task_result_cmpl_final result;
+    fill(result);
+    result.id_slot = end.slot;
+    result.stream = streams;
+    result.content = streams ? "" : text;
+    if (!streams && params.return_tokens) result.tokens.assign(ids.begin(), ids.end());
+    result.stats = stats(end);
+    result.prompt = prompt_text;
+    result.response_fields = params.response_fields;
+    result.truncated = end.truncated;
+    result.n_decoded = end.n_generated;
+    result.n_prompt_tokens = end.n_prompt;
+    result.n_prompt_tokens_cache = end.n_reused;
+    result.n_tokens_cached = end.n_prompt + end.n_generated;
+    result.has_new_line = text.find('\n') != text.npos;
+    result.stopping_word = end.stop_text;
+    result.stop = end.ending == Ending::model       ? STOP_TYPE_EOS
+                  : end.ending == Ending::stop_text ? STOP_TYPE_WORD
+                                                    : STOP_TYPE_LIMIT;
+    if (tells_probs && !streams)
+      for (const TokenOutput& token : tokens) result.probs_output.push_back(theirs(token));
+    result.generation_params = params;
+    return result;
+  }
+};
+
+ReplyWriter::ReplyWriter(const Model& model, const ParsedRequest& request, const std::string& id,
+                         std::int32_t index, const std::vector<Token>& prompt)
+    : impl_(new Impl{.dialect = request.dialect,
+                     .params = request.rules->params,
+                     .state = task_result_state(request.rules->params.chat_parser_params),
+                     .id = id,
+                     .index = index,
+                     .prompt_text = {},
+                     .tells_probs = request.n_probs > 0,
+                     .prompt_probs = request.prompt_probs}) {
+  impl_->n_prompt = std::int32_t(prompt.size());
+  if (request.dialect == Dialect::native || request.echo)
+    impl_->prompt_text = request.dialect == Dialect::native ? model.detokenize(prompt) : std::string();
+}
+
+ReplyWriter::~ReplyWriter() = default;
+ReplyWriter::ReplyWriter(ReplyWriter&&) noexcept = default;
+
+void ReplyWriter::add_prompt(std::vector<TokenOutput> tokens) {
+  for (const TokenOutput& token : tokens) impl_->text += token.text;
+  impl_->prompt = std::move(tokens);
+}
+
+std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) {
+  Impl& impl = *impl_;
+  if (token.token >= 0) {
+    ++impl.n_tokens;
+    impl.ids.push_back(token.token);
+    if (impl.tells_probs) impl.tokens.push_back(token);
+  }
+  const std::string before =
+      impl.has_begun || !impl.params.stream ? std::string() : std::exchange(impl.text, {});
+  impl.text += text;
+  if (!impl.params.stream) return {};
+  server_task_result_cmpl_partial result;
+  impl.fill(result);
+  result.content = before + text;
+  if (token.token >= 0) result.tokens.assign(1, token.token);
+  result.n_decoded =
+      std::exchange(impl.has_begun, true) ? std::max(2, impl.n_tokens) : 1;  // 1: the first event
+  result.n_prompt_tokens = impl.n_prompt;
+  result.n_prompt_tokens_cache = 0;
+  if (impl.tells_probs && token.token >= 0) result.prob_output = theirs(token);
+  result.update(impl.state);
+  Json json = ours(result.to_json());
+  if (impl.dialect == Dialect::completions && impl.tells_probs && json.is_object()) {
+    std::vector<TokenOutput> told = std::exchange(impl.prompt, {});
+    const bool first = !told.empty();
+    if (token.token >= 0) told.push_back(token);
+    json["choices"][0]["logprobs"] = completion_logprobs(told, first);
+  }
+  return as_events(json);
+}
+
+std::string ReplyWriter::finish(const AnswerEnd& end, bool tells_usage) {
+  Impl& impl = *impl_;
+  std::string before;
+  if (!impl.has_begun) before = add("", {});  // the stream's beginning
+  auto result = impl.final_result(end, true);
+  result.include_usage = impl.params.include_usage && tells_usage;
+  result.update(impl.state);
+  Json json = ours(result.to_json());
+  Json& last = json.is_array() ? json.back() : json;
+  if (impl.dialect == Dialect::responses)
+    last["data"]["response"]["kv"] = end.kv;
+  else if (impl.dialect == Dialect::messages)
+    json[json.size() >= 2 ? json.size() - 2 : 0]["data"]["kv"] = end.kv;
+  else
+    last["kv"] = end.kv;
+  return before + as_events(json);
+}
+
+Json ReplyWriter::reply(const AnswerEnd& end) {
+  Impl& impl = *impl_;
+  auto result = impl.final_result(end, false);
+  result.include_usage = true;
+  result.update(impl.state);
+  Json json = ours(result.to_json());
+  if (impl.dialect == Dialect::completions && impl.tells_probs) {
+    std::vector<TokenOutput> told = impl.prompt;
+    told.insert(told.end(), impl.tokens.begin(), impl.tokens.end());
+    json["choices"][0]["logprobs"] = completion_logprobs(told, !impl.prompt.empty());
+  }
+  json["kv"] = end.kv;
+  return json;
+}
+
+Json joined(Dialect dialect, std::vector<Json> replies) {
+  if (replies.size() == 1) return std::move(replies.front());
+  if (dialect != Dialect::chat && dialect != Dialect::completions) return Json(std::move(replies));
+  Json whole = std::move(replies.front());
+  Json all = Json::array({whole["kv"]});
+  for (std::size_t i = 1; i < replies.size(); ++i) {
+    whole["choices"].push_back(std::move(replies[i]["choices"][0]));
+    all.push_back(replies[i]["kv"]);
+    for (const char* count : {"completion_tokens", "total_tokens"})
+      whole["usage"][count] =
+          whole["usage"][count].get<std::int64_t>() + replies[i]["usage"][count].get<std::int64_t>();
+  }
+  whole["kv_each"] = std::move(all);
+  return whole;
+}
+
+std::string stream_end(Dialect dialect) {
+  return dialect == Dialect::chat || dialect == Dialect::completions ? "data: [DONE]\n\n" : "";
+}
+
+std::string new_reply_id() {
+  return gen_chatcmplid();
+}
+
+Json error_body(Dialect dialect, Fault fault, const std::string& message) {
+  constexpr error_type kinds[] = {ERROR_TYPE_INVALID_REQUEST, ERROR_TYPE_AUTHENTICATION,
+                                  ERROR_TYPE_NOT_FOUND,       ERROR_TYPE_EXCEED_CONTEXT_SIZE,
+                                  ERROR_TYPE_INVALID_REQUEST, ERROR_TYPE_UNAVAILABLE,
+                                  ERROR_TYPE_NOT_SUPPORTED,   ERROR_TYPE_SERVER};
+  Json error = ours(format_error_response(message, kinds[std::size_t(fault)]));
+  error["code"] = http_status(fault);
+  if (dialect == Dialect::messages) {
+    const char* type = fault == Fault::authentication ? "authentication_error"
+                       : fault == Fault::not_found    ? "not_found_error"
+                       : fault == Fault::too_large    ? "request_too_large"
+                       : fault == Fault::busy         ? "overloaded_error"
+                       : http_status(fault) == 400    ? "invalid_request_error"
+                                                      : "api_error";
+    return {{"type", "error"}, {"error", {{"type", type}, {"message", message}}}};
+  }
+  if (fault == Fault::too_long) {
+    error["type"] = "invalid_request_error";
+    error["code"] = "context_length_exceeded";
+  }
+  error["param"] = nullptr;
+  return {{"error", error}};
+}
+
+std::string error_event(Dialect dialect, Fault fault, const std::string& message) {
+  const std::string body =
+      error_body(dialect, fault, message).dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (dialect == Dialect::messages || dialect == Dialect::responses)
+    return "event: error\ndata: " + body + "\n\n";
+  return "data: " + body + "\n\n";
+}
+
+}  // namespace chunkkv::serve

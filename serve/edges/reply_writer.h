@@ -1,0 +1,62 @@
+#pragma once
+
+#include "serve/edges/request_parser.h"
+#include "serve/edges/token_sampler.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace chunkkv::serve {
+
+enum class Ending : std::uint8_t { model, stop_text, limit };
+
+/// What is known of an answer at its end.
+struct AnswerEnd {
+  Ending ending = Ending::limit;
+  std::string stop_text;   ///< that ended it
+  bool truncated = false;  ///< for want of cells
+  std::int32_t n_prompt = 0, n_reused = 0, n_generated = 0;
+  std::int32_t slot = -1;
+  std::int64_t started_us = 0, read_us = 0, ended_us = 0;  ///< of the engine's clock
+  nlohmann::ordered_json kv;
+};
+
+/// Writes the replies of one answer in its request's dialect: whole, or as the events of a stream.
+class ReplyWriter {
+ public:
+  /// `index`: of the answer among the request's. `is_last`: the stream's usage comes with it.
+  ReplyWriter(const Model& model, const ParsedRequest& request, const std::string& id, std::int32_t index,
+              const std::vector<Token>& prompt);
+  ~ReplyWriter();
+  ReplyWriter(ReplyWriter&&) noexcept;
+  ReplyWriter& operator=(ReplyWriter&&) = delete;
+
+  /// What `echo` asks for: comes before all else.
+  void add_prompt(std::vector<TokenOutput> tokens);
+  /// Text that is certain to be part of the answer, with the token that completed it. Returns events.
+  std::string add(const std::string& text, const TokenOutput& token);
+  /// The stream's last events of this answer; usage is told where `tells_usage`.
+  std::string finish(const AnswerEnd& end, bool tells_usage);
+  /// The whole reply.
+  nlohmann::ordered_json reply(const AnswerEnd& end);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Joins the replies of several answers to one request into one.
+nlohmann::ordered_json joined(Dialect dialect, std::vector<nlohmann::ordered_json> replies);
+/// What ends a stream after its last answer.
+std::string stream_end(Dialect dialect);
+std::string new_reply_id();
+
+/// An error in the dialect's shape, as the body of a reply and as an event in a stream.
+nlohmann::ordered_json error_body(Dialect dialect, Fault fault, const std::string& message);
+std::string error_event(Dialect dialect, Fault fault, const std::string& message);
+
+}  // namespace chunkkv::serve

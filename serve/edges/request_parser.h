@@ -1,0 +1,89 @@
+#pragma once
+
+#include "serve/edges/dialect.h"
+
+#include <chunkkv/session.h>
+
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chunkkv::serve {
+
+/// Sampling, stops and everything else that llama.cpp's server knows of a request; held for the sampler and
+/// the replies of its answers.
+struct RequestRules;
+
+/// What requests leave out.
+struct RequestDefaults {
+  std::string alias;  ///< the model's name in replies
+  std::int32_t n_predict = -1;
+  std::int32_t most_answers = 1;  ///< of one prompt
+  float temperature = 0.8F;       ///< this and what follows as llama.cpp's
+  std::int32_t top_k = 40;
+  float top_p = 0.95F;
+  float min_p = 0.05F;
+  std::int64_t seed = -1;
+  std::string chat_template;  ///< instead of the model's; empty: that
+};
+
+/// One prompt of a request, and what of it is what.
+struct ParsedPrompt {
+  std::vector<Token> tokens;
+  std::int32_t n_system = 0;    ///< first tokens: system message and what the template puts around it
+  std::int32_t n_question = 0;  ///< last tokens that ask about those before; 0: not told apart
+};
+
+struct ParsedRequest {
+  Dialect dialect = Dialect::native;
+  std::shared_ptr<const RequestRules> rules;
+  std::vector<ParsedPrompt> prompts;  ///< each is answered for itself
+  std::int32_t n_answers = 1;         ///< of each prompt
+  std::int32_t n_predict = -1;        ///< tokens of an answer at most; negative: no limit
+  std::int64_t max_ms = -1;           ///< of generating; negative: no limit
+  std::vector<std::string> stops;
+  std::int32_t n_probs = 0;  ///< most likely tokens told with each token
+  bool probs_after_sampling = false;
+  bool stream = false;
+  bool echo = false;          ///< the prompt is part of the reply
+  bool prompt_probs = false;  ///< and its tokens' probabilities are
+  std::int32_t ping = 30;     ///< seconds of silence after which a stream says that it lives; -1: never
+  nlohmann::ordered_json kv;  ///< the field `kv`; null without
+};
+
+/// Turns requests of all dialects into prompts and rules, by llama.cpp's own parsers and chat templates.
+/// Thread-safe.
+class RequestParser {
+ public:
+  RequestParser(std::shared_ptr<Model> model, const RequestDefaults& defaults);
+  ~RequestParser();
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
+
+  /// UsageError for what is no such request. `parts` are told apart only where asked for: that takes further
+  /// renderings of the chat template.
+  ParsedRequest parse(Dialect dialect, const std::string& body, bool parts) const;
+  /// Tokens that the prompt of a request has.
+  std::size_t count(Dialect dialect, const std::string& body) const;
+  /// The text of a chat request's prompt.
+  std::string render(const std::string& body) const;
+  /// Tokens of a text, or of a list of texts and tokens.
+  std::vector<Token> tokenize(const nlohmann::ordered_json& content, bool add_special,
+                              bool parse_special) const;
+
+  const std::string& chat_template() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// UsageError for a body that is no JSON object, or nests more deeply than any request does.
+nlohmann::ordered_json parse_object(std::string_view body);
+
+}  // namespace chunkkv::serve

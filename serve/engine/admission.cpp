@@ -1,0 +1,182 @@
+// How a request begins: what it continues, and whether there is room for it.
+#include "serve/engine/answer.h"
+#include "serve/engine/scheduler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+/// A common beginning shorter than this is not worth a copy, nor a word when it is read again.
+constexpr std::int32_t worth_a_copy = 64;
+/// One that another request is about to have read is worth waiting for.
+constexpr std::int32_t worth_waiting = 256;
+
+}  // namespace
+
+Scheduler::Base Scheduler::find_base(const Task& task) {
+  Base base;
+  const std::span<const Token> prompt(task.prompt.tokens);
+  const std::string key = task.kv.key();
+  const auto n = std::int32_t(prompt.size());
+  const CacheParts& parts = session_.cache_parts();
+  const bool can_cut = parts.n_window + parts.n_state == 0;
+  const auto know = [&](std::int32_t length, const std::string& why) {
+    if (length <= base.n_known) return;
+    base.n_known = length;
+    base.why_not = why;
+  };
+  // What is asked of its own source is chosen anew, so nothing compressed will do.
+  const std::string usable = task.kv.source ? std::string("full") : key;
+  for (Conversation& c : conversations_.all()) {
+    if (c.is_busy || conversations_.is_empty(c)) continue;
+    const std::int32_t common = common_length(prompt, session_.tokens(c.sequence));
+    const std::int32_t length = conversations_.reusable(c, prompt, usable);
+    know(common, c.is_whole() || c.key == usable
+                     ? "it goes on differently before the place where the cache was compressed"
+                     : fmt::format("its cache was compressed by {}", c.key));
+    if (length <= base.n_reused) continue;
+    // A conversation that goes on elsewhere after this beginning is not cut for it.
+    const bool is_same =
+        common >= c.n_prompt || std::int32_t(session_.tokens(c.sequence).size()) - common < worth_a_copy;
+    if (!is_same && (!can_cut || !c.is_whole() || length < worth_a_copy)) continue;
+    base.live = &c;
+    base.copies = !is_same;
+    base.n_reused = length;
+  }
+  const auto usable_length = [&](const std::vector<Token>& tokens, bool is_whole,
+                                 const std::string& its_key) {
+    const std::int32_t common = common_length(prompt, tokens);
+    know(common, is_whole || its_key == usable ? "it goes on differently before the place where its copy ends"
+                                               : fmt::format("its copy was compressed by {}", its_key));
+    if (!is_whole && its_key != usable) return 0;
+    if (common == std::int32_t(tokens.size()) && common < n) return common;
+    return is_whole && can_cut ? std::min(common, n - 1) : 0;
+  };
+  for (const HostCopy& copy : store_.copies()) {
+    const std::int32_t length = usable_length(copy.snapshot.tokens, copy.is_whole(), copy.key);
+    if (length <= base.n_reused || length < worth_a_copy) continue;
+    base = {.host = &copy, .n_reused = length, .n_known = base.n_known, .why_not = base.why_not};
+  }
+  if (files_.enabled()) {
+    for (const PromptFiles::Entry& entry : files_.entries()) {
+      const std::int32_t length = usable_length(entry.tokens, entry.is_whole, entry.key);
+      if (length <= base.n_reused || length < worth_a_copy) continue;
+      base = {.file = entry.name, .n_reused = length, .n_known = base.n_known, .why_not = base.why_not};
+    }
+  }
+  for (const Lost& lost : lost_) know(common_length(prompt, lost.tokens), lost.why);
+  return base;
+}
+
+bool Scheduler::is_read_by_another(const Task& task, std::int32_t n_reusable) const {
+  for (const Answer& answer : answers_) {
+    if (answer.reading == nullptr || answer.is_finished) continue;
+    const bool stays_whole = !answer.task->kv.compresses() || answer.shape.n_source > 0;
+    if (stays_whole &&
+        common_length(task.prompt.tokens, answer.task->prompt.tokens) >= n_reusable + worth_waiting)
+      return true;
+  }
+  return false;
+}
+
+Conversation* Scheduler::place(const Base& base, std::int32_t& n_reused, const Task& task) {
+  if (base.live != nullptr && !base.copies) {
+    conversations_.cut(*base.live, n_reused);
+    return base.live;
+  }
+  HostCopy copy;
+  if (base.live != nullptr) {
+    copy = copy_of(*base.live);
+  } else if (base.host != nullptr) {
+    store_.use(*base.host);
+    copy = base.host->is_source ? *base.host : store_.take(*base.host);
+  } else if (!base.file.empty()) {
+    copy = files_.load(base.file);
+  }
+  Conversation* const c = free_sequence(base.live);
+  if (c == nullptr) return nullptr;
+  if (n_reused > 0) {
+    session_.restore(copy.snapshot, c->sequence);
+    c->key = copy.key;
+    c->n_kept = copy.is_whole() ? 0 : std::int32_t(copy.snapshot.positions.front().front().size());
+    if (const auto extra = std::int32_t(copy.snapshot.tokens.size()) - n_reused; extra > 0)
+      session_.truncate(session_.n_entries(c->sequence) - extra, c->sequence);
+  }
+  c->name = task.kv.name;
+  return c;
+}
+
+std::string Scheduler::reread_reason(const Task& task, std::int32_t n_reused, const Base& base) const {
+  if (task.prompt_probs && base.n_known >= worth_a_copy)
+    return "the probability of every token of the prompt is asked for";
+  return base.n_known - n_reused >= worth_a_copy ? base.why_not : std::string();
+}
+
+Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
+  Base base;
+  if (task->prompt_probs)
+    base.n_known = find_base(*task).n_known;
+  else
+    base = find_base(*task);
+  if (!task->prompt_probs && is_read_by_another(*task, base.n_reused)) return Start::waits;
+
+  ReadingBase from{.n_reused = base.n_reused, .n_entries = base.n_reused, .is_compressed = false};
+  std::int32_t n_copied = base.n_reused;  // cells that a copy needs before it is cut
+  if (base.live != nullptr && !base.live->is_whole()) {
+    const auto n_tokens = std::int32_t(session_.tokens(base.live->sequence).size());
+    from.n_entries = session_.n_entries(base.live->sequence) - (n_tokens - base.n_reused);
+    from.is_compressed = true;
+  } else if (base.host != nullptr) {
+    n_copied = base.host->snapshot.n_entries;
+    from.is_compressed = !base.host->is_whole();
+    if (from.is_compressed) from.n_entries = n_copied;
+  } else if (base.live != nullptr && base.copies) {
+    n_copied = session_.n_entries(base.live->sequence);
+  }
+  const ReadingShape shape = shape_of(*task, from, session_);
+  const bool in_place = base.live != nullptr && !base.copies;
+  const std::int32_t needed =
+      in_place ? shape.peak - session_.n_entries(base.live->sequence) : std::max(shape.peak, n_copied);
+  if (!make_room(std::max(needed, 0), base.live)) {
+    if (!answers_.empty()) return Start::waits;
+    task->fail(Fault::too_long, fmt::format("the prompt of {} tokens has no room in {} cells",
+                                            task->prompt.tokens.size(), session_.options().n_cells));
+    return Start::failed;
+  }
+  std::int32_t n_reused = base.n_reused;
+  const std::string reason = reread_reason(*task, n_reused, base);
+  Conversation* const c = place(base, n_reused, *task);
+  if (c == nullptr) return Start::waits;
+  c->is_busy = true;
+  if (!task->kv.name.empty()) c->name = task->kv.name;
+  const Plan plan = plan_of(*task);
+  c->n_protected = plan.protect_first;
+
+  Answer& answer = answers_.emplace_back(task, *c, shape);
+  answer.reread_reason = reason;
+  answer.promised = shape.peak;
+  answer.n_compressions = session_.n_compressions(c->sequence);
+  try {
+    answer.reading = std::make_unique<PromptReading>(session_, c->sequence, *task, shape,
+                                                     [this, task, c](Snapshot snapshot) {
+                                                       HostCopy copy;
+                                                       copy.snapshot = std::move(snapshot);
+                                                       copy.key = "full";
+                                                       copy.name = task->kv.name;
+                                                       copy.n_protected = c->n_protected;
+                                                       copy.is_source = true;
+                                                       store_.add(std::move(copy));
+                                                     });
+  } catch (const std::exception& error) {
+    fail(answer, dynamic_cast<const UsageError*>(&error) != nullptr ? Fault::too_long : Fault::internal,
+         error.what());
+    return Start::failed;
+  }
+  return Start::done;
+}
+
+}  // namespace chunkkv::serve

@@ -1,0 +1,291 @@
+// What happens to the answers in work, step by step.
+#include "serve/engine/answer.h"
+#include "serve/engine/scheduler.h"
+
+#include <fmt/format.h>
+#include <ggml.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+Event new_event(Event::Kind kind, const Task& task) {
+  Event event;
+  event.kind = kind;
+  event.answer = task.answer;
+  return event;
+}
+
+}  // namespace
+
+void Scheduler::read_one() {
+  std::vector<Answer*> reading;
+  for (Answer& answer : answers_)
+    if (answer.reading != nullptr && !answer.is_finished) reading.push_back(&answer);
+  if (reading.empty()) return;
+  Answer& answer = *reading[std::size_t(next_reading_++) % reading.size()];
+  try {
+    const std::int32_t before = answer.reading->n_read();
+    const bool goes_on = answer.reading->step();
+    metrics_.update([&](auto& v) { v.tokens_read += answer.reading->n_read() - before; });
+    after_step(answer);
+    if (!goes_on) begin_answer(answer);
+  } catch (const UsageError& error) {
+    fail(answer, Fault::too_long, error.what());
+  } catch (const std::exception& error) {
+    fail(answer, Fault::internal, error.what());
+  }
+}
+
+/// A compression makes room, and ends what could be gone back to.
+void Scheduler::after_step(Answer& answer) {
+  Conversation& c = *answer.conversation;
+  const std::int32_t n = session_.n_compressions(c.sequence);
+  if (n == answer.n_compressions) return;
+  metrics_.update([&](auto& v) { v.compressions += n - answer.n_compressions; });
+  answer.n_compressions = n;
+  answer.n_kept = c.n_kept = session_.n_entries(c.sequence);
+  c.key = answer.task->kv.key();
+  c.logits.clear();
+  if (answer.reading == nullptr)
+    answer.promised = std::min(answer.promised, answer.n_kept + answer.shape.later);
+}
+
+void Scheduler::begin_answer(Answer& answer) {
+  Conversation& c = *answer.conversation;
+  Task& task = *answer.task;
+  answer.n_read = answer.reading->n_read();
+  answer.read_us = answer.token_us = ggml_time_us();
+  metrics_.update([&](auto& v) { v.tokens_reused += answer.shape.n_reused; });
+  if (task.echo) {
+    Event event = new_event(Event::Kind::prompt, task);
+    event.prompt = answer.reading->take_outputs();
+    if (event.prompt.empty())
+      for (const Token token : task.prompt.tokens)
+        event.prompt.push_back({.token = token, .text = session_.model().detokenize(token)});
+    task.channel->push(std::move(event));
+  }
+  const bool read_nothing = answer.n_read == 0;
+  answer.reading.reset();
+  if (!read_nothing) {
+    c.n_prompt = std::int32_t(task.prompt.tokens.size());
+    c.prompt_end = session_.checkpoint(c.sequence);
+    const std::span<const float> logits = session_.logits();
+    c.logits.assign(logits.begin(), logits.end());
+    if (answer.n_kept == 0) answer.n_kept = session_.n_entries(c.sequence);
+  }
+  const std::int32_t until = session_.n_until_compression(c.sequence);
+  answer.promised = until > 0 ? session_.n_entries(c.sequence) + until : answer.shape.later;
+  if (answer.shape.kind == ReadingShape::Kind::pieces)
+    limit_answer(answer, answer.shape.cells);
+  else if (task.kv.compresses() && task.kv.cells > 0)
+    limit_answer(answer, task.kv.cells);
+  begin_siblings(answer);
+  if (task.n_predict == 0) return finish(answer, Ending::limit, {}, false);
+  task.sampler->accept_prompt(task.prompt.tokens);
+  TokenOutput first = task.sampler->sample(session_, c.logits);
+  // Where the last token can be dropped and read again, it is.
+  const CacheParts& parts = session_.cache_parts();
+  if (c.is_whole() && parts.n_window + parts.n_state == 0) c.logits = {};
+  take_token(answer, std::move(first));
+}
+
+/// Older entries make room for an answer that would outgrow its cells.
+void Scheduler::limit_answer(Answer& answer, std::int32_t cells) {
+  constexpr std::int32_t room = 64;
+  const Task& task = *answer.task;
+  const Sequence sequence = answer.conversation->sequence;
+  Plan plan = plan_of(task);
+  const auto n = std::int32_t(session_.tokens(sequence).size());
+  const std::int32_t most = (cells - room) * 3 / 4;
+  const std::int32_t least = plan.protect_first + plan.method->request().window + 16;
+  const std::int32_t budget = std::max(std::min(plan.n_to_keep(n), most), least);
+  if (plan.method->layer_budgets() || budget + room >= cells) return;
+  if (task.n_predict >= 0 && session_.n_entries(sequence) + task.n_predict + room <= cells) return;
+  plan.budget = Budget::tokens(budget);
+  plan.keep_at_least = 0;
+  session_.limit(plan, cells - room - budget, sequence);
+}
+
+void Scheduler::begin_siblings(Answer& answer) {
+  const Task& task = *answer.task;
+  if (task.siblings.empty()) return;
+  const HostCopy copy = copy_of(*answer.conversation);
+  std::vector<std::shared_ptr<Task>> later;
+  for (const auto& sibling : task.siblings) {
+    sibling->started_us = task.started_us;
+    sibling->submitted = task.submitted;
+    const bool is_compressing = session_.n_until_compression(answer.conversation->sequence) > 0;
+    Conversation* c = nullptr;
+    if (!is_compressing && std::int32_t(answers_.size()) < options_.n_parallel &&
+        make_room(answer.shape.later, answer.conversation) &&
+        (c = free_sequence(answer.conversation)) != nullptr) {
+      session_.restore(copy.snapshot, c->sequence);
+      const Sequence sequence = c->sequence;
+      *c = *answer.conversation;
+      c->sequence = sequence;
+      c->name.clear();
+      Answer& other = answers_.emplace_back(sibling, *c, answer.shape);
+      other.reread_reason = answer.reread_reason;
+      other.shape.n_reused = std::int32_t(task.prompt.tokens.size());
+      other.n_kept = answer.n_kept;
+      other.read_us = other.token_us = ggml_time_us();
+      other.promised = answer.shape.later;
+      other.n_compressions = session_.n_compressions(sequence);
+      if (sibling->n_predict == 0) {
+        finish(other, Ending::limit, {}, false);
+        continue;
+      }
+      sibling->sampler->accept_prompt(task.prompt.tokens);
+      take_token(other, sibling->sampler->sample(session_, c->logits));
+    } else {
+      later.push_back(sibling);
+    }
+  }
+  waiting_.insert(waiting_.begin(), later.begin(), later.end());
+}
+
+void Scheduler::generate() {
+  std::vector<Answer*> writing;
+  for (Answer& answer : answers_)
+    if (answer.reading == nullptr && !answer.is_finished) writing.push_back(&answer);
+  while (!writing.empty() && n_free() < std::int32_t(writing.size())) {
+    if (Conversation* const idle = conversations_.oldest_idle(nullptr)) {
+      park(*idle);
+    } else {
+      finish(*writing.back(), Ending::limit, {}, true);
+      writing.pop_back();
+    }
+  }
+  const Position last = std::max(session_.model().info().n_ctx_train, session_.options().n_cells);
+  std::erase_if(writing, [&](Answer* answer) {
+    if (session_.next_position(answer->conversation->sequence) < last) return false;
+    finish(*answer, Ending::limit, {}, true);
+    return true;
+  });
+  if (writing.empty()) return;
+  std::vector<Token> tokens;
+  std::vector<Sequence> sequences;
+  for (const Answer* answer : writing) {
+    tokens.push_back(answer->next);
+    sequences.push_back(answer->conversation->sequence);
+  }
+  std::vector<TokenOutput> outputs(writing.size());
+  std::vector<std::string> failures(writing.size());
+  const auto sample = [&](std::size_t i, std::int32_t row) {
+    try {
+      outputs[i] = writing[i]->task->sampler->sample(session_, row);
+    } catch (const std::exception& error) {
+      failures[i] = error.what();
+    }
+  };
+  try {
+    if (writing.size() == 1) {
+      session_.decode(tokens[0], sequences[0]);
+      sample(0, -1);
+    } else {
+      session_.decode(tokens, sequences,
+                      [&](std::size_t i, std::span<const float>) { sample(i, std::int32_t(i)); });
+    }
+  } catch (const std::exception& error) {
+    for (Answer* answer : writing) fail(*answer, Fault::internal, error.what());
+    return;
+  }
+  for (std::size_t i = 0; i < writing.size(); ++i) {
+    after_step(*writing[i]);
+    if (failures[i].empty())
+      take_token(*writing[i], std::move(outputs[i]));
+    else
+      fail(*writing[i], Fault::invalid, failures[i]);
+  }
+}
+
+void Scheduler::take_token(Answer& answer, TokenOutput token) {
+  const Task& task = *answer.task;
+  const std::int64_t now = ggml_time_us();
+  metrics_.update([&](auto& v) {
+    ++v.tokens_generated;
+    if (answer.n_generated == 0)
+      v.first_token.add(double(now - task.started_us) / 1e6);
+    else
+      v.between_tokens.add(double(now - answer.token_us) / 1e6);
+  });
+  answer.token_us = now;
+  ++answer.n_generated;
+  answer.next = token.token;
+  const bool is_end = session_.model().is_end(token.token);
+  const std::string text = is_end ? std::string() : answer.text.push(token.text);
+  const std::string stopped_by = answer.text.stopped_by();
+  if (!is_end) {
+    Event event = new_event(Event::Kind::text, task);
+    event.text = text;
+    event.token = std::move(token);
+    task.channel->push(std::move(event));
+  }
+  const bool is_late = task.max_ms > 0 && now - answer.read_us > task.max_ms * 1000;
+  if (is_end)
+    finish(answer, Ending::model, {}, false);
+  else if (!stopped_by.empty())
+    finish(answer, Ending::stop_text, stopped_by, false);
+  else if ((task.n_predict >= 0 && answer.n_generated >= task.n_predict) || is_late)
+    finish(answer, Ending::limit, {}, false);
+}
+
+void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_text, bool truncated) {
+  Task& task = *answer.task;
+  Conversation& c = *answer.conversation;
+  if (const std::string rest = answer.text.finish(); !rest.empty()) {
+    Event event = new_event(Event::Kind::text, task);
+    event.text = rest;
+    task.channel->push(std::move(event));
+  }
+  const CacheUse use = session_.use(c.sequence);
+  const std::uint64_t cell_bytes = use.bytes_allocated / std::uint64_t(std::max(1, use.cells_allocated));
+  const std::uint64_t n_tokens = session_.tokens(c.sequence).size();
+  Event event = new_event(Event::Kind::end, task);
+  AnswerEnd& end = event.end;
+  end.ending = ending;
+  end.stop_text = stop_text;
+  end.truncated = truncated;
+  end.n_prompt = std::int32_t(task.prompt.tokens.size());
+  end.n_reused = answer.shape.n_reused;
+  end.n_generated = answer.n_generated;
+  end.slot = c.sequence;
+  end.started_us = task.started_us;
+  end.read_us = answer.read_us;
+  end.ended_us = answer.token_us;
+  end.kv = {{"read", answer.n_read},
+            {"reused", answer.shape.n_reused},
+            {"kept", answer.n_kept},
+            {"cells", use.cells_used},
+            {"bytes", use.bytes_used},
+            {"full_bytes", n_tokens * cell_bytes},
+            {"method", task.kv.compresses() ? task.kv.method->spec() : "full"},
+            {"keep", task.kv.compresses() ? task.kv.keep_text : "100%"},
+            {"slot", c.sequence}};
+  end.kv["reread_reason"] = nullptr;
+  if (!answer.reread_reason.empty()) end.kv["reread_reason"] = answer.reread_reason;
+  release(answer);
+  if (!c.name.empty() && files_.enabled() && !c.is_busy) files_.save_later(c.name, copy_of(c));
+  task.channel->push(std::move(event));
+}
+
+void Scheduler::fail(Answer& answer, Fault fault, const std::string& message) {
+  metrics_.update([](auto& v) { ++v.refused; });
+  release(answer);
+  answer.task->fail(fault, message);
+  conversations_.clear(*answer.conversation);
+}
+
+void Scheduler::release(Answer& answer) {
+  answer.is_finished = true;
+  answer.reading.reset();
+  session_.unlimit(answer.conversation->sequence);
+  answer.conversation->is_busy = false;
+  conversations_.touch(*answer.conversation);
+}
+
+}  // namespace chunkkv::serve

@@ -1,0 +1,79 @@
+#include "serve/engine/conversations.h"
+
+#include <algorithm>
+
+namespace chunkkv::serve {
+
+std::int32_t common_length(std::span<const Token> a, std::span<const Token> b) {
+  const std::size_t n = std::min(a.size(), b.size());
+  return std::int32_t(std::mismatch(a.begin(), a.begin() + std::ptrdiff_t(n), b.begin()).first - a.begin());
+}
+
+Conversations::Conversations(Session& session) : session_(session) {
+  for (Sequence sequence = 0; sequence < session.options().n_sequences; ++sequence) {
+    Conversation& c = all_.emplace_back();
+    c.sequence = sequence;
+  }
+}
+
+std::int32_t Conversations::reusable(const Conversation& c, std::span<const Token> prompt,
+                                     const std::string& key) const {
+  if (is_empty(c) || (!c.is_whole() && c.key != key)) return 0;
+  const auto& tokens = session_.tokens(c.sequence);
+  const auto n_tokens = std::int32_t(tokens.size());
+  const std::int32_t common = common_length(prompt, tokens);
+  // A prompt's last token is read again for what follows it, unless that is known.
+  const bool knows_end = common == std::int32_t(prompt.size()) && common == c.n_prompt && !c.logits.empty();
+  const std::int32_t wanted =
+      knows_end ? common : std::min<std::int32_t>(common, std::int32_t(prompt.size()) - 1);
+  if (wanted == n_tokens) return wanted;
+  const CacheParts& parts = session_.cache_parts();
+  if (parts.n_window + parts.n_state > 0) {
+    // A checkpoint of before a compression is none any more.
+    const bool can = c.prompt_end.next > 0 && c.prompt_end.next <= wanted;
+    return can && (knows_end || c.prompt_end.next < std::int32_t(prompt.size())) ? c.prompt_end.next : 0;
+  }
+  // Entries that a compression kept cannot be told apart any more.
+  const std::int32_t n_entries = session_.n_entries(c.sequence);
+  const std::int32_t first = n_tokens - (n_entries - c.n_kept);
+  return wanted >= first ? wanted : 0;
+}
+
+void Conversations::cut(Conversation& c, std::int32_t n_tokens) {
+  const std::int32_t dropped = std::int32_t(session_.tokens(c.sequence).size()) - n_tokens;
+  if (dropped == 0) return;
+  const CacheParts& parts = session_.cache_parts();
+  if (parts.n_window + parts.n_state > 0)
+    session_.go_back(c.prompt_end, c.sequence);
+  else
+    session_.truncate(session_.n_entries(c.sequence) - dropped, c.sequence);
+}
+
+Conversation* Conversations::free_one() {
+  for (Conversation& c : all_)
+    if (!c.is_busy && is_empty(c)) return &c;
+  return nullptr;
+}
+
+Conversation* Conversations::oldest_idle(const Conversation* but) {
+  Conversation* oldest = nullptr;
+  for (Conversation& c : all_)
+    if (!c.is_busy && &c != but && !is_empty(c) && (oldest == nullptr || c.used < oldest->used)) oldest = &c;
+  return oldest;
+}
+
+void Conversations::clear(Conversation& c) {
+  session_.unlimit(c.sequence);
+  session_.clear(c.sequence);
+  const Sequence sequence = c.sequence;
+  c = {};
+  c.sequence = sequence;
+}
+
+Conversation* Conversations::with_sequence(std::int64_t sequence) {
+  for (Conversation& c : all_)
+    if (c.sequence == sequence) return &c;
+  return nullptr;
+}
+
+}  // namespace chunkkv::serve

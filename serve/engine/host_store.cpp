@@ -1,0 +1,61 @@
+#include "serve/engine/host_store.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+/// Whether `whole` begins with all of `part`.
+bool continues(const std::vector<Token>& whole, const std::vector<Token>& part) {
+  return part.size() <= whole.size() && std::equal(part.begin(), part.end(), whole.begin());
+}
+
+}  // namespace
+
+std::uint64_t HostCopy::bytes() const {
+  std::uint64_t bytes = snapshot.state.size() + snapshot.tokens.size() * sizeof(Token) +
+                        (snapshot.order.size() + snapshot.cell_positions.size()) * 4;
+  for (const auto& layer : snapshot.positions)
+    for (const auto& list : layer) bytes += list.size() * sizeof(Position);
+  for (const auto& [layer, sums] : snapshot.attention) bytes += sums.size() * sizeof(float);
+  return bytes;
+}
+
+bool HostStore::add(HostCopy copy) {
+  const std::uint64_t bytes = copy.bytes();
+  if (!holds(bytes)) return false;
+  for (auto it = copies_.begin(); it != copies_.end();) {
+    const bool is_replaced = it->key == copy.key && it->is_source == copy.is_source &&
+                             (it->name.empty() || it->name == copy.name) &&
+                             continues(copy.snapshot.tokens, it->snapshot.tokens);
+    if (is_replaced) bytes_ -= it->bytes();
+    it = is_replaced ? copies_.erase(it) : std::next(it);
+  }
+  while (bytes_ + bytes > most_bytes_) {
+    if (spill_) spill_(copies_.back());
+    bytes_ -= copies_.back().bytes();
+    copies_.pop_back();
+  }
+  bytes_ += bytes;
+  copies_.push_front(std::move(copy));
+  return true;
+}
+
+std::list<HostCopy>::iterator HostStore::find(const HostCopy& copy) {
+  return std::find_if(copies_.begin(), copies_.end(), [&](const HostCopy& other) { return &other == &copy; });
+}
+
+void HostStore::use(const HostCopy& copy) {
+  copies_.splice(copies_.begin(), copies_, find(copy));
+}
+
+HostCopy HostStore::take(const HostCopy& copy) {
+  const auto it = find(copy);
+  bytes_ -= it->bytes();
+  HostCopy taken = std::move(*it);
+  copies_.erase(it);
+  return taken;
+}
+
+}  // namespace chunkkv::serve

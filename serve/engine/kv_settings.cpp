@@ -1,0 +1,74 @@
+#include "serve/engine/kv_settings.h"
+
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace chunkkv::serve {
+namespace {
+
+constexpr std::int32_t most_cells = 1 << 24;
+
+std::int32_t count(const nlohmann::ordered_json& value, const char* name) {
+  if (!value.is_number_integer() || value.get<double>() < 0 || value.get<double>() > most_cells)
+    throw UsageError(
+        fmt::format("kv.{} is a number of tokens from 0 to {}, not {}", name, most_cells, value.dump()));
+  return value.get<std::int32_t>();
+}
+
+std::string text(const nlohmann::ordered_json& value, const char* name) {
+  if (!value.is_string()) throw UsageError(fmt::format("kv.{} is a text, not {}", name, value.dump()));
+  return value.get<std::string>();
+}
+
+}  // namespace
+
+std::string KvSettings::key() const {
+  return compresses() ? method->spec() + " at " + keep_text : "full";
+}
+
+void require_plain_name(const std::string& name) {
+  const bool is_plain = !name.empty() && name.size() <= 128 && name.front() != '.' &&
+                        std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                          return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                 c == '.' || c == '_' || c == '-';
+                        });
+  if (!is_plain)
+    throw UsageError("a name has 1 to 128 letters, digits, '_', '-' and '.', and does not begin with '.'");
+}
+
+KvSettings with_field(KvSettings settings, const nlohmann::ordered_json& field) {
+  if (field.is_null()) return settings;
+  if (!field.is_object())
+    throw UsageError("kv is an object such as {\"method\": \"chunkkv\", \"keep\": \"20%\"}");
+  for (const auto& [name, value] : field.items()) {
+    if (value.is_null()) continue;
+    if (name == "method") {
+      settings.method = make_method(text(value, "method"));
+    } else if (name == "keep") {
+      settings.keep_text = value.is_number() ? value.dump() : text(value, "keep");
+      settings.keep = Budget::parse(settings.keep_text);
+    } else if (name == "keep_at_least") {
+      settings.keep_at_least = count(value, "keep_at_least");
+    } else if (name == "cells") {
+      settings.cells = count(value, "cells");
+    } else if (name == "protect") {
+      settings.protect = value == "system" ? -1 : count(value, "protect");
+    } else if (name == "source") {
+      if (!value.is_boolean()) throw UsageError("kv.source is true or false, not " + value.dump());
+      settings.source = value.get<bool>();
+    } else if (name == "name") {
+      settings.name = text(value, "name");
+      require_plain_name(settings.name);
+    } else {
+      throw UsageError(fmt::format(
+          "kv has no '{}'; it has method, keep, keep_at_least, cells, protect, source and name", name));
+    }
+  }
+  return settings;
+}
+
+}  // namespace chunkkv::serve

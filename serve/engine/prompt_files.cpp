@@ -1,0 +1,142 @@
+#include "serve/engine/prompt_files.h"
+
+#include "serve/engine/kv_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <exception>
+#include <filesystem>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Prompts that wait to be written, at most: what they hold is host memory, too.
+constexpr std::size_t longest_queue = 4;
+
+std::string key_of(const CacheFileInfo& info) {
+  return info.keep.empty() ? "full" : info.method + " at " + info.keep;
+}
+
+}  // namespace
+
+PromptFiles::PromptFiles(std::string folder, CacheFileInfo info, CacheHome home)
+    : folder_(std::move(folder)), info_(std::move(info)), home_(std::move(home)) {
+  if (folder_.empty()) return;
+  std::error_code failed;
+  if (!fs::is_directory(folder_, failed))
+    throw UsageError(fmt::format("--slot-save-path '{}' is no folder; make it first", folder_));
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_, failed)) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_regular_file() || name.front() == '.' || !is_cache_file(entry.path().string())) continue;
+    try {
+      index(name, load(name));
+    } catch (const Error&) {
+      continue;  // of another model, or damaged: asking for it by name says so
+    }
+  }
+  writer_ = std::thread([this] { write_all(); });
+}
+
+PromptFiles::~PromptFiles() {
+  {
+    const std::lock_guard lock(mutex_);
+    stops_ = true;
+  }
+  wake_.notify_all();
+  if (writer_.joinable()) writer_.join();
+}
+
+std::string PromptFiles::path(const std::string& name) const {
+  if (!enabled()) throw UsageError("this server saves no prompts; start it with --slot-save-path FOLDER");
+  require_plain_name(name);
+  return (fs::path(folder_) / name).string();
+}
+
+std::vector<PromptFiles::Entry> PromptFiles::entries() const {
+  const std::lock_guard lock(mutex_);
+  return entries_;
+}
+
+void PromptFiles::index(const std::string& name, const HostCopy& copy) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.name == name; });
+  entries_.push_back({name, copy.key, copy.snapshot.tokens, copy.is_whole()});
+}
+
+std::uint64_t PromptFiles::save(const std::string& name, const HostCopy& copy) {
+  const std::string file = path(name);
+  CacheFileInfo info = info_;
+  info.created = std::time(nullptr);
+  const std::size_t at = copy.key.find(" at ");
+  info.method = at == copy.key.npos ? "full" : copy.key.substr(0, at);
+  info.keep = at == copy.key.npos ? "100%" : copy.key.substr(at + 4);
+  info.observer = "window";
+  info.n_compressions = copy.is_whole() ? 0 : 1;
+  info.n_protected = copy.n_protected;
+  info.end = CacheEnd::text;
+  save_cache_file(file, info, copy.snapshot);
+  index(name, copy);
+  return fs::file_size(file);
+}
+
+void PromptFiles::save_later(std::string name, HostCopy copy,
+                             std::function<void(std::string, std::uint64_t)> done) {
+  path(name);
+  {
+    const std::lock_guard lock(mutex_);
+    if (jobs_.size() >= longest_queue) jobs_.pop_front();
+    jobs_.push_back({std::move(name), std::move(copy), std::move(done)});
+  }
+  wake_.notify_all();
+}
+
+void PromptFiles::write_all() {
+  while (true) {
+    Job job;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return stops_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    std::string failure;
+    std::uint64_t bytes = 0;
+    try {
+      bytes = save(job.name, job.copy);
+    } catch (const std::exception& error) {
+      failure = error.what();
+    }
+    if (job.done) job.done(failure, bytes);
+  }
+}
+
+HostCopy PromptFiles::load(const std::string& name) const {
+  const std::string file = path(name);
+  if (!fs::exists(file)) throw UsageError(fmt::format("there is no saved prompt '{}'", name));
+  CacheFile read = load_cache_file(file);
+  require_home(read.info, file, home_);
+  HostCopy copy;
+  copy.snapshot = std::move(read.snapshot);
+  copy.key = copy.is_whole() ? "full" : key_of(read.info);
+  copy.name = name;
+  copy.n_protected = read.info.n_protected;
+  return copy;
+}
+
+std::string PromptFiles::name_for(const HostCopy& copy) {
+  std::uint64_t hash = 14695981039346656037U;  // FNV-1a
+  const auto add = [&](std::uint32_t value) {
+    for (int i = 0; i < 4; ++i) hash = (hash ^ ((value >> (8 * i)) & 0xFFU)) * 1099511628211U;
+  };
+  for (const Token token : copy.snapshot.tokens) add(std::uint32_t(token));
+  for (const char c : copy.key) add(std::uint32_t(static_cast<unsigned char>(c)));
+  return fmt::format("prompt-{:016x}", hash);
+}
+
+}  // namespace chunkkv::serve

@@ -1,0 +1,184 @@
+#include "serve/engine/prompt_reading.h"
+
+#include <chunkkv/source.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+/// Cells that are set aside for an answer whose length is not bounded, or longer.
+constexpr std::int32_t answer_reserve = 256;
+/// A conversation is compressed again when it has outgrown its budget by a quarter and so many entries: a
+/// turn that is just said stays whole.
+constexpr std::int32_t turn_slack = 256;
+
+std::int32_t reserve_of(const Task& task) {
+  return task.n_predict < 0 ? answer_reserve : std::min(task.n_predict, answer_reserve);
+}
+
+bool reads_all_queries(const Plan& plan) {
+  return plan.method->request().queries == Queries::all;
+}
+
+}  // namespace
+
+Plan plan_of(const Task& task) {
+  Plan plan;
+  plan.method = task.kv.method;
+  if (task.kv.compresses()) plan.budget = task.kv.keep;
+  plan.fit_window = true;
+  plan.keep_at_least = task.kv.keep_at_least;
+  plan.protect_first = task.kv.protect < 0
+                           ? task.prompt.n_system
+                           : std::min(task.kv.protect, std::int32_t(task.prompt.tokens.size()));
+  return plan;
+}
+
+ReadingShape shape_of(const Task& task, const ReadingBase& base, const Session& session) {
+  using Kind = ReadingShape::Kind;
+  const auto n = std::int32_t(task.prompt.tokens.size());
+  const std::int32_t total = session.options().n_cells, trained = session.model().info().n_ctx_train;
+  const std::int32_t n_new = n - base.n_reused, whole = base.n_entries + n_new;
+  const std::int32_t reserve = reserve_of(task);
+  if (n > std::max(trained, total))
+    throw UsageError(fmt::format("the prompt has {} tokens, but the model was trained for {}", n, trained));
+
+  ReadingShape shape{.n_reused = base.n_reused};
+  if (task.prompt_probs || !task.kv.compresses()) {
+    shape.kind = task.prompt_probs ? Kind::evaluate : Kind::plain;
+    shape.peak = shape.later = whole + reserve;
+    if (whole + (task.n_predict == 0 ? 0 : 1) > total)
+      throw UsageError(fmt::format(
+          "the prompt has {} tokens, but the cache {} cells, and nothing is dropped of it (method full); "
+          "choose a method in kv, or give the server more cells with -c",
+          n, total));
+    shape.peak = shape.later = std::min(shape.peak, total);
+    return shape;
+  }
+
+  const Plan plan = plan_of(task);
+  const std::int32_t budget = std::min(plan.n_to_keep(n), whole);
+  const std::int32_t bound = task.kv.cells > 0 ? std::min(task.kv.cells, total) : total;
+  const std::int32_t after = plan.method->request().after;
+  const bool outgrows = base.is_compressed ? whole > budget + budget / 4 + turn_slack : whole > budget;
+  if (!outgrows && whole + reserve <= bound) {
+    shape.kind = Kind::plain;
+    shape.peak = shape.later = whole + reserve;
+    return shape;
+  }
+  shape.later = std::min(bound, budget + std::max(reserve, after));
+  if (whole + after <= bound) {
+    shape.kind = Kind::compress;
+    shape.peak = std::max(whole + after, shape.later);
+    if (task.kv.source && !base.is_compressed) {
+      const auto copied = std::int32_t(source_length(std::size_t(n), plan, session.options().n_ubatch));
+      shape.n_source = copied > base.n_reused ? copied : 0;
+    }
+    return shape;
+  }
+  if (task.kv.source)
+    throw UsageError(
+        fmt::format("kv.source needs cells for the whole prompt of {} tokens while it is read, and there "
+                    "are {}; leave it out, or give more cells",
+                    n, bound));
+  shape.kind = Kind::pieces;
+  shape.cells = shape.peak = bound;
+  return shape;
+}
+
+PromptReading::PromptReading(Session& session, Sequence sequence, const Task& task, const ReadingShape& shape,
+                             std::function<void(Snapshot)> on_source)
+    : session_(session),
+      sequence_(sequence),
+      task_(task),
+      shape_(shape),
+      on_source_(std::move(on_source)),
+      plan_(plan_of(task)),
+      done_(shape.n_reused) {
+  if (shape_.kind == ReadingShape::Kind::evaluate) {
+    outputs_.resize(task.prompt.tokens.size());
+    if (!outputs_.empty())
+      outputs_[0] = {.token = task.prompt.tokens[0],
+                     .text = session.model().detokenize(task.prompt.tokens[0])};
+  } else if (shape_.n_source > 0) {
+    begin_source();
+  } else {
+    begin_rest();
+  }
+}
+
+void PromptReading::begin_source() {
+  Plan all;  // what all queries attended to belongs to the copy; any budget will do for that
+  all.method = plan_.method;
+  all.at_once = true;
+  in_source_ = true;
+  const auto part =
+      std::span(task_.prompt.tokens).subspan(std::size_t(done_), std::size_t(shape_.n_source - done_));
+  session_.start_prefill(part, {&all, reads_all_queries(plan_) ? 1U : 0U}, sequence_);
+}
+
+void PromptReading::begin_rest() {
+  in_source_ = false;
+  const auto rest = std::span(task_.prompt.tokens).subspan(std::size_t(done_));
+  if (rest.empty()) return;
+  switch (shape_.kind) {
+    case ReadingShape::Kind::compress:
+      session_.start_prefill(rest, {&plan_, 1}, sequence_);
+      break;
+    case ReadingShape::Kind::pieces: {
+      Reading reading{.plan = plan_, .observer = ObserverKind::window, .n_cells = shape_.cells};
+      const std::int32_t n_question = task_.prompt.n_question;
+      if (n_question > 0 && n_question < std::int32_t(rest.size())) {
+        reading.n_question = n_question;
+        reading.observer = ObserverKind::question;
+      }
+      session_.start_read(rest, reading, sequence_);
+      break;
+    }
+    default:
+      session_.start_prefill(rest, {}, sequence_);
+  }
+}
+
+void PromptReading::evaluate() {
+  const std::vector<Token>& tokens = task_.prompt.tokens;
+  const auto count =
+      std::min<std::size_t>(tokens.size() - std::size_t(done_), std::size_t(session_.options().n_ubatch));
+  session_.evaluate(
+      std::span(tokens).subspan(std::size_t(done_), count),
+      [&](std::size_t index, std::span<const float> logits) {
+        const std::size_t next = std::size_t(done_) + index + 1;
+        if (next < tokens.size())
+          outputs_[next] = probabilities(session_.model(), logits, tokens[next], task_.n_probs);
+      },
+      {}, sequence_);
+  done_ += std::int32_t(count);
+  n_read_ += std::int32_t(count);
+}
+
+bool PromptReading::step() {
+  if (shape_.kind == ReadingShape::Kind::evaluate) {
+    if (done_ < std::int32_t(task_.prompt.tokens.size())) evaluate();
+    return done_ < std::int32_t(task_.prompt.tokens.size());
+  }
+  const std::size_t before = session_.tokens(sequence_).size();
+  const bool goes_on = session_.step(sequence_);
+  n_read_ += std::int32_t(session_.tokens(sequence_).size() - before);
+  if (goes_on) return true;
+  if (in_source_) {
+    Snapshot copy = session_.snapshot(sequence_);
+    if (!reads_all_queries(plan_)) copy.attention.clear();
+    done_ = shape_.n_source;
+    on_source_(std::move(copy));
+    begin_rest();
+    return true;
+  }
+  if (shape_.kind == ReadingShape::Kind::compress && n_read_ > 0) session_.compress_when_chosen(0, sequence_);
+  return false;
+}
+
+}  // namespace chunkkv::serve

@@ -1,0 +1,262 @@
+#include "serve/engine/scheduler.h"
+
+#include "serve/engine/answer.h"
+
+#include <fmt/format.h>
+#include <ggml.h>
+
+#include <algorithm>
+#include <exception>
+#include <future>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Tokens of prompts that had to go which are remembered, to say so when they are asked for again.
+constexpr std::size_t most_lost_tokens = 1 << 20;
+
+}  // namespace
+
+Scheduler::Scheduler(Session& session, PromptFiles& files, Metrics& metrics, const SchedulerOptions& options)
+    : session_(session),
+      files_(files),
+      metrics_(metrics),
+      options_(options),
+      conversations_(session),
+      store_(options.source_bytes, [this](const HostCopy& copy) {
+        if (files_.enabled())
+          files_.save_later(copy.name.empty() ? PromptFiles::name_for(copy) : copy.name, copy);
+        else
+          remember_lost(copy.snapshot.tokens, "it had to leave host memory (--source-bytes)");
+      }) {}
+
+Scheduler::~Scheduler() = default;
+
+bool Scheduler::submit(std::vector<std::shared_ptr<Task>> tasks) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stops_ || n_waiting_ + tasks.size() > options_.most_queued) {
+      metrics_.update([&](auto& v) { v.refused += std::int64_t(tasks.size()); });
+      return false;
+    }
+    for (auto& task : tasks) {
+      task->submitted = Clock::now();
+      task->started_us = ggml_time_us();
+      inbox_.push_back(std::move(task));
+    }
+    n_waiting_ += tasks.size();
+  }
+  wake_.notify_all();
+  return true;
+}
+
+void Scheduler::run() {
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      if (stops_) break;
+    }
+    if (turn()) continue;
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, std::chrono::milliseconds(100),
+                   [&] { return stops_ || !inbox_.empty() || !calls_.empty(); });
+  }
+  for (const auto& task : waiting_) task->fail(Fault::busy, "the server is stopping");
+  for (Answer& answer : answers_) fail(answer, Fault::busy, "the server is stopping");
+  answers_.clear();
+  take_calls();
+}
+
+void Scheduler::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stops_ = true;
+  }
+  wake_.notify_all();
+}
+
+void Scheduler::between_steps(const std::function<void()>& act) {
+  auto done = std::make_shared<std::promise<void>>();
+  std::future<void> result = done->get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    if (stops_) throw Error("the server is stopping");
+    calls_.push_back([act, done] {
+      try {
+        act();
+        done->set_value();
+      } catch (...) {
+        done->set_exception(std::current_exception());
+      }
+    });
+  }
+  wake_.notify_all();
+  result.get();
+}
+
+void Scheduler::take_calls() {
+  std::deque<std::function<void()>> calls;
+  {
+    const std::lock_guard lock(mutex_);
+    calls.swap(calls_);
+    for (auto& task : inbox_) waiting_.push_back(std::move(task));
+    inbox_.clear();
+  }
+  for (const auto& call : calls) call();
+}
+
+bool Scheduler::turn() {
+  take_calls();
+  drop_gone();
+  admit();
+  read_one();
+  generate();
+  std::erase_if(answers_, [](const Answer& answer) { return answer.is_finished; });
+  publish();
+  return !answers_.empty();
+}
+
+void Scheduler::drop_gone() {
+  for (Answer& answer : answers_) {
+    if (!answer.task->channel->is_cancelled()) continue;
+    metrics_.update([](auto& v) { ++v.cancelled; });
+    const bool was_reading = answer.reading != nullptr;
+    release(answer);
+    // Its cells are free at once. What was read of a whole prompt would be read again by the next try.
+    if (was_reading)
+      conversations_.clear(*answer.conversation);
+    else
+      park(*answer.conversation);
+  }
+  const auto now = Clock::now();
+  std::erase_if(waiting_, [&](const std::shared_ptr<Task>& task) {
+    if (task->channel->is_cancelled()) {
+      metrics_.update([](auto& v) { ++v.cancelled; });
+      return true;
+    }
+    if (now - task->submitted < std::chrono::seconds(options_.queue_seconds)) return false;
+    task->fail(Fault::busy,
+               fmt::format("the request waited {} seconds for its turn", options_.queue_seconds));
+    metrics_.update([](auto& v) { ++v.refused; });
+    return true;
+  });
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty() && std::int32_t(answers_.size()) < options_.n_parallel) {
+    const std::shared_ptr<Task> task = waiting_.front();
+    Start outcome = Start::failed;
+    try {
+      outcome = start(task);
+    } catch (const UsageError& error) {
+      task->fail(Fault::too_long, error.what());
+    } catch (const std::exception& error) {
+      task->fail(Fault::internal, error.what());
+    }
+    if (outcome == Start::waits) break;
+    waiting_.pop_front();
+    metrics_.update([&](auto& v) {
+      ++v.requests;
+      v.refused += outcome == Start::failed;
+    });
+  }
+  const std::lock_guard lock(mutex_);
+  n_waiting_ = waiting_.size() + inbox_.size();
+}
+
+std::int32_t Scheduler::n_free() const {
+  const CacheUse use = session_.use();
+  return use.cells_allocated - use.cells_used;
+}
+
+std::int32_t Scheduler::n_promised() const {
+  std::int32_t promised = 0;
+  for (const Answer& answer : answers_)
+    if (!answer.is_finished)
+      promised += std::max(0, answer.promised - session_.n_entries(answer.conversation->sequence));
+  return promised;
+}
+
+bool Scheduler::make_room(std::int32_t n_cells, const Conversation* but) {
+  std::int32_t idle = 0;
+  for (const Conversation& c : conversations_.all())
+    if (!c.is_busy && &c != but) idle += session_.n_entries(c.sequence);
+  if (n_free() - n_promised() + idle < n_cells) return false;
+  while (n_free() - n_promised() < n_cells) park(*conversations_.oldest_idle(but));
+  return true;
+}
+
+Conversation* Scheduler::free_sequence(const Conversation* but) {
+  if (Conversation* c = conversations_.free_one()) return c;
+  Conversation* const oldest = conversations_.oldest_idle(but);
+  if (oldest != nullptr) park(*oldest);
+  return oldest;
+}
+
+HostCopy Scheduler::copy_of(const Conversation& c) const {
+  HostCopy copy;
+  copy.snapshot = session_.snapshot(c.sequence);
+  copy.key = c.key;
+  copy.name = c.name;
+  copy.n_protected = c.n_protected;
+  return copy;
+}
+
+void Scheduler::park(Conversation& c) {
+  const CacheUse use = session_.use(c.sequence);
+  if (store_.holds(use.bytes_used)) {
+    if (store_.add(copy_of(c))) {
+      conversations_.clear(c);
+      return;
+    }
+  }
+  remember_lost(session_.tokens(c.sequence),
+                "it had to leave the cells, and host memory has no room for it (--source-bytes)");
+  conversations_.clear(c);
+}
+
+void Scheduler::remember_lost(std::vector<Token> tokens, std::string why) {
+  lost_.push_front({std::move(tokens), std::move(why)});
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < lost_.size(); ++i) {
+    n += lost_[i].tokens.size();
+    if (n > most_lost_tokens) lost_.resize(std::max<std::size_t>(i, 1));
+  }
+}
+
+Conversation* Scheduler::restore(const HostCopy& copy) {
+  if (!make_room(copy.snapshot.n_entries, nullptr)) return nullptr;
+  Conversation* const c = free_sequence(nullptr);
+  if (c == nullptr) return nullptr;
+  session_.restore(copy.snapshot, c->sequence);
+  c->key = copy.key;
+  c->name = copy.name;
+  c->n_protected = copy.n_protected;
+  c->n_prompt = std::int32_t(copy.snapshot.tokens.size());
+  c->n_kept = copy.is_whole() ? 0 : std::int32_t(copy.snapshot.positions.front().front().size());
+  c->prompt_end = session_.checkpoint(c->sequence);
+  conversations_.touch(*c);
+  return c;
+}
+
+void Scheduler::publish() {
+  const CacheUse use = session_.use();
+  std::int64_t live = 0, reading = 0;
+  for (const Conversation& c : conversations_.all()) live += !conversations_.is_empty(c);
+  for (const Answer& answer : answers_) reading += answer.reading != nullptr;
+  metrics_.update([&](auto& v) {
+    v.cells_used = use.cells_used;
+    v.cells_total = use.cells_allocated;
+    v.cache_bytes = use.bytes_used;
+    v.source_bytes = store_.bytes();
+    v.conversations = live;
+    v.queued = std::int64_t(waiting_.size());
+    v.reading = reading;
+    v.generating = std::int64_t(answers_.size()) - reading;
+  });
+}
+
+}  // namespace chunkkv::serve

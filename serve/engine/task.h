@@ -1,0 +1,93 @@
+#pragma once
+
+#include "serve/edges/reply_writer.h"
+#include "serve/edges/token_sampler.h"
+#include "serve/engine/kv_settings.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace chunkkv::serve {
+
+/// What the inference thread tells of an answer.
+struct Event {
+  enum class Kind : std::uint8_t { prompt, text, end, error };
+  Kind kind = Kind::text;
+  std::size_t answer = 0;           ///< index among the request's
+  std::vector<TokenOutput> prompt;  ///< of Kind::prompt: each token, with its probability where asked for
+  std::string text;                 ///< certain to be part of the answer
+  TokenOutput token;
+  AnswerEnd end;
+  Fault fault = Fault::internal;
+  std::string message;  ///< of an error
+};
+
+/// From the inference thread to the one that writes a request's reply. The inference thread never waits: what
+/// a slow reader leaves is bounded by the length of its answers.
+class Channel {
+ public:
+  void push(Event event) {
+    {
+      const std::lock_guard lock(mutex_);
+      events_.push_back(std::move(event));
+    }
+    filled_.notify_one();
+  }
+  /// The next event; nothing when none comes in time.
+  std::optional<Event> pop(std::chrono::milliseconds wait) {
+    std::unique_lock lock(mutex_);
+    if (!filled_.wait_for(lock, wait, [&] { return !events_.empty(); })) return std::nullopt;
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+  }
+  /// The reader has gone: its answers are to end.
+  void cancel() { is_cancelled_ = true; }
+  bool is_cancelled() const { return is_cancelled_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable filled_;
+  std::deque<Event> events_;
+  std::atomic<bool> is_cancelled_ = false;
+};
+
+/// One answer that is asked for.
+struct Task {
+  std::size_t answer = 0;  ///< index among the request's
+  ParsedPrompt prompt;
+  KvSettings kv;
+  std::int32_t n_predict = -1;  ///< negative: no limit
+  std::int64_t max_ms = -1;
+  std::vector<std::string> stops;
+  bool echo = false, prompt_probs = false;
+  std::int32_t n_probs = 0;
+  std::unique_ptr<TokenSampler> sampler;
+  std::shared_ptr<Channel> channel;
+  /// More answers to the same prompt, which is read once for all of them.
+  std::vector<std::shared_ptr<Task>> siblings;
+  std::chrono::steady_clock::time_point submitted = {};
+  std::int64_t started_us = 0;  ///< of the engine's clock
+
+  void fail(Fault fault, const std::string& message) const {
+    Event event;
+    event.kind = Event::Kind::error;
+    event.answer = answer;
+    event.fault = fault;
+    event.message = message;
+    channel->push(std::move(event));
+    for (const auto& sibling : siblings) sibling->fail(fault, message);
+  }
+};
+
+}  // namespace chunkkv::serve

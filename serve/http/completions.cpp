@@ -1,0 +1,227 @@
+#include "serve/http/completions.h"
+
+#include "serve/edges/reply_writer.h"
+#include "serve/engine/task.h"
+
+#include <cpp-httplib/httplib.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::ordered_json;
+
+/// How often a waiting connection looks whether its client is still there.
+constexpr auto look = 200ms;
+/// Prompts and answers of one request together.
+constexpr std::size_t most_answers = 1024;
+
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// The answers of one request on their way to one client.
+class Exchange {
+ public:
+  Exchange(const Service& service, ParsedRequest request)
+      : service_(service), request_(std::move(request)), channel_(std::make_shared<Channel>()) {
+    const KvSettings kv = with_field(service.kv, request_.kv);
+    const std::size_t n = request_.prompts.size() * std::size_t(request_.n_answers);
+    if (n > most_answers) throw UsageError(fmt::format("a request has {} answers at most", most_answers));
+    const std::string id = new_reply_id();
+    for (std::size_t p = 0; p < request_.prompts.size(); ++p) {
+      ParsedPrompt& prompt = request_.prompts[p];
+      if (prompt.tokens.empty()) throw UsageError("the prompt is empty");
+      std::shared_ptr<Task> first;
+      for (std::int32_t a = 0; a < request_.n_answers; ++a) {
+        auto task = new_task(prompt, kv, a);
+        task->answer = writers_.size();
+        writers_.emplace_back(*service.model, request_, id, std::int32_t(writers_.size()), prompt.tokens);
+        if (first) {
+          first->siblings.push_back(std::move(task));
+        } else {
+          first = task;
+          tasks_.push_back(std::move(task));
+        }
+      }
+    }
+    n_open_ = writers_.size();
+  }
+  ~Exchange() { channel_->cancel(); }
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  bool submit() { return service_.scheduler.submit(std::move(tasks_)); }
+  const ParsedRequest& request() const { return request_; }
+  std::optional<Event> next() { return channel_->pop(look); }
+  bool is_done() const { return n_open_ == 0; }
+
+  /// An event as the stream's text.
+  std::string stream_text(Event event) {
+    ReplyWriter& writer = writers_[event.answer];
+    switch (event.kind) {
+      case Event::Kind::prompt:
+        writer.add_prompt(std::move(event.prompt));
+        return {};
+      case Event::Kind::text:
+        return writer.add(event.text, event.token);
+      case Event::Kind::end:
+        --n_open_;
+        return writer.finish(event.end, n_open_ == 0) + (n_open_ == 0 ? stream_end(request_.dialect) : "");
+      case Event::Kind::error:
+        break;
+    }
+    n_open_ = 0;  // one answer that fails ends the stream
+    return error_event(request_.dialect, event.fault, event.message);
+  }
+
+  /// Takes an event of a reply that is sent whole. An error is the whole reply.
+  std::optional<Reply> take(Event event) {
+    ReplyWriter& writer = writers_[event.answer];
+    switch (event.kind) {
+      case Event::Kind::prompt:
+        writer.add_prompt(std::move(event.prompt));
+        return std::nullopt;
+      case Event::Kind::text:
+        writer.add(event.text, event.token);
+        return std::nullopt;
+      case Event::Kind::end:
+        ends_.emplace_back(event.answer, std::move(event.end));
+        if (--n_open_ > 0) return std::nullopt;
+        return Reply{.body = text_of(whole())};
+      case Event::Kind::error:
+        break;
+    }
+    return Reply{.status = http_status(event.fault),
+                 .body = text_of(error_body(request_.dialect, event.fault, event.message)),
+                 .retry_later = event.fault == Fault::busy};
+  }
+
+ private:
+  std::shared_ptr<Task> new_task(const ParsedPrompt& prompt, const KvSettings& kv,
+                                 std::int32_t answer) const {
+    auto task = std::make_shared<Task>();
+    task->prompt = prompt;
+    task->kv = kv;
+    task->n_predict = request_.n_predict;
+    task->max_ms = request_.max_ms;
+    task->stops = request_.stops;
+    task->echo = request_.echo;
+    task->prompt_probs = request_.prompt_probs;
+    task->n_probs = request_.n_probs;
+    task->sampler = std::make_unique<TokenSampler>(*service_.model, *request_.rules, answer);
+    task->channel = channel_;
+    return task;
+  }
+
+  Json whole() {
+    std::sort(ends_.begin(), ends_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<Json> replies;
+    for (auto& [index, end] : ends_) replies.push_back(writers_[index].reply(end));
+    return joined(request_.dialect, std::move(replies));
+  }
+
+  const Service& service_;
+  ParsedRequest request_;
+  std::shared_ptr<Channel> channel_;
+  std::vector<std::shared_ptr<Task>> tasks_;
+  std::vector<ReplyWriter> writers_;
+  std::vector<std::pair<std::size_t, AnswerEnd>> ends_;
+  std::size_t n_open_ = 0;
+};
+
+void send(const Reply& reply, httplib::Response& response) {
+  response.status = reply.status;
+  if (reply.retry_later) response.set_header("Retry-After", "5");
+  response.set_content(reply.body, reply.type);
+}
+
+void send_whole(Exchange& exchange, const httplib::Request& request, httplib::Response& response) {
+  while (true) {
+    if (std::optional<Event> event = exchange.next()) {
+      if (const std::optional<Reply> reply = exchange.take(std::move(*event))) return send(*reply, response);
+    } else if (request.is_connection_closed()) {
+      return;  // nobody reads it; the exchange ends with this
+    }
+  }
+}
+
+void send_stream(const std::shared_ptr<Exchange>& exchange, const httplib::Request& request,
+                 httplib::Response& response) {
+  // An error before the first event has a status of its own.
+  std::optional<Event> first;
+  auto quiet_since = std::chrono::steady_clock::now();
+  const auto ping = std::chrono::seconds(exchange->request().ping);
+  while (!first) {
+    first = exchange->next();
+    if (!first && request.is_connection_closed()) return;
+    if (!first && ping.count() > 0 && std::chrono::steady_clock::now() - quiet_since > ping) break;
+  }
+  if (first && first->kind == Event::Kind::error) {
+    if (const std::optional<Reply> reply = exchange->take(std::move(*first))) send(*reply, response);
+    return;
+  }
+  auto pending = std::make_shared<std::string>(first ? exchange->stream_text(std::move(*first)) : ":\n\n");
+  quiet_since = std::chrono::steady_clock::now();
+  response.set_header("Cache-Control", "no-cache");
+  response.set_header("X-Accel-Buffering", "no");
+  response.set_chunked_content_provider(
+      "text/event-stream",
+      [exchange, pending, quiet_since, ping](std::size_t, httplib::DataSink& sink) mutable {
+        try {
+          std::string text = std::exchange(*pending, {});
+          if (text.empty() && !exchange->is_done()) {
+            if (std::optional<Event> event = exchange->next())
+              text = exchange->stream_text(std::move(*event));
+          }
+          if (text.empty() && ping.count() > 0 && std::chrono::steady_clock::now() - quiet_since > ping)
+            text = ":\n\n";
+          if (!text.empty()) {
+            quiet_since = std::chrono::steady_clock::now();
+            if (!sink.write(text.data(), text.size())) return false;
+          } else if (!sink.is_writable()) {
+            return false;
+          }
+          if (exchange->is_done()) sink.done();
+          return true;
+        } catch (const std::exception& error) {
+          const std::string text = error_event(exchange->request().dialect, Fault::internal, error.what());
+          sink.write(text.data(), text.size());
+          sink.done();
+          return true;
+        }
+      });
+}
+
+}  // namespace
+
+void answer_error(Dialect dialect, Fault fault, const std::string& message, httplib::Response& response) {
+  send({.status = http_status(fault),
+        .body = text_of(error_body(dialect, fault, message)),
+        .retry_later = fault == Fault::busy},
+       response);
+}
+
+void answer_completions(const Service& service, Dialect dialect, const httplib::Request& request,
+                        httplib::Response& response) {
+  std::shared_ptr<Exchange> exchange;
+  try {
+    exchange = std::make_shared<Exchange>(service, service.parser.parse(dialect, request.body, true));
+  } catch (const UsageError& error) {
+    return answer_error(dialect, Fault::invalid, error.what(), response);
+  }
+  if (!exchange->submit())
+    return answer_error(dialect, Fault::busy, "too many requests are waiting; try again later", response);
+  if (exchange->request().stream)
+    send_stream(exchange, request, response);
+  else
+    send_whole(*exchange, request, response);
+}
+
+}  // namespace chunkkv::serve

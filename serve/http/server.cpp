@@ -1,0 +1,288 @@
+#include "serve/http/server.h"
+
+#include "serve/edges/reply_writer.h"
+#include "serve/http/completions.h"
+#include "serve/http/slots.h"
+#include "web/serve_page.h"
+
+#include <chunkkv/registry.h>
+
+#include <cpp-httplib/httplib.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <exception>
+#include <set>
+#include <string_view>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Compared in a time that does not tell how much of it is right.
+bool is_same(std::string_view given, std::string_view key) {
+  std::size_t difference = given.size() ^ key.size();
+  for (std::size_t i = 0; i < given.size(); ++i)
+    difference |= std::size_t(static_cast<unsigned char>(given[i]) ^
+                              static_cast<unsigned char>(key[key.empty() ? 0 : i % key.size()]));
+  return difference == 0;
+}
+
+std::int64_t number(const std::string& text, const char* what) {
+  std::int64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || end != text.data() + text.size())
+    throw UsageError(fmt::format("{} is a number", what));
+  return value;
+}
+
+Dialect dialect_of(const std::string& path) {
+  if (path.ends_with("/messages") || path.ends_with("/count_tokens")) return Dialect::messages;
+  if (path.ends_with("/responses")) return Dialect::responses;
+  return Dialect::chat;  // errors of all others have OpenAI's shape
+}
+
+void send(const Reply& reply, httplib::Response& response) {
+  response.status = reply.status;
+  response.set_content(reply.body, reply.type);
+}
+
+Reply ok(const Json& json) {
+  return {.body = json.dump(-1, ' ', false, Json::error_handler_t::replace)};
+}
+
+Json model_entry(const Service& service) {
+  const ModelInfo& info = service.model->info();
+  return {{"id", service.alias},
+          {"object", "model"},
+          {"created", std::time(nullptr)},
+          {"owned_by", "chunkkv"},
+          {"meta",
+           {{"n_ctx", service.session.options().n_cells},
+            {"n_ctx_train", info.n_ctx_train},
+            {"n_params", info.n_params},
+            {"size", info.n_bytes}}}};
+}
+
+Reply models(const Service& service) {
+  // Some clients read `models`, others `data`.
+  const Json own = {{"name", service.alias}, {"model", service.alias}, {"type", "model"}};
+  return ok(
+      {{"object", "list"}, {"data", Json::array({model_entry(service)})}, {"models", Json::array({own})}});
+}
+
+Reply properties(const Service& service) {
+  Json list = Json::array();
+  for (const MethodInfo& method : methods())
+    list.push_back({{"name", method.name}, {"title", method.summary}});
+  return ok({{"default_generation_settings", {{"n_ctx", service.session.options().n_cells}}},
+             {"total_slots", service.n_parallel},
+             {"model_alias", service.alias},
+             {"n_ctx", service.session.options().n_cells},
+             {"chat_template", service.parser.chat_template()},
+             {"modalities", {{"vision", false}, {"audio", false}}},
+             {"build_info", "chunkkv " + service.version},
+             {"chunkkv",
+              {{"version", service.version},
+               {"methods", std::move(list)},
+               {"method", service.kv.method->spec()},
+               {"keep", service.kv.keep_text},
+               {"cells", service.kv.cells},
+               {"n_layers", service.session.cache_parts().compressed.size()},
+               {"source_bytes", service.source_bytes}}}});
+}
+
+Reply tokenize(const Service& service, const std::string& text) {
+  const Json body = parse_object(text);
+  Json tokens = Json::array();
+  if (body.contains("content")) {
+    const auto ids = service.parser.tokenize(body["content"], body.value("add_special", false),
+                                             body.value("parse_special", true));
+    for (const Token id : ids) {
+      if (!body.value("with_pieces", false))
+        tokens.push_back(id);
+      else
+        tokens.push_back({{"id", id}, {"piece", service.model->detokenize(id)}});
+    }
+  }
+  return ok({{"tokens", std::move(tokens)}});
+}
+
+Reply detokenize(const Service& service, const std::string& text) {
+  const Json body = parse_object(text);
+  std::vector<Token> tokens;
+  if (body.contains("tokens")) tokens = body["tokens"].get<std::vector<Token>>();
+  service.model->require_tokens(tokens);
+  return ok({{"content", service.model->detokenize(tokens)}});
+}
+
+/// A port or address that is in use, said in plain words.
+[[noreturn]] void refuse_address(const HttpOptions& options) {
+  throw Error(
+      fmt::format("cannot listen on {}:{}: the port is in use, or the address is not this machine's; choose "
+                  "others with --host and --port",
+                  options.host, options.port));
+}
+
+}  // namespace
+
+struct HttpServer::Impl {
+  Service service;
+  HttpOptions options;
+  httplib::Server server;
+
+  using Answer = std::function<Reply(const httplib::Request&)>;
+
+  httplib::Server::Handler plain(Answer answer) {
+    return [answer = std::move(answer)](const httplib::Request& request, httplib::Response& response) {
+      try {
+        send(answer(request), response);
+      } catch (const UsageError& error) {
+        answer_error(dialect_of(request.path), Fault::invalid, error.what(), response);
+      } catch (const Json::exception& error) {
+        answer_error(dialect_of(request.path), Fault::invalid, error.what(), response);
+      }
+    };
+  }
+  httplib::Server::Handler completions(Dialect dialect) {
+    return [this, dialect](const httplib::Request& request, httplib::Response& response) {
+      answer_completions(service, dialect, request, response);
+    };
+  }
+
+  bool has_key(const httplib::Request& request) const {
+    static const std::set<std::string> open = {"/", "/health", "/v1/health", "/models", "/v1/models"};
+    if (options.api_keys.empty() || open.contains(request.path) || request.method == "OPTIONS") return true;
+    std::string given = request.get_header_value("x-api-key");
+    constexpr std::string_view bearer = "Bearer ";
+    if (const std::string header = request.get_header_value("Authorization"); header.starts_with(bearer))
+      given = header.substr(bearer.size());
+    bool is_right = false;
+    for (const std::string& key : options.api_keys) is_right |= is_same(given, key);
+    return is_right;
+  }
+
+  void set_limits();
+  void set_routes();
+  void set_slot_routes();
+};
+
+void HttpServer::Impl::set_limits() {
+  server.set_payload_max_length(options.most_bytes);
+  server.set_read_timeout(options.timeout);
+  server.set_write_timeout(options.timeout);
+  server.set_keep_alive_timeout(5);
+  server.set_tcp_nodelay(true);
+  const auto n_threads = std::size_t(options.n_threads);
+  server.new_task_queue = [n_threads] { return new httplib::ThreadPool(n_threads); };
+  server.set_default_headers({{"Server", "chunkkv"}, {"X-Frame-Options", "DENY"}, {"X-Content-Type-Options", "nosniff"}});
+  server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    if (!options.cors_origin.empty()) {
+      response.set_header("Access-Control-Allow-Origin", options.cors_origin);
+      response.set_header("Access-Control-Allow-Headers", "*");
+      response.set_header("Access-Control-Allow-Methods", "GET, POST");
+    }
+    if (request.method == "OPTIONS") return httplib::Server::HandlerResponse::Handled;
+    if (has_key(request)) return httplib::Server::HandlerResponse::Unhandled;
+    answer_error(dialect_of(request.path), Fault::authentication, "the API key is missing or wrong",
+                 response);
+    return httplib::Server::HandlerResponse::Handled;
+  });
+  server.set_exception_handler(
+      [](const httplib::Request& request, httplib::Response& response, std::exception_ptr error) {
+        try {
+          std::rethrow_exception(error);
+        } catch (const std::exception& e) {
+          answer_error(dialect_of(request.path), Fault::internal, e.what(), response);
+        } catch (...) {
+          answer_error(dialect_of(request.path), Fault::internal, "unknown error", response);
+        }
+      });
+  server.set_error_handler([](const httplib::Request& request, httplib::Response& response) {
+    if (!response.body.empty()) return;
+    if (response.status == 404)
+      answer_error(dialect_of(request.path), Fault::not_found, "there is nothing at " + request.path,
+                   response);
+    else if (response.status == 413)
+      answer_error(dialect_of(request.path), Fault::too_large, "the request's body is too large", response);
+    else if (response.status >= 400)
+      answer_error(dialect_of(request.path), Fault::invalid, "the request is not understood", response);
+  });
+}
+
+void HttpServer::Impl::set_routes() {
+  const auto health = plain([](const auto&) { return ok({{"status", "ok"}}); });
+  const auto list = plain([this](const auto&) { return models(service); });
+  for (const char* path : {"/health", "/v1/health"}) server.Get(path, health);
+  for (const char* path : {"/models", "/v1/models"}) server.Get(path, list);
+  server.Get("/props", plain([this](const auto&) { return properties(service); }));
+  server.Get("/metrics", plain([this](const auto&) -> Reply {
+               if (!service.has_metrics) throw UsageError("start the server with --metrics for this");
+               return {.body = service.metrics.text(), .type = "text/plain; version=0.0.4; charset=utf-8"};
+             }));
+  server.Get("/", plain([](const auto&) -> Reply {
+               return {.body = web::serve_page(), .type = "text/html; charset=utf-8"};
+             }));
+
+  for (const char* path : {"/v1/chat/completions", "/chat/completions"})
+    server.Post(path, completions(Dialect::chat));
+  server.Post("/v1/completions", completions(Dialect::completions));
+  for (const char* path : {"/completion", "/completions"}) server.Post(path, completions(Dialect::native));
+  for (const char* path : {"/v1/responses", "/responses"}) server.Post(path, completions(Dialect::responses));
+  server.Post("/v1/messages", completions(Dialect::messages));
+  server.Post("/v1/messages/count_tokens", plain([this](const auto& request) {
+                return ok({{"input_tokens", service.parser.count(Dialect::messages, request.body)}});
+              }));
+  server.Post("/tokenize", plain([this](const auto& request) { return tokenize(service, request.body); }));
+  server.Post("/detokenize",
+              plain([this](const auto& request) { return detokenize(service, request.body); }));
+  server.Post("/apply-template", plain([this](const auto& request) {
+                return ok({{"prompt", service.parser.render(request.body)}});
+              }));
+}
+
+void HttpServer::Impl::set_slot_routes() {
+  server.Get("/slots", plain([this](const auto&) { return list_slots(service); }));
+  server.Post("/slots/:id", plain([this](const auto& request) {
+                return act_on_slot(service, number(request.path_params.at("id"), "the slot"),
+                                   request.get_param_value("action"), request.body);
+              }));
+  server.Get("/slots/:id/kept", plain([this](const auto& request) {
+               const std::string layer = request.has_param("layer") ? request.get_param_value("layer") : "0";
+               return show_kept(service, number(request.path_params.at("id"), "the slot"),
+                                number(layer, "the layer"));
+             }));
+}
+
+HttpServer::HttpServer(const Service& service, const HttpOptions& options)
+    : impl_(new Impl{.service = service, .options = options, .server = {}}) {
+  impl_->set_limits();
+  impl_->set_routes();
+  impl_->set_slot_routes();
+}
+
+HttpServer::~HttpServer() = default;
+
+int HttpServer::bind() {
+  HttpOptions& options = impl_->options;
+  if (options.port == 0)
+    options.port = impl_->server.bind_to_any_port(options.host);
+  else if (!impl_->server.bind_to_port(options.host, options.port))
+    refuse_address(options);
+  if (options.port < 0) refuse_address(options);
+  return options.port;
+}
+
+void HttpServer::listen() {
+  impl_->server.listen_after_bind();
+}
+
+void HttpServer::stop() {
+  impl_->server.stop();
+}
+
+}  // namespace chunkkv::serve

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "serve/edges/request_parser.h"
+#include "serve/engine/kv_settings.h"
+#include "serve/engine/metrics.h"
+#include "serve/engine/prompt_files.h"
+#include "serve/engine/scheduler.h"
+
+#include <chunkkv/session.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace chunkkv::serve {
+
+/// What the HTTP side needs of a running server.
+struct Service {
+  std::shared_ptr<Model> model;
+  Session& session;  ///< between steps only, but for its options and model
+  RequestParser& parser;
+  Scheduler& scheduler;
+  PromptFiles& files;
+  Metrics& metrics;
+  KvSettings kv;  ///< of requests that say nothing
+  std::string alias;
+  std::string version;
+  std::int32_t n_parallel = 4;
+  std::uint64_t source_bytes = 0;
+  bool has_metrics = false;
+};
+
+struct HttpOptions {
+  std::string host = "127.0.0.1";
+  std::int32_t port = 8080;
+  std::vector<std::string> api_keys;
+  std::int32_t timeout = 600;          ///< seconds, of reading a request and of writing to a slow client
+  std::size_t most_bytes = 64U << 20;  ///< of a request's body
+  std::int32_t n_threads = 64;         ///< connections served at once
+  std::string cors_origin;             ///< that a browser's pages may come from; empty: only this server's
+};
+
+/// An answer's status and body.
+struct Reply {
+  int status = 200;
+  std::string body;
+  std::string type = "application/json; charset=utf-8";
+  bool retry_later = false;
+};
+
+}  // namespace chunkkv::serve

@@ -1,0 +1,156 @@
+#include "serve/http/slots.h"
+
+#include "serve/edges/reply_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+namespace chunkkv::serve {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Reply ok(const Json& json) {
+  return {.body = json.dump(-1, ' ', false, Json::error_handler_t::replace)};
+}
+
+Reply not_found(std::int64_t slot) {
+  return {
+      .status = 404,
+      .body = error_body(Dialect::native, Fault::not_found, fmt::format("there is no conversation {}", slot))
+                  .dump()};
+}
+
+std::string file_name(const std::string& body) {
+  const Json json = parse_object(body);
+  if (!json.contains("filename") || !json["filename"].is_string())
+    throw UsageError("name the file: {\"filename\": \"contract-17\"}");
+  std::string name = json["filename"].get<std::string>();
+  require_plain_name(name);
+  return name;
+}
+
+double ms_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+Reply save(const Service& service, std::int64_t slot, const std::string& name) {
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<HostCopy> copy;
+  bool is_busy = false;
+  service.scheduler.between_steps([&] {
+    const Conversation* const c = service.scheduler.conversations().with_sequence(slot);
+    if (c == nullptr || service.scheduler.conversations().is_empty(*c)) return;
+    is_busy = c->is_busy;
+    if (!is_busy) copy = service.scheduler.copy_of(*c);
+  });
+  if (is_busy) throw UsageError(fmt::format("conversation {} is being answered; save it afterwards", slot));
+  if (!copy) return not_found(slot);
+  copy->name = name;
+  const std::uint64_t bytes = service.files.save(name, *copy);
+  return ok({{"id_slot", slot},
+             {"filename", name},
+             {"n_saved", copy->snapshot.tokens.size()},
+             {"n_written", bytes},
+             {"timings", {{"save_ms", ms_since(start)}}}});
+}
+
+Reply restore(const Service& service, const std::string& name) {
+  const auto start = std::chrono::steady_clock::now();
+  const HostCopy copy = service.files.load(name);
+  std::int64_t slot = -1;
+  service.scheduler.between_steps([&] {
+    if (const Conversation* c = service.scheduler.restore(copy)) slot = c->sequence;
+  });
+  if (slot < 0)
+    throw UsageError(
+        fmt::format("'{}' needs {} cells, which are not free now", name, copy.snapshot.n_entries));
+  return ok({{"id_slot", slot},
+             {"filename", name},
+             {"n_restored", copy.snapshot.tokens.size()},
+             {"n_read", copy.bytes()},
+             {"timings", {{"restore_ms", ms_since(start)}}}});
+}
+
+Reply erase(const Service& service, std::int64_t slot) {
+  std::int64_t n_erased = -1;
+  bool is_busy = false;
+  service.scheduler.between_steps([&] {
+    Conversation* const c = service.scheduler.conversations().with_sequence(slot);
+    if (c == nullptr) return;
+    is_busy = c->is_busy;
+    n_erased = service.session.n_entries(c->sequence);
+    if (!is_busy) service.scheduler.conversations().clear(*c);
+  });
+  if (n_erased < 0) return not_found(slot);
+  if (is_busy) throw UsageError(fmt::format("conversation {} is being answered; end that first", slot));
+  return ok({{"id_slot", slot}, {"n_erased", n_erased}});
+}
+
+}  // namespace
+
+Reply list_slots(const Service& service) {
+  Json slots = Json::array();
+  service.scheduler.between_steps([&] {
+    for (const Conversation& c : service.scheduler.conversations().all()) {
+      const CacheUse use = service.session.use(c.sequence);
+      if (use.cells_used == 0 && !c.is_busy && c.sequence >= service.n_parallel) continue;
+      const std::size_t at = c.key.find(" at ");
+      slots.push_back({{"id", c.sequence},
+                       {"n_ctx", service.session.options().n_cells},
+                       {"is_processing", c.is_busy},
+                       {"name", c.name},
+                       {"n_tokens", service.session.tokens(c.sequence).size()},
+                       {"cells", use.cells_used},
+                       {"bytes", use.bytes_used},
+                       {"method", c.key.substr(0, at)},
+                       {"keep", at == c.key.npos ? "100%" : c.key.substr(at + 4)}});
+    }
+  });
+  return ok(slots);
+}
+
+Reply act_on_slot(const Service& service, std::int64_t slot, const std::string& action,
+                  const std::string& body) {
+  if (action == "save") return save(service, slot, file_name(body));
+  if (action == "restore") return restore(service, file_name(body));
+  if (action == "erase") return erase(service, slot);
+  throw UsageError("the action is save, restore or erase");
+}
+
+Reply show_kept(const Service& service, std::int64_t slot, std::int64_t layer) {
+  std::optional<std::vector<Token>> tokens;
+  std::vector<bool> is_kept;
+  const auto& n_heads = service.session.cache_parts().n_head_kv;
+  if (layer < 0 || layer >= std::int64_t(n_heads.size()))
+    throw UsageError(fmt::format("the layer is a number from 0 to {}", n_heads.size() - 1));
+  service.scheduler.between_steps([&] {
+    const Conversation* const c = service.scheduler.conversations().with_sequence(slot);
+    if (c == nullptr || service.scheduler.conversations().is_empty(*c)) return;
+    tokens = service.session.tokens(c->sequence);
+    is_kept.resize(tokens->size());
+    for (std::int32_t head = 0; head < n_heads[std::size_t(layer)]; ++head)
+      for (const Position position : service.session.positions(std::int32_t(layer), head, c->sequence))
+        is_kept[std::size_t(position)] = true;
+  });
+  if (!tokens) return not_found(slot);
+  Json pieces = Json::array(), kept = Json::array();
+  for (const Token token : *tokens) pieces.push_back(service.model->detokenize(token));
+  for (std::size_t i = 0; i < is_kept.size();) {
+    const bool value = is_kept[i];
+    const std::size_t begin = i;
+    while (i < is_kept.size() && is_kept[i] == value) ++i;
+    if (value) kept.push_back({begin, i});
+  }
+  return ok({{"slot", slot},
+             {"layer", layer},
+             {"n_layer", n_heads.size()},
+             {"pieces", std::move(pieces)},
+             {"kept", std::move(kept)}});
+}
+
+}  // namespace chunkkv::serve
