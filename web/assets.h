@@ -14,6 +14,10 @@ extern const std::string_view report_style;
 extern const std::string_view report_script;
 extern const std::string_view chart_library;
 
+extern const std::string_view serve_page;  ///< HTML with {{style}} and {{script}}
+extern const std::string_view serve_style;
+extern const std::string_view serve_script;
+
 extern const std::string_view
     licenses;  ///< the project's own licence and those of what is linked or embedded
 

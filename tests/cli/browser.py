@@ -13,9 +13,13 @@ import tempfile
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
+KEY_CODES = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+TYPED = {" ": " ", "Enter": "\r"}
+
+
 class Page:
-    """One page at one width. `problems` holds what its program threw or logged as an error, and `requests`
-    every address that it asked for."""
+    """One page, a file or an address, at one width. `problems` holds what its program threw or logged as an
+    error, and `requests` every address that it asked for."""
 
     def __init__(self, path, width, height=900, dark=False):
         assert CHROMIUM, "Chromium is missing: on Debian, apt-get install chromium"
@@ -71,7 +75,7 @@ class Page:
             features=[{"name": "prefers-color-scheme", "value": "dark" if self.dark else "light"}],
         )
         self.requests.clear()
-        self.call("Page.navigate", url=self.path.resolve().as_uri())
+        self.call("Page.navigate", url=self.path if isinstance(self.path, str) else self.path.resolve().as_uri())
         self.wait_for("Page.loadEventFired")
         return self
 
@@ -125,17 +129,16 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def press(self, key):
+    def press(self, key, shift=False):
         for kind in ("keyDown", "keyUp"):
             self.call(
                 "Input.dispatchKeyEvent",
                 type=kind,
                 key=key,
                 code=key,
-                windowsVirtualKeyCode={"Tab": 9, "ArrowRight": 39, "ArrowDown": 40, " ": 32, "Enter": 13}[
-                    key
-                ],
-                **({"text": " "} if key == " " and kind == "keyDown" else {}),
+                windowsVirtualKeyCode=KEY_CODES[key],
+                modifiers=8 if shift else 0,
+                **({"text": TYPED[key]} if key in TYPED and kind == "keyDown" else {}),
             )
 
     def screenshot(self, path):

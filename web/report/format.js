@@ -1,41 +1,13 @@
-// ---- elements, numbers, CSV
+// ---- numbers, CSV
 
-/// el("p.note", {title: "…"}, "text", element): null and undefined children and attributes are left out.
-function el(name, attributes = {}, ...children) {
-  const [tag, ...classes] = name.split(".");
-  const element = document.createElement(tag);
-  if (classes.length) element.className = classes.join(" ");
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (key === "style") {
-      for (const [property, set] of Object.entries(value)) element.style.setProperty(property, set);
-    } else if (key.startsWith("on")) {
-      element.addEventListener(key.slice(2), value);
-    } else {
-      element.setAttribute(key, value === true ? "" : value);
-    }
-  }
-  element.append(...children.flat(Infinity).filter(child => child !== null && child !== undefined));
-  return element;
-}
-const byId = id => document.getElementById(id);
 const unique = values => [...new Set(values)];
 
-const whole = n => Math.round(n).toLocaleString("en-US");
 /// With a real minus sign, which zero has not.
 const minus = text => /[1-9]/.test(text) ? text.replace(/^-/, "−") : text.replace(/^-/, "");
 const sentence = text => text.charAt(0).toUpperCase() + text.slice(1);
 const signed = (text, value) => (value > 0 && /[1-9]/.test(text) ? "+" : "") + minus(text);
 const tidy = n => Number.isInteger(n) ? whole(n) : minus(n.toPrecision(3));
 
-function milliseconds(value) {
-  if (value < 1000) return `${value.toFixed(value < 10 ? 2 : 0)} ms`;
-  return `${(value / 1000).toFixed(value < 10000 ? 2 : 1)} s`;
-}
-function bytes(value) {
-  if (value < 2 ** 30) return `${(value / 2 ** 20).toFixed(value < 2 ** 24 ? 1 : 0)} MiB`;
-  return `${(value / 2 ** 30).toFixed(2)} GiB`;
-}
 const units = {
   points: value => minus((100 * value).toFixed(1)),
   plain: value => minus(value.toFixed(Math.abs(value) < 0.1 ? 4 : 3)),

@@ -1,0 +1,6 @@
+// ---- one place for what went wrong
+
+function notice(text) {
+  byId("notice").textContent = text;
+  byId("notice").hidden = !text;
+}
