@@ -43,6 +43,7 @@ struct ServeArguments {
   std::string key_file, template_file;
   std::int32_t queue = 256;
   bool metrics = false;
+  bool jinja = true;
 };
 
 /// "512M" -> bytes.
@@ -87,7 +88,7 @@ std::int32_t n_sequences(const ServeArguments& a, const Model&) {
   return a.conversations > 0 ? std::max(a.conversations, a.parallel) : std::max(a.parallel, kConversations);
 }
 
-std::unique_ptr<Session> open(const ServeArguments& a, const std::shared_ptr<Model>& model) {
+std::unique_ptr<Session> open_served(const ServeArguments& a, const std::shared_ptr<Model>& model) {
   SessionOptions options = session_options(a.model);
   require_flash_attention(options);
   options.n_cells =
@@ -127,13 +128,13 @@ void introduce(const serve::Service& service, const serve::HttpOptions& http, in
       mebibytes(service.source_bytes), held, http.host, port));
 }
 
-void run(ServeArguments a) {
+void serve_model(ServeArguments a) {
   read_keys(a);
   const std::uint64_t source_bytes = bytes_of(a.source_bytes);
   const serve::KvSettings kv = settings(a);
   if (!a.template_file.empty()) a.requests.chat_template = read_whole(a.template_file);
   const std::shared_ptr<Model> model = load_model(a.model);
-  const std::unique_ptr<Session> session = open(a, model);
+  const std::unique_ptr<Session> session = open_served(a, model);
   if (a.requests.alias.empty()) a.requests.alias = std::filesystem::path(a.model.model).filename().string();
   a.requests.most_answers = session->options().n_sequences;
   serve::RequestParser parser(model, a.requests);
@@ -236,7 +237,7 @@ void add_server_options(CLI::App& app, ServeArguments& a) {
   app.add_option("--chat-template-file", a.template_file, "Jinja template instead of the model's")
       ->group(group)
       ->option_text("FILE");
-  app.add_flag("--jinja", "templates are Jinja's in any case")->group(group);
+  app.add_flag("--jinja", a.jinja, "templates are Jinja's in any case")->group(group);
 }
 
 void add_cache_options(CLI::App& app, ServeArguments& a) {
@@ -306,7 +307,7 @@ void add_serve(CLI::App& app) {
   add_cache_options(*command, *arguments);
   add_server_options(*command, *arguments);
   add_default_sampling(*command, *arguments);
-  command->callback([arguments] { run(*arguments); });
+  command->callback([arguments] { serve_model(*arguments); });
 }
 
 }  // namespace chunkkv::cli

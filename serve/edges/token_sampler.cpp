@@ -47,7 +47,7 @@ struct TokenSampler::Impl {
   const Model& model;
   common_params_sampling params;
   bool after_sampling = false;
-  std::unique_ptr<common_sampler, Free> sampler;
+  std::unique_ptr<common_sampler, Free> sampler = nullptr;
 };
 
 TokenSampler::TokenSampler(const Model& model, const RequestRules& rules, std::int32_t answer)

@@ -15,14 +15,14 @@ namespace chunkkv::serve {
 /// A token that was chosen or read, and how likely it and the others were.
 struct TokenOutput {
   Token token = -1;
-  std::string text;  ///< its bytes
+  std::string text = {};  ///< its bytes
   float probability = 0;
   struct Candidate {
     Token token = -1;
     std::string text;
     float probability = 0;
   };
-  std::vector<Candidate> most_likely;
+  std::vector<Candidate> most_likely = {};
 };
 
 /// Chooses the tokens of one answer by the request's rules: llama.cpp's samplers, grammar and reasoning

@@ -31,10 +31,10 @@ struct Scheduler::Base {
   Conversation* live = nullptr;  ///< continued in place, or copied
   bool copies = false;
   const HostCopy* host = nullptr;
-  std::string file;
+  std::string file = {};
   std::int32_t n_reused = 0;
   std::int32_t n_known = 0;  ///< longest beginning known in any form
-  std::string why_not;       ///< that one cannot be used
+  std::string why_not = {};       ///< that one cannot be used
 };
 
 }  // namespace chunkkv::serve
