@@ -23,13 +23,13 @@ chunkkv_install_for_debian(
     execute_process(COMMAND \"${CMAKE_STRIP}\" \"\${server}\" COMMAND_ERROR_IS_FATAL ANY)
   endif()")
 
-# The engine's kernels are compiled for one kind of processor unless GGML_NATIVE is off; ours choose when they run.
+# The engine's kernels are compiled for the builder's processor unless GGML_NATIVE is off; ours choose when they run.
 if(GGML_NATIVE)
   cmake_host_system_information(RESULT processor QUERY PROCESSOR_DESCRIPTION)
   string(REGEX REPLACE "^[0-9]+ core " "" processor "${processor}")
-  set(processors "Built for processors like the one it was built on:\n${processor}. It stops on those that lack its instructions.")
+  set(processors "Built for processors like its builder's: ${processor}.\nIt stops on those that lack its instructions.")
 else()
-  set(processors "Built for all processors that the engine's options allow:\non x86, those with AVX2 and newer.")
+  set(processors "Built for all processors with what its engine was configured for;\non x86 that is AVX2, BMI2, FMA and F16C, unless told otherwise.")
 endif()
 
 set(CPACK_PACKAGE_NAME chunkkv)
