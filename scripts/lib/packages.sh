@@ -23,6 +23,8 @@ package_present() {
     libbenchmark-dev) has_header benchmark/benchmark.h ;;
     nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
     libjs-chart.js) [[ -f ${CHUNKKV_CHART_JS:-/usr/share/javascript/chart.js/chart.min.js} ]] ;;
+    dpkg-dev) command -v dpkg-shlibdeps ;;
+    file) command -v file ;;
     chromium) command -v "${CHROMIUM:-chromium}" || command -v google-chrome ;;
     *) return 3 ;;
   esac >/dev/null 2>&1
