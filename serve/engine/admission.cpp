@@ -113,7 +113,19 @@ Conversation* Scheduler::place(const Base& base, std::int32_t& n_reused, const T
 std::string Scheduler::reread_reason(const Task& task, std::int32_t n_reused, const Base& base) const {
   if (task.prompt_probs && base.n_known >= worth_a_copy)
     return "the probability of every token of the prompt is asked for";
-  return base.n_known - n_reused >= worth_a_copy ? base.why_not : std::string();
+  if (base.n_known - n_reused < worth_a_copy) return {};
+  if (task.kv.source && base.host != nullptr && base.host->is_source)
+    return "what is kept is chosen anew for this question: its source ends before what observes, which is "
+           "read again";
+  return base.why_not;
+}
+
+/// What was chosen for the question before makes room for what is chosen for this one.
+void Scheduler::forget_choice(const Task& task) {
+  for (Conversation& c : conversations_.all()) {
+    if (c.is_busy || c.is_whole() || conversations_.is_empty(c) || c.key != task.kv.key()) continue;
+    if (common_length(task.prompt.tokens, session_.tokens(c.sequence)) >= c.n_prompt) conversations_.clear(c);
+  }
 }
 
 Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
@@ -147,6 +159,7 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
                                             task->prompt.tokens.size(), session_.options().n_cells));
     return Start::failed;
   }
+  if (base.live == nullptr && task->kv.source) forget_choice(*task);
   std::int32_t n_reused = base.n_reused;
   const std::string reason = reread_reason(*task, n_reused, base);
   Conversation* const c = place(base, n_reused, *task);

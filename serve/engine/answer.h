@@ -34,7 +34,7 @@ struct Scheduler::Base {
   std::string file = {};
   std::int32_t n_reused = 0;
   std::int32_t n_known = 0;  ///< longest beginning known in any form
-  std::string why_not = {};       ///< that one cannot be used
+  std::string why_not = {};  ///< that one cannot be used
 };
 
 }  // namespace chunkkv::serve

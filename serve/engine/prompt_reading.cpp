@@ -16,6 +16,11 @@ constexpr std::int32_t answer_reserve = 256;
 /// turn that is just said stays whole.
 constexpr std::int32_t turn_slack = 256;
 
+/// Entries that are kept at least beside those that are protected and the window.
+constexpr std::int32_t least_beside_protected = 16;
+/// The shortest piece that is worth reading between two compressions.
+constexpr std::int32_t shortest_piece = 64;
+
 std::int32_t reserve_of(const Task& task) {
   return task.n_predict < 0 ? answer_reserve : std::min(task.n_predict, answer_reserve);
 }
@@ -27,14 +32,18 @@ bool reads_all_queries(const Plan& plan) {
 }  // namespace
 
 Plan plan_of(const Task& task) {
+  const auto n = std::int32_t(task.prompt.tokens.size());
   Plan plan;
   plan.method = task.kv.method;
-  if (task.kv.compresses()) plan.budget = task.kv.keep;
   plan.fit_window = true;
   plan.keep_at_least = task.kv.keep_at_least;
-  plan.protect_first = task.kv.protect < 0
-                           ? task.prompt.n_system
-                           : std::min(task.kv.protect, std::int32_t(task.prompt.tokens.size()));
+  plan.protect_first = task.kv.protect < 0 ? task.prompt.n_system : std::min(task.kv.protect, n);
+  if (!task.kv.compresses()) return plan;
+  plan.budget = task.kv.keep;
+  // A long system prompt, with tools for example, may be more than a small share.
+  const std::int32_t least =
+      plan.protect_first + std::max(plan.method->request().window, 1) + least_beside_protected;
+  if (plan.n_to_keep(n) < least && plan.protect_first > 0) plan.budget = Budget::tokens(least);
   return plan;
 }
 
@@ -136,6 +145,9 @@ void PromptReading::begin_rest() {
         reading.n_question = n_question;
         reading.observer = ObserverKind::question;
       }
+      const std::int32_t room =
+          shape_.cells - plan_.n_to_keep(std::int32_t(task_.prompt.tokens.size())) - reading.n_question;
+      reading.piece = std::clamp(room, shortest_piece, session_.options().n_ubatch);
       session_.start_read(rest, reading, sequence_);
       break;
     }

@@ -33,7 +33,7 @@ struct ReadingBase {
   bool is_compressed = false;
 };
 
-/// The plan of a task's compression.
+/// The plan of a task's compression: its budget is raised where it cannot hold what is protected.
 Plan plan_of(const Task& task);
 
 /// UsageError when the prompt cannot be held by these cells at all.

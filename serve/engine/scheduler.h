@@ -69,6 +69,7 @@ class Scheduler {
   Base find_base(const Task& task);
   bool is_read_by_another(const Task& task, std::int32_t n_reusable) const;
   Conversation* place(const Base& base, std::int32_t& n_reused, const Task& task);
+  void forget_choice(const Task& task);
   std::string reread_reason(const Task& task, std::int32_t n_reused, const Base& base) const;
   void read_one();
   void begin_answer(Answer& answer);

@@ -179,7 +179,8 @@ void HttpServer::Impl::set_limits() {
   server.set_tcp_nodelay(true);
   const auto n_threads = std::size_t(options.n_threads);
   server.new_task_queue = [n_threads] { return new httplib::ThreadPool(n_threads); };
-  server.set_default_headers({{"Server", "chunkkv"}, {"X-Frame-Options", "DENY"}, {"X-Content-Type-Options", "nosniff"}});
+  server.set_default_headers(
+      {{"Server", "chunkkv"}, {"X-Frame-Options", "DENY"}, {"X-Content-Type-Options", "nosniff"}});
   server.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
     if (!options.cors_origin.empty()) {
       response.set_header("Access-Control-Allow-Origin", options.cors_origin);
