@@ -12,6 +12,9 @@
 namespace chunkkv::serve {
 namespace {
 
+/// One micro-batch of so many is of the prompt that is read for longest.
+constexpr std::int64_t turns_of_the_oldest = 4;
+
 Event new_event(Event::Kind kind, const Task& task) {
   Event event;
   event.kind = kind;
@@ -21,12 +24,26 @@ Event new_event(Event::Kind kind, const Task& task) {
 
 }  // namespace
 
+/// The prompt with least left goes first, so that nobody waits for another's whole reading and equal ones are
+/// read in the order in which they came; every so often it is the oldest one's turn, so that a long one ends
+/// as well.
+Scheduler::Answer* Scheduler::next_to_read() {
+  Answer *oldest = nullptr, *shortest = nullptr;
+  const auto n_left = [](const Answer& answer) {
+    return std::int32_t(answer.task->prompt.tokens.size()) - answer.shape.n_reused - answer.reading->n_read();
+  };
+  for (Answer& answer : answers_) {
+    if (answer.reading == nullptr || answer.is_finished) continue;
+    if (oldest == nullptr) oldest = &answer;
+    if (shortest == nullptr || n_left(answer) < n_left(*shortest)) shortest = &answer;
+  }
+  return ++n_readings_ % turns_of_the_oldest == 0 ? oldest : shortest;
+}
+
 void Scheduler::read_one() {
-  std::vector<Answer*> reading;
-  for (Answer& answer : answers_)
-    if (answer.reading != nullptr && !answer.is_finished) reading.push_back(&answer);
-  if (reading.empty()) return;
-  Answer& answer = *reading[std::size_t(next_reading_++) % reading.size()];
+  Answer* const chosen = next_to_read();
+  if (chosen == nullptr) return;
+  Answer& answer = *chosen;
   try {
     const std::int32_t before = answer.reading->n_read();
     const bool goes_on = answer.reading->step();

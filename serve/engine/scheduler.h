@@ -71,6 +71,7 @@ class Scheduler {
   Conversation* place(const Base& base, std::int32_t& n_reused, const Task& task);
   void forget_choice(const Task& task);
   std::string reread_reason(const Task& task, std::int32_t n_reused, const Base& base) const;
+  Answer* next_to_read();
   void read_one();
   void begin_answer(Answer& answer);
   void begin_siblings(Answer& answer);
@@ -102,8 +103,8 @@ class Scheduler {
     std::vector<Token> tokens;
     std::string why;
   };
-  std::deque<Lost> lost_;  // what had to go, to say so when it is asked for again
-  std::int64_t next_reading_ = 0;
+  std::deque<Lost> lost_;        // what had to go, to say so when it is asked for again
+  std::int64_t n_readings_ = 0;  // micro-batches
 
   std::mutex mutex_;
   std::condition_variable wake_;
