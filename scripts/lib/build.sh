@@ -18,7 +18,7 @@ source "$root/scripts/lib/model.sh"
 build_packages=(
   g++ cmake ninja-build python3 python3-pip libcli11-dev libfmt-dev libicu-dev libjs-chart.js libssl-dev libutf8proc-dev libxxhash-dev)
 # shellcheck disable=SC2034
-test_packages=(libgtest-dev libbenchmark-dev nlohmann-json3-dev clang-format chromium)
+test_packages=(curl libgtest-dev libbenchmark-dev nlohmann-json3-dev clang-format chromium)
 
 # build_preset PRESET [CMake option]...
 build_preset() {

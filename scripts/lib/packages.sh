@@ -25,6 +25,7 @@ package_present() {
     libjs-chart.js) [[ -f ${CHUNKKV_CHART_JS:-/usr/share/javascript/chart.js/chart.min.js} ]] ;;
     dpkg-dev) command -v dpkg-shlibdeps ;;
     file) command -v file ;;
+    curl) command -v curl ;;
     chromium) command -v "${CHROMIUM:-chromium}" || command -v google-chrome ;;
     *) return 3 ;;
   esac >/dev/null 2>&1

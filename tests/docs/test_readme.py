@@ -1,5 +1,6 @@
 """README.md says what is true: its commands run, its program is the one in examples/, and that program runs."""
 
+import json
 import os
 import pathlib
 import re
@@ -34,7 +35,7 @@ class Readme(unittest.TestCase):
         run = 0
         with tempfile.TemporaryDirectory() as folder:
             for line in commands():
-                if not line.startswith("build/release/chunkkv "):
+                if not line.startswith("build/release/chunkkv ") or " serve " in line:
                     continue
                 words = shlex.split(line)[1:]
                 words = [MODEL if word == "MODEL.gguf" else word for word in words]
@@ -46,6 +47,26 @@ class Readme(unittest.TestCase):
                 self.assertTrue(result.stdout.strip(), line)
                 run += 1
         self.assertGreaterEqual(run, 4)
+
+    def test_its_server_answers_its_requests(self):
+        (start,) = [line for line in commands() if line.startswith("build/release/chunkkv serve ")]
+        requests = [line for line in commands() if line.startswith("curl ")]
+        self.assertGreaterEqual(len(requests), 2)
+        words = [MODEL if word == "MODEL.gguf" else word for word in shlex.split(start)[1:]]
+        port = words.index("--port") + 1
+        usual, words[port] = words[port], "0"
+        with subprocess.Popen([BINARY, *words, "-c", "2048"], stderr=subprocess.PIPE, text=True) as server:
+            try:
+                address = next(line for line in server.stderr if "listening on" in line)
+                given = re.search(r":(\d+)$", address.strip())[1]
+                for line in requests:
+                    words = [word.replace(f":{usual}/", f":{given}/") for word in shlex.split(line)]
+                    result = subprocess.run([words[0], "-sS", "-f", *words[1:]], capture_output=True, text=True)
+                    self.assertEqual(result.returncode, 0, f"{line}\n{result.stderr}")
+                    self.assertTrue(json.loads(result.stdout), line)
+            finally:
+                server.terminate()
+                self.assertEqual(server.wait(), 0)
 
     def test_its_program_is_the_example(self):
         self.assertEqual(blocks("cpp"), [(ROOT / "examples" / "compress.cpp").read_text()])
