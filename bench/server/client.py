@@ -49,7 +49,7 @@ class Answer:
 
     def summary(self) -> dict:
         return {"first_token_s": self.first_token_s, "seconds": self.last - self.sent, "tokens": self.tokens,
-                "timings": self.timings, "kv": self.kv}  # fmt: skip
+                "text": self.text, "timings": self.timings, "kv": self.kv}  # fmt: skip
 
 
 def get(port: int, path: str) -> int:
