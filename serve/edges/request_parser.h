@@ -53,7 +53,6 @@ struct ParsedRequest {
   bool echo = false;          ///< the prompt is part of the reply
   bool prompt_probs = false;  ///< and its tokens' probabilities are
   std::int32_t ping = 30;     ///< seconds of silence after which a stream says that it lives; -1: never
-  nlohmann::ordered_json kv;  ///< the field `kv`; null without
 };
 
 /// Turns requests of all dialects into prompts and rules, by llama.cpp's own parsers and chat templates.
