@@ -319,7 +319,6 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
     Json body = parse_json(text);
     ParsedRequest request;
     request.dialect = dialect;
-    if (body.contains("kv")) request.kv = nlohmann::ordered_json::parse(body.at("kv").dump());
     const bool echoes = dialect == Dialect::completions;
     request.echo = echoes && json_value(body, "echo", false);
     const std::string tool = Impl::is_chat(dialect) ? chosen_tool(body) : std::string();

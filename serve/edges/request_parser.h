@@ -54,7 +54,6 @@ struct ParsedRequest {
   bool echo = false;            ///< the prompt is part of the reply
   bool prompt_probs = false;    ///< and its tokens' probabilities are
   std::int32_t ping = 30;       ///< seconds of silence after which a stream says that it lives; -1: never
-  nlohmann::ordered_json kv;    ///< the field `kv`; null without
   nlohmann::ordered_json told;  ///< what a reply of /v1/responses repeats of its request
 };
 

@@ -46,26 +46,43 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
     base.live = &c;
     base.copies = !is_same;
     base.n_reused = length;
+    base.n_held = session_.n_entries(c.sequence);
+    base.n_tokens = std::int32_t(session_.tokens(c.sequence).size());
+    base.is_compressed = !c.is_whole();
   }
-  const auto usable_length = [&](const std::vector<Token>& tokens, bool is_whole,
+  // `n_first`: tokens up to the last compression, which cannot be told apart any more.
+  const auto usable_length = [&](const std::vector<Token>& tokens, std::int32_t n_first,
                                  const std::string& its_key) {
     const std::int32_t common = common_length(prompt, tokens);
-    know(common, is_whole || its_key == usable ? "it goes on differently before the place where its copy ends"
-                                               : fmt::format("its copy was compressed by {}", its_key));
-    if (!is_whole && its_key != usable) return 0;
-    if (common == std::int32_t(tokens.size()) && common < n) return common;
-    return is_whole && can_cut ? std::min(common, n - 1) : 0;
+    const bool is_usable = its_key == "full" || its_key == usable;
+    know(common, is_usable ? "it goes on differently before the place where its copy was compressed"
+                           : fmt::format("its copy was compressed by {}", its_key));
+    const std::int32_t length = std::min(common, n - 1);
+    if (!is_usable || length < n_first) return 0;
+    return can_cut || length == std::int32_t(tokens.size()) ? length : 0;
   };
   for (const HostCopy& copy : store_.copies()) {
-    const std::int32_t length = usable_length(copy.snapshot.tokens, copy.is_whole(), copy.key);
+    const std::int32_t length = usable_length(copy.snapshot.tokens, copy.n_first(), copy.key);
     if (length <= base.n_reused || length < worth_a_copy) continue;
-    base = {.host = &copy, .n_reused = length, .n_known = base.n_known, .why_not = base.why_not};
+    base = {.host = &copy,
+            .n_tokens = std::int32_t(copy.snapshot.tokens.size()),
+            .n_reused = length,
+            .n_held = copy.snapshot.n_entries,
+            .is_compressed = !copy.is_whole(),
+            .n_known = base.n_known,
+            .why_not = base.why_not};
   }
   if (files_.enabled()) {
-    for (const PromptFiles::Entry& entry : files_.entries()) {
-      const std::int32_t length = usable_length(entry.tokens, entry.is_whole, entry.key);
+    for (const PromptFiles::Entry& entry : *files_.entries()) {
+      const std::int32_t length = usable_length(entry.tokens, entry.n_first, entry.key);
       if (length <= base.n_reused || length < worth_a_copy) continue;
-      base = {.file = entry.name, .n_reused = length, .n_known = base.n_known, .why_not = base.why_not};
+      base = {.file = entry.name,
+              .n_tokens = std::int32_t(entry.tokens.size()),
+              .n_reused = length,
+              .n_held = entry.n_entries,
+              .is_compressed = entry.n_first > 0,
+              .n_known = base.n_known,
+              .why_not = base.why_not};
     }
   }
   for (const Lost& lost : lost_) know(common_length(prompt, lost.tokens), lost.why);
@@ -84,7 +101,7 @@ bool Scheduler::is_read_by_another(const Task& task, std::int32_t n_reusable) co
 }
 
 Conversation* Scheduler::place(const Base& base, std::int32_t& n_reused, const Task& task) {
-  if (base.live != nullptr && !base.copies) {
+  if (base.in_place()) {
     conversations_.cut(*base.live, n_reused);
     return base.live;
   }
@@ -93,16 +110,22 @@ Conversation* Scheduler::place(const Base& base, std::int32_t& n_reused, const T
     copy = copy_of(*base.live);
   } else if (base.host != nullptr) {
     store_.use(*base.host);
-    copy = base.host->is_source ? *base.host : store_.take(*base.host);
+    const bool goes_on = !base.host->is_source && base.n_tokens - n_reused < worth_a_copy;
+    copy = goes_on ? store_.take(*base.host) : *base.host;
   } else if (!base.file.empty()) {
-    copy = files_.load(base.file);
+    try {
+      copy = files_.load(base.file);
+    } catch (const Error&) {
+      files_.forget(base.file);  // the next turn finds another beginning
+      return nullptr;
+    }
   }
   Conversation* const c = free_sequence(base.live);
   if (c == nullptr) return nullptr;
   if (n_reused > 0) {
     session_.restore(copy.snapshot, c->sequence);
     c->key = copy.key;
-    c->n_kept = copy.is_whole() ? 0 : std::int32_t(copy.snapshot.positions.front().front().size());
+    c->n_kept = copy.n_kept();
     if (const auto extra = std::int32_t(copy.snapshot.tokens.size()) - n_reused; extra > 0)
       session_.truncate(session_.n_entries(c->sequence) - extra, c->sequence);
   }
@@ -136,23 +159,16 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
     base = find_base(*task);
   if (!task->prompt_probs && is_read_by_another(*task, base.n_reused)) return Start::waits;
 
-  ReadingBase from{.n_reused = base.n_reused, .n_entries = base.n_reused, .is_compressed = false};
-  std::int32_t n_copied = base.n_reused;  // cells that a copy needs before it is cut
-  if (base.live != nullptr && !base.live->is_whole()) {
-    const auto n_tokens = std::int32_t(session_.tokens(base.live->sequence).size());
-    from.n_entries = session_.n_entries(base.live->sequence) - (n_tokens - base.n_reused);
-    from.is_compressed = true;
-  } else if (base.host != nullptr) {
-    n_copied = base.host->snapshot.n_entries;
-    from.is_compressed = !base.host->is_whole();
-    if (from.is_compressed) from.n_entries = n_copied;
-  } else if (base.live != nullptr && base.copies) {
-    n_copied = session_.n_entries(base.live->sequence);
-  }
+  const ReadingBase from{
+      .n_reused = base.n_reused, .n_entries = base.n_entries(), .is_compressed = base.is_compressed};
   const ReadingShape shape = shape_of(*task, from, session_);
-  const bool in_place = base.live != nullptr && !base.copies;
-  const std::int32_t needed =
-      in_place ? shape.peak - session_.n_entries(base.live->sequence) : std::max(shape.peak, n_copied);
+  // What makes room below may push copies out of host memory.
+  struct Pin {
+    HostStore& store;
+    ~Pin() { store.unpin(); }
+  } const pin{store_};
+  store_.pin(base.host);
+  const std::int32_t needed = base.in_place() ? shape.peak - base.n_held : std::max(shape.peak, base.n_held);
   if (!make_room(std::max(needed, 0), base.live)) {
     if (!answers_.empty()) return Start::waits;
     task->fail(Fault::too_long, fmt::format("the prompt of {} tokens has no room in {} cells",

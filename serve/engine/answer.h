@@ -28,11 +28,18 @@ struct Scheduler::Answer {
 
 /// Where a new prompt finds its beginning.
 struct Scheduler::Base {
+  bool in_place() const { return live != nullptr && !copies; }
+  /// Entries of the tokens that are reused.
+  std::int32_t n_entries() const { return n_held - (n_tokens - n_reused); }
+
   Conversation* live = nullptr;  ///< continued in place, or copied
   bool copies = false;
   const HostCopy* host = nullptr;
   std::string file = {};
+  std::int32_t n_tokens = 0;  ///< that it has, with those beyond `n_reused`
   std::int32_t n_reused = 0;
+  std::int32_t n_held = 0;  ///< entries of it, with those beyond `n_reused`
+  bool is_compressed = false;
   std::int32_t n_known = 0;  ///< longest beginning known in any form
   std::string why_not = {};  ///< that one cannot be used
 };

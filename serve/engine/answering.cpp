@@ -288,8 +288,15 @@ void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_te
   end.kv["reread_reason"] = nullptr;
   if (!answer.reread_reason.empty()) end.kv["reread_reason"] = answer.reread_reason;
   release(answer);
-  if (!c.name.empty() && files_.enabled() && !c.is_busy) files_.save_later(c.name, copy_of(c));
+  if (!c.name.empty() && files_.enabled()) save_named(c);
   task.channel->push(std::move(event));
+}
+
+/// The whole prompt where there is one, so that other questions can be asked of it later; else what was kept.
+void Scheduler::save_named(const Conversation& c) {
+  for (const HostCopy& copy : store_.copies())
+    if (copy.is_source && copy.name == c.name) return files_.save_later(c.name, copy);
+  files_.save_later(c.name, copy_of(c));
 }
 
 void Scheduler::fail(Answer& answer, Fault fault, const std::string& message) {

@@ -24,18 +24,20 @@ std::uint64_t HostCopy::bytes() const {
 
 bool HostStore::add(HostCopy copy) {
   const std::uint64_t bytes = copy.bytes();
-  if (!holds(bytes)) return false;
+  if (bytes + (pinned_ != nullptr ? pinned_->bytes() : 0) > most_bytes_) return false;
   for (auto it = copies_.begin(); it != copies_.end();) {
-    const bool is_replaced = it->key == copy.key && it->is_source == copy.is_source &&
+    const bool is_replaced = it->key == copy.key && it->is_source == copy.is_source && &*it != pinned_ &&
                              (it->name.empty() || it->name == copy.name) &&
                              continues(copy.snapshot.tokens, it->snapshot.tokens);
     if (is_replaced) bytes_ -= it->bytes();
     it = is_replaced ? copies_.erase(it) : std::next(it);
   }
   while (bytes_ + bytes > most_bytes_) {
-    if (spill_) spill_(copies_.back());
-    bytes_ -= copies_.back().bytes();
-    copies_.pop_back();
+    auto oldest = std::prev(copies_.end());
+    if (&*oldest == pinned_) --oldest;
+    if (spill_) spill_(*oldest);
+    bytes_ -= oldest->bytes();
+    copies_.erase(oldest);
   }
   bytes_ += bytes;
   copies_.push_front(std::move(copy));

@@ -22,6 +22,14 @@ struct HostCopy {
   bool is_source = false;
 
   bool is_whole() const { return snapshot.positions.empty(); }
+  /// Entries that the last compression kept.
+  std::int32_t n_kept() const {
+    return is_whole() ? 0 : std::int32_t(snapshot.positions.front().front().size());
+  }
+  /// Tokens read by then: nothing of them can be dropped alone.
+  std::int32_t n_first() const {
+    return std::int32_t(snapshot.tokens.size()) - (snapshot.n_entries - n_kept());
+  }
   std::uint64_t bytes() const;
 };
 
@@ -35,8 +43,11 @@ class HostStore {
 
   /// Whether so much could be held at all.
   bool holds(std::uint64_t bytes) const { return bytes <= most_bytes_; }
-  /// Takes a copy in; what it continues is replaced. False when it is too large.
+  /// Takes a copy in; what it continues is replaced. False when it is too large beside what is pinned.
   bool add(HostCopy copy);
+  /// A copy that must not go until `unpin`; null is none.
+  void pin(const HostCopy* copy) { pinned_ = copy; }
+  void unpin() { pinned_ = nullptr; }
   const std::list<HostCopy>& copies() const { return copies_; }
   /// Marks a copy as just used.
   void use(const HostCopy& copy);
@@ -48,6 +59,7 @@ class HostStore {
   std::list<HostCopy>::iterator find(const HostCopy& copy);
 
   std::uint64_t most_bytes_, bytes_ = 0;
+  const HostCopy* pinned_ = nullptr;
   std::function<void(const HostCopy&)> spill_;
   std::list<HostCopy> copies_;  // the most recently used first
 };

@@ -8,6 +8,7 @@
 #include <ctime>
 #include <exception>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 namespace chunkkv::serve {
@@ -17,6 +18,9 @@ namespace fs = std::filesystem;
 
 /// Prompts that wait to be written, at most: what they hold is host memory, too.
 constexpr std::size_t longest_queue = 4;
+/// Of prompts that left host memory, and their names.
+constexpr std::size_t most_automatic = 64;
+constexpr std::string_view automatic = "prompt-";
 
 std::string key_of(const CacheFileInfo& info) {
   return info.keep.empty() ? "full" : info.method + " at " + info.keep;
@@ -57,15 +61,24 @@ std::string PromptFiles::path(const std::string& name) const {
   return (fs::path(folder_) / name).string();
 }
 
-std::vector<PromptFiles::Entry> PromptFiles::entries() const {
+std::shared_ptr<const std::vector<PromptFiles::Entry>> PromptFiles::entries() const {
   const std::lock_guard lock(mutex_);
   return entries_;
 }
 
 void PromptFiles::index(const std::string& name, const HostCopy& copy) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(entries_, [&](const Entry& entry) { return entry.name == name; });
-  entries_.push_back({name, copy.key, copy.snapshot.tokens, copy.is_whole()});
+  auto entries = std::make_shared<std::vector<Entry>>(*entries_);
+  std::erase_if(*entries, [&](const Entry& entry) { return entry.name == name; });
+  entries->push_back({name, copy.key, copy.snapshot.tokens, copy.snapshot.n_entries, copy.n_first()});
+  entries_ = std::move(entries);
+}
+
+void PromptFiles::forget(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  auto entries = std::make_shared<std::vector<Entry>>(*entries_);
+  std::erase_if(*entries, [&](const Entry& entry) { return entry.name == name; });
+  entries_ = std::move(entries);
 }
 
 std::uint64_t PromptFiles::save(const std::string& name, const HostCopy& copy) {
@@ -81,7 +94,18 @@ std::uint64_t PromptFiles::save(const std::string& name, const HostCopy& copy) {
   info.end = CacheEnd::text;
   save_cache_file(file, info, copy.snapshot);
   index(name, copy);
+  if (name.starts_with(automatic)) remove_old();
   return fs::file_size(file);
+}
+
+void PromptFiles::remove_old() const {
+  std::vector<std::pair<fs::file_time_type, fs::path>> found;
+  std::error_code failed;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_, failed))
+    if (entry.path().filename().string().starts_with(automatic))
+      found.emplace_back(entry.last_write_time(failed), entry.path());
+  std::sort(found.begin(), found.end());
+  for (std::size_t i = 0; i + most_automatic < found.size(); ++i) fs::remove(found[i].second, failed);
 }
 
 void PromptFiles::save_later(std::string name, HostCopy copy,
@@ -136,7 +160,7 @@ std::string PromptFiles::name_for(const HostCopy& copy) {
   };
   for (const Token token : copy.snapshot.tokens) add(std::uint32_t(token));
   for (const char c : copy.key) add(std::uint32_t(static_cast<unsigned char>(c)));
-  return fmt::format("prompt-{:016x}", hash);
+  return fmt::format("{}{:016x}", automatic, hash);
 }
 
 }  // namespace chunkkv::serve

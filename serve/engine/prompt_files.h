@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -33,10 +34,14 @@ class PromptFiles {
     std::string name;
     std::string key;
     std::vector<Token> tokens;
-    bool is_whole = false;
+    std::int32_t n_entries = 0;
+    std::int32_t n_first = 0;  ///< HostCopy::n_first
   };
   /// What is there, for finding what a prompt continues.
-  std::vector<Entry> entries() const;
+  std::shared_ptr<const std::vector<Entry>> entries() const;
+
+  /// Leaves out what cannot be read any more.
+  void forget(const std::string& name);
 
   /// Writes a copy and returns the bytes. UsageError for a bad name or no folder, Error when it cannot be
   /// written.
@@ -46,11 +51,13 @@ class PromptFiles {
                   std::function<void(std::string error, std::uint64_t bytes)> done = {});
   /// UsageError for a bad name or no folder, Error when it cannot be read or belongs to another model.
   HostCopy load(const std::string& name) const;
-  /// A name for a prompt that has none: the same for the same tokens.
+  /// A name for a prompt that has none: the same for the same tokens. Only the newest 64 of these stay.
   static std::string name_for(const HostCopy& copy);
 
  private:
   std::string path(const std::string& name) const;
+  /// Removes the oldest of the prompts that were named by `name_for` when there are too many.
+  void remove_old() const;
   void index(const std::string& name, const HostCopy& copy);
   void write_all();
 
@@ -64,7 +71,7 @@ class PromptFiles {
   CacheFileInfo info_;
   CacheHome home_;
   mutable std::mutex mutex_;
-  std::vector<Entry> entries_;
+  std::shared_ptr<const std::vector<Entry>> entries_ = std::make_shared<std::vector<Entry>>();
   std::deque<Job> jobs_;
   std::condition_variable wake_;
   bool stops_ = false;

@@ -236,7 +236,7 @@ Conversation* Scheduler::restore(const HostCopy& copy) {
   c->name = copy.name;
   c->n_protected = copy.n_protected;
   c->n_prompt = std::int32_t(copy.snapshot.tokens.size());
-  c->n_kept = copy.is_whole() ? 0 : std::int32_t(copy.snapshot.positions.front().front().size());
+  c->n_kept = copy.n_kept();
   c->prompt_end = session_.checkpoint(c->sequence);
   conversations_.touch(*c);
   return c;

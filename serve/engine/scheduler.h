@@ -88,6 +88,7 @@ class Scheduler {
   bool make_room(std::int32_t n_cells, const Conversation* but);
   Conversation* free_sequence(const Conversation* but);
   void park(Conversation& conversation);
+  void save_named(const Conversation& conversation);
   void remember_lost(std::vector<Token> tokens, std::string why);
   void publish();
 

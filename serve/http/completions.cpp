@@ -29,9 +29,8 @@ std::string text_of(const Json& json) {
 /// The answers of one request on their way to one client.
 class Exchange {
  public:
-  Exchange(const Service& service, ParsedRequest request)
+  Exchange(const Service& service, ParsedRequest request, const KvSettings& kv)
       : service_(service), request_(std::move(request)), channel_(std::make_shared<Channel>()) {
-    const KvSettings kv = with_field(service.kv, request_.kv);
     const std::size_t n = request_.prompts.size() * std::size_t(request_.n_answers);
     if (n > most_answers) throw UsageError(fmt::format("a request has {} answers at most", most_answers));
     const std::string id = new_reply_id(request_.dialect);
@@ -220,7 +219,10 @@ void answer_completions(const Service& service, Dialect dialect, const httplib::
                         httplib::Response& response) {
   std::shared_ptr<Exchange> exchange;
   try {
-    exchange = std::make_shared<Exchange>(service, service.parser.parse(dialect, request.body, true));
+    const Json body = parse_object(request.body);
+    const KvSettings kv = with_field(service.kv, body.contains("kv") ? body["kv"] : Json());
+    exchange =
+        std::make_shared<Exchange>(service, service.parser.parse(dialect, request.body, kv.compresses()), kv);
   } catch (const UsageError& error) {
     return answer_error(dialect, Fault::invalid, error.what(), response);
   }

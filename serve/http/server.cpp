@@ -174,7 +174,7 @@ struct HttpServer::Impl {
 
 void HttpServer::Impl::set_limits() {
   server.set_payload_max_length(options.most_bytes);
-  server.set_read_timeout(options.timeout);
+  server.set_read_timeout(std::min(options.timeout, 30));  // between two bytes
   server.set_write_timeout(options.timeout);
   server.set_keep_alive_timeout(5);
   server.set_tcp_nodelay(true);
