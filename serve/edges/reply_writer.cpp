@@ -346,7 +346,10 @@ void ReplyWriter::Impl::complete_response(Json& response, bool is_cut_off) const
   if (!response.contains("created_at")) response["created_at"] = std::time(nullptr);
   if (!response.contains("output")) response["output"] = Json::array();
   response["model"] = params.oaicompat_model;
-  if (response.contains("usage")) response["usage"]["output_tokens_details"] = {{"reasoning_tokens", 0}};
+  if (response.contains("usage")) {
+    response["usage"]["input_tokens_details"]["cache_write_tokens"] = 0;
+    response["usage"]["output_tokens_details"] = {{"reasoning_tokens", 0}};
+  }
   if (!is_cut_off) return;
   response["status"] = "incomplete";
   response["incomplete_details"] = {{"reason", "max_output_tokens"}};

@@ -191,6 +191,7 @@ struct RequestParser::Impl {
     Json chat = server_chat_convert_anthropic_to_oai(body);
     const Json choice = json_value(body, "tool_choice", Json::object());
     if (json_value(choice, "type", std::string()) == "none") chat["tool_choice"] = "none";
+    if (json_value(choice, "disable_parallel_tool_use", false)) chat["parallel_tool_calls"] = false;
     return chat;
   }
   static bool is_chat(Dialect dialect) {

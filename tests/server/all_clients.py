@@ -134,6 +134,8 @@ def lm_eval(server):
         """Its own tokenizers are downloaded; the server has the model's."""
 
         def tok_encode(self, string, **_):
+            if not isinstance(string, str):
+                return [self.tok_encode(each) for each in string]
             return server.request("/tokenize", {"content": string})[1]["tokens"]
 
         def __init__(self, **options):

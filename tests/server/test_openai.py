@@ -33,7 +33,7 @@ TOOLS = [
     }
     for name in ("weather", "time")
 ]
-# So small a model calls nothing by itself: its answer's beginning is given.
+# So small a model calls nothing by itself, and then does not end: its answer's beginning is given, and one call is all.
 CALLS = [{"role": "user", "content": "Weather in Bergen?"}, {"role": "assistant", "content": '<tool_call>\n{"name": '}]
 
 
@@ -66,6 +66,10 @@ class Case(unittest.TestCase):
     def assert_counts(self, usage, prompt, answer):
         self.assertEqual((usage.prompt_tokens, usage.completion_tokens), (prompt, answer))
         self.assertEqual(usage.total_tokens, prompt + answer)
+
+
+def one_call(**choice):
+    return {"tools": TOOLS, "parallel_tool_calls": False, "max_tokens": 60, **choice}
 
 
 class Chat(Case):
@@ -281,7 +285,7 @@ class Completions(Case):
 
 class Tools(Case):
     def test_a_call_has_the_shape_of_its_schema(self):
-        reply = self.chat(CALLS, tools=TOOLS, tool_choice="required", max_tokens=60)
+        reply = self.chat(CALLS, **one_call(tool_choice="required"))
         choice = reply.choices[0]
         self.assertEqual((choice.finish_reason, len(choice.message.tool_calls)), ("tool_calls", 1))
         call = choice.message.tool_calls[0]
@@ -294,14 +298,14 @@ class Tools(Case):
     def test_the_function_may_be_named(self):
         for name in ("weather", "time"):
             choose = {"type": "function", "function": {"name": name}}
-            message = self.chat(CALLS, tools=TOOLS, tool_choice=choose, max_tokens=60).choices[0].message
+            message = self.chat(CALLS, **one_call(tool_choice=choose)).choices[0].message
             self.assertEqual([call.function.name for call in message.tool_calls], [name])
         with self.assertRaises(openai.BadRequestError):
             self.chat(CALLS, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "news"}})
 
     def test_a_stream_has_the_same_call(self):
-        whole = self.chat(CALLS, tools=TOOLS, tool_choice="required", max_tokens=60).choices[0].message.tool_calls[0]
-        chunks = [c.choices[0] for c in self.chat(CALLS, tools=TOOLS, tool_choice="required", max_tokens=60, stream=True)]
+        whole = self.chat(CALLS, **one_call(tool_choice="required")).choices[0].message.tool_calls[0]
+        chunks = [c.choices[0] for c in self.chat(CALLS, **one_call(tool_choice="required"), stream=True)]
         deltas = [call for chunk in chunks for call in chunk.delta.tool_calls or []]
         self.assertEqual({delta.index for delta in deltas}, {0})
         self.assertEqual([delta.function.name for delta in deltas if delta.function.name], [whole.function.name])
@@ -378,7 +382,8 @@ class Responses(Case):
     def test_tools(self):
         tools = [{"type": "function", **tool["function"], "strict": True} for tool in TOOLS]
         messages = [CALLS[0], {"type": "message", **CALLS[1]}]
-        options = {"tools": tools, "tool_choice": {"type": "function", "name": "time"}, "max_output_tokens": 60}
+        options = {"tool_choice": {"type": "function", "name": "time"}, "parallel_tool_calls": False}
+        options |= {"tools": tools, "max_output_tokens": 60}
         reply = self.respond(messages, **options)
         (call,) = reply.output
         self.assertEqual((call.type, call.name, call.status), ("function_call", "time", "completed"))
