@@ -143,8 +143,9 @@ class Chat(Case):
             city: str
             inhabitants: int
 
+        asked = said("Bergen has 290000 inhabitants. As JSON.")
         reply = self.client.chat.completions.parse(
-            model="little", messages=said("Bergen has 290000 inhabitants. As JSON."), response_format=Place, temperature=0, max_tokens=60
+            model="little", messages=asked, response_format=Place, temperature=0, max_tokens=60
         )
         self.assertIsInstance(reply.choices[0].message.parsed, Place)
         reply = self.chat("A JSON object, please.", response_format={"type": "json_object"}, max_tokens=60)
