@@ -150,12 +150,14 @@ void send(const Reply& reply, httplib::Response& response) {
 }
 
 void send_whole(Exchange& exchange, const httplib::Request& request, httplib::Response& response) {
+  auto looked = std::chrono::steady_clock::now();
   while (true) {
-    if (std::optional<Event> event = exchange.next()) {
+    if (std::optional<Event> event = exchange.next())
       if (const std::optional<Reply> reply = exchange.take(std::move(*event))) return send(*reply, response);
-    } else if (request.is_connection_closed()) {
-      return;  // nobody reads it; the exchange ends with this
-    }
+    const auto now = std::chrono::steady_clock::now();
+    if (now - looked < look) continue;  // tokens come more often than that
+    looked = now;
+    if (request.is_connection_closed()) return;  // nobody reads it; the exchange ends with this
   }
 }
 
