@@ -1,5 +1,6 @@
 """Starts `chunkkv serve` for tests that talk to it, and finds the Python that has the clients."""
 
+import atexit
 import importlib.util
 import json
 import os
@@ -39,6 +40,7 @@ class Served:
         if "--api-key" not in arguments:
             arguments = (*arguments, "--api-key", KEY)
         self.process = subprocess.Popen([*command, *map(str, arguments)], stdin=subprocess.DEVNULL, stderr=self.said)
+        atexit.register(self.process.kill)
         deadline = time.monotonic() + 60
         while "listening on " not in self.errors():
             if self.process.poll() is not None or time.monotonic() > deadline:
