@@ -41,7 +41,8 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
     if (length <= base.n_reused) continue;
     // A conversation that goes on elsewhere after this beginning is not cut for it.
     const bool is_same =
-        common >= c.n_prompt || std::int32_t(session_.tokens(c.sequence).size()) - common < worth_a_copy;
+        common >= c.n_prompt ||
+        (length >= worth_a_copy && std::int32_t(session_.tokens(c.sequence).size()) - common < worth_a_copy);
     if (!is_same && (!can_cut || !c.is_whole() || length < worth_a_copy)) continue;
     base.live = &c;
     base.copies = !is_same;
@@ -73,6 +74,7 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
             .why_not = base.why_not};
   }
   if (files_.enabled()) {
+    if (!task.kv.name.empty()) files_.look_for(task.kv.name);
     for (const PromptFiles::Entry& entry : *files_.entries()) {
       const std::int32_t length = usable_length(entry.tokens, entry.n_first, entry.key);
       if (length <= base.n_reused || length < worth_a_copy) continue;

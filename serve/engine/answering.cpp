@@ -288,7 +288,7 @@ void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_te
   end.kv["reread_reason"] = nullptr;
   if (!answer.reread_reason.empty()) end.kv["reread_reason"] = answer.reread_reason;
   release(answer);
-  if (!c.name.empty() && files_.enabled()) save_named(c);
+  if (!task.kv.name.empty() && files_.enabled()) save_named(c);
   task.channel->push(std::move(event));
 }
 

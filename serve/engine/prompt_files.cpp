@@ -74,6 +74,18 @@ void PromptFiles::index(const std::string& name, const HostCopy& copy) {
   entries_ = std::move(entries);
 }
 
+void PromptFiles::look_for(const std::string& name) {
+  const auto known = entries();
+  const bool is_known =
+      std::any_of(known->begin(), known->end(), [&](const Entry& entry) { return entry.name == name; });
+  if (is_known || !fs::exists(path(name))) return;
+  try {
+    index(name, load(name));
+  } catch (const Error&) {
+    return;  // another model's, or damaged: the prompt is read
+  }
+}
+
 void PromptFiles::forget(const std::string& name) {
   const std::lock_guard lock(mutex_);
   auto entries = std::make_shared<std::vector<Entry>>(*entries_);

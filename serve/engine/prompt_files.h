@@ -40,6 +40,8 @@ class PromptFiles {
   /// What is there, for finding what a prompt continues.
   std::shared_ptr<const std::vector<Entry>> entries() const;
 
+  /// Takes in a prompt of this name that another server has saved meanwhile.
+  void look_for(const std::string& name);
   /// Leaves out what cannot be read any more.
   void forget(const std::string& name);
 
