@@ -103,11 +103,7 @@ void Scheduler::begin_answer(Answer& answer) {
   begin_siblings(answer);
   if (task.n_predict == 0) return finish(answer, Ending::limit, {}, false);
   task.sampler->accept_prompt(task.prompt.tokens);
-  TokenOutput first = task.sampler->sample(session_, c.logits);
-  // Where the last token can be dropped and read again, it is.
-  const CacheParts& parts = session_.cache_parts();
-  if (c.is_whole() && parts.n_window + parts.n_state == 0) c.logits = {};
-  take_token(answer, std::move(first));
+  take_token(answer, task.sampler->sample(session_, c.logits));
 }
 
 /// Older entries make room for an answer that would outgrow its cells.

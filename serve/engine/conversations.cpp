@@ -22,7 +22,8 @@ std::int32_t Conversations::reusable(const Conversation& c, std::span<const Toke
   const auto& tokens = session_.tokens(c.sequence);
   const auto n_tokens = std::int32_t(tokens.size());
   const std::int32_t common = common_length(prompt, tokens);
-  // A prompt's last token is read again for what follows it, unless that is known.
+  // A prompt's last token is read again for what follows it, unless that is known. Alone it would be rounded
+  // otherwise than with those before it.
   const bool knows_end = common == std::int32_t(prompt.size()) && common == c.n_prompt && !c.logits.empty();
   const std::int32_t wanted =
       knows_end ? common : std::min<std::int32_t>(common, std::int32_t(prompt.size()) - 1);

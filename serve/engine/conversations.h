@@ -20,7 +20,7 @@ struct Conversation {
   std::int32_t n_protected = 0;
   std::int32_t n_prompt = 0;  ///< tokens of the newest request's prompt
   Checkpoint prompt_end;      ///< where that ends; windows and states go back to here only
-  std::vector<float> logits;  ///< after that, where it cannot be read again
+  std::vector<float> logits;  ///< after that: the same prompt again gives the same answer
   std::int32_t n_kept = 0;    ///< entries that the last compression kept
 
   bool is_whole() const { return key == "full"; }
