@@ -13,12 +13,14 @@ source "$root/scripts/lib/download.sh"
 source "$root/scripts/lib/engine.sh"
 # shellcheck source=model.sh
 source "$root/scripts/lib/model.sh"
+# shellcheck source=clients.sh
+source "$root/scripts/lib/clients.sh"
 
 # shellcheck disable=SC2034  # used by the scripts
 build_packages=(
   g++ cmake ninja-build python3 python3-pip libcli11-dev libfmt-dev libicu-dev libjs-chart.js libssl-dev libutf8proc-dev libxxhash-dev)
 # shellcheck disable=SC2034
-test_packages=(curl libgtest-dev libbenchmark-dev nlohmann-json3-dev clang-format chromium)
+test_packages=(curl libgtest-dev libbenchmark-dev nlohmann-json3-dev clang-format chromium python3-venv)
 
 # build_preset PRESET [CMake option]...
 build_preset() {

@@ -10,6 +10,7 @@ package_present() {
     ninja-build) command -v ninja ;;
     python3) command -v python3 ;;
     python3-pip) python3 -m pip --version ;;
+    python3-venv) python3 -c 'import ensurepip, venv' ;;
     clang-format) command -v clang-format ;;
     clang) command -v clang && command -v clang++ ;;
     libclang-rt-*-dev) links_fuzzer ;;

@@ -3,6 +3,9 @@
 #include "serve/edges/request_rules.h"
 
 #include <algorithm>
+#include <ctime>
+#include <exception>
+#include <span>
 #include <utility>
 
 namespace chunkkv::serve {
@@ -23,15 +26,19 @@ completion_token_output theirs(const TokenOutput& token) {
   return output;
 }
 
-/// OpenAI's older shape, which clients of /v1/completions read.
-Json completion_logprobs(const std::vector<TokenOutput>& tokens, bool first_is_unknown) {
+std::int64_t n_characters(const std::string& text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+}
+
+/// OpenAI's older shape, which clients of /v1/completions read. `offset`, in characters, is moved on.
+Json completion_logprobs(const std::vector<TokenOutput>& tokens, bool first_is_unknown, std::int32_t n_told,
+                         std::int64_t& offset) {
   Json names = Json::array(), logs = Json::array(), best = Json::array(), offsets = Json::array();
-  std::size_t offset = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const TokenOutput& token = tokens[i];
     names.push_back(token.text);
     offsets.push_back(offset);
-    offset += token.text.size();
+    offset += n_characters(token.text);
     if (i == 0 && first_is_unknown) {
       logs.push_back(nullptr);
       best.push_back(nullptr);
@@ -39,10 +46,27 @@ Json completion_logprobs(const std::vector<TokenOutput>& tokens, bool first_is_u
     }
     logs.push_back(completion_token_output::logarithm(token.probability));
     Json top = Json::object();
-    for (const auto& c : token.most_likely) top[c.text] = completion_token_output::logarithm(c.probability);
+    for (const auto& c :
+         std::span(token.most_likely).first(std::min(token.most_likely.size(), std::size_t(n_told))))
+      top[c.text] = completion_token_output::logarithm(c.probability);
     best.push_back(std::move(top));
   }
   return {{"tokens", names}, {"token_logprobs", logs}, {"top_logprobs", best}, {"text_offset", offsets}};
+}
+
+/// A chat's tokens without others, where their own probability alone was asked for.
+void drop_alternatives(Json& event) {
+  if (!event.contains("choices")) return;
+  for (Json& choice : event["choices"])
+    if (choice.contains("logprobs") && choice["logprobs"].is_object())
+      for (Json& token : choice["logprobs"]["content"]) token["top_logprobs"] = Json::array();
+}
+
+Json usage_of(const RequestUsage& all) {
+  return {{"prompt_tokens", all.n_prompt},
+          {"completion_tokens", all.n_generated},
+          {"total_tokens", all.n_prompt + all.n_generated},
+          {"prompt_tokens_details", {{"cached_tokens", all.n_reused}}}};
 }
 
 server_slot_stats stats(const AnswerEnd& end) {
@@ -97,6 +121,13 @@ int http_status(Fault fault) {
   return 500;
 }
 
+void RequestUsage::add(const AnswerEnd& end, bool is_first_of_prompt) {
+  n_generated += end.n_generated;
+  if (!is_first_of_prompt) return;
+  n_prompt += end.n_prompt;
+  n_reused += end.n_reused;
+}
+
 struct ReplyWriter::Impl {
   Dialect dialect;
   task_params params;
@@ -105,13 +136,23 @@ struct ReplyWriter::Impl {
   std::int32_t index;
   std::string prompt_text;
   bool tells_probs, prompt_probs;
+  std::int32_t n_told;                   // most likely tokens
+  Json told;                             // of the request, for a reply of /v1/responses
   std::vector<TokenOutput> prompt = {};  // of `echo`
   std::vector<TokenOutput> tokens = {};  // generated, where their probabilities are told
   std::string text = {};
   std::vector<Token> ids = {};
   std::int32_t n_tokens = 0;
   bool has_begun = false;  // the stream
-  std::int32_t n_prompt = 0;
+  std::int32_t n_prompt = 0, n_reused = 0;
+  std::int64_t offset = 0;              // of the next token in the text, in characters
+  std::vector<std::string> items = {};  // of a response, by their ids, as they began
+  std::int64_t n_events = 0;            // of a response
+
+  void update(server_task_result_cmpl_final& result);
+  std::string events(Json json);
+  void complete_event(Json& event);
+  void complete_response(Json& response, bool is_cut_off) const;
 
   template <class Result>
   void fill(Result& result) const {
@@ -159,7 +200,9 @@ ReplyWriter::ReplyWriter(const Model& model, const ParsedRequest& request, const
                      .index = index,
                      .prompt_text = {},
                      .tells_probs = request.n_probs > 0,
-                     .prompt_probs = request.prompt_probs}) {
+                     .prompt_probs = request.prompt_probs,
+                     .n_told = request.n_told,
+                     .told = request.told}) {
   impl_->n_prompt = std::int32_t(prompt.size());
   if (request.dialect == Dialect::native || request.echo)
     impl_->prompt_text = request.dialect == Dialect::native ? model.detokenize(prompt) : std::string();
@@ -191,7 +234,7 @@ std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) 
   result.n_decoded =
       std::exchange(impl.has_begun, true) ? std::max(2, impl.n_tokens) : 1;  // 1: the first event
   result.n_prompt_tokens = impl.n_prompt;
-  result.n_prompt_tokens_cache = 0;
+  result.n_prompt_tokens_cache = impl.n_reused;
   if (impl.tells_probs && token.token >= 0) result.prob_output = theirs(token);
   result.update(impl.state);
   Json json = ours(result.to_json());
@@ -199,57 +242,149 @@ std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) 
     std::vector<TokenOutput> told = std::exchange(impl.prompt, {});
     const bool first = !told.empty();
     if (token.token >= 0) told.push_back(token);
-    json["choices"][0]["logprobs"] = completion_logprobs(told, first);
+    json["choices"][0]["logprobs"] = completion_logprobs(told, first, impl.n_told, impl.offset);
   }
+  return impl.events(std::move(json));
+}
+
+void ReplyWriter::set_reused(std::int32_t n_reused) {
+  impl_->n_reused = n_reused;
+}
+
+std::string ReplyWriter::finish(const AnswerEnd& end, const RequestUsage* all) {
+  Impl& impl = *impl_;
+  std::string before;
+  impl.n_reused = end.n_reused;
+  if (!impl.has_begun) before = add("", {});  // the stream's beginning
+  auto result = impl.final_result(end, true);
+  result.include_usage = false;
+  impl.update(result);
+  Json json = ours(result.to_json());
+  Json& last = json.is_array() ? json.back() : json;
+  if (impl.dialect == Dialect::responses) {
+    Json& response = last["data"]["response"];
+    response["kv"] = end.kv;
+    impl.complete_response(response, end.ending == Ending::limit);
+    const std::string type = "response." + response["status"].get<std::string>();
+    last["event"] = last["data"]["type"] = type;
+  } else if (impl.dialect == Dialect::messages) {
+    Json& delta = json[json.size() >= 2 ? json.size() - 2 : 0]["data"];
+    if (end.ending == Ending::stop_text) delta["delta"]["stop_reason"] = "stop_sequence";
+    delta["usage"] = {{"input_tokens", end.n_prompt - end.n_reused},
+                      {"cache_read_input_tokens", end.n_reused},
+                      {"output_tokens", end.n_generated}};
+    delta["kv"] = end.kv;
+  } else {
+    last["kv"] = end.kv;
+    last.erase("usage");
+    if (all != nullptr && impl.params.include_usage && impl.dialect != Dialect::native) {
+      Json usage = last;
+      usage["choices"] = Json::array();
+      usage["usage"] = usage_of(*all);
+      if (json.is_array())
+        json.push_back(std::move(usage));
+      else
+        json = Json::array({std::move(json), std::move(usage)});
+    }
+  }
+  return before + impl.events(std::move(json));
+}
+
+/// An answer that ends within a call is no whole one for its parser: then what there is of it is told.
+void ReplyWriter::Impl::update(server_task_result_cmpl_final& result) {
+  try {
+    result.update(state);
+  } catch (const std::exception&) {
+    result.oaicompat_msg = state.update_chat_msg("", true, result.oaicompat_msg_diffs);
+    result.oai_resp_id = state.oai_resp_id;
+    result.oai_resp_reasoning_id = state.oai_resp_reasoning_id;
+    result.oai_resp_message_id = state.oai_resp_message_id;
+  }
+}
+
+/// The events as the stream's text, with what llama.cpp leaves out of them.
+std::string ReplyWriter::Impl::events(Json json) {
+  const auto complete = [this](Json& event) {
+    if (dialect == Dialect::responses) {
+      complete_event(event);
+    } else if (dialect == Dialect::chat || dialect == Dialect::completions) {
+      if (dialect == Dialect::chat && n_told == 0) drop_alternatives(event);
+      if (params.include_usage && !event.contains("usage")) event["usage"] = nullptr;
+    }
+  };
+  if (json.is_array())
+    for (Json& event : json) complete(event);
+  else if (json.is_object())
+    complete(json);
   return as_events(json);
 }
 
-std::string ReplyWriter::finish(const AnswerEnd& end, bool tells_usage) {
-  Impl& impl = *impl_;
-  std::string before;
-  if (!impl.has_begun) before = add("", {});  // the stream's beginning
-  auto result = impl.final_result(end, true);
-  result.include_usage = impl.params.include_usage && tells_usage;
-  result.update(impl.state);
-  Json json = ours(result.to_json());
-  Json& last = json.is_array() ? json.back() : json;
-  if (impl.dialect == Dialect::responses)
-    last["data"]["response"]["kv"] = end.kv;
-  else if (impl.dialect == Dialect::messages)
-    json[json.size() >= 2 ? json.size() - 2 : 0]["data"]["kv"] = end.kv;
-  else
-    last["kv"] = end.kv;
-  return before + as_events(json);
+/// OpenAI's client puts a response together by the numbers of its events, items and parts.
+void ReplyWriter::Impl::complete_event(Json& event) {
+  if (!event.contains("data")) return;
+  Json& data = event["data"];
+  const std::string type = data.value("type", "");
+  if (data.contains("response")) complete_response(data["response"], type == "response.incomplete");
+  const std::string item = data.contains("item") ? data["item"].value("id", "") : data.value("item_id", "");
+  if (!item.empty()) {
+    const auto at = std::find(items.begin(), items.end(), item);
+    data["output_index"] = at - items.begin();
+    if (at == items.end()) items.push_back(item);
+  }
+  const bool is_text = type.starts_with("response.output_text.");
+  if (is_text || type.starts_with("response.content_part.") || type.starts_with("response.reasoning_text."))
+    data["content_index"] = 0;
+  if (is_text) data["logprobs"] = Json::array();
+  if (data.contains("part")) data["part"]["annotations"] = Json::array();
+  data["sequence_number"] = n_events++;
+}
+
+void ReplyWriter::Impl::complete_response(Json& response, bool is_cut_off) const {
+  for (const auto& [name, value] : told.items()) response[name] = value;
+  response["error"] = nullptr;
+  if (!response.contains("incomplete_details")) response["incomplete_details"] = nullptr;
+  if (!response.contains("created_at")) response["created_at"] = std::time(nullptr);
+  if (!response.contains("output")) response["output"] = Json::array();
+  response["model"] = params.oaicompat_model;
+  if (response.contains("usage")) response["usage"]["output_tokens_details"] = {{"reasoning_tokens", 0}};
+  if (!is_cut_off) return;
+  response["status"] = "incomplete";
+  response["incomplete_details"] = {{"reason", "max_output_tokens"}};
+  response.erase("completed_at");
+  if (!response["output"].empty()) response["output"].back()["status"] = "incomplete";
 }
 
 Json ReplyWriter::reply(const AnswerEnd& end) {
   Impl& impl = *impl_;
   auto result = impl.final_result(end, false);
   result.include_usage = true;
-  result.update(impl.state);
+  impl.update(result);
   Json json = ours(result.to_json());
   if (impl.dialect == Dialect::completions && impl.tells_probs) {
     std::vector<TokenOutput> told = impl.prompt;
     told.insert(told.end(), impl.tokens.begin(), impl.tokens.end());
-    json["choices"][0]["logprobs"] = completion_logprobs(told, !impl.prompt.empty());
+    json["choices"][0]["logprobs"] =
+        completion_logprobs(told, !impl.prompt.empty(), impl.n_told, impl.offset);
   }
+  if (impl.dialect == Dialect::chat && impl.n_told == 0) drop_alternatives(json);
+  if (impl.dialect == Dialect::responses) impl.complete_response(json, end.ending == Ending::limit);
+  if (impl.dialect == Dialect::messages && end.ending == Ending::stop_text)
+    json["stop_reason"] = "stop_sequence";
   json["kv"] = end.kv;
   return json;
 }
 
-Json joined(Dialect dialect, std::vector<Json> replies) {
+Json joined(Dialect dialect, std::vector<Json> replies, const RequestUsage& all) {
   if (replies.size() == 1) return std::move(replies.front());
   if (dialect != Dialect::chat && dialect != Dialect::completions) return Json(std::move(replies));
   Json whole = std::move(replies.front());
-  Json all = Json::array({whole["kv"]});
+  Json each = Json::array({whole["kv"]});
   for (std::size_t i = 1; i < replies.size(); ++i) {
     whole["choices"].push_back(std::move(replies[i]["choices"][0]));
-    all.push_back(replies[i]["kv"]);
-    for (const char* count : {"completion_tokens", "total_tokens"})
-      whole["usage"][count] =
-          whole["usage"][count].get<std::int64_t>() + replies[i]["usage"][count].get<std::int64_t>();
+    each.push_back(replies[i]["kv"]);
   }
-  whole["kv_each"] = std::move(all);
+  whole["usage"] = usage_of(all);
+  whole["kv_each"] = std::move(each);
   return whole;
 }
 
@@ -257,8 +392,11 @@ std::string stream_end(Dialect dialect) {
   return dialect == Dialect::chat || dialect == Dialect::completions ? "data: [DONE]\n\n" : "";
 }
 
-std::string new_reply_id() {
-  return gen_chatcmplid();
+std::string new_reply_id(Dialect dialect) {
+  const char* kind = dialect == Dialect::messages      ? "msg_"
+                     : dialect == Dialect::completions ? "cmpl-"
+                                                       : "chatcmpl-";
+  return kind + random_string();
 }
 
 Json error_body(Dialect dialect, Fault fault, const std::string& message) {

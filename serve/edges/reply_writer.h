@@ -25,10 +25,17 @@ struct AnswerEnd {
   nlohmann::ordered_json kv;
 };
 
+/// Tokens of all answers to a request. A prompt counts once, however many answers it has.
+struct RequestUsage {
+  std::int64_t n_prompt = 0, n_reused = 0, n_generated = 0;
+
+  void add(const AnswerEnd& end, bool is_first_of_prompt);
+};
+
 /// Writes the replies of one answer in its request's dialect: whole, or as the events of a stream.
 class ReplyWriter {
  public:
-  /// `index`: of the answer among the request's. `is_last`: the stream's usage comes with it.
+  /// `index`: of the answer among the request's.
   ReplyWriter(const Model& model, const ParsedRequest& request, const std::string& id, std::int32_t index,
               const std::vector<Token>& prompt);
   ~ReplyWriter();
@@ -39,8 +46,10 @@ class ReplyWriter {
   void add_prompt(std::vector<TokenOutput> tokens);
   /// Text that is certain to be part of the answer, with the token that completed it. Returns events.
   std::string add(const std::string& text, const TokenOutput& token);
-  /// The stream's last events of this answer; usage is told where `tells_usage`.
-  std::string finish(const AnswerEnd& end, bool tells_usage);
+  /// The prompt's tokens that were not read again, where they are known before the first event.
+  void set_reused(std::int32_t n_reused);
+  /// The stream's last events of this answer; the usage of `all`, if any, follows where it was asked for.
+  std::string finish(const AnswerEnd& end, const RequestUsage* all);
   /// The whole reply.
   nlohmann::ordered_json reply(const AnswerEnd& end);
 
@@ -50,10 +59,11 @@ class ReplyWriter {
 };
 
 /// Joins the replies of several answers to one request into one.
-nlohmann::ordered_json joined(Dialect dialect, std::vector<nlohmann::ordered_json> replies);
+nlohmann::ordered_json joined(Dialect dialect, std::vector<nlohmann::ordered_json> replies,
+                              const RequestUsage& all);
 /// What ends a stream after its last answer.
 std::string stream_end(Dialect dialect);
-std::string new_reply_id();
+std::string new_reply_id(Dialect dialect);
 
 /// An error in the dialect's shape, as the body of a reply and as an event in a stream.
 nlohmann::ordered_json error_body(Dialect dialect, Fault fault, const std::string& message);

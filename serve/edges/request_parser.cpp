@@ -40,19 +40,102 @@ Json parse_json(const std::string& body) {
   return Json::parse(body);
 }
 
-/// What llama.cpp's schema takes for absent or has no word for.
-void normalise(Dialect dialect, Json& body) {
+/// The most likely tokens that are told; as many are looked for, but one at least.
+std::int32_t most_likely(Json& body, const char* asked, const char* looked_for) {
+  const std::int32_t n = json_value(body, asked, 0);
+  if (n < 0) throw UsageError(fmt::format("{} is a number of tokens", asked));
+  body.erase(asked);
+  body[looked_for] = std::max(n, 1);
+  return n;
+}
+
+/// What asks for other answers than this server gives.
+void refuse_unsupported(Dialect dialect, const Json& body) {
+  if (dialect != Dialect::completions) return;
+  if (!json_value(body, "suffix", std::string()).empty())
+    throw UsageError("suffix: text is not filled in between two others here");
+  if (json_value(body, "best_of", 1) > json_value(body, "n", 1))
+    throw UsageError("best_of: answers are not chosen among here; ask for all with n");
+}
+
+/// What llama.cpp's converter of Responses leaves out.
+void complete_response_request(Json& body) {
+  if (body.contains("input") && body.at("input").is_array())
+    for (std::size_t i = 0; i < body.at("input").size(); ++i) {
+      Json& item = body.at("input").at(i);
+      if (json_value(item, "role", std::string()) == "assistant" && !item.contains("type"))
+        item["type"] = "message";
+    }
+  const Json format = json_value(json_value(body, "text", Json::object()), "format", Json::object());
+  const std::string type = json_value(format, "type", std::string());
+  if (type.empty() || type == "text") return;
+  Json wanted = Json::object();
+  wanted["type"] = type;
+  if (type == "json_schema") wanted["json_schema"] = format;
+  body["response_format"] = wanted;
+}
+
+/// What a reply of /v1/responses repeats of its request, with what stands where that says nothing.
+nlohmann::ordered_json told_of(const std::string& text) {
+  nlohmann::ordered_json told = {
+      {"instructions", nullptr}, {"metadata", nullptr}, {"parallel_tool_calls", true},
+      {"temperature", nullptr},  {"top_p", nullptr},    {"max_output_tokens", nullptr},
+      {"tool_choice", "auto"},   {"tools", nullptr}};
+  const auto body = parse_object(text);
+  for (auto& [name, value] : told.items())
+    if (body.contains(name) && !body[name].is_null()) value = body[name];
+  if (told["tools"].is_null()) told["tools"] = nlohmann::ordered_json::array();
+  return told;
+}
+
+/// What llama.cpp's schema takes for absent or has no word for. Returns the most likely tokens to tell.
+std::int32_t normalise(Dialect dialect, Json& body) {
+  std::int32_t n_told = 0;
+  refuse_unsupported(dialect, body);
+  if (dialect == Dialect::responses) complete_response_request(body);
   for (const char* number : {"seed", "max_tokens", "max_completion_tokens", "n_predict"})
     if (body.contains(number) && body.at(number).is_null()) body.erase(number);
   // -1 is "no limit" in some clients and an unsigned number's largest value in others.
   if (dialect == Dialect::completions && body.contains("logprobs")) {
     const Json logprobs = body.at("logprobs");
-    body.erase("logprobs");
-    if (logprobs.is_number_integer() || logprobs.is_number()) body["n_probs"] = logprobs;
-    if (logprobs.is_boolean() && logprobs.get<bool>()) body["n_probs"] = 1;
+    if (logprobs.is_boolean()) body["logprobs"] = 1;
+    if (logprobs.is_null() || (logprobs.is_boolean() && !logprobs.get<bool>()))
+      body.erase("logprobs");
+    else
+      n_told = most_likely(body, "logprobs", "n_probs");
   }
+  if (dialect == Dialect::chat && json_value(body, "logprobs", false))
+    n_told = most_likely(body, "top_logprobs", "top_logprobs");
   for (const char* flag : {"echo", "best_of", "suffix"})
     if (dialect == Dialect::completions && body.contains(flag)) body.erase(flag);
+  return n_told;
+}
+
+/// The function that a request's tool_choice names, in any dialect; empty: none.
+std::string chosen_tool(const Json& body) {
+  if (!body.contains("tool_choice") || !body.at("tool_choice").is_object()) return {};
+  const Json& choice = body.at("tool_choice");
+  const std::string type = json_value(choice, "type", std::string());
+  if (type == "auto" || type == "any" || type == "none") return {};  // of Anthropic
+  const Json function = json_value(choice, "function", Json::object());
+  const std::string name = json_value(choice, "name", json_value(function, "name", std::string()));
+  if ((type != "function" && type != "tool") || name.empty())
+    throw UsageError("tool_choice is auto, none, required, or names a function");
+  return name;
+}
+
+/// The chat request with this function alone, which is to be called.
+Json with_tool(const Json& body, const std::string& name) {
+  Json tools = Json::array();
+  if (body.contains("tools") && body.at("tools").is_array())
+    for (const Json& tool : body.at("tools"))
+      if (json_value(json_value(tool, "function", Json::object()), "name", std::string()) == name)
+        tools.push_back(tool);
+  if (tools.empty()) throw UsageError(fmt::format("tool_choice: there is no function '{}' in tools", name));
+  Json with = body;
+  with["tools"] = tools;
+  with["tool_choice"] = "required";
+  return with;
 }
 
 Json& last_user_message(Json& messages) {
@@ -105,16 +188,36 @@ struct RequestParser::Impl {
   /// The body as one of a chat or a completion.
   static Json converted(Dialect dialect, const Json& body) {
     if (dialect == Dialect::responses) return server_chat_convert_responses_to_chatcmpl(body);
-    if (dialect == Dialect::messages) return server_chat_convert_anthropic_to_oai(body);
-    return body;
+    if (dialect != Dialect::messages) return body;
+    Json chat = server_chat_convert_anthropic_to_oai(body);
+    const Json choice = json_value(body, "tool_choice", Json::object());
+    if (json_value(choice, "type", std::string()) == "none") chat["tool_choice"] = "none";
+    return chat;
   }
   static bool is_chat(Dialect dialect) {
     return dialect == Dialect::chat || dialect == Dialect::responses || dialect == Dialect::messages;
   }
 
+  /// A chat request's parameters with a "prompt". `tool`, if any, is to be called; the others stay in the
+  /// prompt, so that its beginning does not change with the choice.
+  Json chat_with_prompt(const Json& body, const std::string& tool) const {
+    if (body.contains("messages") && body.at("messages").is_array() && body.at("messages").empty())
+      throw UsageError("messages: there is none");
+    Json data = rendered(tool.empty() ? body : with_tool(body, tool));
+    const bool must_call =
+        !tool.empty() || (body.contains("tool_choice") && body.at("tool_choice").is_string() &&
+                          body.at("tool_choice").get<std::string>() == "required");
+    if (must_call && json_value(data, "grammar", std::string()).empty())
+      throw UsageError(
+          "tool_choice: there are no tools, or the model's chat template has no place for them (name another "
+          "with --chat-template-file)");
+    if (!tool.empty()) data["prompt"] = prompt_of(body);
+    return data;
+  }
+
   /// The request's parameters with a "prompt".
-  Json with_prompt(Dialect dialect, const Json& body) const {
-    if (is_chat(dialect)) return rendered(body);
+  Json with_prompt(Dialect dialect, const Json& body, const std::string& tool) const {
+    if (is_chat(dialect)) return chat_with_prompt(body, tool);
     if (dialect == Dialect::completions) return oaicompat_completion_params_parse(body);
     if (!body.contains("prompt")) throw UsageError("\"prompt\" is required");
     return body;
@@ -219,10 +322,13 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
     request.dialect = dialect;
     const bool echoes = dialect == Dialect::completions;
     request.echo = echoes && json_value(body, "echo", false);
-    normalise(dialect, body);
     require_plain_body(dialect, body);
+    const std::string tool = Impl::is_chat(dialect) ? chosen_tool(body) : std::string();
+    request.n_told = normalise(dialect, body);
+    if (dialect == Dialect::responses) request.told = told_of(text);
     body = Impl::converted(dialect, body);
-    const Json data = impl_->with_prompt(dialect, body);
+    if (!tool.empty()) body.erase("tool_choice");
+    const Json data = impl_->with_prompt(dialect, body, tool);
     const Json& prompt = data.at("prompt");
     for (auto& tokens : impl_->tokens(prompt)) request.prompts.push_back({.tokens = std::move(tokens)});
 
@@ -241,6 +347,7 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
     request.max_ms = params.t_max_predict_ms;
     request.stops = params.antiprompt;
     request.n_probs = params.sampling.n_probs;
+    if (dialect != Dialect::completions && dialect != Dialect::chat) request.n_told = request.n_probs;
     request.probs_after_sampling = params.post_sampling_probs;
     request.stream = params.stream;
     request.prompt_probs = request.echo && request.n_probs > 0;
@@ -257,7 +364,7 @@ std::size_t RequestParser::count(Dialect dialect, const std::string& text) const
     Json body = parse_json(text);
     require_plain_body(dialect, body);
     body = Impl::converted(dialect, body);
-    return impl_->tokens(impl_->with_prompt(dialect, body).at("prompt")).front().size();
+    return impl_->tokens(impl_->with_prompt(dialect, body, {}).at("prompt")).front().size();
   });
 }
 

@@ -47,12 +47,14 @@ struct ParsedRequest {
   std::int32_t n_predict = -1;        ///< tokens of an answer at most; negative: no limit
   std::int64_t max_ms = -1;           ///< of generating; negative: no limit
   std::vector<std::string> stops;
-  std::int32_t n_probs = 0;  ///< most likely tokens told with each token
+  std::int32_t n_probs = 0;  ///< most likely tokens that are looked for with each token
+  std::int32_t n_told = 0;   ///< and those of them that are told: none is a choice, too
   bool probs_after_sampling = false;
   bool stream = false;
-  bool echo = false;          ///< the prompt is part of the reply
-  bool prompt_probs = false;  ///< and its tokens' probabilities are
-  std::int32_t ping = 30;     ///< seconds of silence after which a stream says that it lives; -1: never
+  bool echo = false;            ///< the prompt is part of the reply
+  bool prompt_probs = false;    ///< and its tokens' probabilities are
+  std::int32_t ping = 30;       ///< seconds of silence after which a stream says that it lives; -1: never
+  nlohmann::ordered_json told;  ///< what a reply of /v1/responses repeats of its request
 };
 
 /// Turns requests of all dialects into prompts and rules, by llama.cpp's own parsers and chat templates.

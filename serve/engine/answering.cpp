@@ -92,8 +92,8 @@ void Scheduler::begin_answer(Answer& answer) {
     c.prompt_end = session_.checkpoint(c.sequence);
     const std::span<const float> logits = session_.logits();
     c.logits.assign(logits.begin(), logits.end());
-    if (answer.n_kept == 0) answer.n_kept = session_.n_entries(c.sequence);
   }
+  if (answer.n_kept == 0) answer.n_kept = session_.n_entries(c.sequence);
   const std::int32_t until = session_.n_until_compression(c.sequence);
   answer.promised = until > 0 ? session_.n_entries(c.sequence) + until : answer.shape.later;
   if (answer.shape.kind == ReadingShape::Kind::pieces)
@@ -240,6 +240,7 @@ void Scheduler::take_token(Answer& answer, TokenOutput token) {
     Event event = new_event(Event::Kind::text, task);
     event.text = text;
     event.token = std::move(token);
+    event.n_reused = answer.shape.n_reused;
     task.channel->push(std::move(event));
   }
   const bool is_late = task.max_ms > 0 && now - answer.read_us > task.max_ms * 1000;
@@ -257,6 +258,7 @@ void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_te
   if (const std::string rest = answer.text.finish(); !rest.empty()) {
     Event event = new_event(Event::Kind::text, task);
     event.text = rest;
+    event.n_reused = answer.shape.n_reused;
     task.channel->push(std::move(event));
   }
   const CacheUse use = session_.use(c.sequence);

@@ -27,6 +27,7 @@ struct Event {
   std::vector<TokenOutput> prompt;  ///< of Kind::prompt: each token, with its probability where asked for
   std::string text;                 ///< certain to be part of the answer
   TokenOutput token;
+  std::int32_t n_reused = 0;  ///< of the prompt
   AnswerEnd end;
   Fault fault = Fault::internal;
   std::string message;  ///< of an error

@@ -33,7 +33,7 @@ class Exchange {
       : service_(service), request_(std::move(request)), channel_(std::make_shared<Channel>()) {
     const std::size_t n = request_.prompts.size() * std::size_t(request_.n_answers);
     if (n > most_answers) throw UsageError(fmt::format("a request has {} answers at most", most_answers));
-    const std::string id = new_reply_id();
+    const std::string id = new_reply_id(request_.dialect);
     for (std::size_t p = 0; p < request_.prompts.size(); ++p) {
       ParsedPrompt& prompt = request_.prompts[p];
       if (prompt.tokens.empty()) throw UsageError("the prompt is empty");
@@ -69,10 +69,12 @@ class Exchange {
         writer.add_prompt(std::move(event.prompt));
         return {};
       case Event::Kind::text:
+        writer.set_reused(event.n_reused);
         return writer.add(event.text, event.token);
       case Event::Kind::end:
-        --n_open_;
-        return writer.finish(event.end, n_open_ == 0) + (n_open_ == 0 ? stream_end(request_.dialect) : "");
+        count(event);
+        if (--n_open_ > 0) return writer.finish(event.end, nullptr);
+        return writer.finish(event.end, &usage_) + stream_end(request_.dialect);
       case Event::Kind::error:
         break;
     }
@@ -91,6 +93,7 @@ class Exchange {
         writer.add(event.text, event.token);
         return std::nullopt;
       case Event::Kind::end:
+        count(event);
         ends_.emplace_back(event.answer, std::move(event.end));
         if (--n_open_ > 0) return std::nullopt;
         return Reply{.body = text_of(whole())};
@@ -119,11 +122,15 @@ class Exchange {
     return task;
   }
 
+  void count(const Event& event) {
+    usage_.add(event.end, event.answer % std::size_t(request_.n_answers) == 0);
+  }
+
   Json whole() {
     std::sort(ends_.begin(), ends_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<Json> replies;
     for (auto& [index, end] : ends_) replies.push_back(writers_[index].reply(end));
-    return joined(request_.dialect, std::move(replies));
+    return joined(request_.dialect, std::move(replies), usage_);
   }
 
   const Service& service_;
@@ -132,6 +139,7 @@ class Exchange {
   std::vector<std::shared_ptr<Task>> tasks_;
   std::vector<ReplyWriter> writers_;
   std::vector<std::pair<std::size_t, AnswerEnd>> ends_;
+  RequestUsage usage_;
   std::size_t n_open_ = 0;
 };
 

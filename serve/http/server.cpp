@@ -25,10 +25,11 @@ using Json = nlohmann::ordered_json;
 
 /// Compared in a time that does not tell how much of it is right.
 bool is_same(std::string_view given, std::string_view key) {
+  if (key.empty()) return given.empty();
   std::size_t difference = given.size() ^ key.size();
   for (std::size_t i = 0; i < given.size(); ++i)
-    difference |= std::size_t(static_cast<unsigned char>(given[i]) ^
-                              static_cast<unsigned char>(key[key.empty() ? 0 : i % key.size()]));
+    difference |=
+        std::size_t(static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(key[i % key.size()]));
   return difference == 0;
 }
 
@@ -220,6 +221,13 @@ void HttpServer::Impl::set_routes() {
   const auto list = plain([this](const auto&) { return models(service); });
   for (const char* path : {"/health", "/v1/health"}) server.Get(path, health);
   for (const char* path : {"/models", "/v1/models"}) server.Get(path, list);
+  server.Get("/v1/models/:id", [this](const httplib::Request& request, httplib::Response& response) {
+    const std::string& id = request.path_params.at("id");
+    if (id != service.alias)
+      return answer_error(Dialect::chat, Fault::not_found, fmt::format("there is no model '{}'", id),
+                          response);
+    send(ok(model_entry(service)), response);
+  });
   server.Get("/props", plain([this](const auto&) { return properties(service); }));
   server.Get("/metrics", plain([this](const auto&) -> Reply {
                if (!service.has_metrics) throw UsageError("start the server with --metrics for this");
