@@ -170,6 +170,10 @@ class GrammarReader {
         const std::size_t comma = bounds.find(',');
         const double least = number(bounds.substr(0, comma));
         const double most = comma == bounds.npos ? least : number(bounds.substr(comma + 1));
+        if (comma != bounds.npos && comma + 1 < bounds.size() && most < least)
+          throw UsageError(fmt::format("the grammar repeats something {{{}}} times: the second number is the "
+                                       "smaller one",
+                                       bounds));  // the engine's parser would not end
         if (least == 0) element.is_optional = true;
         element.repeats *= std::max({least, most, 1.0});
       } else {

@@ -21,6 +21,8 @@ constexpr std::int32_t most_probs = 1000;
 /// Candidates that llama.cpp's infill sampler may compare with one another.
 constexpr std::int32_t most_infill = 1000;
 constexpr std::size_t longest_tool_name = 256;
+/// Properties of one object in a JSON schema: turning it into a grammar takes their square in time.
+constexpr std::size_t most_properties = 500;
 
 /// What the chat parser tells the sampler and the reply's parser: from outside it could be anything.
 constexpr const char* internal_fields[] = {
@@ -81,11 +83,22 @@ void require_tools(Dialect dialect, const Json& body) {
   }
 }
 
+void require_small_schema(const Json& schema) {
+  if (schema.is_object() && schema.contains("properties") && schema.at("properties").is_object() &&
+      schema.at("properties").size() > most_properties)
+    throw UsageError(fmt::format("a JSON schema has {} properties in an object, and {} are the most",
+                                 schema.at("properties").size(), most_properties));
+  if (!schema.is_object() && !schema.is_array()) return;
+  for (const auto& item : schema.items()) require_small_schema(item.value());
+}
+
 }  // namespace
 
 void require_plain_body(Dialect dialect, const Json& body) {
   for (const char* name : internal_fields)
     if (is_set(body, name)) throw UsageError(fmt::format("'{}' is no field of a request", name));
+  for (const char* name : {"json_schema", "response_format", "text", "tools"})
+    if (body.contains(name)) require_small_schema(body.at(name));
   if (dialect == Dialect::chat || dialect == Dialect::messages) require_messages(dialect, body);
   if (dialect == Dialect::chat || dialect == Dialect::messages || dialect == Dialect::responses)
     require_tools(dialect, body);

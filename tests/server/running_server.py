@@ -45,8 +45,9 @@ class Server:
         end = time.monotonic() + PATIENCE
         while not (found := re.search(r"listening on http://[^:]+:(\d+)", self.said())):
             if self.process.poll() is not None or time.monotonic() > end:
+                said = self.said()
                 self.kill()
-                raise AssertionError(f"the server did not start:\n{self.said()}")
+                raise AssertionError(f"the server did not start:\n{said}")
             time.sleep(0.05)
         self.port = int(found[1])
 
@@ -61,6 +62,7 @@ class Server:
         if self.is_alive():
             self.process.kill()
         self.process.wait()
+        self.log.close()
 
     def stop(self, number=signal.SIGTERM, patience=PATIENCE):
         """The exit code after the signal, and the seconds that it took."""

@@ -313,7 +313,7 @@ class Hostile(unittest.TestCase):
             self.assertIn(self.server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode("latin-1"), ends=True), [400, 404, 414])
         for method in ["GET", "PUT", "DELETE", "PATCH"]:
             self.assertIn(self.server.request(method, "/completion", "{}").status, [400, 404, 405])
-        for line in ["BREW / HTTP/1.1", "GET /", "GET / HTTP/9.9", "GET  / HTTP/1.1", "\0\0\0", "x" * 100_000]:
+        for line in ["BREW / HTTP/1.1", "GET /", "GET / HTTP/9.9", "GET", "\0\0\0", "x" * 100_000]:
             self.assertIn(self.server.raw(f"{line}\r\n\r\n".encode(), ends=True), [None, 400, 404, 405, 414, 431, 505])
 
     def test_headers(self):

@@ -94,6 +94,13 @@ TEST(GrammarLimits, Ways) {
   EXPECT_NO_THROW(require_small_grammar("root ::= (((\"a\"){100}){100}){100}"));
 }
 
+TEST(GrammarLimits, RepetitionsThatEndBeforeTheyBegin) {
+  for (const char* bounds : {"{5,2}", "{ 5 , 2 }", "{1,0}"})
+    expect_mentions(refusal("root ::= \"a\"" + std::string(bounds)), {"smaller"});
+  for (const char* bounds : {"{5}", "{5,}", "{2,5}", "{0,0}", "{,5}", "{}", "{ 2 , 2 }"})
+    EXPECT_NO_THROW(require_small_grammar("root ::= \"a\"" + std::string(bounds))) << bounds;
+}
+
 TEST(GrammarLimits, ClassesOfManyCharacters) {
   EXPECT_NO_THROW(require_small_grammar("root ::= [" + std::string(10000, 'x') + "]*"));
   expect_mentions(refusal("root ::= [" + std::string(60000, 'x') + "]*"), {"ways"});
