@@ -1,5 +1,6 @@
 #include "serve/edges/request_parser.h"
 
+#include "serve/edges/request_limits.h"
 #include "serve/edges/request_rules.h"
 
 #include <fmt/format.h>
@@ -322,6 +323,7 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
     request.dialect = dialect;
     const bool echoes = dialect == Dialect::completions;
     request.echo = echoes && json_value(body, "echo", false);
+    require_plain_body(dialect, body);
     const std::string tool = Impl::is_chat(dialect) ? chosen_tool(body) : std::string();
     request.n_told = normalise(dialect, body);
     if (dialect == Dialect::responses) request.told = told_of(text);
@@ -334,6 +336,7 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
     auto rules = std::make_shared<RequestRules>();
     task_params& params = rules->params;
     params = server_schema::eval_llama_cmpl_schema(impl_->vocab(), impl_->base, impl_->end_biases, data);
+    limit_params(params, std::size_t(impl_->model->info().n_ctx_train));
     constexpr task_response_type kinds[] = {TASK_RESPONSE_TYPE_NONE, TASK_RESPONSE_TYPE_OAI_CMPL,
                                             TASK_RESPONSE_TYPE_OAI_CHAT, TASK_RESPONSE_TYPE_OAI_RESP,
                                             TASK_RESPONSE_TYPE_ANTHROPIC};
@@ -359,7 +362,9 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
 
 std::size_t RequestParser::count(Dialect dialect, const std::string& text) const {
   return checked([&] {
-    const Json body = Impl::converted(dialect, parse_json(text));
+    Json body = parse_json(text);
+    require_plain_body(dialect, body);
+    body = Impl::converted(dialect, body);
     return impl_->tokens(impl_->with_prompt(dialect, body, {}).at("prompt")).front().size();
   });
 }

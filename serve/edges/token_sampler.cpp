@@ -6,10 +6,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <numeric>
 
 namespace chunkkv::serve {
 namespace {
+
+/// Seconds of one token under a grammar; the next one may well take several times as long.
+constexpr double longest_choice = 3;
+
+/// Seconds that this thread has computed: a busy machine is no fault of a grammar.
+double seconds_computed() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return double(time.tv_sec) + double(time.tv_nsec) / 1e9;
+}
 
 struct Free {
   void operator()(common_sampler* sampler) const { common_sampler_free(sampler); }
@@ -47,12 +58,14 @@ struct TokenSampler::Impl {
   const Model& model;
   common_params_sampling params;
   bool after_sampling = false;
+  bool has_grammar = false;
   std::unique_ptr<common_sampler, Free> sampler = nullptr;
 };
 
 TokenSampler::TokenSampler(const Model& model, const RequestRules& rules, std::int32_t answer)
     : impl_(new Impl{.model = model, .params = rules.params.sampling}) {
   impl_->after_sampling = rules.params.post_sampling_probs;
+  impl_->has_grammar = !common_grammar_value(impl_->params.grammar).empty();
   if (impl_->params.seed != LLAMA_DEFAULT_SEED) impl_->params.seed += std::uint32_t(answer);
   try {
     impl_->sampler.reset(common_sampler_init(model.handle(), impl_->params));
@@ -71,6 +84,7 @@ void TokenSampler::accept_prompt(std::span<const Token> tokens) {
 TokenOutput TokenSampler::sample(Session& session, std::int32_t index) {
   common_sampler* sampler = impl_->sampler.get();
   const std::int32_t n = impl_->params.n_probs;
+  const double start = seconds_computed();
   const Token token = common_sampler_sample(sampler, session.handle(), index);
   TokenOutput output{.token = token, .text = piece(impl_->model, token)};
   if (n > 0 && impl_->after_sampling) {
@@ -87,6 +101,9 @@ TokenOutput TokenSampler::sample(Session& session, std::int32_t index) {
     output = probabilities(impl_->model, {logits, n_vocab}, token, n);
   }
   common_sampler_accept(sampler, token, true);
+  // All other answers wait meanwhile.
+  if (impl_->has_grammar && seconds_computed() - start > longest_choice)
+    throw UsageError("the grammar leaves so many ways open that a token takes seconds");
   return output;
 }
 

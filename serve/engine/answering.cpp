@@ -102,8 +102,14 @@ void Scheduler::begin_answer(Answer& answer) {
     limit_answer(answer, task.kv.cells);
   begin_siblings(answer);
   if (task.n_predict == 0) return finish(answer, Ending::limit, {}, false);
-  task.sampler->accept_prompt(task.prompt.tokens);
-  take_token(answer, task.sampler->sample(session_, c.logits));
+  TokenOutput first;
+  try {
+    task.sampler->accept_prompt(task.prompt.tokens);
+    first = task.sampler->sample(session_, c.logits);
+  } catch (const std::exception& error) {
+    return fail(answer, Fault::invalid, error.what());
+  }
+  take_token(answer, std::move(first));
 }
 
 /// Older entries make room for an answer that would outgrow its cells.
@@ -152,8 +158,12 @@ void Scheduler::begin_siblings(Answer& answer) {
         finish(other, Ending::limit, {}, false);
         continue;
       }
-      sibling->sampler->accept_prompt(task.prompt.tokens);
-      take_token(other, sibling->sampler->sample(session_, c->logits));
+      try {
+        sibling->sampler->accept_prompt(task.prompt.tokens);
+        take_token(other, sibling->sampler->sample(session_, c->logits));
+      } catch (const std::exception& error) {
+        fail(other, Fault::invalid, error.what());
+      }
     } else {
       later.push_back(sibling);
     }

@@ -64,10 +64,11 @@ void Scheduler::run() {
     wake_.wait_for(lock, std::chrono::milliseconds(100),
                    [&] { return stops_ || !inbox_.empty() || !calls_.empty(); });
   }
+  take_calls();  // also what came in since the last turn waits now, and is told
   for (const auto& task : waiting_) task->fail(Fault::busy, "the server is stopping");
+  waiting_.clear();
   for (Answer& answer : answers_) fail(answer, Fault::busy, "the server is stopping");
   answers_.clear();
-  take_calls();
 }
 
 void Scheduler::stop() {

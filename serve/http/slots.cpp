@@ -59,9 +59,18 @@ Reply save(const Service& service, std::int64_t slot, const std::string& name) {
              {"timings", {{"save_ms", ms_since(start)}}}});
 }
 
+/// What is no saved prompt of this model is the client's fault, not the server's.
+HostCopy load(const Service& service, const std::string& name) {
+  try {
+    return service.files.load(name);
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+}
+
 Reply restore(const Service& service, const std::string& name) {
   const auto start = std::chrono::steady_clock::now();
-  const HostCopy copy = service.files.load(name);
+  const HostCopy copy = load(service, name);
   std::int64_t slot = -1;
   service.scheduler.between_steps([&] {
     if (const Conversation* c = service.scheduler.restore(copy)) slot = c->sequence;
