@@ -54,6 +54,7 @@ void HostStore::use(const HostCopy& copy) {
 
 HostCopy HostStore::take(const HostCopy& copy) {
   const auto it = find(copy);
+  if (&copy == pinned_) unpin();
   bytes_ -= it->bytes();
   HostCopy taken = std::move(*it);
   copies_.erase(it);

@@ -44,7 +44,7 @@ class Client:
 
     def body(self):
         rng = self.random
-        prompt = text(rng, rng.choice([1, 5, 5, 20, 20, 100, 400, 3000]))
+        prompt = text(rng, rng.choice([1, 5, 5, 20, 20, 20, 50, 100, 400, 3000]))
         common = {"stream": rng.random() < 0.5, "temperature": 0}
         if rng.random() < 0.5:
             common["kv"] = {"method": rng.choice(["full", "chunkkv", "snapkv", "streamingllm"]), "keep": rng.choice(["20%", "50%", 64])}
@@ -99,6 +99,7 @@ class Client:
             answer = response.read()
         if response.status == 503:
             assert response.getheader("Retry-After"), answer
+            time.sleep(rng.random())
         if response.status == 200:
             self.check(answer)
         else:
@@ -130,7 +131,7 @@ class Load(unittest.TestCase):
 
     def test_many_clients(self):
         print(f"random requests: repeat with CHUNKKV_TEST_SEED={SEED}", flush=True)
-        server = self.start("--queue", 40, "--source-bytes", "20M")
+        server = self.start("--queue", 12, "--source-bytes", "20M")
         self.load(server, min(SECONDS, 5))
         server.wait_until_idle()
         memory, threads = server.memory(), server.threads()
@@ -169,7 +170,7 @@ class Load(unittest.TestCase):
         run_together([ask] * 24)
         self.assertEqual(set(statuses), {200, 503}, statuses)
         self.assertEqual(statuses.total(), 24)
-        self.assertGreaterEqual(statuses[200], 6)
+        self.assertGreaterEqual(statuses[200], 2)
 
     def stop_while_busy(self, number):
         server = self.start("--queue", 40)

@@ -130,6 +130,15 @@ TEST(HostStore, TakingACopyFreesItsBytes) {
   EXPECT_EQ(firsts(store), (std::vector<Token>{1000}));
 }
 
+TEST(HostStore, ThePinnedOneMayBeTaken) {
+  HostStore store(300, {});
+  store.add(copy_of(0, 20));
+  store.pin(&store.copies().front());
+  EXPECT_EQ(store.take(store.copies().front()).bytes(), 200U);
+  EXPECT_TRUE(store.add(copy_of(1000, 30)));  // all the room there is
+  EXPECT_EQ(firsts(store), (std::vector<Token>{1000}));
+}
+
 TEST(HostStore, RandomOperationsEqualAModel) {
   struct Entry {
     Token first;

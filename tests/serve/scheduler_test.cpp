@@ -1,0 +1,543 @@
+// The life of requests over one session, in a thread of its own as the server has it.
+#include "serve/engine/scheduler.h"
+
+#include "support/random_input.h"
+#include "support/tiny_model.h"
+#include "unit/expect_throw.h"
+#include "unit/random_seed.h"
+
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace chunkkv::test {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace serve;
+using Json = nlohmann::ordered_json;
+using Tokens = std::vector<Token>;
+
+constexpr auto patience = 120s;
+/// Batches of several sequences add up in another order; near ties may be decided differently.
+constexpr float tie = 0.05F;
+
+std::shared_ptr<Model> model() {
+  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
+  return model;
+}
+
+SessionOptions options(std::int32_t n_cells, std::int32_t n_sequences = 8) {
+  SessionOptions options;
+  options.n_cells = n_cells;
+  options.n_sequences = n_sequences;
+  options.n_ubatch = 64;
+  options.n_threads = 1;
+  return options;
+}
+
+Tokens prompt_of(std::uint32_t seed, std::int32_t n) {
+  std::mt19937 random(seed);
+  return random_tokens(random, n);
+}
+
+Tokens joined(Tokens a, const Tokens& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+KvSettings settings(const char* field = "null") {
+  KvSettings kv;
+  kv.method = make_method("full");
+  kv.keep_at_least = 0;
+  return with_field(kv, Json::parse(field));
+}
+
+/// What became of one answer.
+struct Reply {
+  Tokens tokens;
+  std::optional<AnswerEnd> end;
+  std::optional<Fault> fault;
+  std::string message;
+
+  bool is_open() const { return !end && !fault; }
+  std::int32_t reused() const { return end->kv["reused"].get<std::int32_t>(); }
+  std::int32_t read() const { return end->kv["read"].get<std::int32_t>(); }
+};
+
+struct Request {
+  Tokens prompt;
+  std::int32_t n_predict = 8;
+  KvSettings kv = settings();
+  std::int32_t n_answers = 1;
+  std::string extra = "{}";  ///< further fields
+};
+
+/// A request that was handed in.
+struct Asked {
+  std::shared_ptr<Channel> channel = std::make_shared<Channel>();
+  std::vector<Reply> replies;
+  bool is_taken = false;
+
+  bool is_open() const {
+    return is_taken && std::any_of(replies.begin(), replies.end(), [](const Reply& r) { return r.is_open(); });
+  }
+  /// Takes what has come; waits for the first of it.
+  bool take(std::chrono::milliseconds wait) {
+    std::optional<Event> event = channel->pop(wait);
+    if (!event) return false;
+    Reply& reply = replies[event->answer];
+    switch (event->kind) {
+      case Event::Kind::prompt:
+        break;
+      case Event::Kind::text:
+        // The rest of a character comes without a token.
+        if (event->token.token >= 0) reply.tokens.push_back(event->token.token);
+        break;
+      case Event::Kind::end:
+        reply.end = std::move(event->end);
+        break;
+      case Event::Kind::error:
+        reply.fault = event->fault;
+        reply.message = event->message;
+        break;
+    }
+    return true;
+  }
+  const std::vector<Reply>& wait() {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (is_open() && std::chrono::steady_clock::now() < end) take(100ms);
+    EXPECT_FALSE(is_open()) << "no end came";
+    return replies;
+  }
+};
+
+/// A session with its scheduler; `start` gives it a thread.
+class World {
+ public:
+  explicit World(const SessionOptions& session_options, SchedulerOptions scheduler_options = {})
+      : session(model(), session_options),
+        parser(model(), RequestDefaults{.most_answers = session_options.n_sequences}),
+        scheduler(session, files, metrics, scheduler_options) {}
+  ~World() { stop(); }
+
+  World& start() {
+    thread_ = std::thread([this] { scheduler.run(); });
+    return *this;
+  }
+  void stop() {
+    scheduler.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Asked hand_in(const Request& request) {
+    Json body = Json::parse(request.extra);
+    body["prompt"] = request.prompt;
+    body["n_predict"] = request.n_predict;
+    if (!body.contains("temperature")) body["temperature"] = 0;
+    const ParsedRequest parsed = parser.parse(Dialect::native, body.dump(), false);
+    Asked asked;
+    asked.replies.resize(std::size_t(request.n_answers));
+    std::shared_ptr<Task> first;
+    for (std::int32_t i = 0; i < request.n_answers; ++i) {
+      auto task = std::make_shared<Task>();
+      task->answer = std::size_t(i);
+      task->prompt = parsed.prompts.front();
+      task->kv = request.kv;
+      task->n_predict = parsed.n_predict;
+      task->stops = parsed.stops;
+      task->sampler = std::make_unique<TokenSampler>(*model(), *parsed.rules, i);
+      task->channel = asked.channel;
+      if (first == nullptr)
+        first = std::move(task);
+      else
+        first->siblings.push_back(std::move(task));
+    }
+    asked.is_taken = scheduler.submit({first});
+    return asked;
+  }
+  Reply ask(const Request& request) { return hand_in(request).wait().front(); }
+
+  Metrics::Values values() {
+    Metrics::Values values;
+    metrics.update([&](const auto& v) { values = v; });
+    return values;
+  }
+  /// Until no answer is in work.
+  void wait_until_idle() {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    bool is_busy = true;
+    while (is_busy && std::chrono::steady_clock::now() < end)
+      scheduler.between_steps([&] {
+        const auto& all = scheduler.conversations().all();
+        is_busy = std::any_of(all.begin(), all.end(), [](const Conversation& c) { return c.is_busy; });
+      });
+    EXPECT_FALSE(is_busy);
+  }
+  std::int32_t cells_used() {
+    std::int32_t used = -1;
+    scheduler.between_steps([&] { used = session.use().cells_used; });
+    return used;
+  }
+  void clear_all() {
+    scheduler.between_steps([&] {
+      for (Conversation& c : scheduler.conversations().all()) {
+        EXPECT_FALSE(c.is_busy);
+        scheduler.conversations().clear(c);
+      }
+    });
+  }
+
+  Session session;
+  PromptFiles files{"", {}, {}};
+  Metrics metrics;
+  RequestParser parser;
+  Scheduler scheduler;
+
+ private:
+  std::thread thread_;
+};
+
+/// Each token is the most likely one after a whole cache, near ties apart.
+void expect_greedy(const Tokens& prompt, const Tokens& answer) {
+  Session session(model(), options(2048, 1));
+  session.prefill(prompt);
+  for (const Token token : answer) {
+    const auto logits = session.logits();
+    EXPECT_GE(logits[std::size_t(token)], *std::max_element(logits.begin(), logits.end()) - tie);
+    session.decode(token);
+  }
+}
+
+/// The library's own way, without the server.
+Tokens by_the_library(const Tokens& prompt, std::int32_t n, const Plan* plan = nullptr) {
+  Session session(model(), options(2048, 1));
+  if (plan == nullptr) {
+    session.prefill(prompt);
+  } else {
+    session.prefill(prompt, {plan, 1});
+    session.compress(session.selection());
+  }
+  Tokens answer;
+  while (std::int32_t(answer.size()) < n) {
+    const auto logits = session.logits();
+    const auto token = Token(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    if (model()->is_end(token)) break;
+    answer.push_back(token);
+    session.decode(token);
+  }
+  return answer;
+}
+
+TEST(Scheduler, AnswersAsTheLibrary) {
+  World world(options(1024));
+  world.start();
+  for (const std::int32_t n : {1, 5, 63, 64, 65, 300}) {
+    const Tokens prompt = prompt_of(std::uint32_t(n), n);
+    const Reply reply = world.ask({.prompt = prompt, .n_predict = 12});
+    ASSERT_TRUE(reply.end) << reply.message;
+    EXPECT_EQ(reply.tokens, by_the_library(prompt, 12)) << n;
+    EXPECT_EQ(reply.end->n_prompt, n);
+    EXPECT_EQ(reply.read(), n);
+  }
+}
+
+TEST(Scheduler, CompressesAsTheLibrary) {
+  for (const char* method : {"snapkv", "chunkkv", "streamingllm", "h2o"}) {
+    World world(options(1024));
+    world.start();
+    const Tokens prompt = prompt_of(7, 300);
+    Request request{.prompt = prompt, .n_predict = 12};
+    request.kv = settings((std::string(R"({"keep": "30%", "method": ")") + method + "\"}").c_str());
+    const Reply reply = world.ask(request);
+    ASSERT_TRUE(reply.end) << reply.message;
+    Task task;
+    task.prompt.tokens = prompt;
+    task.kv = request.kv;
+    const Plan plan = plan_of(task);
+    EXPECT_EQ(reply.tokens, by_the_library(prompt, 12, &plan)) << method;
+    EXPECT_LE(reply.end->kv["kept"].get<std::int32_t>(), 90) << method;  // whole chunks are fewer
+    EXPECT_GE(reply.end->kv["kept"].get<std::int32_t>(), 75) << method;
+  }
+}
+
+TEST(Scheduler, SeveralAtOnce) {
+  World world(options(2048), {.n_parallel = 3});
+  world.start();
+  std::vector<Tokens> prompts;
+  std::vector<Asked> asked;
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    prompts.push_back(prompt_of(100 + i, 40 + 50 * std::int32_t(i)));
+    asked.push_back(world.hand_in({.prompt = prompts.back(), .n_predict = 20}));
+  }
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const Reply& reply = asked[i].wait().front();
+    ASSERT_TRUE(reply.end) << reply.message;
+    expect_greedy(prompts[i], reply.tokens);
+  }
+}
+
+TEST(Scheduler, AClientThatGoesFreesItsPlace) {
+  World world(options(512), {.n_parallel = 1});
+  world.start();
+  Asked gone = world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
+  ASSERT_TRUE(gone.take(patience));
+  Asked waits = world.hand_in({.prompt = prompt_of(2, 50), .n_predict = 5});
+  Asked gone_early = world.hand_in({.prompt = prompt_of(3, 50), .n_predict = 400});
+  gone_early.channel->cancel();
+  gone.channel->cancel();
+  EXPECT_TRUE(waits.wait().front().end);
+  world.wait_until_idle();
+  EXPECT_EQ(world.values().cancelled, 2);
+  EXPECT_EQ(world.values().generating + world.values().reading, 0);
+  world.clear_all();
+  EXPECT_EQ(world.cells_used(), 0);
+}
+
+TEST(Scheduler, AQueueHasAnEnd) {
+  World world(options(512), {.most_queued = 2});
+  std::vector<Asked> asked;
+  for (std::uint32_t i = 0; i < 4; ++i) asked.push_back(world.hand_in({.prompt = prompt_of(i, 20)}));
+  EXPECT_TRUE(asked[0].is_taken);
+  EXPECT_TRUE(asked[1].is_taken);
+  EXPECT_FALSE(asked[2].is_taken);
+  EXPECT_FALSE(asked[3].is_taken);
+  EXPECT_EQ(world.values().refused, 2);
+  world.start();
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(asked[i].wait().front().end);
+  EXPECT_TRUE(world.ask({.prompt = prompt_of(9, 20)}).end);
+}
+
+TEST(Scheduler, WhatIsTooLongIsRefusedAlone) {
+  World world(options(256));
+  world.start();
+  Asked fits = world.hand_in({.prompt = prompt_of(1, 100), .n_predict = 30});
+  const Reply reply = world.ask({.prompt = prompt_of(2, 300)});
+  EXPECT_EQ(reply.fault, Fault::too_long);
+  expect_mentions(reply.message, {"300", "256"});
+  EXPECT_TRUE(fits.wait().front().end);
+  // Longer than the model was trained for, whatever is dropped of it.
+  Request longer{.prompt = prompt_of(3, 5000)};
+  longer.kv = settings(R"({"method": "snapkv", "keep": 64})");
+  EXPECT_EQ(world.ask(longer).fault, Fault::too_long);
+  // In pieces there is room.
+  Request pieces{.prompt = prompt_of(4, 1000)};
+  pieces.kv = settings(R"({"method": "snapkv", "keep": 64})");
+  EXPECT_TRUE(world.ask(pieces).end);
+  world.clear_all();
+  EXPECT_EQ(world.cells_used(), 0);
+}
+
+TEST(Scheduler, AnswersToOnePromptReadItOnce) {
+  World world(options(1024));
+  world.start();
+  const Tokens prompt = prompt_of(5, 150);
+  Asked asked = world.hand_in({.prompt = prompt, .n_predict = 10, .n_answers = 3});
+  for (const Reply& reply : asked.wait()) {
+    ASSERT_TRUE(reply.end) << reply.message;
+    expect_greedy(prompt, reply.tokens);
+  }
+  EXPECT_EQ(world.values().tokens_read, 150);
+  // More of them than can be in work together.
+  World narrow(options(1024), {.n_parallel = 2});
+  narrow.start();
+  Asked more = narrow.hand_in({.prompt = prompt, .n_predict = 4, .n_answers = 5});
+  for (const Reply& reply : more.wait()) EXPECT_TRUE(reply.end) << reply.message;
+  EXPECT_LE(narrow.values().tokens_read, 150 + 5);
+}
+
+TEST(Scheduler, ASamplerThatFailsEndsItsOwnAnswerOnly) {
+  World world(options(1024));
+  world.start();
+  Asked other = world.hand_in({.prompt = prompt_of(1, 40), .n_predict = 200, .extra = R"({"ignore_eos": true})"});
+  ASSERT_TRUE(other.take(patience));
+  // Leaves nothing that could be said: the model has no such token.
+  Asked fails = world.hand_in({.prompt = prompt_of(2, 40),
+                               .n_predict = 5,
+                               .n_answers = 3,
+                               .extra = "{\"grammar\": \"root ::= \\\"\\\\U0001F600\\\" root\", \"ignore_eos\": true, "
+                                        "\"temperature\": 1}"});
+  for (const Reply& reply : fails.wait()) EXPECT_FALSE(reply.is_open());
+  const Reply& reply = other.wait().front();
+  ASSERT_TRUE(reply.end) << reply.message;
+  EXPECT_EQ(reply.tokens.size(), 200U);
+}
+
+TEST(Scheduler, ASecondTurnReadsOnlyWhatIsNew) {
+  World world(options(1024));
+  world.start();
+  const Tokens prompt = prompt_of(11, 200);
+  const Reply first = world.ask({.prompt = prompt, .n_predict = 10});
+  ASSERT_TRUE(first.end);
+  const Tokens second = joined(joined(prompt, first.tokens), prompt_of(12, 30));
+  const Reply reply = world.ask({.prompt = second, .n_predict = 10});
+  ASSERT_TRUE(reply.end);
+  EXPECT_GE(reply.reused(), 200 + std::int32_t(first.tokens.size()) - 1);
+  EXPECT_EQ(reply.read(), std::int32_t(second.size()) - reply.reused());
+  EXPECT_TRUE(reply.end->kv["reread_reason"].is_null());
+  expect_greedy(second, reply.tokens);
+  // The same once more has one token to read again.
+  const Reply again = world.ask({.prompt = prompt, .n_predict = 10});
+  EXPECT_GE(again.reused(), 199);
+  expect_greedy(prompt, again.tokens);
+}
+
+TEST(Scheduler, QuestionsOfOneSourceAreChosenForAnew) {
+  World world(options(1024), {.source_bytes = 64U << 20});
+  world.start();
+  const Tokens document = prompt_of(21, 320);
+  Request request{.n_predict = 8};
+  request.kv = settings(R"({"method": "snapkv", "keep": "30%", "source": true})");
+  for (std::uint32_t question = 0; question < 3; ++question) {
+    request.prompt = joined(document, prompt_of(30 + question, 40));
+    const Reply reply = world.ask(request);
+    ASSERT_TRUE(reply.end) << reply.message;
+    if (question > 0) {
+      EXPECT_GE(reply.reused(), 192) << reply.end->kv;
+    }
+    World fresh(options(1024), {.source_bytes = 64U << 20});
+    EXPECT_EQ(reply.tokens, fresh.start().ask(request).tokens) << question;
+  }
+}
+
+TEST(Scheduler, WhatLeavesTheCellsComesBackFromHostMemory) {
+  World world(options(512), {.source_bytes = 64U << 20});
+  world.start();
+  const Tokens prompt = prompt_of(41, 200);
+  const Reply first = world.ask({.prompt = prompt, .n_predict = 4});
+  ASSERT_TRUE(first.end);
+  ASSERT_TRUE(world.ask({.prompt = prompt_of(42, 400), .n_predict = 4}).end);
+  std::size_t n_copies = 0;
+  world.scheduler.between_steps([&] { n_copies = world.scheduler.store().copies().size(); });
+  EXPECT_EQ(n_copies, 1U);
+  const Tokens second = joined(joined(prompt, first.tokens), prompt_of(43, 20));
+  const Reply reply = world.ask({.prompt = second, .n_predict = 8});
+  ASSERT_TRUE(reply.end) << reply.message;
+  EXPECT_GE(reply.reused(), 200);
+  EXPECT_LE(reply.read(), 25);
+  EXPECT_TRUE(reply.end->kv["reread_reason"].is_null());
+  expect_greedy(second, reply.tokens);
+}
+
+TEST(Scheduler, WithoutHostMemoryItIsReadAgainAndSaidWhy) {
+  World world(options(512));
+  world.start();
+  const Tokens prompt = prompt_of(51, 200);
+  ASSERT_TRUE(world.ask({.prompt = prompt, .n_predict = 4}).end);
+  ASSERT_TRUE(world.ask({.prompt = prompt_of(52, 400), .n_predict = 4}).end);
+  const Reply reply = world.ask({.prompt = prompt, .n_predict = 4});
+  ASSERT_TRUE(reply.end);
+  EXPECT_EQ(reply.read(), 200);
+  expect_mentions(reply.end->kv["reread_reason"].get<std::string>(), {"host memory"});
+}
+
+TEST(Scheduler, TellsEveryoneThatItStops) {
+  World world(options(512), {.n_parallel = 1});
+  world.start();
+  Asked in_work = world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
+  ASSERT_TRUE(in_work.take(patience));
+  Asked waits = world.hand_in({.prompt = prompt_of(2, 50), .n_answers = 2});
+  world.stop();
+  EXPECT_EQ(in_work.wait().front().fault, Fault::busy);
+  for (const Reply& reply : waits.wait()) EXPECT_EQ(reply.fault, Fault::busy);
+  EXPECT_FALSE(world.hand_in({.prompt = prompt_of(3, 5)}).is_taken);
+  EXPECT_THROW(world.scheduler.between_steps([] {}), Error);
+}
+
+TEST(Scheduler, TellsWhatCameInAsItStopped) {
+  World world(options(512));
+  Asked asked = world.hand_in({.prompt = prompt_of(1, 50)});
+  world.scheduler.stop();
+  world.start().stop();
+  EXPECT_EQ(asked.wait().front().fault, Fault::busy);
+}
+
+TEST(Scheduler, BetweenStepsHandsErrorsOn) {
+  World world(options(512));
+  world.start();
+  EXPECT_THROW(world.scheduler.between_steps([] { throw UsageError("no"); }), UsageError);
+  int n = 0;
+  world.scheduler.between_steps([&] { ++n; });
+  EXPECT_EQ(n, 1);
+}
+
+/// A client that asks, waits, leaves and clears at random.
+void live_at_random(World& world, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  const auto below = [&](int n) { return int(random() % std::uint32_t(n)); };
+  const char* const fields[] = {
+      "null",
+      "null",
+      R"({"method": "snapkv", "keep": "30%"})",
+      R"({"method": "chunkkv", "keep": 40, "cells": 160})",
+      R"({"method": "streamingllm", "keep": "50%"})",
+      R"({"method": "snapkv", "keep": "30%", "source": true})",
+  };
+  std::vector<Asked> open;
+  for (int round = 0; round < 40; ++round) {
+    // Few beginnings, so that there is something to reuse, to wait for and to evict.
+    Tokens prompt = prompt_of(std::uint32_t(below(3)), 20 + 90 * below(5));
+    if (below(3) > 0) prompt = joined(prompt, prompt_of(std::uint32_t(1000 + below(20)), 1 + below(60)));
+    Request request{.prompt = std::move(prompt), .n_predict = below(25), .n_answers = below(6) == 0 ? 2 : 1};
+    request.kv = settings(fields[below(int(std::size(fields)))]);
+    Asked asked = world.hand_in(request);
+    if (asked.is_taken) open.push_back(std::move(asked));
+    if (below(4) == 0 && !open.empty()) {
+      Asked& leaves = open[std::size_t(below(int(open.size())))];
+      if (below(2) == 0) leaves.take(50ms);
+      leaves.channel->cancel();
+      std::swap(leaves, open.back());
+      open.pop_back();
+    }
+    if (below(6) == 0)
+      world.scheduler.between_steps([&] {
+        for (Conversation& c : world.scheduler.conversations().all())
+          if (!c.is_busy && below(2) == 0) world.scheduler.conversations().clear(c);
+      });
+    while (open.size() > 4) {
+      for (const Reply& reply : open.front().wait()) {
+        EXPECT_TRUE(reply.end || reply.fault == Fault::too_long) << reply.message;
+        if (reply.end) {
+          EXPECT_EQ(reply.reused() + reply.read(), reply.end->n_prompt) << reply.end->kv;
+        }
+      }
+      open.erase(open.begin());
+    }
+  }
+  for (Asked& asked : open) asked.wait();
+}
+
+TEST(Scheduler, RandomLivesGiveEveryCellBack) {
+  World world(options(640, 6), {.n_parallel = 3, .most_queued = 8, .source_bytes = 1U << 20});
+  world.start();
+  const std::uint32_t seed = random_seed();
+  std::vector<std::thread> clients;
+  for (std::uint32_t i = 0; i < 3; ++i) clients.emplace_back([&world, seed, i] { live_at_random(world, seed + i); });
+  for (std::thread& client : clients) client.join();
+  world.wait_until_idle();
+  EXPECT_TRUE(world.ask({.prompt = prompt_of(99, 300)}).end);
+  world.wait_until_idle();
+  world.clear_all();
+  EXPECT_EQ(world.cells_used(), 0);
+  std::uint64_t held = 0, bound = 0;
+  world.scheduler.between_steps([&] {
+    held = world.scheduler.store().bytes();
+    bound = world.scheduler.store().most_bytes();
+  });
+  EXPECT_LE(held, bound);
+}
+
+}  // namespace
+}  // namespace chunkkv::test
