@@ -21,7 +21,7 @@ struct RequestRules;
 
 /// What requests leave out.
 struct RequestDefaults {
-  std::string alias;  ///< the model's name in replies
+  std::string alias = {};  ///< the model's name in replies
   std::int32_t n_predict = -1;
   std::int32_t most_answers = 1;  ///< of one prompt
   float temperature = 0.8F;       ///< this and what follows as llama.cpp's
@@ -29,7 +29,7 @@ struct RequestDefaults {
   float top_p = 0.95F;
   float min_p = 0.05F;
   std::int64_t seed = -1;
-  std::string chat_template;  ///< instead of the model's; empty: that
+  std::string chat_template = {};  ///< instead of the model's; empty: that
 };
 
 /// One prompt of a request, and what of it is what.

@@ -78,7 +78,7 @@ struct Reply {
 };
 
 struct Request {
-  Tokens prompt;
+  Tokens prompt = {};
   std::int32_t n_predict = 8;
   KvSettings kv = settings();
   std::int32_t n_answers = 1;
@@ -92,7 +92,8 @@ struct Asked {
   bool is_taken = false;
 
   bool is_open() const {
-    return is_taken && std::any_of(replies.begin(), replies.end(), [](const Reply& r) { return r.is_open(); });
+    return is_taken &&
+           std::any_of(replies.begin(), replies.end(), [](const Reply& r) { return r.is_open(); });
   }
   /// Takes what has come; waits for the first of it.
   bool take(std::chrono::milliseconds wait) {
@@ -292,7 +293,8 @@ TEST(Scheduler, SeveralAtOnce) {
 TEST(Scheduler, AClientThatGoesFreesItsPlace) {
   World world(options(512), {.n_parallel = 1});
   world.start();
-  Asked gone = world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
+  Asked gone =
+      world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
   ASSERT_TRUE(gone.take(patience));
   Asked waits = world.hand_in({.prompt = prompt_of(2, 50), .n_predict = 5});
   Asked gone_early = world.hand_in({.prompt = prompt_of(3, 50), .n_predict = 400});
@@ -361,14 +363,16 @@ TEST(Scheduler, AnswersToOnePromptReadItOnce) {
 TEST(Scheduler, ASamplerThatFailsEndsItsOwnAnswerOnly) {
   World world(options(1024));
   world.start();
-  Asked other = world.hand_in({.prompt = prompt_of(1, 40), .n_predict = 200, .extra = R"({"ignore_eos": true})"});
+  Asked other =
+      world.hand_in({.prompt = prompt_of(1, 40), .n_predict = 200, .extra = R"({"ignore_eos": true})"});
   ASSERT_TRUE(other.take(patience));
   // Leaves nothing that could be said: the model has no such token.
-  Asked fails = world.hand_in({.prompt = prompt_of(2, 40),
-                               .n_predict = 5,
-                               .n_answers = 3,
-                               .extra = "{\"grammar\": \"root ::= \\\"\\\\U0001F600\\\" root\", \"ignore_eos\": true, "
-                                        "\"temperature\": 1}"});
+  Asked fails =
+      world.hand_in({.prompt = prompt_of(2, 40),
+                     .n_predict = 5,
+                     .n_answers = 3,
+                     .extra = "{\"grammar\": \"root ::= \\\"\\\\U0001F600\\\" root\", \"ignore_eos\": true, "
+                              "\"temperature\": 1}"});
   for (const Reply& reply : fails.wait()) EXPECT_FALSE(reply.is_open());
   const Reply& reply = other.wait().front();
   ASSERT_TRUE(reply.end) << reply.message;
@@ -446,7 +450,8 @@ TEST(Scheduler, WithoutHostMemoryItIsReadAgainAndSaidWhy) {
 TEST(Scheduler, TellsEveryoneThatItStops) {
   World world(options(512), {.n_parallel = 1});
   world.start();
-  Asked in_work = world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
+  Asked in_work =
+      world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
   ASSERT_TRUE(in_work.take(patience));
   Asked waits = world.hand_in({.prompt = prompt_of(2, 50), .n_answers = 2});
   world.stop();
@@ -524,7 +529,8 @@ TEST(Scheduler, RandomLivesGiveEveryCellBack) {
   world.start();
   const std::uint32_t seed = random_seed();
   std::vector<std::thread> clients;
-  for (std::uint32_t i = 0; i < 3; ++i) clients.emplace_back([&world, seed, i] { live_at_random(world, seed + i); });
+  for (std::uint32_t i = 0; i < 3; ++i)
+    clients.emplace_back([&world, seed, i] { live_at_random(world, seed + i); });
   for (std::thread& client : clients) client.join();
   world.wait_until_idle();
   EXPECT_TRUE(world.ask({.prompt = prompt_of(99, 300)}).end);
