@@ -59,7 +59,12 @@ void Scheduler::run() {
       std::unique_lock lock(mutex_);
       if (stops_) break;
     }
-    if (turn()) continue;
+    try {
+      if (turn()) continue;
+    } catch (const std::exception& error) {  // out of memory, for example: the next request may need less
+      fail_all(Fault::internal, error.what());
+      continue;
+    }
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, std::chrono::milliseconds(100),
                    [&] { return stops_ || !inbox_.empty() || !calls_.empty(); });
@@ -67,7 +72,12 @@ void Scheduler::run() {
   take_calls();  // also what came in since the last turn waits now, and is told
   for (const auto& task : waiting_) task->fail(Fault::busy, "the server is stopping");
   waiting_.clear();
-  for (Answer& answer : answers_) fail(answer, Fault::busy, "the server is stopping");
+  fail_all(Fault::busy, "the server is stopping");
+}
+
+void Scheduler::fail_all(Fault fault, const std::string& message) {
+  for (Answer& answer : answers_)
+    if (!answer.is_finished) fail(answer, fault, message);
   answers_.clear();
 }
 

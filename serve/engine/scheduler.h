@@ -81,6 +81,7 @@ class Scheduler {
   void limit_answer(Answer& answer, std::int32_t cells);
   void finish(Answer& answer, Ending ending, const std::string& stop_text, bool truncated);
   void fail(Answer& answer, Fault fault, const std::string& message);
+  void fail_all(Fault fault, const std::string& message);
   void release(Answer& answer);
 
   std::int32_t n_free() const;
