@@ -1,5 +1,5 @@
-// A request's body, in every dialect: the edges take it or say what is wrong with it. The first byte chooses the
-// dialect.
+// A request's body, in every dialect: the edges take it or say what is wrong with it. The first byte chooses
+// the dialect.
 #include "fuzz/target.h"
 #include "serve/edges/request_parser.h"
 #include "serve/edges/token_sampler.h"
@@ -35,7 +35,8 @@ void parse_kv(const World& world, const std::string& body) {
   require(object.is_object(), "a body is an object");
   if (!object.contains("kv")) return;
   const serve::KvSettings kv = serve::with_field(world.kv, object.at("kv"));
-  require(kv.method != nullptr && kv.cells >= 0 && kv.keep_at_least >= 0, "settings that are taken can be used");
+  require(kv.method != nullptr && kv.cells >= 0 && kv.keep_at_least >= 0,
+          "settings that are taken can be used");
   if (!kv.name.empty()) require(kv.name.find('/') == kv.name.npos, "a name is no path");
 }
 
