@@ -78,9 +78,8 @@ int run(int argc, const char* const* argv) {
   }
   if (app.get_subcommands().empty()) {
     throw UsageError(
-        "no command given; choose run, chat, serve, cache, eval, report, inspect, perf or methods (`chunkkv "
-        "--help` "
-        "explains them)");
+        "no command given; choose run, chat, serve, cache, eval, report, inspect, perf or methods "
+        "(`chunkkv --help` explains them)");
   }
   return stop_requested() ? stop_exit_code() : 0;
 }

@@ -5,6 +5,7 @@
 #include "output.h"
 #include "saved_cache.h"
 #include "signals.h"
+#include "text_file.h"
 #include "units.h"
 
 #include <fmt/format.h>
@@ -65,12 +66,6 @@ std::uint64_t bytes_of(const std::string& text) {
   return std::uint64_t(value * factor);
 }
 
-std::string read_whole(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read '{}'", path));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 void read_keys(ServeArguments& a) {
   if (const char* key = std::getenv("LLAMA_API_KEY"); key != nullptr && *key != '\0')
     a.http.api_keys.emplace_back(key);
@@ -84,7 +79,7 @@ void read_keys(ServeArguments& a) {
   if (a.http.api_keys.empty()) throw UsageError(fmt::format("there is no key in '{}'", a.key_file));
 }
 
-std::int32_t n_sequences(const ServeArguments& a, const Model&) {
+std::int32_t n_sequences(const ServeArguments& a) {
   return a.conversations > 0 ? std::max(a.conversations, a.parallel) : std::max(a.parallel, kConversations);
 }
 
@@ -93,7 +88,7 @@ std::unique_ptr<Session> open_served(const ServeArguments& a, const std::shared_
   require_flash_attention(options);
   options.n_cells =
       a.model.ctx_size > 0 ? a.model.ctx_size : std::min(model->info().n_ctx_train, kMostDefaultCells);
-  options.n_sequences = n_sequences(a, *model);
+  options.n_sequences = n_sequences(a);
   auto session = open_session(model, options);
   const CacheParts& parts = session->cache_parts();
   if (a.conversations > 0 || parts.n_window + parts.n_state == 0 || options.n_sequences == a.parallel)
@@ -132,7 +127,7 @@ void serve_model(ServeArguments a) {
   read_keys(a);
   const std::uint64_t source_bytes = bytes_of(a.source_bytes);
   const serve::KvSettings kv = settings(a);
-  if (!a.template_file.empty()) a.requests.chat_template = read_whole(a.template_file);
+  if (!a.template_file.empty()) a.requests.chat_template = read_text(a.template_file);
   const std::shared_ptr<Model> model = load_model(a.model);
   const std::unique_ptr<Session> session = open_served(a, model);
   if (a.requests.alias.empty()) a.requests.alias = std::filesystem::path(a.model.model).filename().string();

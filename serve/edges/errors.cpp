@@ -1,4 +1,5 @@
 // Errors in the shapes of the dialects.
+#include "serve/edges/json_text.h"
 #include "serve/edges/reply_writer.h"
 
 #include <server-common.h>
@@ -56,8 +57,7 @@ Json error_body(Dialect dialect, Fault fault, const std::string& message) {
 }
 
 std::string error_event(Dialect dialect, Fault fault, const std::string& message) {
-  const std::string body =
-      error_body(dialect, fault, message).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string body = json_text(error_body(dialect, fault, message));
   if (dialect == Dialect::messages || dialect == Dialect::responses)
     return "event: error\ndata: " + body + "\n\n";
   return "data: " + body + "\n\n";

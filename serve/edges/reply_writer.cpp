@@ -1,5 +1,6 @@
 #include "serve/edges/reply_writer.h"
 
+#include "serve/edges/json_text.h"
 #include "serve/edges/request_rules.h"
 
 #include <algorithm>
@@ -85,9 +86,9 @@ std::string as_events(const Json& data) {
   const auto add = [&](const Json& event) {
     if (event.contains("event") && event.contains("data")) {
       text += "event: " + event["event"].get<std::string>() + "\n";
-      text += "data: " + event["data"].dump(-1, ' ', false, Json::error_handler_t::replace) + "\n\n";
+      text += "data: " + json_text(event["data"]) + "\n\n";
     } else {
-      text += "data: " + event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n\n";
+      text += "data: " + json_text(event) + "\n\n";
     }
   };
   if (data.is_array()) {
@@ -114,14 +115,13 @@ struct ReplyWriter::Impl {
   std::string id;
   std::int32_t index;
   std::string prompt_text;
-  bool tells_probs, prompt_probs;
+  bool tells_probs;
   std::int32_t n_told;                   // most likely tokens
   Json told;                             // of the request, for a reply of /v1/responses
   std::vector<TokenOutput> prompt = {};  // of `echo`
   std::vector<TokenOutput> tokens = {};  // generated, where their probabilities are told
   std::string text = {};
   std::vector<Token> ids = {};
-  std::int32_t n_tokens = 0;
   bool has_begun = false;  // the stream
   std::int32_t n_prompt = 0, n_reused = 0;
   std::int64_t offset = 0;              // of the next token in the text, in characters
@@ -179,12 +179,10 @@ ReplyWriter::ReplyWriter(const Model& model, const ParsedRequest& request, const
                      .index = index,
                      .prompt_text = {},
                      .tells_probs = request.n_probs > 0,
-                     .prompt_probs = request.prompt_probs,
                      .n_told = request.n_told,
                      .told = request.told}) {
   impl_->n_prompt = std::int32_t(prompt.size());
-  if (request.dialect == Dialect::native || request.echo)
-    impl_->prompt_text = request.dialect == Dialect::native ? model.detokenize(prompt) : std::string();
+  if (request.dialect == Dialect::native) impl_->prompt_text = model.detokenize(prompt);
 }
 
 ReplyWriter::~ReplyWriter() = default;
@@ -198,7 +196,6 @@ void ReplyWriter::add_prompt(std::vector<TokenOutput> tokens) {
 std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) {
   Impl& impl = *impl_;
   if (token.token >= 0) {
-    ++impl.n_tokens;
     impl.ids.push_back(token.token);
     if (impl.tells_probs) impl.tokens.push_back(token);
   }
@@ -210,8 +207,8 @@ std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) 
   impl.fill(result);
   result.content = before + text;
   if (token.token >= 0) result.tokens.assign(1, token.token);
-  result.n_decoded =
-      std::exchange(impl.has_begun, true) ? std::max(2, impl.n_tokens) : 1;  // 1: the first event
+  result.n_decoded = std::exchange(impl.has_begun, true) ? std::max(2, std::int32_t(impl.ids.size()))
+                                                         : 1;  // 1: the first event
   result.n_prompt_tokens = impl.n_prompt;
   result.n_prompt_tokens_cache = impl.n_reused;
   if (impl.tells_probs && token.token >= 0) result.prob_output = theirs(token);

@@ -22,8 +22,7 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
   const std::span<const Token> prompt(task.prompt.tokens);
   const std::string key = task.kv.key();
   const auto n = std::int32_t(prompt.size());
-  const CacheParts& parts = session_.cache_parts();
-  const bool can_cut = parts.n_window + parts.n_state == 0;
+  const bool is_cuttable = can_cut(session_);
   const auto know = [&](std::int32_t length, const std::string& why) {
     if (length <= base.n_known) return;
     base.n_known = length;
@@ -43,7 +42,7 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
     const bool is_same =
         common >= c.n_prompt ||
         (length >= worth_a_copy && std::int32_t(session_.tokens(c.sequence).size()) - common < worth_a_copy);
-    if (!is_same && (!can_cut || !c.is_whole() || length < worth_a_copy)) continue;
+    if (!is_same && (!is_cuttable || !c.is_whole() || length < worth_a_copy)) continue;
     base.live = &c;
     base.copies = !is_same;
     base.n_reused = length;
@@ -60,7 +59,7 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
                            : fmt::format("its copy was compressed by {}", its_key));
     const std::int32_t length = std::min(common, n - 1);
     if (!is_usable || length < n_first) return 0;
-    return can_cut || length == std::int32_t(tokens.size()) ? length : 0;
+    return is_cuttable || length == std::int32_t(tokens.size()) ? length : 0;
   };
   for (const HostCopy& copy : store_.copies()) {
     const std::int32_t length = usable_length(copy.snapshot.tokens, copy.n_first(), copy.key);
@@ -102,7 +101,8 @@ bool Scheduler::is_read_by_another(const Task& task, std::int32_t n_reusable) co
   return false;
 }
 
-Conversation* Scheduler::place(const Base& base, std::int32_t& n_reused, const Task& task) {
+Conversation* Scheduler::place(const Base& base) {
+  const std::int32_t n_reused = base.n_reused;
   if (base.in_place()) {
     conversations_.cut(*base.live, n_reused);
     return base.live;
@@ -125,20 +125,17 @@ Conversation* Scheduler::place(const Base& base, std::int32_t& n_reused, const T
   Conversation* const c = free_sequence(base.live);
   if (c == nullptr) return nullptr;
   if (n_reused > 0) {
-    session_.restore(copy.snapshot, c->sequence);
-    c->key = copy.key;
-    c->n_kept = copy.n_kept();
+    put(copy, *c);
     if (const auto extra = std::int32_t(copy.snapshot.tokens.size()) - n_reused; extra > 0)
       session_.truncate(session_.n_entries(c->sequence) - extra, c->sequence);
   }
-  c->name = task.kv.name;
   return c;
 }
 
-std::string Scheduler::reread_reason(const Task& task, std::int32_t n_reused, const Base& base) const {
+std::string Scheduler::reread_reason(const Task& task, const Base& base) const {
   if (task.prompt_probs && base.n_known >= worth_a_copy)
     return "the probability of every token of the prompt is asked for";
-  if (base.n_known - n_reused < worth_a_copy) return {};
+  if (base.n_known - base.n_reused < worth_a_copy) return {};
   if (task.kv.source && base.host != nullptr && base.host->is_source)
     return "what is kept is chosen anew for this question: its source ends before what observes, which is "
            "read again";
@@ -178,9 +175,8 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
     return Start::failed;
   }
   if (base.live == nullptr && task->kv.source) forget_choice(*task);
-  std::int32_t n_reused = base.n_reused;
-  const std::string reason = reread_reason(*task, n_reused, base);
-  Conversation* const c = place(base, n_reused, *task);
+  const std::string reason = reread_reason(*task, base);
+  Conversation* const c = place(base);
   if (c == nullptr) return Start::waits;
   c->is_busy = true;
   if (!task->kv.name.empty()) c->name = task->kv.name;

@@ -101,11 +101,17 @@ void Scheduler::begin_answer(Answer& answer) {
   else if (task.kv.compresses() && task.kv.cells > 0)
     limit_answer(answer, task.kv.cells);
   begin_siblings(answer);
+  take_first(answer);
+}
+
+/// The first token comes from what is known of the prompt's end.
+void Scheduler::take_first(Answer& answer) {
+  const Task& task = *answer.task;
   if (task.n_predict == 0) return finish(answer, Ending::limit, {}, false);
   TokenOutput first;
   try {
     task.sampler->accept_prompt(task.prompt.tokens);
-    first = task.sampler->sample(session_, c.logits);
+    first = task.sampler->sample(session_, answer.conversation->logits);
   } catch (const std::exception& error) {
     return fail(answer, Fault::invalid, error.what());
   }
@@ -154,16 +160,7 @@ void Scheduler::begin_siblings(Answer& answer) {
       other.read_us = other.token_us = ggml_time_us();
       other.promised = answer.shape.later;
       other.n_compressions = session_.n_compressions(sequence);
-      if (sibling->n_predict == 0) {
-        finish(other, Ending::limit, {}, false);
-        continue;
-      }
-      try {
-        sibling->sampler->accept_prompt(task.prompt.tokens);
-        take_token(other, sibling->sampler->sample(session_, c->logits));
-      } catch (const std::exception& error) {
-        fail(other, Fault::invalid, error.what());
-      }
+      take_first(other);
     } else {
       later.push_back(sibling);
     }

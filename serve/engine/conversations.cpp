@@ -28,8 +28,7 @@ std::int32_t Conversations::reusable(const Conversation& c, std::span<const Toke
   const std::int32_t wanted =
       knows_end ? common : std::min<std::int32_t>(common, std::int32_t(prompt.size()) - 1);
   if (wanted == n_tokens) return wanted;
-  const CacheParts& parts = session_.cache_parts();
-  if (parts.n_window + parts.n_state > 0) {
+  if (!can_cut(session_)) {
     // A checkpoint of before a compression is none any more.
     const bool can = c.prompt_end.next > 0 && c.prompt_end.next <= wanted;
     return can && (knows_end || c.prompt_end.next < std::int32_t(prompt.size())) ? c.prompt_end.next : 0;
@@ -43,8 +42,7 @@ std::int32_t Conversations::reusable(const Conversation& c, std::span<const Toke
 void Conversations::cut(Conversation& c, std::int32_t n_tokens) {
   const std::int32_t dropped = std::int32_t(session_.tokens(c.sequence).size()) - n_tokens;
   if (dropped == 0) return;
-  const CacheParts& parts = session_.cache_parts();
-  if (parts.n_window + parts.n_state > 0)
+  if (!can_cut(session_))
     session_.go_back(c.prompt_end, c.sequence);
   else
     session_.truncate(session_.n_entries(c.sequence) - dropped, c.sequence);

@@ -26,6 +26,11 @@ struct Conversation {
   bool is_whole() const { return key == "full"; }
 };
 
+/// Whether any of the newest tokens can be dropped: windows and states cannot go back without a checkpoint.
+inline bool can_cut(const Session& session) {
+  return session.cache_parts().n_window + session.cache_parts().n_state == 0;
+}
+
 /// The sequences of a session, and which of them a new prompt continues. Not thread-safe.
 class Conversations {
  public:

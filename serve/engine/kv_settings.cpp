@@ -6,10 +6,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace chunkkv::serve {
 namespace {
 
+constexpr const char* between = " at ";
 constexpr std::int32_t most_cells = 1 << 24;
 
 std::int32_t count(const nlohmann::ordered_json& value, const char* name) {
@@ -27,7 +29,17 @@ std::string text(const nlohmann::ordered_json& value, const char* name) {
 }  // namespace
 
 std::string KvSettings::key() const {
-  return compresses() ? method->spec() + " at " + keep_text : "full";
+  return compresses() ? key_of(method->spec(), keep_text) : "full";
+}
+
+std::string key_of(const std::string& method, const std::string& keep) {
+  return method + between + keep;
+}
+
+KeyParts parts_of_key(const std::string& key) {
+  const std::size_t at = key.find(between);
+  if (at == key.npos) return {key, "100%"};
+  return {key.substr(0, at), key.substr(at + std::strlen(between))};
 }
 
 void require_plain_name(const std::string& name) {

@@ -26,6 +26,13 @@ struct KvSettings {
   std::string key() const;
 };
 
+/// A key of a method's spec and a budget, and back; the key of a whole cache is "full", which keeps "100%".
+std::string key_of(const std::string& method, const std::string& keep);
+struct KeyParts {
+  std::string method, keep;
+};
+KeyParts parts_of_key(const std::string& key);
+
 /// The settings with what `field` (an object, or null) changes. UsageError for what is no setting or value.
 KvSettings with_field(KvSettings settings, const nlohmann::ordered_json& field);
 

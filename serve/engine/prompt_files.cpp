@@ -22,8 +22,8 @@ constexpr std::size_t longest_queue = 4;
 constexpr std::size_t most_automatic = 64;
 constexpr std::string_view automatic = "prompt-";
 
-std::string key_of(const CacheFileInfo& info) {
-  return info.keep.empty() ? "full" : info.method + " at " + info.keep;
+std::string saved_key(const CacheFileInfo& info) {
+  return info.keep.empty() ? "full" : key_of(info.method, info.keep);
 }
 
 }  // namespace
@@ -97,9 +97,9 @@ std::uint64_t PromptFiles::save(const std::string& name, const HostCopy& copy) {
   const std::string file = path(name);
   CacheFileInfo info = info_;
   info.created = std::time(nullptr);
-  const std::size_t at = copy.key.find(" at ");
-  info.method = at == copy.key.npos ? "full" : copy.key.substr(0, at);
-  info.keep = at == copy.key.npos ? "100%" : copy.key.substr(at + 4);
+  const KeyParts key = parts_of_key(copy.key);
+  info.method = key.method;
+  info.keep = key.keep;
   info.observer = "window";
   info.n_compressions = copy.is_whole() ? 0 : 1;
   info.n_protected = copy.n_protected;
@@ -159,7 +159,7 @@ HostCopy PromptFiles::load(const std::string& name) const {
   require_home(read.info, file, home_);
   HostCopy copy;
   copy.snapshot = std::move(read.snapshot);
-  copy.key = copy.is_whole() ? "full" : key_of(read.info);
+  copy.key = copy.is_whole() ? "full" : saved_key(read.info);
   copy.name = name;
   copy.n_protected = read.info.n_protected;
   return copy;

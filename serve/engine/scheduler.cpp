@@ -238,16 +238,20 @@ void Scheduler::remember_lost(std::vector<Token> tokens, std::string why) {
   }
 }
 
+void Scheduler::put(const HostCopy& copy, Conversation& c) {
+  session_.restore(copy.snapshot, c.sequence);
+  c.key = copy.key;
+  c.n_kept = copy.n_kept();
+}
+
 Conversation* Scheduler::restore(const HostCopy& copy) {
   if (!make_room(copy.snapshot.n_entries, nullptr)) return nullptr;
   Conversation* const c = free_sequence(nullptr);
   if (c == nullptr) return nullptr;
-  session_.restore(copy.snapshot, c->sequence);
-  c->key = copy.key;
+  put(copy, *c);
   c->name = copy.name;
   c->n_protected = copy.n_protected;
   c->n_prompt = std::int32_t(copy.snapshot.tokens.size());
-  c->n_kept = copy.n_kept();
   c->prompt_end = session_.checkpoint(c->sequence);
   conversations_.touch(*c);
   return c;

@@ -68,13 +68,14 @@ class Scheduler {
   Start start(const std::shared_ptr<Task>& task);
   Base find_base(const Task& task);
   bool is_read_by_another(const Task& task, std::int32_t n_reusable) const;
-  Conversation* place(const Base& base, std::int32_t& n_reused, const Task& task);
+  Conversation* place(const Base& base);
   void forget_choice(const Task& task);
-  std::string reread_reason(const Task& task, std::int32_t n_reused, const Base& base) const;
+  std::string reread_reason(const Task& task, const Base& base) const;
   Answer* next_to_read();
   void read_one();
   void begin_answer(Answer& answer);
   void begin_siblings(Answer& answer);
+  void take_first(Answer& answer);
   void generate();
   void take_token(Answer& answer, TokenOutput token);
   void after_step(Answer& answer);
@@ -88,6 +89,7 @@ class Scheduler {
   std::int32_t n_promised() const;  // cells that answers in work may still take
   bool make_room(std::int32_t n_cells, const Conversation* but);
   Conversation* free_sequence(const Conversation* but);
+  void put(const HostCopy& copy, Conversation& conversation);
   void park(Conversation& conversation);
   void save_named(const Conversation& conversation);
   void remember_lost(std::vector<Token> tokens, std::string why);

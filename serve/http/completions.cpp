@@ -22,10 +22,6 @@ constexpr auto look = 200ms;
 /// Prompts and answers of one request together.
 constexpr std::size_t most_answers = 1024;
 
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 /// The answers of one request on their way to one client.
 class Exchange {
  public:
@@ -96,12 +92,12 @@ class Exchange {
         count(event);
         ends_.emplace_back(event.answer, std::move(event.end));
         if (--n_open_ > 0) return std::nullopt;
-        return Reply{.body = text_of(whole())};
+        return ok(whole());
       case Event::Kind::error:
         break;
     }
     return Reply{.status = http_status(event.fault),
-                 .body = text_of(error_body(request_.dialect, event.fault, event.message)),
+                 .body = json_text(error_body(request_.dialect, event.fault, event.message)),
                  .retry_later = event.fault == Fault::busy};
   }
 
@@ -212,7 +208,7 @@ void send_stream(const std::shared_ptr<Exchange>& exchange, const httplib::Reque
 
 void answer_error(Dialect dialect, Fault fault, const std::string& message, httplib::Response& response) {
   send({.status = http_status(fault),
-        .body = text_of(error_body(dialect, fault, message)),
+        .body = json_text(error_body(dialect, fault, message)),
         .retry_later = fault == Fault::busy},
        response);
 }

@@ -52,10 +52,6 @@ void send(const Reply& reply, httplib::Response& response) {
   response.set_content(reply.body, reply.type);
 }
 
-Reply ok(const Json& json) {
-  return {.body = json.dump(-1, ' ', false, Json::error_handler_t::replace)};
-}
-
 Json model_entry(const Service& service) {
   const ModelInfo& info = service.model->info();
   return {{"id", service.alias},

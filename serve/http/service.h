@@ -1,5 +1,6 @@
 #pragma once
 
+#include "serve/edges/json_text.h"
 #include "serve/edges/request_parser.h"
 #include "serve/engine/kv_settings.h"
 #include "serve/engine/metrics.h"
@@ -48,5 +49,8 @@ struct Reply {
   std::string type = "application/json; charset=utf-8";
   bool retry_later = false;
 };
+inline Reply ok(const nlohmann::ordered_json& json) {
+  return {.body = json_text(json)};
+}
 
 }  // namespace chunkkv::serve

@@ -14,10 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Reply ok(const Json& json) {
-  return {.body = json.dump(-1, ' ', false, Json::error_handler_t::replace)};
-}
-
 Reply not_found(std::int64_t slot) {
   return {
       .status = 404,
@@ -108,7 +104,7 @@ Reply list_slots(const Service& service) {
     for (const Conversation& c : service.scheduler.conversations().all()) {
       const CacheUse use = service.session.use(c.sequence);
       if (use.cells_used == 0 && !c.is_busy && c.sequence >= service.n_parallel) continue;
-      const std::size_t at = c.key.find(" at ");
+      const KeyParts key = parts_of_key(c.key);
       slots.push_back({{"id", c.sequence},
                        {"n_ctx", service.session.options().n_cells},
                        {"is_processing", c.is_busy},
@@ -116,8 +112,8 @@ Reply list_slots(const Service& service) {
                        {"n_tokens", service.session.tokens(c.sequence).size()},
                        {"cells", use.cells_used},
                        {"bytes", use.bytes_used},
-                       {"method", c.key.substr(0, at)},
-                       {"keep", at == c.key.npos ? "100%" : c.key.substr(at + 4)}});
+                       {"method", key.method},
+                       {"keep", key.keep}});
     }
   });
   return ok(slots);

@@ -14,10 +14,18 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "cli"))
 
-from command import BINARY, MODEL
+from command import BINARY, MODEL, QUESTION, TEXT
 
 KEY = "a-key"
+DOCUMENT = TEXT * 3 + "\n\n" + QUESTION  # 384 tokens with the template
+KEEP = {"method": "snapkv", "keep": "25%", "keep_at_least": 0}
+# So small a model calls nothing by itself, and then may call again: its answer's beginning is given.
+CALLS = [{"role": "user", "content": "Weather in Bergen?"}, {"role": "assistant", "content": '<tool_call>\n{"name": '}]
 TEMPLATE = pathlib.Path(__file__).parent / "tools.jinja"
+
+
+def said(text):
+    return [{"role": "user", "content": text}]
 
 
 def need(package):

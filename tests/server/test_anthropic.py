@@ -2,7 +2,7 @@
 
 import unittest
 
-from served import KEY, Served, need
+from served import CALLS, DOCUMENT, KEEP, KEY, Served, need, said
 
 need("anthropic")
 
@@ -10,8 +10,6 @@ import anthropic
 
 from command import QUESTION, TEXT, run_json
 
-DOCUMENT = TEXT * 3 + "\n\n" + QUESTION  # 384 tokens with the template
-KEEP = {"method": "snapkv", "keep": "25%", "keep_at_least": 0}
 TOOLS = [
     {
         "name": name,
@@ -25,14 +23,8 @@ TOOLS = [
     }
     for name in ("weather", "time")
 ]
-# So small a model calls nothing by itself, and then may call again: its answer's beginning is given.
-CALLS = [{"role": "user", "content": "Weather in Bergen?"}, {"role": "assistant", "content": '<tool_call>\n{"name": '}]
 
 ANY = {"type": "any", "disable_parallel_tool_use": True}
-
-
-def said(text):
-    return [{"role": "user", "content": text}]
 
 
 def setUpModule():

@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from served import KEY, Served, need
+from served import CALLS, DOCUMENT, KEEP, KEY, Served, need, said
 
 need("openai")
 
@@ -15,8 +15,6 @@ import pydantic
 
 from command import QUESTION, TEXT, run_json
 
-DOCUMENT = TEXT * 3 + "\n\n" + QUESTION  # 384 tokens with the template
-KEEP = {"method": "snapkv", "keep": "25%", "keep_at_least": 0}
 TOOLS = [
     {
         "type": "function",
@@ -33,12 +31,6 @@ TOOLS = [
     }
     for name in ("weather", "time")
 ]
-# So small a model calls nothing by itself: its answer's beginning is given. It ends (token 2) as soon as it may.
-CALLS = [{"role": "user", "content": "Weather in Bergen?"}, {"role": "assistant", "content": '<tool_call>\n{"name": '}]
-
-
-def said(text):
-    return [{"role": "user", "content": text}]
 
 
 def setUpModule():
