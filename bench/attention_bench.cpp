@@ -1,6 +1,8 @@
-// Attention of a micro-batch at the end of a prompt, causal: our kernel and the engine's operation on the
-// same numbers, one thread. GFLOPS count 4 depth for each query, head and cell that is seen.
+// Attention of a micro-batch at the end of a prompt, causal, and of a step that some sequences take together:
+// our kernels and the engine's operation on the same numbers, one thread. GFLOPS count 4 depth for each
+// query, head and cell that is seen.
 #include "kernels/attention.h"
+#include "kernels/decode_attention.h"
 
 #include <benchmark/benchmark.h>
 #include <ggml-backend.h>
@@ -23,14 +25,16 @@ using chunkkv::kernels::AttentionTask;
 
 struct Problem {
   std::int64_t depth, n_head, n_head_kv, n_cells, n_queries;
+  double pairs = 0;  // of queries and cells that they see
   std::vector<float> q, out;
   std::vector<ggml_fp16_t> k, v, mask;
 
-  explicit Problem(const benchmark::State& state)
+  /// A step: each query has cells of its own.
+  Problem(const benchmark::State& state, bool is_step)
       : depth(state.range(0)),
         n_head(state.range(1)),
         n_head_kv(state.range(2)),
-        n_cells(state.range(3)),
+        n_cells(state.range(3) * (is_step ? state.range(4) : 1)),
         n_queries(state.range(4)) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
@@ -44,41 +48,57 @@ struct Problem {
     const ggml_fp16_t hidden = ggml_fp32_to_fp16(-std::numeric_limits<float>::infinity());
     mask.resize(std::size_t(n_cells * n_queries));
     for (std::int64_t t = 0; t < n_queries; ++t)
-      for (std::int64_t c = t + n_cells - n_queries + 1; c < n_cells; ++c)
-        mask[std::size_t(t * n_cells + c)] = hidden;
+      for (std::int64_t c = 0; c < n_cells; ++c) {
+        const bool is_seen = is_step ? c / state.range(3) == t : c <= t + n_cells - n_queries;
+        if (is_seen)
+          ++pairs;
+        else
+          mask[std::size_t(t * n_cells + c)] = hidden;
+      }
+  }
+
+  chunkkv::kernels::VisibleCells visible() const {
+    chunkkv::kernels::VisibleCells result;
+    result.read(reinterpret_cast<const char*>(mask.data()), n_queries, n_cells, std::size_t(n_cells) * 2);
+    return result;
+  }
+
+  AttentionTask task() {
+    const auto row = std::size_t(depth) * 4;
+    AttentionTask task;
+    task.n_queries = n_queries, task.n_cells = n_cells, task.n_head = n_head, task.n_head_kv = n_head_kv;
+    task.depth = depth, task.scale = 1 / std::sqrt(float(depth));
+    task.q = reinterpret_cast<const char*>(q.data());
+    task.q_query = row, task.q_head = row * std::size_t(n_queries);
+    task.k = reinterpret_cast<const char*>(k.data()), task.v = reinterpret_cast<const char*>(v.data());
+    task.k_cell = task.v_cell = row / 2 * std::size_t(n_head_kv), task.k_head = task.v_head = row / 2;
+    task.out = reinterpret_cast<char*>(out.data());
+    task.out_query = row * std::size_t(n_head), task.out_head = row;
+    return task;
   }
 
   void report(benchmark::State& state) const {
-    const double pairs = double(n_queries) * (double(n_cells) - double(n_queries - 1) / 2);
     state.counters["GFLOPS"] =
         benchmark::Counter(4e-9 * double(depth) * double(n_head) * pairs * double(state.iterations()),
                            benchmark::Counter::kIsRate);
   }
 };
 
+using Memory = std::unique_ptr<char, void (*)(void*)>;
+
+Memory thread_memory(std::size_t bytes) {
+  return {static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), std::free};
+}
+
 void ours(benchmark::State& state) {
   if (chunkkv::kernels::attention_kernels().empty())
     return state.SkipWithError("no kernel for this processor");
   const AttentionKernel& kernel = chunkkv::kernels::attention_kernels().front();
-  Problem p(state);
-  chunkkv::kernels::VisibleCells visible;
-  visible.read(reinterpret_cast<const char*>(p.mask.data()), p.n_queries, p.n_cells,
-               std::size_t(p.n_cells) * 2);
-  const auto depth = std::size_t(p.depth);
-  AttentionTask task;
-  task.n_queries = p.n_queries, task.n_cells = p.n_cells, task.n_head = p.n_head,
-  task.n_head_kv = p.n_head_kv;
-  task.depth = p.depth, task.scale = 1 / std::sqrt(float(p.depth));
-  task.q = reinterpret_cast<const char*>(p.q.data());
-  task.q_query = depth * 4, task.q_head = depth * std::size_t(p.n_queries) * 4;
-  task.k = reinterpret_cast<const char*>(p.k.data()), task.v = reinterpret_cast<const char*>(p.v.data());
-  task.k_cell = task.v_cell = depth * std::size_t(p.n_head_kv) * 2, task.k_head = task.v_head = depth * 2;
+  Problem p(state, false);
+  const auto visible = p.visible();
+  AttentionTask task = p.task();
   task.visible = visible.words.data(), task.by_any = visible.by_any.data();
-  task.out = reinterpret_cast<char*>(p.out.data());
-  task.out_query = depth * std::size_t(p.n_head) * 4, task.out_head = depth * 4;
-  const std::size_t bytes = (kernel.thread_bytes(task, 1) + 63) / 64 * 64;
-  const std::unique_ptr<char, void (*)(void*)> own(static_cast<char*>(std::aligned_alloc(64, bytes)),
-                                                   std::free);
+  const Memory own = thread_memory(kernel.thread_bytes(task, 1));
   for (auto _ : state) {
     std::atomic<std::int64_t> next = 0;
     kernel.run(task, 1, own.get(), next);
@@ -87,8 +107,27 @@ void ours(benchmark::State& state) {
   p.report(state);
 }
 
-void engines(benchmark::State& state) {
-  Problem p(state);
+void our_step(benchmark::State& state) {
+  if (chunkkv::kernels::decode_attention_kernels().empty())
+    return state.SkipWithError("no kernel for this processor");
+  const auto& kernel = chunkkv::kernels::decode_attention_kernels().front();
+  Problem p(state, true);
+  chunkkv::kernels::CellLists lists;
+  lists.read(p.visible());
+  const chunkkv::kernels::DecodeAttentionTask work(p.task(), lists);
+  std::vector<float> sums(chunkkv::kernels::PartSums::n_sums(work));
+  std::vector<std::atomic<std::int32_t>> done(chunkkv::kernels::PartSums::n_done(work));
+  const Memory own = thread_memory(kernel.thread_bytes(work.task));
+  for (auto _ : state) {
+    std::atomic<std::int64_t> next = 0;
+    kernel.run(work, {sums.data(), done.data()}, own.get(), next);
+  }
+  state.SetLabel(kernel.name);
+  p.report(state);
+}
+
+void by_engine(benchmark::State& state, bool is_step) {
+  Problem p(state, is_step);
   const std::unique_ptr<ggml_backend, void (*)(ggml_backend_t)> backend(ggml_backend_cpu_init(),
                                                                         ggml_backend_free);
   ggml_backend_cpu_set_n_threads(backend.get(), 1);
@@ -120,6 +159,13 @@ void engines(benchmark::State& state) {
   p.report(state);
 }
 
+void engines(benchmark::State& state) {
+  by_engine(state, false);
+}
+void engines_step(benchmark::State& state) {
+  by_engine(state, true);
+}
+
 // depth, heads, KV heads, cells, queries
 void shapes(benchmark::internal::Benchmark* b) {
   b->Args({64, 9, 3, 512, 512});
@@ -132,5 +178,20 @@ void shapes(benchmark::internal::Benchmark* b) {
 }
 BENCHMARK(ours)->Apply(shapes);
 BENCHMARK(engines)->Apply(shapes);
+
+// depth, heads, KV heads, cells of a sequence, sequences
+void steps(benchmark::internal::Benchmark* b) {
+  for (const int n : {1, 8}) {
+    b->Args({64, 9, 3, 2048, n});
+    b->Args({64, 14, 2, 6144, n});
+    b->Args({64, 14, 2, 640, n});
+    b->Args({128, 12, 2, 6144, n});
+    b->Args({128, 32, 32, 2048, n});
+    b->Args({256, 4, 1, 2048, n});
+  }
+  b->Unit(benchmark::kMillisecond);
+}
+BENCHMARK(our_step)->Apply(steps);
+BENCHMARK(engines_step)->Apply(steps);
 
 }  // namespace

@@ -77,7 +77,7 @@ void add_model_options(CLI::App& app, ModelArguments& arguments) {
   app.add_flag("--no-kv-offload", arguments.no_kv_offload, "-nkvo: keep the cache in main memory")
       ->group(group);
   app.add_flag("--no-fast-prefill", arguments.no_fast_prefill,
-               "read prompts with llama.cpp's own products and attention only")
+               "compute with llama.cpp's own products and attention only")
       ->group(group);
   app.add_flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages")->group(group);
   add_device_options(app, arguments.devices);

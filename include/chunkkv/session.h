@@ -32,8 +32,9 @@ enum class SplitMode : std::uint8_t {
 struct ModelOptions {
   std::int32_t n_gpu_layers = -1;  ///< layers on the GPU; negative: all. Ignored without one
   bool use_mmap = true;
-  /// Read prompts with our own matrix products where they are faster than the engine's: x86 with AVX2 and
-  /// newer, weights other than F32. Generation is the engine's either way. False: the engine's kernels only.
+  /// Compute with our own kernels where they are faster than the engine's, on x86 with AVX2 and newer:
+  /// products of many tokens and weights other than F32, attention over F16 caches. False: the engine's
+  /// kernels only.
   bool fast_prefill = true;
 
   /// Names of the devices to use, see devices.h; empty: all. "none": the CPU only.

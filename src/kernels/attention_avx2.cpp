@@ -3,11 +3,16 @@
 #include "kernels/attention_f32.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"
+#include "kernels/decode_attention_shape.h"
 
 namespace chunkkv::kernels {
 
 AttentionKernel attention_avx2() {
   return attention_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2");
+}
+
+DecodeAttentionKernel decode_attention_avx2() {
+  return decode_attention_kernel<Vectors<8>>("AVX2");
 }
 
 }  // namespace chunkkv::kernels

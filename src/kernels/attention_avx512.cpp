@@ -3,11 +3,16 @@
 #include "kernels/attention_f32.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"
+#include "kernels/decode_attention_shape.h"
 
 namespace chunkkv::kernels {
 
 AttentionKernel attention_avx512() {
   return attention_kernel<SinglePrecision<Vectors<16>, 8, 3>>("AVX-512");
+}
+
+DecodeAttentionKernel decode_attention_avx512() {
+  return decode_attention_kernel<Vectors<16>>("AVX-512");
 }
 
 }  // namespace chunkkv::kernels

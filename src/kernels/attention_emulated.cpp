@@ -3,6 +3,7 @@
 #include "kernels/attention_f16.h"
 #include "kernels/attention_f32.h"
 #include "kernels/attention_shape.h"
+#include "kernels/decode_attention_shape.h"
 
 #include <cmath>
 
@@ -83,6 +84,13 @@ const std::vector<AttentionKernel>& emulated_attention_kernels() {
       attention_kernel<HalfPrecision<EmulatedHalves>>("AVX512-FP16, emulated"),
       attention_kernel<SinglePrecision<Vectors<16>, 8, 3>>("AVX-512, emulated"),
       attention_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2, emulated")};
+  return kernels;
+}
+
+const std::vector<DecodeAttentionKernel>& emulated_decode_attention_kernels() {
+  static const std::vector<DecodeAttentionKernel> kernels{
+      decode_attention_kernel<Vectors<16>>("AVX-512, emulated"),
+      decode_attention_kernel<Vectors<8>>("AVX2, emulated")};
   return kernels;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/decode_attention.h"
 
 namespace chunkkv::kernels {
 
@@ -9,5 +10,7 @@ AttentionKernel attention_avx2();
 AttentionKernel attention_avx512();
 AttentionKernel attention_avx512fp16();
 AttentionKernel attention_amx();
+DecodeAttentionKernel decode_attention_avx2();
+DecodeAttentionKernel decode_attention_avx512();
 
 }  // namespace chunkkv::kernels

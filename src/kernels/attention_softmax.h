@@ -18,17 +18,9 @@ struct Softmax {
   using F = typename V::F;
   using I = typename V::I;
 
-  /// logits become softcap tanh(logits): tanh(x) = 1 - 2 / (e^2x + 1), and they come in powers of two,
-  /// doubled.
   static void cap(float* logits, std::int64_t n, float softcap) {
-    constexpr float log2e = 1.44269504f;
-    for (float* row = logits; row < logits + n * A::lanes; row += V::width) {
-      const F x = V::load(row);
-      // Far beyond, where the result does not change any more.
-      const F bounded = -V::maximum(V::all(-60.0f), -x);
-      const F e = V::template exp2<5>(bounded);
-      V::store(row, V::all(softcap * log2e) * (V::all(1.0f) - V::all(2.0f) / (e + V::all(1.0f))));
-    }
+    for (float* row = logits; row < logits + n * A::lanes; row += V::width)
+      V::store(row, V::capped(V::load(row), softcap));
   }
 
   /// Cells `begin` to `end` of a strip. `seen`: [groups of 32 cells][lanes], null where all is seen.

@@ -102,6 +102,38 @@ struct Vectors {
     return p * (F)(((I)shifted << 23) + 0x3f800000);
   }
 
+  /// softcap tanh(x / softcap) in powers of two, of x / softcap doubled in powers of two:
+  /// tanh(y) = 1 - 2 / (e^2y + 1).
+  static CHUNKKV_INLINE F capped(F x, float softcap) {
+    constexpr float log2e = 1.44269504f;
+    // Far beyond, where the result does not change any more.
+    const F bounded = -maximum(all(-60.0f), -x);
+    return all(softcap * log2e) * (all(1.0f) - all(2.0f) / (exp2<5>(bounded) + all(1.0f)));
+  }
+
+  /// The sum of each of four vectors.
+  static CHUNKKV_INLINE void store_sums(const F& a, const F& b, const F& c, const F& d, float* to) {
+#if defined(__AVX512F__)
+    if constexpr (Width == 16) {
+      const auto fold = [](F x) {
+        return _mm256_add_ps(_mm512_castps512_ps256((__m512)x),
+                             _mm256_castpd_ps(_mm512_extractf64x4_pd((__m512d)x, 1)));
+      };
+      return store_folded(fold(a), fold(b), fold(c), fold(d), to);
+    }
+#endif
+#if defined(__AVX2__)
+    if constexpr (Width == 8) return store_folded((__m256)a, (__m256)b, (__m256)c, (__m256)d, to);
+#endif
+    const F* rows[4] = {&a, &b, &c, &d};
+    for (int r = 0; r < 4; ++r) {
+      F x = *rows[r];
+      if constexpr (Width == 16)
+        for (int i = 0; i < 8; ++i) x[i] += x[8 + i];
+      to[r] = ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+    }
+  }
+
   /// Four rows side by side, `to` [Width][4].
   static CHUNKKV_INLINE void store_columns(const F& a, const F& b, const F& c, const F& d, float* to) {
 #if defined(__AVX2__)
@@ -145,6 +177,14 @@ struct Vectors {
     const I special = (bits & 0x7c00) == 0x7c00;
     return (F)((I)magnitude | (special & 0x7f800000) | ((bits & 0x8000) << 16));
   }
+
+#if defined(__AVX2__)
+ private:
+  static CHUNKKV_INLINE void store_folded(__m256 a, __m256 b, __m256 c, __m256 d, float* to) {
+    const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
+  }
+#endif
 };
 
 /// A row of a cache in single precision; zeros for one that is not seen or beyond the last.

@@ -11,8 +11,8 @@
 namespace chunkkv::engine {
 namespace {
 
-/// With fewer queries packing keys and values does not pay.
-constexpr std::int64_t fewest_queries = 32;
+/// From so many queries on packing keys and values for all of them pays.
+constexpr std::int64_t many_queries = 32;
 
 // A view of the cache itself: what is cast from a cache of another type stays with the engine.
 bool is_half_cache(const ggml_tensor* t, std::int64_t depth) {
@@ -32,17 +32,16 @@ bool has_kernel(const ggml_tensor* node) {
   const ggml_tensor *mask = node->src[3], *sinks = node->src[4];
   const std::int64_t depth = q->ne[0];
   const float max_bias = op_float(node, 1);
-  return q->ne[1] >= fewest_queries && q->type == GGML_TYPE_F32 && q->ne[3] == 1 &&
-         q->nb[0] == sizeof(float) && depth % 16 == 0 && depth <= kernels::most_attention_depth &&
-         is_half_cache(k, depth) && is_half_cache(v, depth) && k->ne[1] == v->ne[1] && k->ne[2] == v->ne[2] &&
-         q->ne[2] % k->ne[2] == 0 && max_bias == 0 && mask != nullptr &&
-         is_plain_mask(mask, q->ne[1], k->ne[1]) && in_host_memory(q) && in_host_memory(node) &&
-         node->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float) &&
+  return q->type == GGML_TYPE_F32 && q->ne[3] == 1 && q->nb[0] == sizeof(float) && depth % 16 == 0 &&
+         depth <= kernels::most_attention_depth && is_half_cache(k, depth) && is_half_cache(v, depth) &&
+         k->ne[1] == v->ne[1] && k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 && max_bias == 0 &&
+         mask != nullptr && is_plain_mask(mask, q->ne[1], k->ne[1]) && in_host_memory(q) &&
+         in_host_memory(node) && node->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float) &&
          (sinks == nullptr ||
           (sinks->type == GGML_TYPE_F32 && ggml_is_contiguous(sinks) && in_host_memory(sinks)));
 }
 
-kernels::AttentionTask task_of(const ggml_tensor* node, const kernels::VisibleCells& cells) {
+kernels::AttentionTask attention_of(const ggml_tensor* node) {
   const ggml_tensor *q = node->src[0], *k = node->src[1], *v = node->src[2], *sinks = node->src[4];
   return {.n_queries = q->ne[1],
           .n_cells = k->ne[1],
@@ -61,8 +60,6 @@ kernels::AttentionTask task_of(const ggml_tensor* node, const kernels::VisibleCe
           .v_cell = v->nb[1],
           .v_head = v->nb[2],
           .sinks = sinks == nullptr ? nullptr : static_cast<const float*>(sinks->data),
-          .visible = cells.words.data(),
-          .by_any = cells.by_any.data(),
           .out = static_cast<char*>(node->data),
           .out_query = node->nb[2],
           .out_head = node->nb[1]};
@@ -85,39 +82,60 @@ void become_custom(ggml_tensor* node, ggml_custom_op_t function, void* data) {
 
 const kernels::AttentionKernel* FastAttention::kernel() {
   const auto& kernels = kernels::attention_kernels();
-  return kernels.empty() ? nullptr : &kernels.front();
+  return kernels.empty() || kernels::decode_attention_kernels().empty() ? nullptr : &kernels.front();
 }
 
-FastAttention::FastAttention(int n_threads) : kernel_(*kernel()), own_(std::size_t(n_threads)) {}
+FastAttention::FastAttention(int n_threads)
+    : kernel_(*kernel()),
+      decode_kernel_(kernels::decode_attention_kernels().front()),
+      own_(std::size_t(n_threads)) {}
 
-const kernels::VisibleCells* FastAttention::visible(const ggml_tensor* tensor) {
+const FastAttention::Mask& FastAttention::read(const ggml_tensor* tensor) {
   Mask& mask = masks_[tensor->data];
-  if (!mask.known)
-    mask.usable = mask.visible.read(static_cast<const char*>(tensor->data), tensor->ne[1], tensor->ne[0],
-                                    tensor->nb[1]);
+  if (mask.known) return mask;
+  mask.usable =
+      mask.visible.read(static_cast<const char*>(tensor->data), tensor->ne[1], tensor->ne[0], tensor->nb[1]);
+  if (mask.usable && tensor->ne[1] < many_queries) mask.lists.read(mask.visible);
   mask.known = true;
-  return mask.usable ? &mask.visible : nullptr;
+  return mask;
 }
 
 void FastAttention::take(ggml_tensor* node) {
   if (node->op != GGML_OP_FLASH_ATTN_EXT || !has_kernel(node)) return;
-  const kernels::VisibleCells* cells = visible(node->src[3]);
-  if (cells == nullptr) return;
-  const kernels::AttentionTask task = task_of(node, *cells);
-  const auto n_threads = int(own_.size());
-  for (AlignedBlock& own : own_) own.reserve(kernel_.thread_bytes(task, n_threads));
+  const Mask& mask = read(node->src[3]);
+  if (!mask.usable) return;
   if (n_calls_ == calls_.size()) calls_.emplace_back();
   Call& call = calls_[n_calls_];
   call.owner = this;
-  call.statistics.resize(std::size_t(2 * task.n_head * task.n_queries));
-  call.task = task;
-  call.task.statistics = call.statistics.data();
+  call.node = node;
+  call.task = attention_of(node);
   call.next = 0;
   std::memcpy(call.parameters, node->op_params, sizeof call.parameters);
-  become_custom(node, &compute, &call);
-  call.node = node;
+  if (call.task.n_queries < many_queries) {
+    prepare_few(call, mask.lists);
+    become_custom(node, &compute_few, &call);
+  } else {
+    call.task.visible = mask.visible.words.data();
+    call.task.by_any = mask.visible.by_any.data();
+    prepare_many(call);
+    become_custom(node, &compute_many, &call);
+  }
   call.is_taken = true;
   ++n_calls_;
+}
+
+void FastAttention::prepare_many(Call& call) {
+  for (AlignedBlock& own : own_) own.reserve(kernel_.thread_bytes(call.task, int(own_.size())));
+  call.statistics.resize(std::size_t(2 * call.task.n_head * call.task.n_queries));
+  call.task.statistics = call.statistics.data();
+}
+
+void FastAttention::prepare_few(Call& call, const kernels::CellLists& lists) {
+  for (AlignedBlock& own : own_) own.reserve(decode_kernel_.thread_bytes(call.task));
+  call.few = kernels::DecodeAttentionTask(call.task, lists);
+  part_sums_.reserve(kernels::PartSums::n_sums(call.few) * sizeof(float));
+  if (const std::size_t n = kernels::PartSums::n_done(call.few); parts_done_.size() < n)
+    parts_done_ = std::vector<std::atomic<std::int32_t>>(n);
 }
 
 void FastAttention::restore(Call& call) {
@@ -139,7 +157,7 @@ void FastAttention::give_back() {
 
 const kernels::AttentionTask* FastAttention::computed(const ggml_tensor* node) const {
   for (std::size_t i = n_calls_; i-- > 0;)
-    if (calls_[i].node == node) return &calls_[i].task;
+    if (calls_[i].node == node && calls_[i].task.statistics != nullptr) return &calls_[i].task;
   return nullptr;
 }
 
@@ -147,11 +165,19 @@ void FastAttention::forget_masks() {
   for (auto& [data, mask] : masks_) mask.known = false;
 }
 
-void FastAttention::compute(ggml_tensor*, int thread, int, void* data) {
+void FastAttention::compute_many(ggml_tensor*, int thread, int, void* data) {
   auto& call = *static_cast<Call*>(data);
   FastAttention& self = *call.owner;
   // Items are the same for all threads, however many the engine gives us.
   self.kernel_.run(call.task, int(self.own_.size()), self.own_[std::size_t(thread)].get(), call.next);
+}
+
+void FastAttention::compute_few(ggml_tensor*, int thread, int, void* data) {
+  auto& call = *static_cast<Call*>(data);
+  FastAttention& self = *call.owner;
+  float* sums = static_cast<float*>(static_cast<void*>(self.part_sums_.get()));
+  self.decode_kernel_.run(call.few, {sums, self.parts_done_.data()}, self.own_[std::size_t(thread)].get(),
+                          call.next);
 }
 
 }  // namespace chunkkv::engine

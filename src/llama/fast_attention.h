@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/decode_attention.h"
 #include "llama/aligned_block.h"
 #include "llama/handles.h"
 
@@ -13,9 +14,9 @@
 
 namespace chunkkv::engine {
 
-/// Computes the attention of many queries with kernels of our own, in the engine's graph and threads: the
-/// eval callback turns such a node into a custom operation just before it is computed, and back afterwards.
-/// Caches other than F16, few queries, and masks that hold biases stay the engine's.
+/// Computes attention with kernels of our own, in the engine's graph and threads: the eval callback turns
+/// such a node into a custom operation just before it is computed, and back afterwards. Many queries and few
+/// have kernels apart. Caches other than F16 and masks that hold biases stay the engine's.
 class FastAttention {
  public:
   /// The kernel that this processor runs; null if it has none.
@@ -29,7 +30,7 @@ class FastAttention {
   /// Turns one node, or all, back into what they were.
   void give_back(const ggml_tensor* node);
   void give_back();
-  /// What was computed for a node of this decode; null: the engine did. Its statistics are known.
+  /// What was computed for a node of many queries in this decode, with statistics; null: for no such node.
   const kernels::AttentionTask* computed(const ggml_tensor* node) const;
   /// To be called when masks have changed.
   void forget_masks();
@@ -41,23 +42,32 @@ class FastAttention {
     bool is_taken = false;
     std::int32_t parameters[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)] = {};
     kernels::AttentionTask task;
-    std::vector<float> statistics;
+    std::vector<float> statistics;  // of many queries
+    kernels::DecodeAttentionTask few;
     std::atomic<std::int64_t> next = 0;
   };
   struct Mask {
     kernels::VisibleCells visible;
+    kernels::CellLists lists;  // of few queries
     bool known = false, usable = false;
   };
 
-  const kernels::VisibleCells* visible(const ggml_tensor* mask);
+  const Mask& read(const ggml_tensor* mask);
+  void prepare_many(Call& call);
+  void prepare_few(Call& call, const kernels::CellLists& lists);
   static void restore(Call& call);
-  static void compute(ggml_tensor* node, int thread, int n_threads, void* call);
+  static void compute_many(ggml_tensor* node, int thread, int n_threads, void* call);
+  static void compute_few(ggml_tensor* node, int thread, int n_threads, void* call);
 
   const kernels::AttentionKernel& kernel_;
+  const kernels::DecodeAttentionKernel& decode_kernel_;
   std::deque<Call> calls_;  // stay where they are: operations point to them
   std::size_t n_calls_ = 0;
   std::map<const void*, Mask> masks_;
   std::vector<AlignedBlock> own_;
+  // Of few queries, for one attention after the other.
+  AlignedBlock part_sums_;
+  std::vector<std::atomic<std::int32_t>> parts_done_;
 };
 
 }  // namespace chunkkv::engine

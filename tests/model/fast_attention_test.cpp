@@ -49,9 +49,6 @@ TEST_P(FastAttention, ComputesWhatTheEngineComputes) {
   EXPECT_LT(relative_difference(logits(engines, tokens), logits(ours, tokens)), 5e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FastAttention, testing::ValuesIn(compressible_models()),
-                         [](const auto& info) { return info.param.name; });
-
 TEST(FastAttentionOf, OtherCachesIsTheEngines) {
   const std::string file = write_tiny_model({}, tiny_folder());
   std::mt19937 random(random_seed());
@@ -63,14 +60,39 @@ TEST(FastAttentionOf, OtherCachesIsTheEngines) {
   }
 }
 
-TEST(FastAttentionOf, FewTokensIsTheEngines) {
-  const std::string file = write_tiny_model({}, tiny_folder());
-  std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, 31);
-  Session ours(Model::load(file), small_cache());
-  Session engines(Model::load(file, {.fast_prefill = false}), small_cache());
-  EXPECT_EQ(logits(ours, tokens), logits(engines, tokens));
+/// Logits of two steps that sequences with these lengths take together.
+std::vector<float> steps_together(Session& session, std::span<const Token> tokens,
+                                  std::span<const std::size_t> lengths) {
+  std::vector<Sequence> sequences;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    sequences.push_back(Sequence(i));
+    session.prefill(tokens.first(lengths[i]), {}, {}, sequences.back());
+  }
+  std::vector<float> result;
+  for (const Token t : {7, 40})
+    session.decode(std::vector<Token>(lengths.size(), t), sequences,
+                   [&](std::size_t, std::span<const float> next) {
+                     result.insert(result.end(), next.begin(), next.end());
+                   });
+  return result;
 }
+
+TEST_P(FastAttention, ComputesStepsOfSeveralSequences) {
+  const std::string file = write_tiny_model(GetParam().model, tiny_folder());
+  SessionOptions options = small_cache();
+  options.n_sequences = 3;
+  Session ours(Model::load(file), options);
+  Session engines(Model::load(file, {.fast_prefill = false}), options);
+  std::mt19937 random(random_seed());
+  const auto tokens = random_tokens(random, 300);
+  const std::vector<std::size_t> lengths{300, 20, 129};
+  EXPECT_LT(
+      relative_difference(steps_together(engines, tokens, lengths), steps_together(ours, tokens, lengths)),
+      5e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FastAttention, testing::ValuesIn(compressible_models()),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace chunkkv::test

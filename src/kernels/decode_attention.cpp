@@ -1,0 +1,56 @@
+#include "kernels/decode_attention.h"
+
+#include "kernels/attention_kernels.h"
+#include "kernels/choice.h"
+
+#include <algorithm>
+
+namespace chunkkv::kernels {
+namespace {
+
+constexpr std::int64_t fewest_cells_of_part = 256, most_parts = 16;
+
+}  // namespace
+
+void CellLists::read(const VisibleCells& visible) {
+  cells.clear();
+  parts.clear();
+  first_parts.assign(1, 0);
+  for (std::int64_t q = 0; q < visible.n_queries; ++q) {
+    const auto begin = std::int64_t(cells.size());
+    for (std::int64_t g = 0; g < visible.n_groups(); ++g)
+      for (std::uint32_t word = visible.words[std::size_t(g * visible.n_queries + q)]; word != 0;
+           word &= word - 1)
+        cells.push_back(std::uint32_t(32 * g + __builtin_ctz(word)));
+    const std::int64_t n = std::int64_t(cells.size()) - begin;
+    const std::int64_t n_parts =
+        std::clamp((n + fewest_cells_of_part - 1) / fewest_cells_of_part, std::int64_t(1), most_parts);
+    for (std::int64_t p = 0; p < n_parts; ++p)
+      parts.push_back({q, begin + p * n / n_parts, begin + (p + 1) * n / n_parts});
+    first_parts.push_back(std::int64_t(parts.size()));
+  }
+}
+
+DecodeAttentionTask::DecodeAttentionTask(const AttentionTask& of, const CellLists& lists)
+    : task(of),
+      parts(lists.parts.data()),
+      first_parts(lists.first_parts.data()),
+      cells(lists.cells.data()),
+      n_parts(std::int64_t(lists.parts.size())) {}
+
+const std::vector<DecodeAttentionKernel>& decode_attention_kernels() {
+  static const std::vector<DecodeAttentionKernel> kernels = [] {
+    std::vector<DecodeAttentionKernel> result;
+    [[maybe_unused]] const Machine machine = this_processor();
+#ifdef CHUNKKV_AVX512
+    if (machine.avx512) result.push_back(decode_attention_avx512());
+#endif
+#ifdef CHUNKKV_AVX2
+    if (machine.avx2) result.push_back(decode_attention_avx2());
+#endif
+    return result;
+  }();
+  return kernels;
+}
+
+}  // namespace chunkkv::kernels
