@@ -206,7 +206,8 @@ struct WeightUse {
 
 /// State of the cache. Bytes are keys and values of the layers that keep every token, but for `bytes_fixed`.
 struct CacheUse {
-  std::int32_t cells_used = 0;  ///< of one sequence, or of all
+  std::int32_t cells_used = 0;    ///< of one sequence, or of all
+  std::int32_t cells_shared = 0;  ///< of these, of one sequence: held by others, too
   std::int32_t cells_allocated = 0;
   std::uint64_t bytes_used = 0;
   std::uint64_t bytes_allocated = 0;
@@ -360,6 +361,17 @@ class Session {
   /// Drops what was read since. UsageError, with nothing dropped, when the sequence is shorter, was
   /// compressed since, or has other tokens there.
   void go_back(const Checkpoint& checkpoint, Sequence sequence = 0);
+
+  /// Whether `share` is possible: all layers keep every token, and positions are true.
+  bool can_share() const;
+  /// How many of its first tokens `sequence` holds as they were read, whatever was dropped of the others: a
+  /// protected beginning stays so while its cells do not move.
+  std::int32_t n_intact(Sequence sequence = 0) const;
+  /// Replaces what `to` holds by the first `n_tokens` of `from`, in the same cells: nothing is read or
+  /// copied. A beginning within `n_intact`, or one that ends after what was compressed. From there on each
+  /// goes its own way; a compression that keeps more of shared cells than a sequence has cells of its own
+  /// takes free ones. UsageError, with nothing changed, for another beginning.
+  void share(Sequence from, std::int32_t n_tokens, Sequence to);
 
   /// A copy of `sequence` in host memory. Error where cache positions are used.
   Snapshot snapshot(Sequence sequence = 0) const;

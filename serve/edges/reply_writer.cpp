@@ -81,6 +81,26 @@ server_slot_stats stats(const AnswerEnd& end) {
   return stats;
 }
 
+/// The arguments of a call end with an event of their own, which llama.cpp leaves out.
+void end_arguments(Json& events) {
+  Json all = Json::array();
+  for (Json& event : events) {
+    const Json data = event.value("data", Json::object());
+    if (data.value("type", "") == "response.output_item.done" &&
+        data["item"].value("type", "") == "function_call") {
+      const std::string type = "response.function_call_arguments.done";
+      all.push_back({{"event", type},
+                     {"data",
+                      {{"type", type},
+                       {"item_id", data["item"]["id"]},
+                       {"name", data["item"]["name"]},
+                       {"arguments", data["item"]["arguments"]}}}});
+    }
+    all.push_back(std::move(event));
+  }
+  events = std::move(all);
+}
+
 std::string as_events(const Json& data) {
   std::string text;
   const auto add = [&](const Json& event) {
@@ -288,6 +308,7 @@ std::string ReplyWriter::Impl::events(Json json) {
       if (params.include_usage && !event.contains("usage")) event["usage"] = nullptr;
     }
   };
+  if (dialect == Dialect::responses && json.is_array()) end_arguments(json);
   if (json.is_array())
     for (Json& event : json) complete(event);
   else if (json.is_object())

@@ -382,6 +382,16 @@ std::vector<Token> RequestParser::tokenize(const nlohmann::ordered_json& content
   });
 }
 
+std::string RequestParser::bos_text() const {
+  const llama_token token = llama_vocab_bos(impl_->vocab());
+  return token == LLAMA_TOKEN_NULL ? "" : common_token_to_piece(impl_->vocab(), token, true);
+}
+
+std::string RequestParser::eos_text() const {
+  const llama_token token = llama_vocab_eos(impl_->vocab());
+  return token == LLAMA_TOKEN_NULL ? "" : common_token_to_piece(impl_->vocab(), token, true);
+}
+
 const std::string& RequestParser::chat_template() const {
   return impl_->template_source;
 }

@@ -78,6 +78,9 @@ class RequestParser {
                               bool parse_special) const;
 
   const std::string& chat_template() const;
+  /// The texts of the tokens that begin and end what the model reads; empty where it has none.
+  std::string bos_text() const;
+  std::string eos_text() const;
 
  private:
   struct Impl;

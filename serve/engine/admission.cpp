@@ -31,24 +31,37 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
   // What is asked of its own source is chosen anew, so nothing compressed will do.
   const std::string usable = task.kv.source ? std::string("full") : key;
   for (Conversation& c : conversations_.all()) {
-    if (c.is_busy || conversations_.is_empty(c)) continue;
+    if (conversations_.is_empty(c)) continue;
+    const auto n_tokens = std::int32_t(session_.tokens(c.sequence).size());
     const std::int32_t common = common_length(prompt, session_.tokens(c.sequence));
-    const std::int32_t length = conversations_.reusable(c, prompt, usable);
-    know(common, c.is_whole() || c.key == usable
-                     ? "it goes on differently before the place where the cache was compressed"
-                     : fmt::format("its cache was compressed by {}", c.key));
-    if (length <= base.n_reused) continue;
+    if (c.is_busy)
+      know(common, "another request is using it");
+    else
+      know(common, c.is_whole() || c.key == usable
+                       ? "it goes on differently before the place where the cache was compressed"
+                       : fmt::format("its cache was compressed by {}", c.key));
+    const std::int32_t length = c.is_busy ? 0 : conversations_.reusable(c, prompt, usable);
     // A conversation that goes on elsewhere after this beginning is not cut for it.
-    const bool is_same =
-        common >= c.n_prompt ||
-        (length >= worth_a_copy && std::int32_t(session_.tokens(c.sequence).size()) - common < worth_a_copy);
-    if (!is_same && (!is_cuttable || !c.is_whole() || length < worth_a_copy)) continue;
+    const bool is_same = common >= c.n_prompt || (length >= worth_a_copy && n_tokens - common < worth_a_copy);
+    if (is_same && length > base.n_reused) {
+      base.live = &c;
+      base.copies = false;
+      base.n_reused = length;
+      base.n_held = session_.n_entries(c.sequence);
+      base.n_tokens = n_tokens;
+      base.is_compressed = !c.is_whole();
+      continue;
+    }
+    const std::int32_t apart = session_.can_share() ? std::min({common, n - 1, session_.n_intact(c.sequence)})
+                               : is_cuttable && c.is_whole() ? length
+                                                             : 0;
+    if (apart <= base.n_reused || apart < worth_a_copy) continue;
     base.live = &c;
-    base.copies = !is_same;
-    base.n_reused = length;
-    base.n_held = session_.n_entries(c.sequence);
-    base.n_tokens = std::int32_t(session_.tokens(c.sequence).size());
-    base.is_compressed = !c.is_whole();
+    base.copies = true;
+    base.n_reused = apart;
+    base.n_held = session_.can_share() ? apart : session_.n_entries(c.sequence);
+    base.n_tokens = session_.can_share() ? apart : n_tokens;
+    base.is_compressed = false;
   }
   // `n_first`: tokens up to the last compression, which cannot be told apart any more.
   const auto usable_length = [&](const std::vector<Token>& tokens, std::int32_t n_first,
@@ -90,15 +103,39 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
   return base;
 }
 
-bool Scheduler::is_read_by_another(const Task& task, std::int32_t n_reusable) const {
+bool Scheduler::is_read_by_another(const Task& task, const Base& base) const {
   for (const Answer& answer : answers_) {
     if (answer.reading == nullptr || answer.is_finished) continue;
+    std::int32_t common = common_length(task.prompt.tokens, answer.task->prompt.tokens);
     const bool stays_whole = !answer.task->kv.compresses() || answer.shape.n_source > 0;
-    if (stays_whole &&
-        common_length(task.prompt.tokens, answer.task->prompt.tokens) >= n_reusable + worth_waiting)
-      return true;
+    if (!stays_whole && !session_.can_share()) continue;
+    // In pieces only what is protected stays as it is; else all of it is there until its end.
+    if (answer.shape.kind == ReadingShape::Kind::pieces)
+      common = std::min(common, answer.conversation->n_protected);
+    common = std::min(common, std::int32_t(task.prompt.tokens.size()) - 1);
+    // Who has waited for the first half waits for the other as well.
+    const bool is_begun = base.live == answer.conversation && base.copies;
+    if (common >= base.n_reused + (is_begun ? 1 : worth_waiting)) return true;
   }
   return false;
+}
+
+bool Scheduler::shares(const Base& base) const {
+  return base.live != nullptr && base.copies && session_.can_share();
+}
+
+/// Cells that it takes at most of those that are free now.
+std::int32_t Scheduler::cells_needed(const Base& base, const ReadingShape& shape) const {
+  if (base.in_place()) return std::max(shape.peak - base.n_held, 0);
+  if (!shares(base)) return std::max(shape.peak, base.n_held);
+  switch (shape.kind) {
+    case ReadingShape::Kind::compress:  // what is kept of shared cells may need own ones
+      return std::max(shape.peak - base.n_reused, shape.later);
+    case ReadingShape::Kind::pieces:  // likewise, again and again
+      return shape.peak;
+    default:
+      return shape.peak - base.n_reused;
+  }
 }
 
 Conversation* Scheduler::place(const Base& base) {
@@ -106,6 +143,11 @@ Conversation* Scheduler::place(const Base& base) {
   if (base.in_place()) {
     conversations_.cut(*base.live, n_reused);
     return base.live;
+  }
+  if (shares(base)) {
+    Conversation* const c = free_sequence(base.live);
+    if (c != nullptr) session_.share(base.live->sequence, n_reused, c->sequence);
+    return c;
   }
   HostCopy copy;
   if (base.live != nullptr) {
@@ -156,7 +198,7 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
     base.n_known = find_base(*task).n_known;
   else
     base = find_base(*task);
-  if (!task->prompt_probs && is_read_by_another(*task, base.n_reused)) return Start::waits;
+  if (!task->prompt_probs && is_read_by_another(*task, base)) return Start::waits;
 
   const ReadingBase from{
       .n_reused = base.n_reused, .n_entries = base.n_entries(), .is_compressed = base.is_compressed};
@@ -167,8 +209,8 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
     ~Pin() { store.unpin(); }
   } const pin{store_};
   store_.pin(base.host);
-  const std::int32_t needed = base.in_place() ? shape.peak - base.n_held : std::max(shape.peak, base.n_held);
-  if (!make_room(std::max(needed, 0), base.live)) {
+  const std::int32_t needed = cells_needed(base, shape);
+  if (!make_room(needed, base.live)) {
     if (!answers_.empty()) return Start::waits;
     task->fail(Fault::too_long, fmt::format("the prompt of {} tokens has no room in {} cells",
                                             task->prompt.tokens.size(), session_.options().n_cells));
@@ -185,7 +227,7 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
 
   Answer& answer = answers_.emplace_back(task, *c, shape);
   answer.reread_reason = reason;
-  answer.promised = shape.peak;
+  answer.promised = shares(base) ? needed : shape.peak;
   answer.n_compressions = session_.n_compressions(c->sequence);
   try {
     answer.reading = std::make_unique<PromptReading>(session_, c->sequence, *task, shape,

@@ -95,7 +95,11 @@ void Scheduler::begin_answer(Answer& answer) {
   }
   if (answer.n_kept == 0) answer.n_kept = session_.n_entries(c.sequence);
   const std::int32_t until = session_.n_until_compression(c.sequence);
-  answer.promised = until > 0 ? session_.n_entries(c.sequence) + until : answer.shape.later;
+  const CacheUse use = session_.use(c.sequence);
+  answer.promised = until <= 0 ? answer.shape.later
+                    : use.cells_shared > 0
+                        ? std::max(use.cells_used - use.cells_shared + until, answer.shape.later)
+                        : use.cells_used + until;
   if (answer.shape.kind == ReadingShape::Kind::pieces)
     limit_answer(answer, answer.shape.cells);
   else if (task.kv.compresses() && task.kv.cells > 0)
@@ -138,18 +142,25 @@ void Scheduler::limit_answer(Answer& answer, std::int32_t cells) {
 void Scheduler::begin_siblings(Answer& answer) {
   const Task& task = *answer.task;
   if (task.siblings.empty()) return;
-  const HostCopy copy = copy_of(*answer.conversation);
+  const Sequence from = answer.conversation->sequence;
+  const std::int32_t n_tokens = std::int32_t(session_.tokens(from).size());
+  HostCopy copy;
+  if (!session_.can_share()) copy = copy_of(*answer.conversation);
+  const std::int32_t needed = answer.shape.later - (session_.can_share() ? session_.n_entries(from) : 0);
   std::vector<std::shared_ptr<Task>> later;
   for (const auto& sibling : task.siblings) {
     sibling->started_us = task.started_us;
     sibling->submitted = task.submitted;
-    const bool is_compressing = session_.n_until_compression(answer.conversation->sequence) > 0;
+    const bool is_compressing = session_.n_until_compression(from) > 0;
     Conversation* c = nullptr;
     if (!is_compressing && std::int32_t(answers_.size()) < options_.n_parallel &&
-        make_room(answer.shape.later, answer.conversation) &&
+        make_room(std::max(needed, 0), answer.conversation) &&
         (c = free_sequence(answer.conversation)) != nullptr) {
-      session_.restore(copy.snapshot, c->sequence);
       const Sequence sequence = c->sequence;
+      if (session_.can_share())
+        session_.share(from, n_tokens, sequence);
+      else
+        session_.restore(copy.snapshot, sequence);
       *c = *answer.conversation;
       c->sequence = sequence;
       c->name.clear();

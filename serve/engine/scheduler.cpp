@@ -183,11 +183,20 @@ std::int32_t Scheduler::n_free() const {
   return use.cells_allocated - use.cells_used;
 }
 
+bool Scheduler::may_compress(const Answer& answer) const {
+  return answer.reading != nullptr || session_.n_until_compression(answer.conversation->sequence) > 0 ||
+         (answer.task->kv.compresses() && answer.task->kv.cells > 0);
+}
+
 std::int32_t Scheduler::n_promised() const {
   std::int32_t promised = 0;
-  for (const Answer& answer : answers_)
-    if (!answer.is_finished)
-      promised += std::max(0, answer.promised - session_.n_entries(answer.conversation->sequence));
+  for (const Answer& answer : answers_) {
+    if (answer.is_finished) continue;
+    const CacheUse use = session_.use(answer.conversation->sequence);
+    // A compression may need cells of its own for what it keeps of shared ones.
+    const std::int32_t held = use.cells_used - (may_compress(answer) ? use.cells_shared : 0);
+    promised += std::max(0, answer.promised - held);
+  }
   return promised;
 }
 
@@ -195,8 +204,13 @@ bool Scheduler::make_room(std::int32_t n_cells, const Conversation* but) {
   std::int32_t idle = 0;
   for (const Conversation& c : conversations_.all())
     if (!c.is_busy && &c != but) idle += session_.n_entries(c.sequence);
-  if (n_free() - n_promised() + idle < n_cells) return false;
-  while (n_free() - n_promised() < n_cells) park(*conversations_.oldest_idle(but));
+  const auto n_missing = [&] { return n_cells - (n_free() - n_promised()); };
+  if (n_missing() > idle) return false;
+  while (n_missing() > 0) {
+    Conversation* const oldest = conversations_.oldest_idle(but);
+    if (oldest == nullptr) return false;  // what was parked shares its cells with others
+    park(*oldest);
+  }
   return true;
 }
 

@@ -67,7 +67,9 @@ class Scheduler {
   enum class Start : std::uint8_t { done, failed, waits };
   Start start(const std::shared_ptr<Task>& task);
   Base find_base(const Task& task);
-  bool is_read_by_another(const Task& task, std::int32_t n_reusable) const;
+  bool is_read_by_another(const Task& task, const Base& base) const;
+  bool shares(const Base& base) const;
+  std::int32_t cells_needed(const Base& base, const ReadingShape& shape) const;
   Conversation* place(const Base& base);
   void forget_choice(const Task& task);
   std::string reread_reason(const Task& task, const Base& base) const;
@@ -87,6 +89,7 @@ class Scheduler {
 
   std::int32_t n_free() const;
   std::int32_t n_promised() const;  // cells that answers in work may still take
+  bool may_compress(const Answer& answer) const;
   bool make_room(std::int32_t n_cells, const Conversation* but);
   Conversation* free_sequence(const Conversation* but);
   void put(const HostCopy& copy, Conversation& conversation);

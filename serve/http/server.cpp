@@ -93,12 +93,14 @@ Reply properties(const Service& service) {
                {"source_bytes", service.source_bytes}}}});
 }
 
+/// The names of fields are llama-server's, or vLLM's.
 Reply tokenize(const Service& service, const std::string& text) {
   const Json body = parse_object(text);
   Json tokens = Json::array();
-  if (body.contains("content")) {
-    const auto ids = service.parser.tokenize(body["content"], body.value("add_special", false),
-                                             body.value("parse_special", true));
+  if (const char* const field = body.contains("prompt") ? "prompt" : "content"; body.contains(field)) {
+    const auto ids = service.parser.tokenize(
+        body[field], body.value("add_special", body.value("add_special_tokens", false)),
+        body.value("parse_special", true));
     for (const Token id : ids) {
       if (!body.value("with_pieces", false))
         tokens.push_back(id);
@@ -106,7 +108,10 @@ Reply tokenize(const Service& service, const std::string& text) {
         tokens.push_back({{"id", id}, {"piece", service.model->detokenize(id)}});
     }
   }
-  return ok({{"tokens", std::move(tokens)}});
+  const std::size_t count = tokens.size();
+  return ok({{"tokens", std::move(tokens)},
+             {"count", count},
+             {"max_model_len", service.session.options().n_cells}});
 }
 
 Reply detokenize(const Service& service, const std::string& text) {
@@ -114,7 +119,19 @@ Reply detokenize(const Service& service, const std::string& text) {
   std::vector<Token> tokens;
   if (body.contains("tokens")) tokens = body["tokens"].get<std::vector<Token>>();
   service.model->require_tokens(tokens);
-  return ok({{"content", service.model->detokenize(tokens)}});
+  const std::string content = service.model->detokenize(tokens);
+  return ok({{"content", content}, {"prompt", content}});
+}
+
+/// As vLLM tells it, so that clients need no tokenizer of their own (lm-eval's tokenizer_backend=remote).
+Reply tokenizer_info(const Service& service) {
+  const auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
+  return ok({{"tokenizer_class", "chunkkv"},
+             {"bos_token", text_or_null(service.parser.bos_text())},
+             {"eos_token", text_or_null(service.parser.eos_text())},
+             {"pad_token", nullptr},
+             {"chat_template", service.parser.chat_template()},
+             {"model_max_length", service.session.options().n_cells}});
 }
 
 /// A port or address that is in use, said in plain words.
@@ -245,6 +262,7 @@ void HttpServer::Impl::set_routes() {
   server.Post("/tokenize", plain([this](const auto& request) { return tokenize(service, request.body); }));
   server.Post("/detokenize",
               plain([this](const auto& request) { return detokenize(service, request.body); }));
+  server.Get("/tokenizer_info", plain([this](const auto&) { return tokenizer_info(service); }));
   server.Post("/apply-template", plain([this](const auto& request) {
                 return ok({{"prompt", service.parser.render(request.body)}});
               }));

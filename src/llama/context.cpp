@@ -186,6 +186,10 @@ void Context::remove(Sequence sequence, Position from, Position to) {
     throw Error("the engine refused to drop tokens of this model's cache; nothing was dropped");
 }
 
+void Context::share(Sequence from, Sequence to, Position end) {
+  llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, 0, end);
+}
+
 void Context::relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once) {
   llama_memory_t memory = llama_get_memory(context_.get());
   std::vector<std::uint8_t> state;

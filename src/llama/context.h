@@ -34,6 +34,8 @@ class Context {
   /// refuses, with all as it was.
   void remove(Sequence sequence, Position from, Position to);
 
+  /// Gives `to` the cells of `from` with positions below `end`, too.
+  void share(Sequence from, Sequence to, Position end);
   /// Frees the cells of `sequence` that hold `positions` and gives the sequence as many of the lowest free
   /// cells instead, with the same positions and contents, in the same order: `positions` are listed by
   /// ascending cell. At most `at_once` cells are held in host memory.

@@ -32,6 +32,18 @@ const std::vector<std::int32_t>& shared_list(std::span<const LayerKept> kept) {
   return first;
 }
 
+/// First entries that all layers and heads keep, so that they may stay where they are.
+std::int32_t n_leading_entries(std::span<const LayerKept> kept) {
+  std::size_t n = kept.front().heads.front().size();
+  for (const LayerKept& layer : kept)
+    for (const auto& list : layer.heads) {
+      std::size_t same = 0;
+      while (same < std::min(n, list.size()) && list[same] == std::int32_t(same)) ++same;
+      n = same;
+    }
+  return std::int32_t(n);
+}
+
 }  // namespace
 
 void Session::Impl::compress(std::span<const LayerKept> layers, Sequence sequence, Surplus surplus) {
@@ -68,9 +80,11 @@ void Session::Impl::compress(std::span<const LayerKept> layers, Sequence sequenc
 void Session::Impl::move_together(SequenceState& whole, Sequence sequence, std::span<const LayerKept> kept,
                                   std::int32_t count) {
   SequenceCells& state = whole.cells;
-  const CompactionPlan plan = count < state.n_entries()
-                                  ? plan_compaction(state, count, cells_of_others(state))
-                                  : plan_in_place(state);
+  const std::vector<bool> taken = cells_of_others(state);
+  const std::int32_t n_leading = n_leading_entries(kept);
+  own_cells(state, sequence, entries_to_own(state, count, taken, n_leading));
+  const CompactionPlan plan =
+      count < state.n_entries() ? plan_compaction(state, count, taken, n_leading) : plan_in_place(state);
   // Windows lose what is dropped; states do not.
   const bool has_window = context.parts().n_window > 0;
   const std::vector<std::byte> fixed = has_window ? context.fixed_part(sequence) : std::vector<std::byte>{};
@@ -78,6 +92,7 @@ void Session::Impl::move_together(SequenceState& whole, Sequence sequence, std::
   for (const CompactionPlan::Range& range : plan.removed) context.remove(sequence, range.from, range.to);
   std::vector<std::int32_t> rows;
   for (const CompactionPlan::Slot& slot : plan.slots) rows.push_back(slot.row);
+  rows.erase(rows.begin(), rows.begin() + plan.n_fixed);
   std::vector<std::vector<std::vector<Position>>> positions(kept.size());
   for (const auto& [number, layer] : context.tap().layers()) {
     const LayerKept& choice = kept[std::size_t(number)];
@@ -90,7 +105,8 @@ void Session::Impl::move_together(SequenceState& whole, Sequence sequence, std::
       for (const std::int32_t entry : choice.heads[choice.heads.size() == 1 ? 0 : h])
         true_positions[h].push_back(state.position(std::size_t(number), h, entry));
     for (std::size_t h = 0; h < from.size(); ++h)
-      for (const std::int32_t entry : choice.heads[h]) from[h].push_back(state.cells[std::size_t(entry)]);
+      for (const std::int32_t entry : std::span(choice.heads[h]).subspan(std::size_t(plan.n_fixed)))
+        from[h].push_back(state.cells[std::size_t(entry)]);
     engine::move_rows(context.compute(), layer, from, rows);
   }
   // As many cells at once as hold no more bytes than one layer's kept rows.

@@ -66,8 +66,8 @@ void require_plan(const Plan& plan);
 /// The engine's positions of a snapshot's cells, in the order of the cells.
 std::vector<Position> positions_by_cell(const Snapshot& snapshot);
 
-/// Spread over several files by what it does: reading.cpp, compression.cpp, limit.cpp, answer.cpp,
-/// decoding.cpp, evaluation.cpp, snapshot.cpp.
+/// Spread over several files by what it does: reading.cpp, compression.cpp, sharing.cpp, limit.cpp,
+/// answer.cpp, decoding.cpp, evaluation.cpp, snapshot.cpp.
 struct Session::Impl {
   Impl(std::shared_ptr<Model> model, const SessionOptions& options);
 
@@ -103,6 +103,17 @@ struct Session::Impl {
   void move_together(SequenceState& state, Sequence sequence, std::span<const LayerKept> kept,
                      std::int32_t count);
   void close_gaps(SequenceState& state, Sequence sequence, std::span<const std::int32_t> kept);
+
+  // ---- sharing.cpp
+  bool can_share() const {
+    return !options.cache_positions && context.parts().n_window + context.parts().n_state == 0;
+  }
+  std::int32_t n_intact(const SequenceState& state) const;
+  void share(Sequence from, std::int32_t n_tokens, Sequence to);
+  /// Cells of a sequence that others hold too.
+  std::int32_t n_shared(Sequence sequence) const;
+  /// Copies entries of shared cells into free ones.
+  void own_cells(SequenceCells& cells, Sequence sequence, std::vector<std::int32_t> entries);
 
   // ---- limit.cpp
   void limit(const Plan& plan, std::int32_t buffer, Sequence sequence);
@@ -154,6 +165,7 @@ struct Session::Impl {
   SessionOptions options;
   engine::Context context;
   std::vector<SequenceState> sequences;
+  bool shares = false;  ///< sequences may hold the same cells
   Sequence last_prefilled = 0;
   Timings timings;
 };

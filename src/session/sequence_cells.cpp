@@ -1,6 +1,7 @@
 #include "session/sequence_cells.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 namespace chunkkv {
@@ -29,31 +30,75 @@ CompactionPlan plan_in_place(const SequenceCells& sequence) {
   return plan;
 }
 
+/// How many of the first `n_leading` entries may stay in their cells: one slot is left to the newest cell,
+/// which the engine goes on from.
+static std::int32_t n_in_place(const SequenceCells& sequence, std::int32_t count, std::int32_t n_leading,
+                               const std::function<bool(std::int32_t entry)>& may_stay) {
+  std::int32_t n = 0;
+  while (n < std::min(n_leading, count - 1) && may_stay(n) &&
+         sequence.cell_positions[std::size_t(n)] != sequence.next - 1)
+    ++n;
+  return n;
+}
+
+std::vector<std::int32_t> entries_to_own(const SequenceCells& sequence, std::int32_t count,
+                                         const std::vector<bool>& taken, std::int32_t n_leading) {
+  const std::int32_t n = sequence.n_entries();
+  const auto is_shared = [&](std::int32_t entry) {
+    return bool(taken[std::size_t(sequence.cells[std::size_t(entry)])]);
+  };
+  // Rows change places among all cells when none is dropped.
+  const std::int32_t n_staying = count < n ? n_in_place(sequence, count, n_leading, is_shared) : 0;
+  std::int32_t n_missing = count - n_staying;
+  for (std::int32_t entry = 0; entry < n; ++entry) n_missing -= !is_shared(entry);
+  std::vector<std::int32_t> result;
+  for (std::int32_t entry = n; entry-- > n_staying;) {
+    const bool is_newest = sequence.cell_positions[std::size_t(entry)] == sequence.next - 1;
+    if (!is_shared(entry) || (!is_newest && n_missing <= 0)) continue;
+    result.push_back(entry);
+    --n_missing;
+  }
+  return result;
+}
+
 CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
-                               const std::vector<bool>& taken) {
+                               const std::vector<bool>& taken, std::int32_t n_leading) {
+  const std::int32_t n_shared = n_in_place(sequence, count, n_leading, [&](std::int32_t entry) {
+    return bool(taken[std::size_t(sequence.cells[std::size_t(entry)])]);
+  });
   std::vector<std::int32_t> targets;
-  for (std::int32_t cell = 0; targets.size() < std::size_t(count); ++cell)
+  for (std::int32_t cell = 0; targets.size() < std::size_t(count - n_shared); ++cell)
     if (!taken[std::size_t(cell)]) targets.push_back(cell);
 
-  std::vector<std::size_t> by_cell(sequence.cells.size());  // entries, by ascending cell
-  std::iota(by_cell.begin(), by_cell.end(), 0);
+  CompactionPlan plan;
+  // Others stay where the lowest cells are theirs anyway, so that cells ascend as entries do.
+  plan.n_fixed = n_in_place(sequence, count, n_leading, [&](std::int32_t entry) {
+    return entry < n_shared || sequence.cells[std::size_t(entry)] == targets[std::size_t(entry - n_shared)];
+  });
+  targets.erase(targets.begin(), targets.begin() + (plan.n_fixed - n_shared));
+  std::vector<bool> used(sequence.cells.size(), false);
+  for (std::size_t i = 0; i < std::size_t(plan.n_fixed); ++i) {
+    plan.slots.push_back({sequence.cells[i], sequence.cells[i], sequence.cell_positions[i]});
+    used[i] = true;
+  }
+
+  std::vector<std::size_t> by_cell;  // entries that may take rows, by ascending cell
+  for (auto entry = std::size_t(plan.n_fixed); entry < sequence.cells.size(); ++entry)
+    if (!taken[std::size_t(sequence.cells[entry])]) by_cell.push_back(entry);
   std::sort(by_cell.begin(), by_cell.end(),
             [&](std::size_t a, std::size_t b) { return sequence.cells[a] < sequence.cells[b]; });
 
   // Own cells among the targets stay; as many others as are missing are relocated, the one with the
-  // highest position always being
-  // among one or the other.
+  // highest position always being among one or the other.
   const auto n_staying = std::size_t(std::count_if(
       by_cell.begin(), by_cell.end(), [&](std::size_t e) { return sequence.cells[e] <= targets.back(); }));
   const Position newest = sequence.next - 1;
   const bool newest_stays = std::any_of(by_cell.begin(), by_cell.begin() + std::ptrdiff_t(n_staying),
                                         [&](std::size_t e) { return sequence.cell_positions[e] == newest; });
-  const std::size_t n_own = std::min(n_staying, std::size_t(count) - (newest_stays ? 0 : 1));
-  std::size_t n_others = std::size_t(count) - n_own;
+  const std::size_t n_own = std::min(n_staying, targets.size() - (newest_stays ? 0 : 1));
+  std::size_t n_others = targets.size() - n_own;
   bool newest_is_due = !newest_stays;
 
-  CompactionPlan plan;
-  std::vector<bool> used(sequence.cells.size(), false);
   for (std::size_t i = 0; i < by_cell.size(); ++i) {
     const std::size_t entry = by_cell[i];
     const bool is_newest = sequence.cell_positions[entry] == newest;
@@ -70,8 +115,9 @@ CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count
   }
 
   // The engine fills the lowest free cells first: the targets that are not the sequence's own.
-  auto own = plan.slots.begin();
-  auto relocated = plan.slots.begin() + std::ptrdiff_t(n_own);
+  const auto first = plan.slots.begin() + plan.n_fixed;
+  auto own = first;
+  auto relocated = first + std::ptrdiff_t(n_own);
   const auto end_of_own = relocated;
   for (const std::int32_t target : targets) {
     if (own != end_of_own && own->cell == target)
@@ -79,8 +125,7 @@ CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count
     else
       (relocated++)->cell = target;
   }
-  std::sort(plan.slots.begin(), plan.slots.end(),
-            [](const auto& a, const auto& b) { return a.cell < b.cell; });
+  std::sort(first, plan.slots.end(), [](const auto& a, const auto& b) { return a.cell < b.cell; });
 
   std::vector<std::size_t> by_position(sequence.cells.size());
   std::iota(by_position.begin(), by_position.end(), 0);

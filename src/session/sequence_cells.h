@@ -39,7 +39,8 @@ struct CompactionPlan {
     std::int32_t cell;       ///< the entry's cell afterwards
     Position cell_position;  ///< the engine's position of that cell
   };
-  std::vector<Slot> slots;          ///< of entry i; by ascending `cell` where entries are dropped
+  std::int32_t n_fixed = 0;  ///< first entries that stay where they are: no row of theirs is moved
+  std::vector<Slot> slots;   ///< of entry i; by ascending `cell` where entries are dropped, after shared ones
   std::vector<Position> relocated;  ///< positions of the cells that are relocated, by ascending cell
   struct Range {
     Position from, to;
@@ -50,8 +51,14 @@ struct CompactionPlan {
 /// The plan that moves rows among all cells of a sequence and drops none.
 CompactionPlan plan_in_place(const SequenceCells& sequence);
 
-/// `taken`: for each cell of the cache, whether another sequence holds it. 0 < count < n_entries.
+/// Entries of a sequence that lie in cells of others, and must lie in cells of its own before `count` entries
+/// are kept, of which all layers keep the first `n_leading` in their places.
+std::vector<std::int32_t> entries_to_own(const SequenceCells& sequence, std::int32_t count,
+                                         const std::vector<bool>& taken, std::int32_t n_leading);
+
+/// `taken`: for each cell of the cache, whether another sequence holds it; no row is moved into such a cell.
+/// 0 < count < n_entries; `entries_to_own` are in cells of its own.
 CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
-                               const std::vector<bool>& taken);
+                               const std::vector<bool>& taken, std::int32_t n_leading = 0);
 
 }  // namespace chunkkv

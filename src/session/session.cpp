@@ -45,8 +45,12 @@ SequenceState& Session::Impl::at(Sequence sequence) {
 
 std::int32_t Session::Impl::n_free() const {
   std::int32_t n = context.n_cells();
-  for (const SequenceState& s : sequences) n -= s.cells.n_entries();
-  return n;
+  if (!shares) {
+    for (const SequenceState& s : sequences) n -= s.cells.n_entries();
+    return n;
+  }
+  const std::vector<bool> used = cells_of_others({});
+  return n - std::int32_t(std::count(used.begin(), used.end(), true));
 }
 
 void Session::Impl::require_room(std::size_t n_tokens) const {
@@ -254,6 +258,18 @@ Snapshot Session::converted(Snapshot snapshot) const {
   return snapshot;
 }
 
+bool Session::can_share() const {
+  return impl_->can_share();
+}
+
+std::int32_t Session::n_intact(Sequence sequence) const {
+  return impl_->n_intact(impl_->at(sequence));
+}
+
+void Session::share(Sequence from, std::int32_t n_tokens, Sequence to) {
+  impl_->share(from, n_tokens, to);
+}
+
 const std::vector<Token>& Session::tokens(Sequence sequence) const {
   return impl_->at(sequence).tokens;
 }
@@ -281,6 +297,7 @@ CacheUse Session::use(Sequence sequence) const {
   const auto used = impl_->at(sequence).cells.n_entries();
   const auto all = impl_->context.n_cells();
   return {.cells_used = used,
+          .cells_shared = impl_->n_shared(sequence),
           .cells_allocated = all,
           .bytes_used = std::uint64_t(used) * impl_->cell_bytes(),
           .bytes_allocated = std::uint64_t(all) * impl_->cell_bytes(),
@@ -290,6 +307,7 @@ CacheUse Session::use(Sequence sequence) const {
 CacheUse Session::use() const {
   CacheUse sum = use(0);
   sum.cells_used = impl_->context.n_cells() - impl_->n_free();
+  sum.cells_shared = 0;
   sum.bytes_used = std::uint64_t(sum.cells_used) * impl_->cell_bytes();
   return sum;
 }

@@ -210,12 +210,15 @@ class World {
   std::thread thread_;
 };
 
-/// Each token is the most likely one after a whole cache, near ties apart.
-inline void expect_greedy(const Tokens& prompt, const Tokens& answer) {
+/// Each token is the most likely one after a whole cache, near ties apart; of those that end nothing, if
+/// `ignores_end`.
+inline void expect_greedy(const Tokens& prompt, const Tokens& answer, bool ignores_end = false) {
   Session session(model(), options(2048, 1));
   session.prefill(prompt);
   for (const Token token : answer) {
-    const auto logits = session.logits();
+    std::vector<float> logits(session.logits().begin(), session.logits().end());
+    for (std::size_t i = 0; ignores_end && i < logits.size(); ++i)
+      if (model()->is_end(Token(i))) logits[i] = -1e9F;
     EXPECT_GE(logits[std::size_t(token)], *std::max_element(logits.begin(), logits.end()) - tie);
     session.decode(token);
   }

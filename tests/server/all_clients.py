@@ -130,24 +130,18 @@ def lm_eval(server):
 
     logging.disable(logging.WARNING)
 
-    class ServedTokens(LocalCompletionsAPI):
-        """Its own tokenizers are downloaded; the server has the model's."""
-
-        def tok_encode(self, string, **_):
-            if not isinstance(string, str):
-                return [self.tok_encode(each) for each in string]
-            return server.request("/tokenize", {"content": string})[1]["tokens"]
-
-        def __init__(self, **options):
-            super().__init__(tokenizer_backend=None, **options)
-            self.tokenizer = self
-            self.tokenized_requests = True
-
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         os.environ["HF_DATASETS_CACHE"] = str(folder / "datasets")
         write_tasks(folder)
-        model = ServedTokens(base_url=f"{server.url}/v1/completions", model="little", eos_string="<|im_end|>")
+        # Its other tokenizers are downloaded; the server has the model's.
+        model = LocalCompletionsAPI(
+            base_url=f"{server.url}/v1/completions",
+            model="little",
+            tokenizer_backend="remote",
+            tokenized_requests=True,
+            auth_token=KEY,
+        )
         results = harness.simple_evaluate(
             model=model,
             tasks=["local_choice", "local_generation"],

@@ -1,4 +1,4 @@
-"""The page of `chunkkv serve`, as a browser shows it, against a made-up server."""
+"""The page of `chunkkv serve`, as a browser shows it, against a made-up server and the real one."""
 
 import json
 import os
@@ -10,7 +10,9 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "cli"))
 
 from browser import CHROMIUM, Page
+from command import QUESTION, TEXT
 from fake_server import HOSTILE, KV, PIECES, FakeServer, page
+from running_server import Server
 
 DROP = """
 (files => {
@@ -21,11 +23,23 @@ DROP = """
 """
 
 
+class RealServer:
+    def __init__(self, *arguments):
+        self.server = Server(*arguments)
+        self.address = f"http://127.0.0.1:{self.server.port}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        self.server.kill()
+
+
 class Visit:
     """One page of one server, used as a person would."""
 
-    def __init__(self, width=1280, dark=False, height=900):
-        self.server = FakeServer()
+    def __init__(self, width=1280, dark=False, height=900, server=None):
+        self.server = server or FakeServer()
         self.page = Page(self.server.address, width, height, dark)
 
     def __enter__(self):
@@ -41,7 +55,7 @@ class Visit:
         return self.page.value(expression)
 
     def until(self, expression):
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not self.value(f"Boolean({expression})"):
             assert time.monotonic() < deadline, f"never: {expression}\n" + self.value("document.body.innerText")
             time.sleep(0.03)
@@ -279,6 +293,40 @@ class Conversation(unittest.TestCase):
                 ".filter(e => !e.labels.length).map(e => e.id)"
             )
             self.assertEqual(unnamed, [])
+
+
+class Real(unittest.TestCase):
+    """What the page asks the server for is what the server gives."""
+
+    def test_a_document_and_two_questions(self):
+        server = RealServer("-c", "2048", "-np", "2", "--method", "chunkkv", "--keep", "30%", "-n", "12")
+        with Visit(server=server) as visit:
+            visit.until("byId('method').options.length > 5")
+            self.assertIn("chunkkv, keep 30%", visit.text("summary"))
+            visit.choose("keep", "40%")
+            document = json.dumps(TEXT * 3)
+            visit.value(f"{DROP}([['guide.txt', {document}]])")
+            visit.until("documents.length === 1")
+            visit.ask(QUESTION)
+            visit.answered()
+            self.assertTrue(visit.text(".answer > .text").strip())
+            self.assertEqual(visit.value("byId('notice').hidden"), True)
+            read = (
+                "Object.fromEntries([...[...document.querySelectorAll('dl.figures')].at(-1).querySelectorAll('div:has(dt)')]"
+                ".map(e => e.innerText.split('\\n')))"
+            )
+            figures = visit.value(read)
+            self.assertIn(", 40%", figures["method"])
+            self.assertGreater(int(figures["tokens read"].replace(",", "")), int(figures["kept"]))
+            visit.until("document.querySelector('#text mark')")
+            shown = visit.value("byId('text').textContent")
+            self.assertIn(TEXT.strip(), shown)
+            kept = visit.value("[...document.querySelectorAll('#text mark')].map(e => e.textContent).join('').length")
+            self.assertTrue(0.2 * len(shown) < kept < 0.7 * len(shown), f"{kept} of {len(shown)} characters")
+            visit.ask("And what else?")
+            visit.answered()
+            self.assertGreater(int(visit.value(read)["reused"]), 100)
+            self.assertEqual(visit.page.problems, [])
 
 
 class Source(unittest.TestCase):

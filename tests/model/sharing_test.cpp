@@ -1,0 +1,248 @@
+// Sequences that begin in the same cells, against sequences with copies.
+#include <chunkkv/error.h>
+#include <chunkkv/registry.h>
+#include <chunkkv/session.h>
+
+#include "session/sequence_cells.h"
+#include "support/eval_samples.h"
+#include "support/random_input.h"
+#include "support/relative_difference.h"
+#include "support/tiny_model.h"
+#include "unit/expect_throw.h"
+#include "unit/random_seed.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+namespace chunkkv::test {
+namespace {
+
+constexpr std::int32_t n_sequences = 4;
+// Activations are rounded to 8 bits, so that sums in another order may differ by a step.
+constexpr double tolerance = 1e-2;
+
+SessionOptions exact() {
+  SessionOptions options = session_options(4096);
+  options.n_sequences = n_sequences;
+  options.type_k = options.type_v = CacheType::f32;  // the order in which cells are added up hardly matters
+  return options;
+}
+
+/// The same operations on sequences that share cells, and on such that do not.
+struct Twins {
+  Session shared{tiny_model(), exact()}, copied{tiny_model(), exact()};
+  std::mt19937 random{random_seed()};
+
+  std::int32_t number(std::int32_t from, std::int32_t to) {
+    return std::uniform_int_distribution<std::int32_t>(from, to)(random);
+  }
+  std::int32_t n_tokens(Sequence s) const { return std::int32_t(shared.tokens(s).size()); }
+
+  void read(Sequence s, std::int32_t n) {
+    const auto tokens = random_tokens(random, n);
+    shared.prefill(tokens, {}, {}, s);
+    copied.prefill(tokens, {}, {}, s);
+  }
+
+  void share(Sequence from, std::int32_t n, Sequence to) {
+    const std::vector<Token> all = shared.tokens(from);
+    const bool is_beginning = n <= shared.n_intact(from);
+    shared.share(from, n, to);
+    if (is_beginning) {
+      copied.clear(to);
+      if (n > 0) copied.prefill(std::span(all).first(std::size_t(n)), {}, {}, to);
+    } else {
+      copied.restore(copied.snapshot(from), to);
+      copied.truncate(copied.n_entries(to) - (std::int32_t(all.size()) - n), to);
+    }
+  }
+
+  /// Random kept sets, which have the first `n_leading` entries in common.
+  void compress(Sequence s, std::int32_t count, std::int32_t n_leading) {
+    const std::int32_t n = shared.n_entries(s);
+    auto layers = random_layers(random, shared.n_layers(), shared.cache_parts().n_head_kv[0], n, count);
+    for (LayerKept& layer : layers)
+      for (auto& list : layer.heads) {
+        for (std::int32_t i = 0; i < n_leading; ++i) list[std::size_t(i)] = i;
+        std::int32_t least = n_leading;
+        for (auto i = std::size_t(n_leading); i < list.size(); ++i)
+          least = (list[i] = std::max(list[i], least)) + 1;
+      }
+    shared.compress(layers, s);
+    copied.compress(layers, s);
+  }
+
+  void expect_alike() {
+    std::vector<Sequence> order;
+    for (Sequence s = 0; s < n_sequences; ++s) {
+      ASSERT_EQ(shared.tokens(s), copied.tokens(s));
+      ASSERT_EQ(shared.n_entries(s), copied.n_entries(s));
+      for (std::int32_t layer = 0; layer < shared.n_layers(); ++layer)
+        ASSERT_EQ(shared.positions(layer, 0, s), copied.positions(layer, 0, s));
+      if (shared.n_entries(s) > 0) order.push_back(s);
+    }
+    if (order.empty()) return;
+    std::map<std::size_t, std::vector<float>> logits;
+    const std::vector<Token> tokens(order.size(), 17);
+    copied.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
+      logits[i].assign(values.begin(), values.end());
+    });
+    shared.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
+      EXPECT_LT(relative_difference(logits[i], values), tolerance) << "sequence " << order[i];
+    });
+    for (const Sequence s : order) {
+      shared.truncate(shared.n_entries(s) - 1, s);
+      copied.truncate(copied.n_entries(s) - 1, s);
+    }
+  }
+};
+
+TEST(Sharing, ReadsNothingAndTakesNoCells) {
+  Twins twins;
+  twins.read(0, 300);
+  twins.share(0, 300, 1);
+  twins.share(0, 120, 2);
+  EXPECT_EQ(twins.shared.use().cells_used, 300);
+  EXPECT_EQ(twins.shared.use(1).cells_shared, 300);
+  EXPECT_EQ(twins.shared.use(2).cells_shared, 120);
+  twins.expect_alike();
+  twins.shared.clear(0);
+  twins.copied.clear(0);
+  EXPECT_EQ(twins.shared.use().cells_used, 300);
+  twins.shared.clear(1);
+  twins.copied.clear(1);
+  EXPECT_EQ(twins.shared.use().cells_used, 120);
+  EXPECT_EQ(twins.shared.use(2).cells_shared, 0);
+  twins.expect_alike();
+}
+
+TEST(Sharing, WhatAllKeepOfABeginningStaysShared) {
+  Twins twins;
+  twins.read(0, 100);  // a system prompt
+  twins.share(0, 100, 1);
+  twins.read(0, 400);
+  twins.read(1, 300);
+  twins.compress(0, 150, 100);
+  twins.compress(1, 130, 100);
+  twins.expect_alike();
+  EXPECT_EQ(twins.shared.use().cells_used, 100 + 50 + 30);
+  EXPECT_EQ(twins.shared.n_intact(1), 100);
+  // What was compressed still has the beginning for another.
+  twins.share(1, 100, 2);
+  twins.read(2, 50);
+  twins.expect_alike();
+  EXPECT_EQ(twins.shared.use().cells_used, 100 + 50 + 30 + 50);
+}
+
+TEST(Sharing, CompressionMovesNothingThatOthersHold) {
+  Twins twins;
+  twins.read(0, 500);
+  twins.share(0, 500, 1);
+  twins.read(1, 20);
+  twins.compress(1, 90, 0);  // more than it has cells of its own
+  EXPECT_EQ(twins.shared.use().cells_used, 500 + 90);
+  EXPECT_EQ(twins.shared.use(1).cells_shared, 0);
+  twins.expect_alike();
+  twins.share(0, 500, 2);
+  twins.compress(0, 60, 3);  // the newest entry is shared as well
+  twins.expect_alike();
+  EXPECT_EQ(twins.shared.use(2).cells_shared, 3);
+}
+
+TEST(Sharing, RandomLivesAreThoseOfCopies) {
+  Twins twins;
+  for (int i = 0; i < 150; ++i) {
+    const auto s = Sequence(twins.number(0, n_sequences - 1)), other = Sequence((s + twins.number(1, 3)) % 4);
+    const std::int32_t n = twins.shared.n_entries(s), n_tokens = twins.n_tokens(s);
+    const bool is_whole = n_tokens == twins.shared.n_intact(s);
+    switch (twins.number(0, 3)) {
+      case 0:
+        if (n < 600) twins.read(s, twins.number(1, 200));
+        break;
+      case 1:
+        if (twins.number(0, 1) == 0)
+          twins.share(s, twins.number(0, twins.shared.n_intact(s)), other);
+        else
+          twins.share(s, is_whole ? twins.number(0, n_tokens) : n_tokens, other);
+        break;
+      case 2:
+        if (n > 10) {
+          const std::int32_t count = twins.number(2, n - 1);
+          twins.compress(s, count, twins.number(0, count - 1));
+        }
+        break;
+      default:
+        if (twins.number(0, 3) == 0) {
+          twins.shared.clear(s);
+          twins.copied.clear(s);
+        }
+    }
+    twins.expect_alike();
+    ASSERT_LE(twins.shared.use().cells_used, twins.copied.use().cells_used);
+    if (HasFatalFailure() || HasNonfatalFailure()) FAIL() << "after " << i + 1 << " steps";
+  }
+}
+
+TEST(Sharing, SaysWhatCannotBe) {
+  Session session(tiny_model(), exact());
+  std::mt19937 random(random_seed());
+  session.prefill(random_tokens(random, 100), {}, {}, 0);
+  EXPECT_THROW(session.share(0, 50, 0), UsageError);
+  EXPECT_THROW(session.share(0, 101, 1), UsageError);
+  EXPECT_THROW(session.share(0, -1, 1), UsageError);
+  EXPECT_THROW(session.share(0, 1, 9), UsageError);
+  session.compress(random_layers(random, session.n_layers(), 1, 100, 30), 0);
+  expect_mentions(message_of<UsageError>([&] { session.share(0, 99, 1); }), {"since the last compression"});
+  session.share(0, 100, 1);
+  EXPECT_EQ(session.n_entries(1), 30);
+
+  SessionOptions small = exact();
+  small.n_cells = 256;
+  Session full(tiny_model(), small);
+  full.prefill(random_tokens(random, 250), {}, {}, 0);
+  full.share(0, 250, 1);
+  const auto layers = random_layers(random, full.n_layers(), 1, 250, 100);
+  expect_mentions(message_of<UsageError>([&] { full.compress(layers, 1); }),
+                  {"100 cells", "6 are free", "-c"});
+  EXPECT_EQ(full.n_entries(1), 250);
+}
+
+TEST(Sharing, ModelsThatForgetNeedCopies) {
+  for (const ModelOfParts& named : models_of_parts()) {
+    SessionOptions options = session_options(1024);
+    options.n_sequences = 2;
+    Session session(Model::load(write_tiny_model(named.model, tiny_folder())), options);
+    std::mt19937 random(random_seed());
+    session.prefill(random_tokens(random, 40), {}, {}, 0);
+    EXPECT_EQ(session.can_share(), session.cache_parts().n_window + session.cache_parts().n_state == 0);
+    if (!session.can_share()) {
+      EXPECT_THROW(session.share(0, 40, 1), UsageError) << named.name;
+    }
+  }
+}
+
+/// Cells 0 to 5 are held by another as well, of which the first two are kept in their places; 6 and 9 are its
+/// own.
+TEST(Sharing, PlansOwnCellsForWhatMoves) {
+  SequenceCells cells;
+  const std::int32_t held[] = {0, 1, 2, 3, 4, 5, 6, 9};
+  cells.append(held);
+  const std::vector<bool> taken{true, true, true, true, true, true, false, true, false, false, false};
+  EXPECT_EQ(entries_to_own(cells, 4, taken, 2), (std::vector<std::int32_t>{}));
+  EXPECT_EQ(entries_to_own(cells, 5, taken, 2), (std::vector<std::int32_t>{5}));
+  EXPECT_EQ(entries_to_own(cells, 4, taken, 0), (std::vector<std::int32_t>{5, 4}));
+  EXPECT_EQ(entries_to_own(cells, 8, taken, 8), (std::vector<std::int32_t>{5, 4, 3, 2, 1, 0}));
+  const CompactionPlan plan = plan_compaction(cells, 4, taken, 2);
+  EXPECT_EQ(plan.n_fixed, 2);
+  ASSERT_EQ(plan.slots.size(), 4u);
+  EXPECT_EQ(plan.slots[1].cell, 1);
+  EXPECT_EQ(plan.slots[2].cell, 6);
+  EXPECT_EQ(plan.slots[3].row, 9);
+  EXPECT_EQ(plan.slots[3].cell, 8);
+  EXPECT_EQ(plan.relocated, (std::vector<Position>{7}));
+}
+
+}  // namespace
+}  // namespace chunkkv::test

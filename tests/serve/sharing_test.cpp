@@ -1,0 +1,87 @@
+// Beginnings that several conversations have in common.
+#include "serve/serving.h"
+
+namespace chunkkv::test {
+namespace {
+
+/// A prompt that begins with the first `n` tokens of another.
+Tokens begun_with(const Tokens& other, std::int32_t n, std::uint32_t seed, std::int32_t n_more) {
+  return joined(Tokens(other.begin(), other.begin() + n), prompt_of(seed, n_more));
+}
+
+TEST(SharedBeginning, IsReadOnceWhileTheFirstIsAtWork) {
+  World world(options(1024));
+  world.start();
+  const Tokens prompt = prompt_of(51, 300), second = begun_with(prompt, 250, 52, 60);
+  Asked first = world.hand_in({.prompt = prompt, .n_predict = 150, .extra = R"({"ignore_eos": true})"});
+  ASSERT_TRUE(first.take(patience));
+  const Reply reply = world.ask({.prompt = second, .n_predict = 10});
+  ASSERT_TRUE(reply.end) << reply.message;
+  EXPECT_EQ(reply.reused(), 250);
+  EXPECT_EQ(reply.read(), 60);
+  EXPECT_TRUE(reply.end->kv["reread_reason"].is_null());
+  expect_greedy(second, reply.tokens);
+  const Reply& other = first.wait().front();
+  ASSERT_TRUE(other.end) << other.message;
+  expect_greedy(prompt, other.tokens, true);
+  EXPECT_LE(world.cells_used(), 300 + 150 + 60 + 10);
+}
+
+TEST(SharedBeginning, OfPromptsThatComeTogetherIsWaitedFor) {
+  World world(options(2048));
+  world.start();
+  const Tokens prompt = prompt_of(53, 600);
+  std::vector<Tokens> prompts;
+  std::vector<Asked> asked;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    prompts.push_back(begun_with(prompt, 500, 60 + i, 50));
+    Request request{.prompt = prompts.back(), .n_predict = 10};
+    request.kv = settings(R"({"method": "snapkv", "keep": 100, "protect": 500})");  // never small enough
+    asked.push_back(world.hand_in(request));
+  }
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const Reply& reply = asked[i].wait().front();
+    ASSERT_TRUE(reply.end) << reply.message;
+    EXPECT_EQ(reply.reused(), i == 0 ? 0 : 500) << i;
+  }
+  EXPECT_EQ(world.values().tokens_read, 550 + 3 * 50);
+  world.clear_all();
+  EXPECT_EQ(world.cells_used(), 0);
+}
+
+TEST(SharedBeginning, OutlivesWhatIsDroppedAfterIt) {
+  World world(options(2048));
+  world.start();
+  const Tokens system = prompt_of(54, 200);
+  Request request{.n_predict = 4};
+  request.kv = settings(R"({"method": "snapkv:window=16", "keep": 260, "protect": 200})");
+  std::int32_t used = 200;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    request.prompt = begun_with(system, 200, 70 + i, 400);
+    const Reply reply = world.ask(request);
+    ASSERT_TRUE(reply.end) << reply.message;
+    EXPECT_EQ(reply.reused(), i == 0 ? 0 : 200) << i;
+    EXPECT_EQ(reply.end->kv["kept"], 260);
+    used += reply.end->kv["cells"].get<std::int32_t>() - 200;
+    EXPECT_EQ(world.cells_used(), used) << "the beginning lies in one place";
+  }
+}
+
+/// Four whole conversations of 300 tokens in room for two.
+TEST(SharedBeginning, LetsMoreConversationsIn) {
+  World world(options(512));
+  world.start();
+  const Tokens document = prompt_of(55, 300);
+  std::vector<Asked> asked;
+  for (std::uint32_t i = 0; i < 4; ++i)
+    asked.push_back(world.hand_in({.prompt = begun_with(document, 290, 80 + i, 20), .n_predict = 20}));
+  for (Asked& each : asked) {
+    const Reply& reply = each.wait().front();
+    ASSERT_TRUE(reply.end) << reply.message;
+    EXPECT_FALSE(reply.end->truncated);
+  }
+  EXPECT_LE(world.values().tokens_read, 310 + 3 * 20);
+}
+
+}  // namespace
+}  // namespace chunkkv::test
