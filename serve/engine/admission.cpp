@@ -10,98 +10,10 @@
 namespace chunkkv::serve {
 namespace {
 
-/// A common beginning shorter than this is not worth a copy, nor a word when it is read again.
-constexpr std::int32_t worth_a_copy = 64;
 /// One that another request is about to have read is worth waiting for.
 constexpr std::int32_t worth_waiting = 256;
 
 }  // namespace
-
-Scheduler::Base Scheduler::find_base(const Task& task) {
-  Base base;
-  const std::span<const Token> prompt(task.prompt.tokens);
-  const std::string key = task.kv.key();
-  const auto n = std::int32_t(prompt.size());
-  const bool is_cuttable = can_cut(session_);
-  const auto know = [&](std::int32_t length, const std::string& why) {
-    if (length <= base.n_known) return;
-    base.n_known = length;
-    base.why_not = why;
-  };
-  // What is asked of its own source is chosen anew, so nothing compressed will do.
-  const std::string usable = task.kv.source ? std::string("full") : key;
-  for (Conversation& c : conversations_.all()) {
-    if (conversations_.is_empty(c)) continue;
-    const auto n_tokens = std::int32_t(session_.tokens(c.sequence).size());
-    const std::int32_t common = common_length(prompt, session_.tokens(c.sequence));
-    if (c.is_busy)
-      know(common, "another request is using it");
-    else
-      know(common, c.is_whole() || c.key == usable
-                       ? "it goes on differently before the place where the cache was compressed"
-                       : fmt::format("its cache was compressed by {}", c.key));
-    const std::int32_t length = c.is_busy ? 0 : conversations_.reusable(c, prompt, usable);
-    // A conversation that goes on elsewhere after this beginning is not cut for it.
-    const bool is_same = common >= c.n_prompt || (length >= worth_a_copy && n_tokens - common < worth_a_copy);
-    if (is_same && length > base.n_reused) {
-      base.live = &c;
-      base.copies = false;
-      base.n_reused = length;
-      base.n_held = session_.n_entries(c.sequence);
-      base.n_tokens = n_tokens;
-      base.is_compressed = !c.is_whole();
-      continue;
-    }
-    const std::int32_t apart = session_.can_share() ? std::min({common, n - 1, session_.n_intact(c.sequence)})
-                               : is_cuttable && c.is_whole() ? length
-                                                             : 0;
-    if (apart <= base.n_reused || apart < worth_a_copy) continue;
-    base.live = &c;
-    base.copies = true;
-    base.n_reused = apart;
-    base.n_held = session_.can_share() ? apart : session_.n_entries(c.sequence);
-    base.n_tokens = session_.can_share() ? apart : n_tokens;
-    base.is_compressed = false;
-  }
-  // `n_first`: tokens up to the last compression, which cannot be told apart any more.
-  const auto usable_length = [&](const std::vector<Token>& tokens, std::int32_t n_first,
-                                 const std::string& its_key) {
-    const std::int32_t common = common_length(prompt, tokens);
-    const bool is_usable = its_key == "full" || its_key == usable;
-    know(common, is_usable ? "it goes on differently before the place where its copy was compressed"
-                           : fmt::format("its copy was compressed by {}", its_key));
-    const std::int32_t length = std::min(common, n - 1);
-    if (!is_usable || length < n_first) return 0;
-    return is_cuttable || length == std::int32_t(tokens.size()) ? length : 0;
-  };
-  for (const HostCopy& copy : store_.copies()) {
-    const std::int32_t length = usable_length(copy.snapshot.tokens, copy.n_first(), copy.key);
-    if (length <= base.n_reused || length < worth_a_copy) continue;
-    base = {.host = &copy,
-            .n_tokens = std::int32_t(copy.snapshot.tokens.size()),
-            .n_reused = length,
-            .n_held = copy.snapshot.n_entries,
-            .is_compressed = !copy.is_whole(),
-            .n_known = base.n_known,
-            .why_not = base.why_not};
-  }
-  if (files_.enabled()) {
-    if (!task.kv.name.empty()) files_.look_for(task.kv.name);
-    for (const PromptFiles::Entry& entry : *files_.entries()) {
-      const std::int32_t length = usable_length(entry.tokens, entry.n_first, entry.key);
-      if (length <= base.n_reused || length < worth_a_copy) continue;
-      base = {.file = entry.name,
-              .n_tokens = std::int32_t(entry.tokens.size()),
-              .n_reused = length,
-              .n_held = entry.n_entries,
-              .is_compressed = entry.n_first > 0,
-              .n_known = base.n_known,
-              .why_not = base.why_not};
-    }
-  }
-  for (const Lost& lost : lost_) know(common_length(prompt, lost.tokens), lost.why);
-  return base;
-}
 
 bool Scheduler::is_read_by_another(const Task& task, const Base& base) const {
   for (const Answer& answer : answers_) {

@@ -4,6 +4,9 @@
 
 namespace chunkkv::serve {
 
+/// A common beginning shorter than this is not worth a copy, nor a word when it is read again.
+inline constexpr std::int32_t worth_a_copy = 64;
+
 /// An answer in work.
 struct Scheduler::Answer {
   Answer(std::shared_ptr<Task> its_task, Conversation& its_conversation, const ReadingShape& its_shape)

@@ -59,6 +59,7 @@ class Scheduler {
  private:
   struct Answer;
   struct Base;
+  struct BaseSearch;
 
   bool turn();  // false: nothing to do
   void take_calls();
