@@ -8,6 +8,7 @@
 #include <chunkkv/fidelity.h>
 #include <chunkkv/method.h>
 #include <chunkkv/metrics.h>
+#include <chunkkv/model.h>
 #include <chunkkv/model_identity.h>
 #include <chunkkv/observation.h>
 #include <chunkkv/plan.h>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chunkkv/error.h>
+#include <chunkkv/model.h>
 #include <chunkkv/plan.h>
 #include <chunkkv/types.h>
 
@@ -15,84 +16,9 @@
 #include <utility>
 #include <vector>
 
-struct llama_model;
 struct llama_context;
 
 namespace chunkkv {
-
-// ---- model ------------------------------------------------------------------------------------
-
-/// How a model is split over several devices.
-enum class SplitMode : std::uint8_t {
-  none,   ///< all of it on one
-  layer,  ///< whole layers, with their cache
-  row,    ///< rows of matrices, where devices can; the cache on the main one
-};
-
-struct ModelOptions {
-  std::int32_t n_gpu_layers = -1;  ///< layers on the GPU; negative: all. Ignored without one
-  bool use_mmap = true;
-  /// Compute with our own kernels where they are faster than the engine's, on x86 with AVX2 and newer:
-  /// products of many tokens and weights other than F32, attention over F16 caches. False: the engine's
-  /// kernels only.
-  bool fast_prefill = true;
-
-  /// Names of the devices to use, see devices.h; empty: all. "none": the CPU only.
-  std::vector<std::string> devices = {};
-  SplitMode split_mode = SplitMode::layer;
-  std::vector<float> tensor_split = {};  ///< shares of the devices; empty: by their free memory
-  std::int32_t main_device = 0;          ///< for SplitMode::none and row, its index
-  /// Tensors whose names match a regular expression go to the memory named.
-  std::vector<std::pair<std::string, std::string>> tensor_places = {};
-};
-
-struct ModelInfo {
-  std::string path;
-  std::string architecture;  ///< GGUF's general.architecture
-  std::string description;   ///< "llama 135M Q4_1"
-  std::int32_t n_layer = 0;
-  std::int32_t n_head = 0;
-  std::int32_t n_head_kv = 0;
-  std::int32_t n_ctx_train = 0;
-  std::int32_t window = 0;  ///< tokens that layers with a sliding window keep; 0: there are none
-  std::uint64_t n_bytes = 0;
-  std::uint64_t n_params = 0;
-};
-
-/// A loaded GGUF model. Immutable; may be shared by sessions. Destroy it after its sessions (they hold it).
-class Model {
- public:
-  /// Error when the file is missing or broken, UsageError for devices that there are not.
-  static std::shared_ptr<Model> load(const std::string& path, const ModelOptions& options = {});
-  ~Model();
-  Model(const Model&) = delete;
-  Model& operator=(const Model&) = delete;
-
-  const ModelInfo& info() const { return info_; }
-  /// Why this model's cache cannot be compressed, as a sentence; empty when it can.
-  std::string refusal() const;
-
-  /// Error when the text is longer than 2 GiB, or has 4 MiB without a blank or of blanks. Thread-safe.
-  std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
-  /// UsageError for what is no token of the model; so do all others that take tokens.
-  std::string detokenize(Token token) const;
-  std::string detokenize(std::span<const Token> tokens) const;
-  bool is_end(Token token) const;
-  /// UsageError names the first that is no token of the model.
-  void require_tokens(std::span<const Token> tokens) const;
-
-  llama_model* handle() const { return model_; }
-  /// Whether ModelOptions::fast_prefill is asked for and possible here.
-  bool fast_prefill() const { return fast_prefill_; }
-
- private:
-  Model() = default;
-  llama_model* model_ = nullptr;
-  bool fast_prefill_ = false;
-  ModelInfo info_;
-};
-
-// ---- session ----------------------------------------------------------------------------------
 
 enum class CacheType : std::uint8_t { f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl };
 /// "f16" ...; UsageError lists the names.

@@ -38,16 +38,21 @@ bool Scheduler::shares(const Base& base) const {
 
 /// Cells that it takes at most of those that are free now.
 std::int32_t Scheduler::cells_needed(const Base& base, const ReadingShape& shape) const {
-  if (base.in_place()) return std::max(shape.peak - base.n_held, 0);
-  if (!shares(base)) return std::max(shape.peak, base.n_held);
-  switch (shape.kind) {
-    case ReadingShape::Kind::compress:  // what is kept of shared cells may need own ones
-      return std::max(shape.peak - base.n_reused, shape.later);
-    case ReadingShape::Kind::pieces:  // likewise, again and again
-      return shape.peak;
-    default:
-      return shape.peak - base.n_reused;
+  const bool compresses =
+      shape.kind == ReadingShape::Kind::compress || shape.kind == ReadingShape::Kind::pieces;
+  if (base.in_place()) {
+    const std::int32_t n_shared = session_.use(base.live->sequence).cells_shared;
+    const std::int32_t for_kept = compresses && n_shared > 0 ? shape.later - (base.n_held - n_shared) : 0;
+    return std::max({shape.peak - base.n_held, for_kept, 0});
   }
+  if (!shares(base)) return std::max(shape.peak, base.n_held);
+  // What is kept of shared cells may need own ones, also where the other one has yet to be compressed.
+  std::int32_t for_other = 0;
+  for (const Answer& answer : answers_)
+    if (answer.conversation == base.live && !answer.is_finished && may_compress(answer))
+      for_other = std::max(answer.shape.later - (answer.shape.peak - base.n_reused), 0);
+  if (shape.kind == ReadingShape::Kind::pieces) return shape.peak + for_other;  // again and again
+  return std::max(shape.peak - base.n_reused, compresses ? shape.later : 0) + for_other;
 }
 
 Conversation* Scheduler::place(const Base& base) {
@@ -139,7 +144,7 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
 
   Answer& answer = answers_.emplace_back(task, *c, shape);
   answer.reread_reason = reason;
-  answer.promised = shares(base) ? needed : shape.peak;
+  answer.promised = shares(base) ? std::min(needed, shape.peak) : shape.peak;
   answer.n_compressions = session_.n_compressions(c->sequence);
   try {
     answer.reading = std::make_unique<PromptReading>(session_, c->sequence, *task, shape,

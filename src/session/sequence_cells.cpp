@@ -61,6 +61,46 @@ std::vector<std::int32_t> entries_to_own(const SequenceCells& sequence, std::int
   return result;
 }
 
+/// Positions of the entries that are not used any more.
+static std::vector<CompactionPlan::Range> removed_ranges(const SequenceCells& sequence,
+                                                         const std::vector<bool>& used) {
+  std::vector<std::size_t> by_position(sequence.cells.size());
+  std::iota(by_position.begin(), by_position.end(), 0);
+  std::sort(by_position.begin(), by_position.end(), [&](std::size_t a, std::size_t b) {
+    return sequence.cell_positions[a] < sequence.cell_positions[b];
+  });
+  std::vector<CompactionPlan::Range> removed;
+  bool open = false;
+  for (const std::size_t entry : by_position) {
+    const Position p = sequence.cell_positions[entry];
+    if (used[entry]) {
+      open = false;
+    } else if (open) {
+      removed.back().to = p + 1;
+    } else {
+      removed.push_back({p, p + 1});
+      open = true;
+    }
+  }
+  return removed;
+}
+
+/// The cells of the slots after the fixed ones: the first `n_own` stay, the others are relocated.
+static void assign_cells(CompactionPlan& plan, const std::vector<std::int32_t>& targets, std::size_t n_own) {
+  // The engine fills the lowest free cells first: the targets that are not the sequence's own.
+  const auto first = plan.slots.begin() + plan.n_fixed;
+  auto own = first;
+  auto relocated = first + std::ptrdiff_t(n_own);
+  const auto end_of_own = relocated;
+  for (const std::int32_t target : targets) {
+    if (own != end_of_own && own->cell == target)
+      ++own;
+    else
+      (relocated++)->cell = target;
+  }
+  std::sort(first, plan.slots.end(), [](const auto& a, const auto& b) { return a.cell < b.cell; });
+}
+
 CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
                                const std::vector<bool>& taken, std::int32_t n_leading) {
   const std::int32_t n_shared = n_in_place(sequence, count, n_leading, [&](std::int32_t entry) {
@@ -114,36 +154,8 @@ CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count
     plan.slots.push_back({sequence.cells[entry], sequence.cells[entry], sequence.cell_positions[entry]});
   }
 
-  // The engine fills the lowest free cells first: the targets that are not the sequence's own.
-  const auto first = plan.slots.begin() + plan.n_fixed;
-  auto own = first;
-  auto relocated = first + std::ptrdiff_t(n_own);
-  const auto end_of_own = relocated;
-  for (const std::int32_t target : targets) {
-    if (own != end_of_own && own->cell == target)
-      ++own;
-    else
-      (relocated++)->cell = target;
-  }
-  std::sort(first, plan.slots.end(), [](const auto& a, const auto& b) { return a.cell < b.cell; });
-
-  std::vector<std::size_t> by_position(sequence.cells.size());
-  std::iota(by_position.begin(), by_position.end(), 0);
-  std::sort(by_position.begin(), by_position.end(), [&](std::size_t a, std::size_t b) {
-    return sequence.cell_positions[a] < sequence.cell_positions[b];
-  });
-  bool open = false;
-  for (const std::size_t entry : by_position) {
-    const Position p = sequence.cell_positions[entry];
-    if (used[entry]) {
-      open = false;
-    } else if (open) {
-      plan.removed.back().to = p + 1;
-    } else {
-      plan.removed.push_back({p, p + 1});
-      open = true;
-    }
-  }
+  assign_cells(plan, targets, n_own);
+  plan.removed = removed_ranges(sequence, used);
   return plan;
 }
 

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 namespace chunkkv::test {
 namespace {
@@ -203,7 +204,9 @@ TEST(Sharing, SaysWhatCannotBe) {
   Session full(tiny_model(), small);
   full.prefill(random_tokens(random, 250), {}, {}, 0);
   full.share(0, 250, 1);
-  const auto layers = random_layers(random, full.n_layers(), 1, 250, 100);
+  std::vector<std::int32_t> last(100);
+  std::iota(last.begin(), last.end(), 150);
+  const auto layers = same_layers(full.n_layers(), last);
   expect_mentions(message_of<UsageError>([&] { full.compress(layers, 1); }),
                   {"100 cells", "6 are free", "-c"});
   EXPECT_EQ(full.n_entries(1), 250);

@@ -83,5 +83,28 @@ TEST(SharedBeginning, LetsMoreConversationsIn) {
   EXPECT_LE(world.values().tokens_read, 310 + 3 * 20);
 }
 
+/// The same long prompt twice in hardly more cells than one takes: both are compressed, none fails.
+TEST(SharedBeginning, LeavesRoomForWhatBothKeep) {
+  const auto seed = random_seed();
+  for (const std::int32_t n_cells : {512, 576, 640, 768}) {
+    World world(options(n_cells));
+    world.start();
+    const Tokens document = prompt_of(seed, 400);
+    std::vector<Asked> asked;
+    for (std::uint32_t i = 0; i < 3; ++i) {
+      Request request{.prompt = begun_with(document, 390, seed + i, 10), .n_predict = 20};
+      request.kv = settings(R"({"method": "snapkv:window=16", "keep": "50%"})");
+      asked.push_back(world.hand_in(request));
+    }
+    for (Asked& each : asked) {
+      const Reply& reply = each.wait().front();
+      ASSERT_TRUE(reply.end) << n_cells << " cells: " << reply.message;
+      EXPECT_EQ(reply.end->kv["kept"], 200);
+    }
+    world.clear_all();
+    EXPECT_EQ(world.cells_used(), 0);
+  }
+}
+
 }  // namespace
 }  // namespace chunkkv::test
