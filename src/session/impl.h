@@ -79,6 +79,7 @@ struct Session::Impl {
   /// Likewise of layers with a window, which compression does not empty; `n_batch` tokens are read at once.
   void require_window_room(const SequenceState& sequence, std::int64_t n_tokens, std::int64_t n_batch) const;
   std::uint64_t cell_bytes() const;
+  CacheUse use(std::int32_t n_used) const;
   std::vector<bool> cells_of_others(const SequenceCells& sequence) const;
   /// Attention reads up to the highest used cell, rounded up; memory above is not needed any more.
   void release_unused();

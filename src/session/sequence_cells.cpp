@@ -41,12 +41,17 @@ static std::int32_t n_in_place(const SequenceCells& sequence, std::int32_t count
   return n;
 }
 
+/// Tells which entries lie in cells that others hold too.
+static auto shared_entries(const SequenceCells& sequence, const std::vector<bool>& taken) {
+  return [&sequence, &taken](std::int32_t entry) -> bool {
+    return taken[std::size_t(sequence.cells[std::size_t(entry)])];
+  };
+}
+
 std::vector<std::int32_t> entries_to_own(const SequenceCells& sequence, std::int32_t count,
                                          const std::vector<bool>& taken, std::int32_t n_leading) {
   const std::int32_t n = sequence.n_entries();
-  const auto is_shared = [&](std::int32_t entry) {
-    return bool(taken[std::size_t(sequence.cells[std::size_t(entry)])]);
-  };
+  const auto is_shared = shared_entries(sequence, taken);
   // Rows change places among all cells when none is dropped.
   const std::int32_t n_staying = count < n ? n_in_place(sequence, count, n_leading, is_shared) : 0;
   std::int32_t n_missing = count - n_staying;
@@ -103,9 +108,8 @@ static void assign_cells(CompactionPlan& plan, const std::vector<std::int32_t>& 
 
 CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
                                const std::vector<bool>& taken, std::int32_t n_leading) {
-  const std::int32_t n_shared = n_in_place(sequence, count, n_leading, [&](std::int32_t entry) {
-    return bool(taken[std::size_t(sequence.cells[std::size_t(entry)])]);
-  });
+  const auto is_shared = shared_entries(sequence, taken);
+  const std::int32_t n_shared = n_in_place(sequence, count, n_leading, is_shared);
   std::vector<std::int32_t> targets;
   for (std::int32_t cell = 0; targets.size() < std::size_t(count - n_shared); ++cell)
     if (!taken[std::size_t(cell)]) targets.push_back(cell);
@@ -123,8 +127,8 @@ CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count
   }
 
   std::vector<std::size_t> by_cell;  // entries that may take rows, by ascending cell
-  for (auto entry = std::size_t(plan.n_fixed); entry < sequence.cells.size(); ++entry)
-    if (!taken[std::size_t(sequence.cells[entry])]) by_cell.push_back(entry);
+  for (std::int32_t entry = plan.n_fixed; entry < sequence.n_entries(); ++entry)
+    if (!is_shared(entry)) by_cell.push_back(std::size_t(entry));
   std::sort(by_cell.begin(), by_cell.end(),
             [&](std::size_t a, std::size_t b) { return sequence.cells[a] < sequence.cells[b]; });
 

@@ -59,6 +59,6 @@ std::vector<std::int32_t> entries_to_own(const SequenceCells& sequence, std::int
 /// `taken`: for each cell of the cache, whether another sequence holds it; no row is moved into such a cell.
 /// 0 < count < n_entries; `entries_to_own` are in cells of its own.
 CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
-                               const std::vector<bool>& taken, std::int32_t n_leading = 0);
+                               const std::vector<bool>& taken, std::int32_t n_leading);
 
 }  // namespace chunkkv

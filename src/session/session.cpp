@@ -88,6 +88,14 @@ std::uint64_t Session::Impl::cell_bytes() const {
   return bytes;
 }
 
+CacheUse Session::Impl::use(std::int32_t n_used) const {
+  return {.cells_used = n_used,
+          .cells_allocated = context.n_cells(),
+          .bytes_used = std::uint64_t(n_used) * cell_bytes(),
+          .bytes_allocated = std::uint64_t(context.n_cells()) * cell_bytes(),
+          .bytes_fixed = context.parts().fixed_bytes};
+}
+
 std::vector<bool> Session::Impl::cells_of_others(const SequenceCells& sequence) const {
   std::vector<bool> taken(std::size_t(context.n_cells()));
   for (const SequenceState& s : sequences)
@@ -294,22 +302,13 @@ std::vector<Position> Session::positions(std::int32_t layer, std::int32_t head, 
 }
 
 CacheUse Session::use(Sequence sequence) const {
-  const auto used = impl_->at(sequence).cells.n_entries();
-  const auto all = impl_->context.n_cells();
-  return {.cells_used = used,
-          .cells_shared = impl_->n_shared(sequence),
-          .cells_allocated = all,
-          .bytes_used = std::uint64_t(used) * impl_->cell_bytes(),
-          .bytes_allocated = std::uint64_t(all) * impl_->cell_bytes(),
-          .bytes_fixed = impl_->context.parts().fixed_bytes};
+  CacheUse result = impl_->use(impl_->at(sequence).cells.n_entries());
+  result.cells_shared = impl_->n_shared(sequence);
+  return result;
 }
 
 CacheUse Session::use() const {
-  CacheUse sum = use(0);
-  sum.cells_used = impl_->context.n_cells() - impl_->n_free();
-  sum.cells_shared = 0;
-  sum.bytes_used = std::uint64_t(sum.cells_used) * impl_->cell_bytes();
-  return sum;
+  return impl_->use(impl_->context.n_cells() - impl_->n_free());
 }
 
 }  // namespace chunkkv

@@ -66,8 +66,7 @@ void Session::Impl::own_cells(SequenceCells& cells, Sequence sequence, std::vect
   if (std::int32_t(entries.size()) > n_free())
     throw UsageError("what is kept of shared cells needs " + std::to_string(entries.size()) +
                      " cells of its own, and " + std::to_string(n_free()) + " are free; use more cells (-c)");
-  std::vector<bool> used = cells_of_others(cells);
-  for (const std::int32_t cell : cells.cells) used[std::size_t(cell)] = true;
+  const std::vector<bool> used = cells_of_others({});  // of all
   std::sort(entries.begin(), entries.end(), [&](std::int32_t a, std::int32_t b) {
     return cells.cells[std::size_t(a)] < cells.cells[std::size_t(b)];
   });

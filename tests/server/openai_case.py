@@ -2,7 +2,7 @@
 
 import unittest
 
-from served import KEY, Served, need, said
+from served import CITY, KEY, Served, need, said
 
 need("openai")
 
@@ -14,12 +14,7 @@ TOOLS = [
         "function": {
             "name": name,
             "description": f"Tells the {name}",
-            "parameters": {
-                "type": "object",
-                "properties": {"city": {"type": "string", "enum": ["Bergen", "Oslo"]}},
-                "required": ["city"],
-                "additionalProperties": False,
-            },
+            "parameters": CITY,
         },
     }
     for name in ("weather", "time")

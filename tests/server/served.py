@@ -21,6 +21,13 @@ DOCUMENT = TEXT * 3 + "\n\n" + QUESTION  # 384 tokens with the template
 KEEP = {"method": "snapkv", "keep": "25%", "keep_at_least": 0}
 # So small a model calls nothing by itself, and then may call again: its answer's beginning is given.
 CALLS = [{"role": "user", "content": "Weather in Bergen?"}, {"role": "assistant", "content": '<tool_call>\n{"name": '}]
+# What the tools of the tests take.
+CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": ["Bergen", "Oslo"]}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 TEMPLATE = pathlib.Path(__file__).parent / "tools.jinja"
 
 

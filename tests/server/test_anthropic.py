@@ -2,7 +2,7 @@
 
 import unittest
 
-from served import CALLS, DOCUMENT, KEEP, KEY, Served, need, said
+from served import CALLS, CITY, DOCUMENT, KEEP, KEY, Served, need, said
 
 need("anthropic")
 
@@ -14,12 +14,7 @@ TOOLS = [
     {
         "name": name,
         "description": f"Tells the {name}",
-        "input_schema": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "enum": ["Bergen", "Oslo"]}},
-            "required": ["city"],
-            "additionalProperties": False,
-        },
+        "input_schema": CITY,
     }
     for name in ("weather", "time")
 ]

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -198,5 +200,20 @@ struct Problem {
     return std::sqrt(difference / size);
   }
 };
+
+/// Every kernel that the processor has, and the sources of all of them on emulated vectors and tiles.
+template <class Kernel>
+std::vector<Kernel> with_emulated(std::vector<Kernel> kernels, const std::vector<Kernel>& emulated) {
+  kernels.insert(kernels.end(), emulated.begin(), emulated.end());
+  return kernels;
+}
+
+/// A kernel's name in letters and digits, for a test's.
+template <class Kernel>
+std::string kernel_name(const testing::TestParamInfo<Kernel>& info) {
+  std::string name = info.param.name;
+  std::erase_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
+  return name;
+}
 
 }  // namespace chunkkv::kernels

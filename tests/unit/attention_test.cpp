@@ -9,14 +9,6 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Every kernel that the processor has, and the sources of all of them on emulated vectors and tiles.
-std::vector<AttentionKernel> all_kernels() {
-  std::vector<AttentionKernel> result = attention_kernels();
-  const auto& emulated = emulated_attention_kernels();
-  result.insert(result.end(), emulated.begin(), emulated.end());
-  return result;
-}
-
 bool rounds(const AttentionKernel& kernel) {
   return std::string(kernel.name).find("16") != std::string::npos;
 }
@@ -181,11 +173,9 @@ TEST_P(FastAttention, LargestNumbersDoNotOverflow) {
   for (const float x : steep.run(GetParam())) ASSERT_TRUE(std::isfinite(x));
 }
 
-INSTANTIATE_TEST_SUITE_P(, FastAttention, testing::ValuesIn(all_kernels()), [](const auto& info) {
-  std::string name = info.param.name;
-  std::erase_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(, FastAttention,
+                         testing::ValuesIn(with_emulated(attention_kernels(), emulated_attention_kernels())),
+                         [](const auto& info) { return kernel_name(info); });
 
 TEST(VisibleCells, ReadMasksOfZerosAndMinusInfinityOnly) {
   std::vector<std::uint16_t> mask(2 * 40, hidden_cell);

@@ -8,13 +8,6 @@
 namespace chunkkv::kernels {
 namespace {
 
-std::vector<DecodeAttentionKernel> all_kernels() {
-  std::vector<DecodeAttentionKernel> result = decode_attention_kernels();
-  const auto& emulated = emulated_decode_attention_kernels();
-  result.insert(result.end(), emulated.begin(), emulated.end());
-  return result;
-}
-
 constexpr double tolerance = 3e-6;
 
 /// The rows of `count` queries from `first` on, computed twice with the same counters.
@@ -160,11 +153,10 @@ TEST_P(DecodeAttention, LargeNumbersNeedNoCare) {
   for (const float x : rows(large)) ASSERT_NEAR(x, 60000, 0.1);
 }
 
-INSTANTIATE_TEST_SUITE_P(, DecodeAttention, testing::ValuesIn(all_kernels()), [](const auto& info) {
-  std::string name = info.param.name;
-  std::erase_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(, DecodeAttention,
+                         testing::ValuesIn(with_emulated(decode_attention_kernels(),
+                                                         emulated_decode_attention_kernels())),
+                         [](const auto& info) { return kernel_name(info); });
 
 TEST(CellLists, CutEachQuerysCellsIntoEvenParts) {
   VisibleCells visible;
