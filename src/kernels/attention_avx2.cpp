@@ -4,6 +4,7 @@
 #include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"
 #include "kernels/decode_attention_shape.h"
+#include "kernels/similar_keys_shape.h"
 
 namespace chunkkv::kernels {
 
@@ -13,6 +14,10 @@ AttentionKernel attention_avx2() {
 
 DecodeAttentionKernel decode_attention_avx2() {
   return decode_attention_kernel<Vectors<8>>("AVX2");
+}
+
+SimilarKeysKernel similar_keys_avx2() {
+  return similar_keys_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2");
 }
 
 }  // namespace chunkkv::kernels

@@ -4,6 +4,7 @@
 #include "kernels/attention_f32.h"
 #include "kernels/attention_shape.h"
 #include "kernels/decode_attention_shape.h"
+#include "kernels/similar_keys_shape.h"
 
 #include <cmath>
 
@@ -91,6 +92,13 @@ const std::vector<DecodeAttentionKernel>& emulated_decode_attention_kernels() {
   static const std::vector<DecodeAttentionKernel> kernels{
       decode_attention_kernel<Vectors<16>>("AVX-512, emulated"),
       decode_attention_kernel<Vectors<8>>("AVX2, emulated")};
+  return kernels;
+}
+
+const std::vector<SimilarKeysKernel>& emulated_similar_keys_kernels() {
+  static const std::vector<SimilarKeysKernel> kernels{
+      similar_keys_kernel<SinglePrecision<Vectors<16>, 8, 3>>("AVX-512, emulated"),
+      similar_keys_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2, emulated")};
   return kernels;
 }
 

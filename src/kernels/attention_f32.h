@@ -45,14 +45,17 @@ struct SinglePrecision {
     for (std::int64_t key = 0; key < n; key += Rows, to += Rows * depth) {
       float row[Rows][most_attention_depth];
       for (int r = 0; r < Rows; ++r) take_row<V>(rows, row_bytes, key + r, n, depth, seen, row[r]);
-      if constexpr (Rows == 4) {
-        for (std::int64_t d = 0; d < depth; d += V::width)
-          V::store_columns(V::load(row[0] + d), V::load(row[1] + d), V::load(row[2] + d), V::load(row[3] + d),
-                           to + d * Rows);
-      } else {
-        for (std::int64_t d = 0; d < depth; ++d)
-          for (int r = 0; r < Rows; ++r) to[d * Rows + r] = row[r][d];
-      }
+      pack_panel(row, depth, to);
+    }
+  }
+  /// Likewise of rows [n][depth] in single precision.
+  static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
+    float* to = numbers(packed);
+    for (std::int64_t key = 0; key < n; key += Rows, to += Rows * depth) {
+      float row[Rows][most_attention_depth] = {};
+      for (std::int64_t r = 0; r < least(Rows, n - key); ++r)
+        std::memcpy(row[r], rows + (key + r) * depth, std::size_t(depth) * sizeof(float));
+      pack_panel(row, depth, to);
     }
   }
 
@@ -96,6 +99,18 @@ struct SinglePrecision {
   }
 
  private:
+  static CHUNKKV_INLINE void pack_panel(const float (&row)[Rows][most_attention_depth], std::int64_t depth,
+                                        float* to) {
+    if constexpr (Rows == 4) {
+      for (std::int64_t d = 0; d < depth; d += V::width)
+        V::store_columns(V::load(row[0] + d), V::load(row[1] + d), V::load(row[2] + d), V::load(row[3] + d),
+                         to + d * Rows);
+    } else {
+      for (std::int64_t d = 0; d < depth; ++d)
+        for (int r = 0; r < Rows; ++r) to[d * Rows + r] = row[r][d];
+    }
+  }
+
   static constexpr int line = 16;  // numbers; panels do not begin at multiples of a large power of two
   static constexpr std::int64_t panel_numbers(std::int64_t depth) { return strip(depth) * Rows + line; }
   static constexpr std::int64_t value_offset(std::int64_t key, std::int64_t depth) {

@@ -2,6 +2,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/decode_attention.h"
+#include "kernels/similar_keys.h"
 
 namespace chunkkv::kernels {
 
@@ -12,5 +13,7 @@ AttentionKernel attention_avx512fp16();
 AttentionKernel attention_amx();
 DecodeAttentionKernel decode_attention_avx2();
 DecodeAttentionKernel decode_attention_avx512();
+SimilarKeysKernel similar_keys_avx2();
+SimilarKeysKernel similar_keys_avx512();
 
 }  // namespace chunkkv::kernels

@@ -1,6 +1,11 @@
 #include "llama/redundancy.h"
 
+#include "kernels/attention.h"
+#include "kernels/similar_keys.h"
+#include "llama/aligned_block.h"
+
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 
 namespace chunkkv::engine {
@@ -11,24 +16,41 @@ constexpr std::int64_t first_block = 64;
 constexpr std::int64_t largest_block = 1024;
 constexpr std::size_t tile_rows = 4096;
 
+/// The search for similar keys by a kernel of ours, as an operation of a graph.
+struct KeySearch {
+  kernels::SimilarKeysTask task;
+  std::vector<AlignedBlock> own;  // of each thread
+  std::atomic<std::int64_t> next = 0;
+
+  static const kernels::SimilarKeysKernel& kernel() { return kernels::similar_keys_kernels().front(); }
+  static void compute(ggml_tensor*, int thread, int, void* data) {
+    auto& self = *static_cast<KeySearch*>(data);
+    kernel().run(self.task, self.own[std::size_t(thread)].get(), self.next);
+  }
+};
+
 /// Similarities of one KV head's keys.
 class HeadSimilarity {
  public:
   HeadSimilarity(Compute& compute, const CacheLayer& cache, std::int32_t head,
                  std::span<const std::int32_t> cells)
-      : compute_(compute), cache_(cache), head_(head), cells_(cells) {}
+      : compute_(compute),
+        cache_(cache),
+        head_(head),
+        cells_(cells),
+        of_others_(cells.size()),
+        removed_(cells.size()),
+        zeroed_(cells.size()) {}
 
   std::vector<float> redundancy(float threshold) {
     const std::size_t n = cells_.size();
-    std::vector<float> total(n), own(n);
-    column_sums(total, own);
-    const std::vector<std::int32_t> zeroed = last_similar(threshold);
-    const std::vector<float> removed = similarity_to(zeroed);
-
-    std::vector<double> sums(n);
-    for (std::size_t j = 0; j < n; ++j) sums[j] = double(total[j]) - double(own[j]);
+    if (has_kernel())
+      compare_by_kernel(threshold);
+    else
+      compare(threshold);
+    std::vector<double> sums(of_others_.begin(), of_others_.end());
     for (std::size_t i = 0; i < n; ++i)
-      if (const auto j = std::size_t(zeroed[i]); j != i) sums[j] -= double(removed[i]);
+      if (const auto j = std::size_t(zeroed_[i]); j != i) sums[j] -= double(removed_[i]);
     std::vector<float> mean(n);
     for (std::size_t j = 0; j < n; ++j) mean[j] = float(sums[j] / double(n));
     return mean;
@@ -74,6 +96,52 @@ class HeadSimilarity {
       g.output(ggml_sum_rows(g.ctx(), ggml_sqr(g.ctx(), k)), own.data() + first);
       g.run();
     });
+  }
+
+  void compare(float threshold) {
+    std::vector<float> total(cells_.size()), own(cells_.size());
+    column_sums(total, own);
+    for (std::size_t j = 0; j < total.size(); ++j) of_others_[j] = total[j] - own[j];
+    zeroed_ = last_similar(threshold);
+    removed_ = similarity_to(zeroed_);
+  }
+
+  bool has_kernel() const {
+    return compute_.device_of(cache_.k).is_cpu && !kernels::similar_keys_kernels().empty() &&
+           head_dim() % 16 == 0 && head_dim() <= kernels::most_attention_depth;
+  }
+  std::int64_t head_dim() const { return cache_.k->ne[0] / cache_.n_head_kv; }
+
+  void compare_by_kernel(float threshold) {
+    const auto dim = std::size_t(head_dim());
+    std::vector<float> unit(cells_.size() * dim);
+    for_tiles(cells_.size(), [&](std::size_t first, std::size_t count) {
+      Graph g = graph();
+      g.output(keys(g, cells_.subspan(first, count)), unit.data() + first * dim);
+      g.run();
+    });
+    std::vector<double> sums(dim);
+    for (std::size_t i = 0; i < unit.size(); i += dim)
+      for (std::size_t d = 0; d < dim; ++d) sums[d] += double(unit[i + d]);
+    const std::vector<float> sum(sums.begin(), sums.end());
+
+    KeySearch search{{.n = std::int64_t(cells_.size()),
+                      .depth = head_dim(),
+                      .keys = unit.data(),
+                      .sum = sum.data(),
+                      .threshold = threshold,
+                      .newest = zeroed_.data(),
+                      .of_newest = removed_.data(),
+                      .of_others = of_others_.data()},
+                     std::vector<AlignedBlock>(std::size_t(compute_.n_threads()))};
+    for (AlignedBlock& own : search.own) own.reserve(KeySearch::kernel().thread_bytes(search.task));
+    Graph g = graph();
+    float done = 0;  // an operation needs an input and an output
+    ggml_tensor* input = g.input(GGML_TYPE_F32, {1, 1, 1, 1}, &done);
+    g.output(ggml_custom_4d(g.ctx(), GGML_TYPE_F32, 1, 1, 1, 1, &input, 1, &KeySearch::compute,
+                            GGML_N_TASKS_MAX, &search),
+             &done);
+    g.run();
   }
 
   /// For each i the last j != i with k_i . k_j > threshold; 0 where there is none.
@@ -158,6 +226,9 @@ class HeadSimilarity {
   const CacheLayer& cache_;
   std::int32_t head_;
   std::span<const std::int32_t> cells_;
+  // By key: its similarities to all others, that to the one that its row sets to zero, and which that is.
+  std::vector<float> of_others_, removed_;
+  std::vector<std::int32_t> zeroed_;
 };
 
 }  // namespace

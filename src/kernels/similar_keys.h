@@ -1,0 +1,38 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace chunkkv::kernels {
+
+/// newest[i] = the last j != i with keys[i] . keys[j] > threshold; 0 where there is none, as R-KV has it.
+/// of_newest[i] = keys[i] . keys[newest[i]]; of_others[i] = keys[i] . (sum - keys[i]).
+struct SimilarKeysTask {
+  std::int64_t n = 0;
+  std::int64_t depth = 0;       ///< a multiple of 16, at most most_attention_depth
+  const float* keys = nullptr;  ///< [n][depth]
+  const float* sum = nullptr;   ///< [depth]: of all keys
+  float threshold = 0;
+  std::int32_t* newest = nullptr;  ///< [n]
+  float *of_newest = nullptr, *of_others = nullptr;
+};
+
+/// One implementation, in single precision. Keys are compared with blocks of others from the newest
+/// backwards, and one that has found its own leaves the search: near-linear wherever new keys resemble old
+/// ones, and quadratic in the worst case.
+struct SimilarKeysKernel {
+  const char* name;
+  /// Memory of one thread, aligned to 64 bytes.
+  std::size_t (*thread_bytes)(const SimilarKeysTask& task);
+  /// The share of one thread; all take keys from `next` (0 at first) until none is left.
+  void (*run)(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next);
+};
+
+/// All that are compiled in, on vectors in plain C++, for tests.
+const std::vector<SimilarKeysKernel>& emulated_similar_keys_kernels();
+/// Those that this processor can run, the fastest first; may be empty.
+const std::vector<SimilarKeysKernel>& similar_keys_kernels();
+
+}  // namespace chunkkv::kernels

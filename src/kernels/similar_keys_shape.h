@@ -1,0 +1,137 @@
+#pragma once
+
+#include "kernels/attention_f32.h"
+#include "kernels/similar_keys.h"
+
+namespace chunkkv::kernels {
+namespace {
+
+/// Keys in search are the lanes of tiles; what they are compared with is packed in blocks, as for attention.
+template <class A>
+class SimilarKeys {
+  using V = typename A::Vector;
+  using F = typename V::F;
+  using I = typename V::I;
+  static constexpr std::int64_t lanes = A::lanes;
+  static constexpr std::int64_t item_keys = 48 * lanes;  // that search together
+
+  struct Memory {
+    char *block, *tile;
+    float* products;     ///< of a strip
+    std::int32_t* open;  ///< keys that still search, ascending
+    std::size_t bytes;
+
+    Memory(std::int64_t depth, char* own) {
+      std::size_t at = 0;
+      const auto take = [&](std::size_t n) {
+        const std::size_t start = at;
+        at += aligned(n);
+        return own == nullptr ? nullptr : own + start;
+      };
+      block = take(A::key_bytes(depth));
+      tile = take(A::query_bytes(depth));
+      products = numbers(take(std::size_t(A::strip(depth) * lanes) * sizeof(float)));
+      open = static_cast<std::int32_t*>(static_cast<void*>(take(item_keys * sizeof(std::int32_t))));
+      bytes = at;
+    }
+  };
+
+ public:
+  static std::size_t thread_bytes(const SimilarKeysTask& task) { return Memory(task.depth, nullptr).bytes; }
+
+  static void run(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next) {
+    const Memory memory(task.depth, own);
+    for (std::int64_t first; (first = next.fetch_add(item_keys, std::memory_order_relaxed)) < task.n;) {
+      const std::int64_t count = least(item_keys, task.n - first);
+      search(task, memory, first, count);
+      for (std::int64_t i = first; i < first + count; ++i) multiply(task, i);
+    }
+  }
+
+ private:
+  static void multiply(const SimilarKeysTask& task, std::int64_t i) {
+    if (task.newest[i] < 0) task.newest[i] = 0;
+    const float *key = task.keys + i * task.depth, *newest = task.keys + task.newest[i] * task.depth;
+    F of_newest{}, of_others{};
+    for (std::int64_t d = 0; d < task.depth; d += V::width) {
+      const F x = V::load(key + d);
+      of_newest += x * V::load(newest + d);
+      of_others += x * (V::load(task.sum + d) - x);
+    }
+    task.of_newest[i] = total(of_newest);
+    task.of_others[i] = total(of_others);
+  }
+  static float total(F x) {
+    float sum = 0;
+    for (int i = 0; i < V::width; ++i) sum += x[i];
+    return sum;
+  }
+
+  static void search(const SimilarKeysTask& task, const Memory& memory, std::int64_t first,
+                     std::int64_t n_open) {
+    for (std::int64_t i = 0; i < n_open; ++i) {
+      memory.open[i] = std::int32_t(first + i);
+      task.newest[first + i] = -1;
+    }
+    for (std::int64_t end = task.n; end > 0 && n_open > 0;) {
+      const std::int64_t n = least(A::block(task.depth), end);
+      A::pack_rows(task.keys + (end - n) * task.depth, n, task.depth, memory.block);
+      for (std::int64_t i = 0; i < n_open; i += lanes)
+        compare(task, memory, memory.open + i, least(lanes, n_open - i), end - n, n);
+      std::int64_t still_open = 0;
+      for (std::int64_t i = 0; i < n_open; ++i)
+        if (task.newest[memory.open[i]] < 0) memory.open[still_open++] = memory.open[i];
+      n_open = still_open;
+      end -= n;
+    }
+  }
+
+  /// Some keys with the block of `n` that starts at `begin`, the newest strip first.
+  static void compare(const SimilarKeysTask& task, const Memory& memory, const std::int32_t* keys,
+                      std::int64_t count, std::int64_t begin, std::int64_t n) {
+    float* columns = numbers(memory.tile);
+    for (std::int64_t i = 0; i < lanes; ++i) {
+      const float* key = task.keys + keys[least(i, count - 1)] * task.depth;
+      for (std::int64_t d = 0; d < task.depth; ++d) columns[d * lanes + i] = key[d];
+    }
+    const std::int64_t strip = A::strip(task.depth);
+    std::int64_t searching = count;
+    for (std::int64_t s = (n - 1) / strip * strip; s >= 0 && searching > 0; s -= strip) {
+      const std::int64_t length = least(strip, n - s);
+      A::logits(memory.tile, memory.block, task.depth, s, s + length, memory.products);
+      for (std::int64_t i = 0; i < count; ++i) {  // a key is not like itself
+        const std::int64_t own = keys[i] - begin - s;
+        if (own >= 0 && own < length) memory.products[own * lanes + i] = -__builtin_inff();
+      }
+      std::int32_t last[lanes];
+      find_last(memory.products, length, task.threshold, last);
+      for (std::int64_t i = 0; i < count; ++i) {
+        std::int32_t& newest = task.newest[keys[i]];
+        if (newest >= 0 || last[i] < 0) continue;
+        newest = std::int32_t(begin + s) + last[i];
+        --searching;
+      }
+    }
+  }
+
+  /// The last of each lane's products that exceeds the threshold; -1: none.
+  static void find_last(const float* products, std::int64_t n, float threshold, std::int32_t* last) {
+    const F bound = V::all(threshold);
+    for (int c = 0; c < A::columns; ++c) {
+      I found = I{} - 1;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const I hit = V::load(products + i * lanes + c * V::width) > bound;
+        found = (hit & std::int32_t(i)) | (found & ~hit);
+      }
+      std::memcpy(last + c * V::width, &found, sizeof found);
+    }
+  }
+};
+
+template <class A>
+SimilarKeysKernel similar_keys_kernel(const char* name) {
+  return {name, &SimilarKeys<A>::thread_bytes, &SimilarKeys<A>::run};
+}
+
+}  // namespace
+}  // namespace chunkkv::kernels
