@@ -39,7 +39,7 @@ struct ModelArguments {
 inline constexpr std::string_view kAgnosticMethod = "hybrid:queries=all";
 
 struct CompressionArguments {
-  std::string method = "chunkkv";
+  std::string method = "hybrid";
   std::string keep = "10%";
   std::int32_t keep_at_least = 0;  ///< tokens that a share keeps of any prompt
 };

@@ -62,6 +62,9 @@ class Run {
 
   void check() const {
     if (!arguments_.bounded.prefill_type.empty()) require_conversion(*session_);
+    if (arguments_.bounded.buffer > 0)
+      text::require_answer_room(*session_, plan_, std::int32_t(prompt_.tokens.size()),
+                                arguments_.bounded.buffer, n_predict_);
   }
   /// What the model's layers keep, where that is not the same in all.
   std::string parts() const { return parts_line(*session_); }

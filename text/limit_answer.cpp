@@ -14,4 +14,14 @@ void limit_answer(Session& session, Plan plan, std::int32_t buffer, std::int32_t
   session.limit(plan, buffer);
 }
 
+void require_answer_room(const Session& session, const Plan& plan, std::int32_t n_prompt, std::int32_t buffer,
+                         std::int32_t n_predict) {
+  if (plan.method->keeps_all()) return;
+  const std::int32_t budget = plan.n_to_keep(n_prompt), n_cells = session.options().n_cells;
+  if (n_predict < buffer || std::int64_t(budget) + buffer <= n_cells) return;
+  throw UsageError("a budget of " + std::to_string(budget) + " and a buffer of " + std::to_string(buffer) +
+                   " tokens do not fit into the " + std::to_string(n_cells) +
+                   " cells of the cache; use a smaller budget or buffer, or more cells");
+}
+
 }  // namespace chunkkv::text

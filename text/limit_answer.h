@@ -15,4 +15,9 @@ std::int32_t answer_budget(const Session& session, const Plan& plan);
 /// UsageError as in Session::limit.
 void limit_answer(Session& session, Plan plan, std::int32_t buffer, std::int32_t n_predict);
 
+/// UsageError as there, before a prompt of `n_prompt` tokens is read, where the answer could outgrow the
+/// cells.
+void require_answer_room(const Session& session, const Plan& plan, std::int32_t n_prompt, std::int32_t buffer,
+                         std::int32_t n_predict);
+
 }  // namespace chunkkv::text

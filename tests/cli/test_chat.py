@@ -64,7 +64,8 @@ class Turns(Chat):
         self.assertEqual(self.answers("Say yes."), alone["answer"].splitlines())
 
     def test_later_turns_read_what_is_new_only(self):
-        result = chat(QUESTION, "/stats", "Say yes.", "/stats", arguments=("-f", self.document, *KEEP))
+        arguments = ("-f", self.document, *KEEP, "--method", "chunkkv")
+        result = chat(QUESTION, "/stats", "Say yes.", "/stats", arguments=arguments)
         read = [int(n) for n in re.findall(r"last turn (\d+) tokens read", result.stderr)]
         self.assertEqual(len(read), 2, result.stderr)
         self.assertGreater(read[0], 100)
