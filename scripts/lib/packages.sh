@@ -12,6 +12,7 @@ package_present() {
     python3-pip) python3 -m pip --version ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     clang-format) command -v clang-format ;;
+    clang-tidy) command -v clang-tidy ;;
     clang) command -v clang && command -v clang++ ;;
     libclang-rt-*-dev) links_fuzzer ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
