@@ -30,6 +30,17 @@ std::string piece(const Model& model, Token token) {
   return common_token_to_piece(llama_model_get_vocab(model.handle()), token, true);
 }
 
+/// UsageError for a grammar that the engine refuses: `common_sampler_init` would refuse it, too, and lose the
+/// memory of what it had made by then.
+void require_grammar(const Model& model, const std::string& grammar) {
+  if (grammar.empty()) return;
+  llama_sampler* sampler = nullptr;
+  if (!grammar.starts_with("%llguidance"))
+    sampler = llama_sampler_init_grammar(llama_model_get_vocab(model.handle()), grammar.c_str(), "root");
+  if (sampler == nullptr) throw UsageError("the grammar or JSON schema cannot be used");
+  llama_sampler_free(sampler);
+}
+
 }  // namespace
 
 TokenOutput probabilities(const Model& model, std::span<const float> logits, Token token, std::int32_t n) {
@@ -68,6 +79,7 @@ TokenSampler::TokenSampler(const Model& model, const RequestRules& rules, std::i
   impl_->has_grammar = !common_grammar_value(impl_->params.grammar).empty();
   if (impl_->params.seed != LLAMA_DEFAULT_SEED) impl_->params.seed += std::uint32_t(answer);
   try {
+    require_grammar(model, common_grammar_value(impl_->params.grammar));
     impl_->sampler.reset(common_sampler_init(model.handle(), impl_->params));
   } catch (const std::exception& error) {
     throw UsageError(error.what());
