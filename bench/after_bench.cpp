@@ -34,15 +34,15 @@ void after(benchmark::State& state, const char* spec, bool choose) {
   const chunkkv::Plan plan{chunkkv::make_method(spec), chunkkv::Budget::fraction(0.1)};
   for ([[maybe_unused]] auto _ : state) {
     state.PauseTiming();
-    session.clear();
-    session.prefill(prompt, {&plan, 1});
+    session.sequence().clear();
+    session.sequence().prefill(prompt, {&plan, 1});
     if (!choose) state.ResumeTiming();
-    for (std::int32_t i = 0; i + 1 < n_steps; ++i) session.decode(50 + i);
+    for (std::int32_t i = 0; i + 1 < n_steps; ++i) session.sequence().decode(50 + i);
     if (choose)
       state.ResumeTiming();
     else
       state.PauseTiming();
-    session.decode(60);
+    session.sequence().decode(60);
     if (!choose) state.ResumeTiming();
   }
 }

@@ -56,10 +56,10 @@ Snapshot compressed(Session& session, const OpenPrompt& prompt, const BuildArgum
     reading.n_question = std::int32_t(question.size());
     tokens.insert(tokens.end(), question.begin(), question.end());
   }
-  info.n_compressions = session.read(tokens, reading, progress);
+  info.n_compressions = session.sequence().read(tokens, reading, progress);
   info.keep = wanted.budget.to_string();
   info.observer = to_string(reading.observer);
-  Snapshot snapshot = session.snapshot();
+  Snapshot snapshot = session.sequence().snapshot();
   snapshot.attention.clear();  // large, and nothing in the file is to be compressed again
   return snapshot;
 }
@@ -111,7 +111,7 @@ void build(const BuildArguments& arguments) {
   ProgressDisplay display(arguments.progress);
   Snapshot snapshot;
   if (arguments.keep_source) {
-    const Source source(*session, prompt.tokens, wanted, display.callback());
+    const Source source(session->sequence(), prompt.tokens, wanted, display.callback());
     info.is_source = true;
     info.rest = source.rest();
     snapshot = source.snapshot();
@@ -192,7 +192,7 @@ void verify(const FileArguments& arguments) {
     options.n_cells = file.snapshot.n_entries;
     const auto session = open_session(model, options);
     require_home(file.info, arguments.file, home_of(*session));
-    session->restore(file.snapshot);
+    session->sequence().restore(file.snapshot);
   }
   print(fmt::format("{}: good\n", arguments.file));
 }

@@ -42,6 +42,7 @@ const Method& checked(const Method& method) {
 Conversation::Conversation(Session& session, PromptArguments prompt, ConversationRules rules,
                            const text::Sampling& sampling, ProgressArguments progress)
     : session_(session),
+      sequence_(session.sequence()),
       arguments_(std::move(prompt)),
       rules_(std::move(rules)),
       sampler_(session.model(), sampling),
@@ -51,7 +52,7 @@ Conversation::Conversation(Session& session, PromptArguments prompt, Conversatio
 }
 
 void Conversation::clear() {
-  session_.clear();
+  sequence_.clear();
   source_.reset();
   prompt_ = {};
   compress_next_ = false;
@@ -79,7 +80,7 @@ void Conversation::open(const std::string& document) {
   ProgressDisplay display(progress_);
   try {
     if (rules_.keep_source)
-      source_.emplace(session_, prompt_.tokens, plan(0), display.callback());
+      source_.emplace(sequence_, prompt_.tokens, plan(0), display.callback());
     else if (rules_.observer == ObserverKind::window)
       read(0, display.callback());
   } catch (...) {
@@ -110,9 +111,9 @@ Plan Conversation::plan(std::size_t n_newest) const {
 
 /// A document is compressed when it is read, what was said when it does not fit any more.
 bool Conversation::must_compress(std::size_t n_question) const {
-  const bool is_document = session_.n_entries() == 0 && n_unread() > n_question;
+  const bool is_document = sequence_.n_entries() == 0 && n_unread() > n_question;
   const auto n = std::int32_t(n_unread());
-  return is_document || compress_next_ || session_.n_entries() + n + kRoom > rules_.cells;
+  return is_document || compress_next_ || sequence_.n_entries() + n + kRoom > rules_.cells;
 }
 
 void Conversation::tell() {
@@ -141,7 +142,7 @@ void Conversation::read(std::size_t n_question, const Progress& progress) {
   }
   const std::span<const Token> unread = all.last(n_unread());
   if (!must_compress(n_question)) {
-    session_.prefill(unread, {}, progress);
+    sequence_.prefill(unread, {}, progress);
     return;
   }
   Reading reading{.plan = wanted, .observer = rules_.observer, .n_cells = rules_.cells};
@@ -150,7 +151,7 @@ void Conversation::read(std::size_t n_question, const Progress& progress) {
     const std::int32_t room = rules_.cells - wanted.n_to_keep(rules_.cells) - reading.n_question;
     reading.piece = std::clamp(room, 1, session_.options().n_ubatch);
   }
-  session_.read(unread, reading, progress);
+  sequence_.read(unread, reading, progress);
   compress_next_ = false;
 }
 
@@ -165,14 +166,14 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
                     prompt_.tokens.size() + tokens.size(), model().info().n_ctx_train));
   }
   const OpenPrompt before = prompt_;
-  const std::int32_t n_entries = session_.n_entries();
+  const std::int32_t n_entries = sequence_.n_entries();
   prompt_.tokens.insert(prompt_.tokens.end(), tokens.begin(), tokens.end());
   prompt_.tail.clear();
   // Entries that a compression drops do not come back otherwise.
   std::optional<Snapshot> saved;
   Checkpoint place;
   if (!source_ && n_entries > 0)
-    must_compress(tokens.size()) ? void(saved = session_.snapshot()) : void(place = session_.checkpoint());
+    must_compress(tokens.size()) ? void(saved = sequence_.snapshot()) : void(place = sequence_.checkpoint());
 
   Turn turn;
   turn.n_read = std::int32_t(source_ ? source_->rest().size() + tokens.size() : n_unread());
@@ -184,10 +185,10 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
     display.finish();
     prompt_ = before;
     if (saved) {
-      n_compressions_ += session_.n_compressions();
-      session_.restore(*saved);
+      n_compressions_ += sequence_.n_compressions();
+      sequence_.restore(*saved);
     } else if (!source_) {
-      n_entries > 0 ? session_.go_back(place) : session_.clear();
+      n_entries > 0 ? sequence_.go_back(place) : sequence_.clear();
     }
     throw;
   }
@@ -196,12 +197,12 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
 
   limit_answer(tokens.size());
   const std::vector<float> logits(session_.logits().begin(), session_.logits().end());
-  turn.answer = text::generate(session_, logits, sampler_,
+  turn.answer = text::generate(sequence_, logits, sampler_,
                                {.n_predict = rules_.predict, .emit = emit, .interrupted = stop_requested});
-  turn.n_unobserved = session_.n_until_compression();
+  turn.n_unobserved = sequence_.n_until_compression();
   // A short answer leaves the compression to the next question.
   if (turn.n_unobserved > 0 && !source_) compress_next_ = true;
-  session_.unlimit();
+  sequence_.unlimit();
   const std::vector<Token>& said = turn.answer.tokens;
   prompt_.tokens.insert(prompt_.tokens.end(), said.begin(), said.end());
   const bool chat = !arguments_.no_chat_template && text::has_chat_template(model());
@@ -217,13 +218,13 @@ void Conversation::limit_answer(std::size_t n_newest) {
   if (wanted.method->keeps_all()) return;
   const std::int32_t budget = std::min(wanted.n_to_keep(rules_.cells), rules_.cells);
   const std::int32_t full = std::max(rules_.cells - kRoom, budget + 1);
-  const std::int32_t n_first = session_.n_until_compression();  // of the answer, before it is compressed
-  const std::int32_t n_entries = n_first > 0 ? budget + n_first : session_.n_entries();
+  const std::int32_t n_first = sequence_.n_until_compression();  // of the answer, before it is compressed
+  const std::int32_t n_entries = n_first > 0 ? budget + n_first : sequence_.n_entries();
   if (full > rules_.cells || n_entries + rules_.predict < full) return;
   // The newest turn grows until then; a quarter of what is not protected otherwise stays for older turns.
   const std::int32_t grown = std::int32_t(n_newest) + std::max(0, full - n_entries);
   wanted.protect_last = std::max(wanted.protect_last, std::min(grown, (budget - n_protected_) * 3 / 4));
-  session_.limit(wanted, full - budget);
+  sequence_.limit(wanted, full - budget);
 }
 
 void Conversation::set_method(const std::string& spec) {
@@ -236,12 +237,12 @@ void Conversation::set_method(const std::string& spec) {
     std::swap(rules_.method, method);
     throw;
   }
-  compress_next_ = session_.n_entries() > 0;
+  compress_next_ = sequence_.n_entries() > 0;
 }
 
 void Conversation::set_keep(const std::string& budget) {
   rules_.keep = Budget::parse(budget);
-  compress_next_ = session_.n_entries() > 0;
+  compress_next_ = sequence_.n_entries() > 0;
 }
 
 const CacheHome& Conversation::home() const {
@@ -251,19 +252,19 @@ const CacheHome& Conversation::home() const {
 
 void Conversation::save(const std::string& path) const {
   refuse_input(path);
-  const bool is_empty = source_ ? source_->snapshot().n_entries == 0 : session_.n_entries() == 0;
+  const bool is_empty = source_ ? source_->snapshot().n_entries == 0 : sequence_.n_entries() == 0;
   if (is_empty && source_ && !prompt_.tokens.empty())
     throw UsageError(
         "the text is so short that all of it is read anew with each question; there is nothing to save");
   if (is_empty) throw UsageError("nothing is in the cache yet; ask something first");
-  const Snapshot snapshot = source_ ? source_->snapshot() : session_.snapshot();
+  const Snapshot snapshot = source_ ? source_->snapshot() : sequence_.snapshot();
   CacheFileInfo info = new_info(session_, home());
   info.method = rules_.method->spec();
   info.is_source = source_.has_value();
   if (!source_) {
     info.keep = rules_.keep.to_string();
     info.observer = to_string(rules_.observer);
-    info.n_compressions = n_compressions_ + session_.n_compressions();
+    info.n_compressions = n_compressions_ + sequence_.n_compressions();
   }
   info.end = prompt_.end;
   info.tail = prompt_.tail;
@@ -286,10 +287,10 @@ void Conversation::load(const std::string& path, CacheFile file) {
   if (file.info.is_source) {
     Plan wanted;
     wanted.method = rules_.method;
-    source.emplace(session_, std::move(file.snapshot), file.info.rest, wanted);
+    source.emplace(sequence_, std::move(file.snapshot), file.info.rest, wanted);
   }
   clear();
-  if (!source) session_.restore(file.snapshot);
+  if (!source) sequence_.restore(file.snapshot);
   if (source) source_.emplace(std::move(*source));
   prompt_ = std::move(prompt);
   n_protected_ = file.info.n_protected;
@@ -297,7 +298,7 @@ void Conversation::load(const std::string& path, CacheFile file) {
 }
 
 std::string Conversation::statistics() const {
-  const CacheUse use = session_.use(0);
+  const CacheUse use = sequence_.use();
   std::string text = fmt::format(
       "{:<10}{} tokens, {} turns\n"
       "{:<10}{} of {} cells, {} of {}\n",
@@ -311,7 +312,7 @@ std::string Conversation::statistics() const {
                         source_->rest().size());
   text += fmt::format("{:<10}{} to {}, observed by {}; compressed {} times\n", "method",
                       rules_.method->spec(), rules_.keep.to_string(), to_string(rules_.observer),
-                      n_compressions_ + session_.n_compressions());
+                      n_compressions_ + sequence_.n_compressions());
   if (n_turns_ > 0) {
     text += fmt::format("{:<10}{} tokens read in {:.0f} ms, {} answered", "last turn", last_.n_read,
                         last_.read_ms, last_.answer.tokens.size());

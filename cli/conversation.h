@@ -64,7 +64,7 @@ class Conversation {
 
  private:
   const Model& model() const { return session_.model(); }
-  std::size_t n_unread() const { return prompt_.tokens.size() - session_.tokens().size(); }
+  std::size_t n_unread() const { return prompt_.tokens.size() - sequence_.tokens().size(); }
   /// What is kept when the newest `n_newest` tokens are protected.
   Plan plan(std::size_t n_newest) const;
   bool must_compress(std::size_t n_question) const;
@@ -75,6 +75,7 @@ class Conversation {
   const CacheHome& home() const;
 
   Session& session_;
+  Sequence& sequence_;
   PromptArguments arguments_;
   ConversationRules rules_;
   text::Sampler sampler_;

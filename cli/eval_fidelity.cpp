@@ -172,12 +172,12 @@ void FidelityRun::measure(std::size_t index, const Item& item) {
   for (const std::size_t pair : item.missing) plans.push_back(pairs_[pair]);
   std::vector<Fidelity> measured;
   try {
-    measured = measure_fidelity(*session_, item.prompt, plans,
+    measured = measure_fidelity(session_->sequence(), item.prompt, plans,
                                 {.n_tokens = n_answer_,
                                  .question = item.question,
                                  .skip = skip_,
                                  .progress = [&](const ReadState& read) { return show(item, index, read); },
-                                 .kept = kept_.get()});
+                                 .kept = kept_ ? &kept_->sequence() : nullptr});
   } catch (const Interrupted&) {
     status_.finish();
     throw Interrupted("interrupted" + results_->advice());

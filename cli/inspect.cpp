@@ -100,9 +100,9 @@ Json to_json(const KeptView& view, bool with_scores) {
 
 /// A method that observes the first tokens of the answer chooses after them; as many come whatever ends it.
 void write_first_tokens(Session& session, std::int32_t count) {
-  if (session.has_chosen()) return;
+  if (session.sequence().has_chosen()) return;
   text::Sampler sampler(session.model(), {.ignore_eos = true});
-  for (std::int32_t i = 0; i < count; ++i) session.decode(sampler.sample(session.logits()));
+  for (std::int32_t i = 0; i < count; ++i) session.sequence().decode(sampler.sample(session.logits()));
 }
 
 void inspect(const InspectArguments& arguments) {
@@ -127,7 +127,7 @@ void inspect(const InspectArguments& arguments) {
   options.n_cells = cells_for(arguments.model, *model, prompt.size(), wanted.method->request().after);
   const auto session = open_session(model, options);
   ProgressDisplay display(arguments.progress);
-  session->prefill(prompt, {&wanted, 1}, display.callback());
+  session->sequence().prefill(prompt, {&wanted, 1}, display.callback());
   display.finish();
   write_first_tokens(*session, wanted.method->request().after);
 

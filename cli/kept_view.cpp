@@ -22,7 +22,7 @@ KeptView make_view(const Session& session, const Plan& plan, const std::vector<T
   view.model = std::filesystem::path(info.path).filename().string();
   view.method = plan.method->spec();
   view.keep = plan.budget.to_string();
-  view.selection = session.selection();
+  view.selection = session.sequence().selection();
   view.parts = session.cache_parts();
   view.n_layer = info.n_layer;
   view.n_head_kv = *std::max_element(view.parts.n_head_kv.begin(), view.parts.n_head_kv.end());

@@ -21,38 +21,43 @@ double peak_mib() {
 
 Measurement::Measurement(Session& session, std::span<const Token> tokens, std::int32_t n_predict,
                          std::span<const Plan> plans)
-    : session_(session), tokens_(tokens), n_predict_(n_predict), plans_(plans), samples_(plans.size()) {}
+    : session_(session),
+      sequence_(session.sequence()),
+      tokens_(tokens),
+      n_predict_(n_predict),
+      plans_(plans),
+      samples_(plans.size()) {}
 
 double Measurement::ms_per_token() {
-  session_.decode(tokens_[0]);  // the first one sets up the graph
+  sequence_.decode(tokens_[0]);  // the first one sets up the graph
   const Timer timer;
-  for (std::int32_t i = 1; i < n_predict_; ++i) session_.decode(tokens_[std::size_t(i) % tokens_.size()]);
+  for (std::int32_t i = 1; i < n_predict_; ++i) sequence_.decode(tokens_[std::size_t(i) % tokens_.size()]);
   return timer.ms() / (n_predict_ - 1);
 }
 
 void Measurement::run(std::size_t index, const Progress& progress) {
-  session_.clear();
+  sequence_.clear();
   const Timings before = session_.timings();
-  session_.prefill(tokens_, plans_.subspan(index, 1), progress);
+  sequence_.prefill(tokens_, plans_.subspan(index, 1), progress);
   Sample sample{};
-  const Checkpoint prompt_end = session_.checkpoint();
+  const Checkpoint prompt_end = sequence_.checkpoint();
   // What observes the answer's first tokens has chosen before anything is timed.
-  for (std::size_t i = 0; !session_.has_chosen(); ++i) session_.decode(tokens_[i % tokens_.size()]);
-  session_.go_back(prompt_end);
+  for (std::size_t i = 0; !sequence_.has_chosen(); ++i) sequence_.decode(tokens_[i % tokens_.size()]);
+  sequence_.go_back(prompt_end);
   sample.full_ms = ms_per_token();
-  session_.go_back(prompt_end);
-  session_.compress(session_.selection());
+  sequence_.go_back(prompt_end);
+  sequence_.compress(sequence_.selection());
   const Timings& after = session_.timings();
-  sample.prefill_ms = after.prefill - before.prefill;
+  sample.read_ms = after.prefill - before.prefill;
   sample.observe_ms = after.observe - before.observe;
   sample.select_ms = after.select - before.select;
   sample.move_ms = after.move - before.move;
-  sample.n_kept = session_.n_entries();
+  sample.n_kept = sequence_.n_entries();
   sample.kept_ms = ms_per_token();
-  session_.clear();
-  session_.prefill(tokens_.first(std::size_t(sample.n_kept)), {}, progress);
+  sequence_.clear();
+  sequence_.prefill(tokens_.first(std::size_t(sample.n_kept)), {}, progress);
   sample.plain_ms = ms_per_token();
-  session_.clear();
+  sequence_.clear();
   samples_[index].push_back(sample);
 }
 
@@ -72,7 +77,7 @@ std::string Measurement::table() const {
         "{:<28}{:>7}{:>12.0f}{:>12.1f}{:>12.1f}{:>10.1f}{:>20}{:>10.2f}{:>10.2f}{:>10.2f}{:>13.3f}{:>12.2f}"
         "\n",
         plans_[p].method->spec(), samples.front().n_kept,
-        median([](const Sample& s) { return s.prefill_ms; }),
+        median([](const Sample& s) { return s.prefill_ms(); }),
         median([](const Sample& s) { return s.observe_ms; }),
         median([](const Sample& s) { return s.select_ms; }),
         median([](const Sample& s) { return s.move_ms; }),
@@ -96,7 +101,7 @@ nlohmann::ordered_json Measurement::to_json() const {
     methods.push_back({{"method", plans_[p].method->spec()},
                        {"keep", plans_[p].budget.to_string()},
                        {"kept_tokens", samples.front().n_kept},
-                       {"prefill_ms", of([](const Sample& s) { return s.prefill_ms; })},
+                       {"prefill_ms", of([](const Sample& s) { return s.prefill_ms(); })},
                        {"observe_ms", of([](const Sample& s) { return s.observe_ms; })},
                        {"select_ms", of([](const Sample& s) { return s.select_ms; })},
                        {"move_ms", of([](const Sample& s) { return s.move_ms; })},

@@ -27,17 +27,17 @@ class Measurement {
 
  private:
   struct Sample {
-    double prefill_ms, observe_ms, select_ms, move_ms;
+    double read_ms, observe_ms, select_ms, move_ms;
     double full_ms, kept_ms, plain_ms;  ///< per token
     std::int32_t n_kept;
 
-    double overhead() const {
-      return (observe_ms + select_ms + move_ms) / (prefill_ms - observe_ms - select_ms);
-    }
+    double prefill_ms() const { return read_ms + observe_ms + select_ms; }
+    double overhead() const { return (observe_ms + select_ms + move_ms) / read_ms; }
   };
   double ms_per_token();
 
   Session& session_;
+  Sequence& sequence_;
   std::span<const Token> tokens_;
   std::int32_t n_predict_;
   std::span<const Plan> plans_;

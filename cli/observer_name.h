@@ -1,6 +1,6 @@
 #pragma once
 
-#include <chunkkv/session.h>
+#include <chunkkv/reading.h>
 
 #include <string>
 #include <string_view>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <chunkkv/session.h>
+#include <chunkkv/reading.h>
 
 #include <chrono>
 #include <cstdint>
@@ -51,7 +51,7 @@ class ProgressDisplay {
  public:
   explicit ProgressDisplay(const ProgressArguments& arguments);
 
-  /// To give to Session::prefill; this object must outlive it.
+  /// To give to Sequence::prefill; this object must outlive it.
   Progress callback();
   /// Removes the line from the terminal.
   void finish() { line_.finish(); }

@@ -25,6 +25,8 @@ struct Outcome {
   std::uint64_t bytes_fixed = 0;  ///< of windows and states
   nlohmann::ordered_json parts;   ///< what the model's layers keep
   Timings ms;
+  /// Reading, with what is observed and selected meanwhile.
+  double prefill_ms() const { return ms.prefill + ms.observe + ms.select; }
   double first_token_ms = 0;  ///< from the start of reading
   std::int32_t after = 0;     ///< first tokens of the answer that observed
   bool ended_before = false;  ///< the answer, so that nothing was compressed

@@ -78,26 +78,24 @@ class Run {
       return show(now);
     };
     if (arguments_.bounded.in_pieces())
-      session_->read(prompt_.tokens, reading(arguments_.bounded, options_, prompt_, plan_), progress);
+      sequence().read(prompt_.tokens, reading(arguments_.bounded, options_, prompt_, plan_), progress);
     else
-      session_->prefill(prompt_.tokens, {&plan_, 1}, progress);
+      sequence().prefill(prompt_.tokens, {&plan_, 1}, progress);
     prefill_ms_ = timer.ms();
     display.finish();
     // Both answers start from these, whatever happens to the session in between.
     const auto logits = session_->logits();
     logits_.assign(logits.begin(), logits.end());
-    if (arguments_.compare) prompt_end_ = session_->checkpoint();
+    if (arguments_.compare) prompt_end_ = sequence().checkpoint();
   }
 
   Outcome answer_from_full_cache() {
     Outcome outcome = describe("full", Budget().to_string());
-    answer(outcome, session_->timings().prefill - session_->timings().observe - session_->timings().select,
-           [&]() -> Session& {
-             outcome.ms.prefill =
-                 session_->timings().prefill - session_->timings().observe - session_->timings().select;
-             outcome.kept_tokens = outcome.prompt_tokens;
-             return *session_;
-           });
+    answer(outcome, session_->timings().prefill, [&]() -> Sequence& {
+      outcome.ms.prefill = session_->timings().prefill;
+      outcome.kept_tokens = outcome.prompt_tokens;
+      return sequence();
+    });
     return outcome;
   }
 
@@ -106,23 +104,23 @@ class Run {
     Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
     Timer timer;
     if (!arguments_.bounded.in_pieces()) {
-      if (prompt_end_) session_->go_back(*prompt_end_);  // forget an earlier answer
-      session_->compress_when_chosen();
+      if (prompt_end_) sequence().go_back(*prompt_end_);  // forget an earlier answer
+      sequence().compress_when_chosen();
     }
-    outcome.after = session_->n_until_compression();
-    const std::int32_t n_whole = session_->n_entries();
+    outcome.after = sequence().n_until_compression();
+    const std::int32_t n_whole = sequence().n_entries();
     const bool converts = !arguments_.bounded.prefill_type.empty();
     if (outcome.after == 0 && converts) convert();
     outcome.ended_before = outcome.after > 0;
-    answer(outcome, prefill_ms_ + timer.ms(), [&]() -> Session& {
+    answer(outcome, prefill_ms_ + timer.ms(), [&]() -> Sequence& {
       outcome.ms = spent();
       if (outcome.after > 0 && converts) convert();
       if (const auto buffer =
-              answer_buffer(arguments_.bounded, options_, text::answer_budget(*session_, plan_)))
-        text::limit_answer(*session_, plan_, *buffer, n_predict_);
-      outcome.kept_tokens = session_->n_entries() - outcome.after;
+              answer_buffer(arguments_.bounded, options_, text::answer_budget(sequence(), plan_)))
+        text::limit_answer(sequence(), plan_, *buffer, n_predict_);
+      outcome.kept_tokens = sequence().n_entries() - outcome.after;
       outcome.ended_before = false;
-      return *session_;
+      return sequence();
     });
     if (outcome.ended_before) {
       outcome.ms = spent();
@@ -132,6 +130,8 @@ class Run {
   }
 
  private:
+  Sequence& sequence() { return session_->sequence(); }
+
   Outcome describe(const std::string& method, const std::string& keep) const {
     Outcome outcome;
     outcome.model = session_->model().info().path;
@@ -150,15 +150,15 @@ class Run {
   /// What was kept goes into a cache of the types asked for, no larger than it and the answer need; the other
   /// one is given back.
   void convert() {
-    const Snapshot kept = session_->snapshot();
+    const Snapshot kept = sequence().snapshot();
     SessionOptions options = options_;
     if (!arguments_.bounded.in_pieces() && arguments_.model.ctx_size == 0)
       options.n_cells = kept.n_entries + n_predict_;
-    n_compressions_ = session_->n_compressions();
+    n_compressions_ = sequence().n_compressions();
     spent_ = session_->timings();
     session_.reset();
     session_ = open_session(model_, options);
-    session_->restore(session_->converted(kept));
+    sequence().restore(session_->converted(kept));
   }
 
   /// What the session that read the prompt has spent.
@@ -166,9 +166,9 @@ class Run {
 
   /// Lets the model answer; `ms_before` is the time until it could start. `compressed` is called when the
   /// cache is what the answer is to come from; tokens before come from the whole one.
-  void answer(Outcome& outcome, double ms_before, const std::function<Session&()>& compressed) {
+  void answer(Outcome& outcome, double ms_before, const std::function<Sequence&()>& compressed) {
     const auto note_memory = [&] {
-      outcome.bytes_after = session_->use(0).bytes_used;
+      outcome.bytes_after = sequence().use().bytes_used;
       outcome.bytes_allocated = session_->use().bytes_allocated;
     };
     note_memory();
@@ -178,18 +178,18 @@ class Run {
     const auto show = [stream](std::string_view piece) {
       if (stream) print(piece);
     };
-    const auto from_here = [&]() -> Session& {
-      Session& session = compressed();
+    const auto from_here = [&]() -> Sequence& {
+      Sequence& compressed_one = compressed();
       note_memory();
-      return session;
+      return compressed_one;
     };
     if (n_predict_ > 0)
       outcome.answer =
-          text::generate(*session_, logits_, sampler,
+          text::generate(sequence(), logits_, sampler,
                          {.n_predict = n_predict_, .emit = show, .interrupted = stop_requested}, from_here);
-    else if (session_->n_until_compression() == 0)
+    else if (sequence().n_until_compression() == 0)
       from_here();
-    outcome.compressions = n_compressions_ + session_->n_compressions();
+    outcome.compressions = n_compressions_ + sequence().n_compressions();
     outcome.first_token_ms = ms_before + outcome.answer.first_ms;
     if (stream) print(arguments_.compare ? "\n\n" : "\n");
   }

@@ -78,51 +78,52 @@ ResolvedPlan read_question(Session& session, CacheFile& file, const Plan& wanted
   if (file.info.is_source) {
     resolved = wanted.at(outcome.prompt_tokens, outcome.prompt_tokens, session.n_layers());
     print_error(note(resolved));
-    Source source(session, std::move(file.snapshot), file.info.rest, wanted);
+    Source source(session.sequence(), std::move(file.snapshot), file.info.rest, wanted);
     source.ask(question);
     outcome.method = wanted.method->spec();
     outcome.keep = wanted.budget.to_string();
   } else {
-    session.restore(file.snapshot);
+    session.sequence().restore(file.snapshot);
     std::vector<Token> tokens = file.info.rest;
     tokens.insert(tokens.end(), question.begin(), question.end());
-    session.prefill(tokens);
+    session.sequence().prefill(tokens);
   }
   return resolved;
 }
 
 /// `n_before`: compressions before the cache was saved.
-void note_cache(const Session& session, std::int32_t n_before, Outcome& outcome) {
-  outcome.compressions = n_before + session.n_compressions();
-  outcome.ms = session.timings();
-  outcome.kept_tokens = session.n_entries();
-  outcome.bytes_after = session.use(0).bytes_used;
-  outcome.bytes_allocated = session.use().bytes_allocated;
+void note_cache(const Sequence& sequence, std::int32_t n_before, Outcome& outcome) {
+  outcome.compressions = n_before + sequence.n_compressions();
+  outcome.ms = sequence.session().timings();
+  outcome.kept_tokens = sequence.n_entries();
+  outcome.bytes_after = sequence.use().bytes_used;
+  outcome.bytes_allocated = sequence.session().use().bytes_allocated;
   outcome.bytes_before =
       outcome.bytes_after / std::uint64_t(outcome.kept_tokens) * std::uint64_t(outcome.prompt_tokens);
 }
 
-void answer_from(Session& session, const CachedRun& run, Outcome& outcome) {
+void answer_from(Sequence& sequence, const CachedRun& run, Outcome& outcome) {
   const std::int32_t n_before = outcome.compressions;
-  outcome.after = session.n_until_compression();
+  outcome.after = sequence.n_until_compression();
   outcome.ended_before = outcome.after > 0;
-  note_cache(session, n_before, outcome);
+  note_cache(sequence, n_before, outcome);
   const auto show = [&](std::string_view piece) {
     if (!run.json) print(piece);
   };
-  const auto compressed = [&]() -> Session& {
-    note_cache(session, n_before, outcome);
+  const auto compressed = [&]() -> Sequence& {
+    note_cache(sequence, n_before, outcome);
     outcome.kept_tokens -= outcome.after;
     outcome.ended_before = false;
-    return session;
+    return sequence;
   };
-  text::Sampler sampler(session.model(), run.sampling);
-  const std::int32_t n_predict = answer_length(run.predict, session.model(), session.tokens().size());
+  text::Sampler sampler(sequence.session().model(), run.sampling);
+  const std::int32_t n_predict =
+      answer_length(run.predict, sequence.session().model(), sequence.tokens().size());
   if (n_predict > 0)
     outcome.answer =
-        text::generate(session, session.logits(), sampler,
+        text::generate(sequence, sequence.session().logits(), sampler,
                        {.n_predict = n_predict, .emit = show, .interrupted = stop_requested}, compressed);
-  else if (session.n_until_compression() == 0)
+  else if (sequence.n_until_compression() == 0)
     compressed();
 }
 
@@ -148,8 +149,9 @@ void run_cached(const CachedRun& run) {
   const Timer timer;
   const ResolvedPlan resolved = read_question(*session, file, wanted, question, outcome);
   const double read_ms = timer.ms();
-  const double restore_ms = read_ms - session->timings().prefill - session->timings().move;
-  answer_from(*session, run, outcome);
+  const Timings& spent = session->timings();
+  const double restore_ms = read_ms - (spent.prefill + spent.observe + spent.select + spent.move);
+  answer_from(session->sequence(), run, outcome);
   outcome.first_token_ms = read_ms + outcome.answer.first_ms;
 
   if (run.json) {

@@ -77,24 +77,24 @@ SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions op
   SpeedSample sample;
   Stopwatch total(sample.total_ms);
   Stopwatch first(sample.first_token_ms);
-  session->prefill(prompt, {&what.plan, 1}, [&](const ReadState& state) {
+  session->sequence().prefill(prompt, {&what.plan, 1}, [&](const ReadState& state) {
     tell(state.done, 0);
     return true;
   });
-  sample.bytes_before = session->use(0).bytes_used;
-  if (!what.plan.method->keeps_all()) session->compress_when_chosen();
+  sample.bytes_before = session->sequence().use().bytes_used;
+  if (!what.plan.method->keeps_all()) session->sequence().compress_when_chosen();
   first.stop();  // the first token follows from the logits of the prompt
   const auto note_cache = [&](std::int32_t n_answer) {
-    sample.kept_tokens = session->n_entries() - n_answer;
-    sample.bytes_after = session->use(0).bytes_used;
+    sample.kept_tokens = session->sequence().n_entries() - n_answer;
+    sample.bytes_after = session->sequence().use().bytes_used;
   };
   note_cache(0);
 
   double rest_ms = 0;
   Stopwatch rest(rest_ms);
   for (std::int32_t i = 1; i < what.output; ++i) {
-    const bool compresses = session->n_until_compression() == 1;
-    session->decode(prompt[std::size_t(i) % prompt.size()]);
+    const bool compresses = session->sequence().n_until_compression() == 1;
+    session->sequence().decode(prompt[std::size_t(i) % prompt.size()]);
     if (compresses) note_cache(i);
     tell(what.input, i);
   }
@@ -108,7 +108,7 @@ SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions op
   sample.observe_ms = timings.observe;
   sample.select_ms = timings.select;
   sample.move_ms = timings.move;
-  sample.prefill_ms = timings.prefill - timings.observe - timings.select;
+  sample.prefill_ms = timings.prefill;
   return sample;
 }
 

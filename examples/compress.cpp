@@ -13,17 +13,18 @@ int main(int argc, char** argv) try {
   chunkkv::SessionOptions options;
   options.n_cells = static_cast<std::int32_t>(prompt.size()) + 64;
   chunkkv::Session session(model, options);
+  chunkkv::Sequence& sequence = session.sequence();
 
   const chunkkv::Plan plan{chunkkv::make_method("chunkkv:chunk=10,reuse=2"), chunkkv::Budget::parse("10%")};
-  session.prefill(prompt, {&plan, 1});    // the plan chooses while the prompt is read
-  session.compress(session.selection());  // what it did not choose is dropped
-  std::printf("%d of %zu tokens kept\n", session.n_entries(), prompt.size());
+  sequence.prefill(prompt, {&plan, 1});     // the plan chooses while the prompt is read
+  sequence.compress(sequence.selection());  // what it did not choose is dropped
+  std::printf("%d of %zu tokens kept\n", sequence.n_entries(), prompt.size());
 
   for (int i = 0; i < 16; ++i) {
     const auto logits = session.logits();
     const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
     std::printf("%s", model->detokenize(static_cast<chunkkv::Token>(best)).c_str());
-    session.decode(static_cast<chunkkv::Token>(best));
+    sequence.decode(static_cast<chunkkv::Token>(best));
   }
   std::printf("\n");
 } catch (const chunkkv::Error& error) {

@@ -28,6 +28,7 @@ int main(int argc, char** argv) try {
   chunkkv::SessionOptions options;
   options.n_cells = 2048;
   chunkkv::Session session(model, options);
+  chunkkv::Sequence& sequence = session.sequence();
 
   for (std::string line; std::getline(std::cin, line);) {
     const std::size_t tab = line.find('\t');
@@ -37,8 +38,8 @@ int main(int argc, char** argv) try {
     const std::size_t first = model->tokenize(beginning, true, false).size();
 
     std::vector<double> values;
-    session.clear();
-    session.evaluate(tokens, [&](std::size_t index, std::span<const float> logits) {
+    sequence.clear();
+    sequence.evaluate(tokens, [&](std::size_t index, std::span<const float> logits) {
       const std::size_t next = index + 1;
       if (next >= first && next < tokens.size()) values.push_back(log_probability(logits, tokens[next]));
     });

@@ -31,8 +31,8 @@ namespace {
 /// One answer on its way.
 class Writing {
  public:
-  Writing(const Session& session, const Beginning& from, const GenerateOptions& options)
-      : session_(session), sampler_(*from.sampler), options_(options), sequence_(from.sequence) {
+  Writing(const Beginning& from, const GenerateOptions& options)
+      : sequence_(*from.sequence), sampler_(*from.sampler), options_(options) {
     if (from.before) go_on_with(*from.before);
     if (is_finished_) return;
     double ms = 0;
@@ -44,15 +44,16 @@ class Writing {
   }
 
   bool is_finished() const { return is_finished_; }
-  Sequence sequence() const { return sequence_; }
+  Sequence& sequence() const { return sequence_; }
   Token token() const { return token_; }
 
   /// Takes the token in. True when it is to be read, with so many cells for it.
   bool goes_on(std::int32_t n_free) {
     answer_.stop = Stop::end;
-    if (session_.model().is_end(token_)) return false;
+    const Model& model = sequence_.session().model();
+    if (model.is_end(token_)) return false;
     answer_.tokens.push_back(token_);
-    add(stream_.push(session_.model().detokenize(token_)));
+    add(stream_.push(model.detokenize(token_)));
     answer_.ends.push_back(answer_.text.size());
 
     answer_.stop = Stop::text;
@@ -60,7 +61,7 @@ class Writing {
     answer_.stop = Stop::limit;
     if (std::int32_t(answer_.tokens.size()) >= options_.n_predict) return false;
     answer_.stop = Stop::context;
-    return n_free > 0 && session_.next_position(sequence_) < last_position();
+    return n_free > 0 && sequence_.next_position() < last_position();
   }
 
   void stop(Stop why) { answer_.stop = why; }
@@ -106,13 +107,13 @@ class Writing {
   }
 
   Position last_position() const {
-    return std::max(session_.model().info().n_ctx_train, session_.options().n_cells);
+    const Session& session = sequence_.session();
+    return std::max(session.model().info().n_ctx_train, session.options().n_cells);
   }
 
-  const Session& session_;
+  Sequence& sequence_;
   Sampler& sampler_;
   const GenerateOptions& options_;
-  Sequence sequence_;
   Answer answer_;
   Utf8Stream stream_;
   Token token_ = 0;
@@ -122,22 +123,23 @@ class Writing {
 };
 
 /// Reads the tokens of `writings` and chooses the next ones.
-void step(Session& session, std::span<Writing* const> writings) {
+void step(std::span<Writing* const> writings) {
   double ms = 0;
   {
     const Stopwatch watch(ms);
     if (writings.size() == 1) {
       Writing& only = *writings[0];
-      only.next(session.decode(only.token(), only.sequence()));
+      only.next(only.sequence().decode(only.token()));
     } else {
       std::vector<Token> tokens;
-      std::vector<Sequence> sequences;
+      std::vector<SequenceId> sequences;
       for (const Writing* writing : writings) {
         tokens.push_back(writing->token());
-        sequences.push_back(writing->sequence());
+        sequences.push_back(writing->sequence().id());
       }
-      session.decode(tokens, sequences,
-                     [&](std::size_t i, std::span<const float> logits) { writings[i]->next(logits); });
+      writings[0]->sequence().session().decode(
+          tokens, sequences,
+          [&](std::size_t i, std::span<const float> logits) { writings[i]->next(logits); });
     }
   }
   for (Writing* writing : writings) writing->took(ms);
@@ -145,34 +147,35 @@ void step(Session& session, std::span<Writing* const> writings) {
 
 }  // namespace
 
-Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
+Answer generate(Sequence& sequence, std::span<const float> logits, Sampler& sampler,
                 const GenerateOptions& options) {
-  const Beginning only{.sequence = 0, .logits = logits, .sampler = &sampler};
-  return std::move(generate_together(session, {&only, 1}, options).front());
+  const Beginning only{.sequence = &sequence, .logits = logits, .sampler = &sampler};
+  return std::move(generate_together({&only, 1}, options).front());
 }
 
-Answer go_on(Session& session, std::span<const float> logits, Sampler& sampler, Answer before,
+Answer go_on(Sequence& sequence, std::span<const float> logits, Sampler& sampler, Answer before,
              const GenerateOptions& options) {
-  const Beginning only{.sequence = 0, .logits = logits, .sampler = &sampler, .before = std::move(before)};
-  return std::move(generate_together(session, {&only, 1}, options).front());
+  const Beginning only{
+      .sequence = &sequence, .logits = logits, .sampler = &sampler, .before = std::move(before)};
+  return std::move(generate_together({&only, 1}, options).front());
 }
 
-Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
-                const GenerateOptions& options, const std::function<Session&()>& compressed) {
+Answer generate(Sequence& sequence, std::span<const float> logits, Sampler& sampler,
+                const GenerateOptions& options, const std::function<Sequence&()>& compressed) {
   GenerateOptions first = options;
-  first.pause_after = session.n_until_compression();
+  first.pause_after = sequence.n_until_compression();
   if (first.pause_after == 0) return generate(compressed(), logits, sampler, options);
-  Answer answer = generate(session, logits, sampler, first);
+  Answer answer = generate(sequence, logits, sampler, first);
   if (answer.stop != Stop::pause) return answer;
-  const std::vector<float> next(session.logits().begin(), session.logits().end());
+  const std::span<const float> last = sequence.session().logits();
+  const std::vector<float> next(last.begin(), last.end());
   return go_on(compressed(), next, sampler, std::move(answer), options);
 }
 
-std::vector<Answer> generate_together(Session& session, std::span<const Beginning> beginnings,
-                                      const GenerateOptions& options) {
+std::vector<Answer> generate_together(std::span<const Beginning> beginnings, const GenerateOptions& options) {
   std::vector<Writing> writings;
   writings.reserve(beginnings.size());
-  for (const Beginning& beginning : beginnings) writings.emplace_back(session, beginning, options);
+  for (const Beginning& beginning : beginnings) writings.emplace_back(beginning, options);
   std::vector<Writing*> active;
   for (Writing& writing : writings)
     if (!writing.is_finished()) active.push_back(&writing);
@@ -181,7 +184,8 @@ std::vector<Answer> generate_together(Session& session, std::span<const Beginnin
   };
   try {
     while (true) {
-      const CacheUse use = session.use();
+      if (active.empty()) break;
+      const CacheUse use = active.front()->sequence().session().use();
       std::int32_t n_free = use.cells_allocated - use.cells_used;
       std::erase_if(active, [&](Writing* writing) {
         if (!writing->goes_on(n_free)) return true;
@@ -193,7 +197,7 @@ std::vector<Answer> generate_together(Session& session, std::span<const Beginnin
         stop_all();
         break;
       }
-      step(session, active);
+      step(active);
       std::erase_if(active, [](const Writing* writing) { return writing->is_finished(); });
     }
   } catch (const Interrupted&) {

@@ -50,30 +50,29 @@ struct Answer {
   std::optional<double> per_token_ms;  ///< mean of the tokens after the first, if there were any
 };
 
-/// Answers from the session's cache as it is, the first token from `logits`.
-Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
+/// Answers from what the sequence holds, the first token from `logits`.
+Answer generate(Sequence& sequence, std::span<const float> logits, Sampler& sampler,
                 const GenerateOptions& options);
-/// Answers where the compression may wait for the answer's first tokens (Session::compress_when_chosen):
-/// these come from `session`. `compressed` is called when nothing waits any more, at once or after them, and
-/// returns the session that goes on; it is not called when the answer ends before.
-Answer generate(Session& session, std::span<const float> logits, Sampler& sampler,
-                const GenerateOptions& options, const std::function<Session&()>& compressed);
+/// Answers where the compression may wait for the answer's first tokens (Sequence::compress_when_chosen):
+/// these come from `sequence`. `compressed` is called when nothing waits any more, at once or after them, and
+/// returns the sequence that goes on; it is not called when the answer ends before.
+Answer generate(Sequence& sequence, std::span<const float> logits, Sampler& sampler,
+                const GenerateOptions& options, const std::function<Sequence&()>& compressed);
 /// Goes on with a paused answer; `logits` are those after its last token.
-Answer go_on(Session& session, std::span<const float> logits, Sampler& sampler, Answer before,
+Answer go_on(Sequence& sequence, std::span<const float> logits, Sampler& sampler, Answer before,
              const GenerateOptions& options);
 
 /// Where an answer starts.
 struct Beginning {
-  Sequence sequence = 0;
+  Sequence* sequence = nullptr;  ///< not null
   std::span<const float> logits;
   Sampler* sampler = nullptr;  ///< not null; one each
   /// Goes on with an answer that was paused; one that ended otherwise is returned as it is.
   std::optional<Answer> before = std::nullopt;
 };
 
-/// Answers from several sequences, token by token together. Each is what `generate` would give alone, but for
-/// the rounding of a batch; times are those of the batch.
-std::vector<Answer> generate_together(Session& session, std::span<const Beginning> beginnings,
-                                      const GenerateOptions& options);
+/// Answers from several sequences of one session, token by token together. Each is what `generate` would give
+/// alone, but for the rounding of a batch; times are those of the batch.
+std::vector<Answer> generate_together(std::span<const Beginning> beginnings, const GenerateOptions& options);
 
 }  // namespace chunkkv::text

@@ -2,16 +2,16 @@
 
 namespace chunkkv::text {
 
-std::int32_t answer_budget(const Session& session, const Plan& plan) {
-  return plan.budget.is_fraction() ? session.n_entries() : plan.n_to_keep(1);
+std::int32_t answer_budget(const Sequence& sequence, const Plan& plan) {
+  return plan.budget.is_fraction() ? sequence.n_entries() : plan.n_to_keep(1);
 }
 
-void limit_answer(Session& session, Plan plan, std::int32_t buffer, std::int32_t n_predict) {
+void limit_answer(Sequence& sequence, Plan plan, std::int32_t buffer, std::int32_t n_predict) {
   if (plan.method->keeps_all()) return;
-  const std::int32_t budget = answer_budget(session, plan);
-  if (std::int64_t(session.n_entries()) + n_predict < std::int64_t(budget) + buffer) return;
+  const std::int32_t budget = answer_budget(sequence, plan);
+  if (std::int64_t(sequence.n_entries()) + n_predict < std::int64_t(budget) + buffer) return;
   plan.budget = Budget::tokens(budget);
-  session.limit(plan, buffer);
+  sequence.limit(plan, buffer);
 }
 
 void require_answer_room(const Session& session, const Plan& plan, std::int32_t n_prompt, std::int32_t buffer,

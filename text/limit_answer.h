@@ -6,14 +6,14 @@
 
 namespace chunkkv::text {
 
-/// What the answer that comes next is held to: the plan's budget, or, where that is a share, what the session
-/// holds now.
-std::int32_t answer_budget(const Session& session, const Plan& plan);
+/// What the answer that comes next is held to: the plan's budget, or, where that is a share, what the
+/// sequence holds now.
+std::int32_t answer_budget(const Sequence& sequence, const Plan& plan);
 
 /// Holds the answer to that: the cache is cut back whenever it has grown `buffer` entries beyond. Does
 /// nothing for a method that keeps all, and where an answer of `n_predict` tokens does not come so far.
-/// UsageError as in Session::limit.
-void limit_answer(Session& session, Plan plan, std::int32_t buffer, std::int32_t n_predict);
+/// UsageError as in Sequence::limit.
+void limit_answer(Sequence& sequence, Plan plan, std::int32_t buffer, std::int32_t n_predict);
 
 /// UsageError as there, before a prompt of `n_prompt` tokens is read, where the answer could outgrow the
 /// cells.

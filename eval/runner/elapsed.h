@@ -13,8 +13,7 @@ class Elapsed {
     const Timings& now = session_.timings();
     ms.observe += now.observe - start_.observe;
     ms.select += now.select - start_.select;
-    ms.prefill +=
-        now.prefill - start_.prefill - (now.observe - start_.observe) - (now.select - start_.select);
+    ms.prefill += now.prefill - start_.prefill;
     ms.move += now.move - start_.move;
   }
 

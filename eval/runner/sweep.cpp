@@ -189,13 +189,13 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
     return beginning_.attention.contains(AttentionHistory::key(0, stride));
   });
 
-  for (Sequence each = 0; each < session_->options().n_sequences; ++each)
-    session_->clear(each);  // answers that were interrupted, too
+  for (SequenceId each = 0; each < session_->options().n_sequences; ++each)
+    session_->sequence(each).clear();  // answers that were interrupted, too
   std::size_t n_read = 0;
   const bool known = beginning_.n_entries > 0 && begins_with(tokens, beginning_.tokens) &&
                      tokens.size() >= beginning_.tokens.size() + n_ubatch && has_sums;
   if (known) {
-    session_->restore(beginning_);
+    session_->sequence().restore(beginning_);
     n_read = beginning_.tokens.size();
   } else {
     beginning_ = {};
@@ -207,17 +207,17 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
     return !progress || progress(whole);
   };
   if (n_next > n_read) {
-    session_->prefill(tokens.subspan(n_read, n_next - n_read), all, tell);
-    beginning_ = session_->snapshot();
+    session_->sequence().prefill(tokens.subspan(n_read, n_next - n_read), all, tell);
+    beginning_ = session_->sequence().snapshot();
     if (all.empty()) beginning_.attention.clear();
     n_read = n_next;
   }
-  session_->prefill(tokens.subspan(n_read), plans, tell);
+  session_->sequence().prefill(tokens.subspan(n_read), plans, tell);
 }
 
 Session& Sweep::hand_over() {
   if (!kept_) return *session_;
-  kept_->restore(kept_->converted(session_->snapshot()));
+  kept_->sequence().restore(kept_->converted(session_->sequence().snapshot()));
   return *kept_;
 }
 
@@ -237,30 +237,32 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
   common.prompt_tokens = std::int32_t(asked.size());
   const Elapsed reading(*session_);
   read(asked, plans, next, events.reading);
-  common.bytes_before = session_->use(0).bytes_used;
+  common.bytes_before = session_->sequence().use().bytes_used;
   const std::vector<float> logits = in_vector(session_->logits());
   const bool is_asked_again = sample.questions.size() > 1;
   Whole whole;
-  whole.prompt_end = session_->checkpoint();
+  whole.prompt_end = session_->sequence().checkpoint();
   whole.first = first_tokens(sample, logits, std::vector<std::int32_t>(observed.begin(), observed.end()));
   reading.add_to(common.ms);
   for (std::size_t i = 0; i < plans.size(); ++i)  // a question's reading replaces the session's
-    whole.selections.push_back(session_->has_chosen(i) ? session_->selection(i) : Selection());
-  if (!whole.first.empty() && (plans.size() > 1 || is_asked_again)) whole.full = session_->snapshot();
+    whole.selections.push_back(session_->sequence().has_chosen(i) ? session_->sequence().selection(i)
+                                                                  : Selection());
+  if (!whole.first.empty() && (plans.size() > 1 || is_asked_again))
+    whole.full = session_->sequence().snapshot();
 
   const auto n_lanes = std::size_t(options_.parallel);
   for (std::size_t first = 0; first < plans.size(); first += n_lanes) {
     std::vector<Lane> lanes;
     for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) {
-      Lane lane = {.outcome = common, .sequence = Sequence(i - first)};
+      Lane lane = {.outcome = common, .sequence = SequenceId(i - first)};
       lane.outcome.pair = pairs[i];
       open_lane(lane, whole, plans, i, is_asked_again);
       lanes.push_back(std::move(lane));
     }
-    const auto n = Sequence(lanes.size());
+    const auto n = SequenceId(lanes.size());
     answer(sample, tokens, logits, std::move(lanes), events);
     for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) whole.selections[i] = {};
-    for (Sequence lane = 1; lane < n; ++lane) session_->clear(lane);
+    for (SequenceId lane = 1; lane < n; ++lane) session_->sequence(lane).clear();
   }
 }
 
@@ -274,22 +276,22 @@ void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvent
                      .n_cells = options_.n_cells};
   reading.plan.at_once = n_observed(reading.plan) == 0;
 
-  session_->clear();
+  session_->sequence().clear();
   Lane lane;
   lane.outcome.pair = pair;
   lane.outcome.prompt_tokens = std::int32_t(asked.size());
   const Elapsed elapsed(*session_);
-  session_->read(asked, reading, events.reading);
+  session_->sequence().read(asked, reading, events.reading);
   const std::vector<float> logits = in_vector(session_->logits());
-  lane.n_kept = session_->n_entries();
+  lane.n_kept = session_->sequence().n_entries();
   std::vector<FirstTokens> first;
-  if (const std::int32_t count = session_->n_until_compression(); count > 0) {
+  if (const std::int32_t count = session_->sequence().n_until_compression(); count > 0) {
     first = first_tokens(sample, logits, {{count}});
     lane.first = &first.front();
-    if (lane.first->are_all()) lane.n_kept = session_->n_entries() - count;
+    if (lane.first->are_all()) lane.n_kept = session_->sequence().n_entries() - count;
   }
   elapsed.add_to(lane.outcome.ms);
-  const CacheUse use = session_->use(0);
+  const CacheUse use = session_->sequence().use();
   lane.outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(asked.size());
   std::vector<Lane> lanes;
   lanes.push_back(std::move(lane));

@@ -137,7 +137,7 @@ class Sweep {
   /// A pair whose compressed cache is ready to answer.
   struct Lane {
     Outcome outcome;
-    Sequence sequence = 0;
+    SequenceId sequence = 0;
     const FirstTokens* first = nullptr;  ///< in the cache already
     std::int32_t n_kept = 0;             ///< entries of the prompt
     Checkpoint compressed = {};          ///< the prompt as it is kept, where it is asked again

@@ -28,7 +28,7 @@ std::vector<Sweep::FirstTokens> Sweep::first_tokens(const Sample& sample, std::s
   for (const std::int32_t count : counts) {
     text::GenerateOptions options = generate_options(sample);
     options.pause_after = count;
-    answer = text::go_on(*session_, next, sampler, std::move(answer), options);
+    answer = text::go_on(session_->sequence(), next, sampler, std::move(answer), options);
     if (answer.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
     const bool goes_on = answer.stop == text::Stop::pause;
     if (goes_on) next = in_vector(session_->logits());
@@ -36,7 +36,7 @@ std::vector<Sweep::FirstTokens> Sweep::first_tokens(const Sample& sample, std::s
                       .answer = answer,
                       .sampler = sampler,
                       .logits = next,
-                      .end = goes_on ? session_->checkpoint() : Checkpoint()});
+                      .end = goes_on ? session_->sequence().checkpoint() : Checkpoint()});
   }
   return result;
 }
@@ -56,30 +56,31 @@ void Sweep::open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std
   // An answer that ended before it was compressed is known, and needs no cache.
   const bool is_answered = lane.first != nullptr && !lane.first->are_all();
   if (is_answered && !is_asked_again) return;
+  Sequence& sequence = session_->sequence(lane.sequence);
   const Checkpoint& place = lane.first != nullptr && !is_answered ? lane.first->end : whole.prompt_end;
   if (whole.in_session && lane.sequence == 0) {
-    session_->go_back(place);
+    sequence.go_back(place);
   } else {
     const Stopwatch watch(lane.outcome.ms.restore);
-    session_->restore(*whole.full, lane.sequence);
-    session_->go_back(place, lane.sequence);
+    sequence.restore(*whole.full);
+    sequence.go_back(place);
   }
   const bool compresses = !plan.method->keeps_all() && !is_answered;
   if (!whole.full && index + 1 < plans.size() && (compresses || options_.parallel > 1))
-    whole.full = session_->snapshot();
+    whole.full = session_->sequence().snapshot();
   // The answer's first tokens are in the copy only, once a lane has gone on.
   if (lane.sequence == 0) whole.in_session = whole.in_session && !compresses && whole.first.empty();
   if (!compresses) return;
   const Elapsed compression(*session_);
   const Selection& chosen = whole.selections[index];
-  session_->compress(chosen, lane.sequence);
+  sequence.compress(chosen);
   compression.add_to(lane.outcome.ms);
-  lane.n_kept = session_->n_entries(lane.sequence) - (place.n_entries - n_prompt);
+  lane.n_kept = sequence.n_entries() - (place.n_entries - n_prompt);
   if (lane.first == nullptr || !is_asked_again) return;
-  lane.rewind = [this, &whole, &chosen, sequence = lane.sequence]() -> Session& {
-    session_->restore(*whole.full, sequence);
-    session_->go_back(whole.prompt_end, sequence);
-    session_->compress(chosen, sequence);
+  lane.rewind = [this, &whole, &chosen, &sequence]() -> Session& {
+    sequence.restore(*whole.full);
+    sequence.go_back(whole.prompt_end);
+    sequence.compress(chosen);
     return hand_over();
   };
 }
@@ -101,24 +102,25 @@ void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<c
     std::vector<std::int32_t> n_compressions;
     for (Lane& lane : lanes) {
       ask(session, tokens, question, sample.questions.size(), logits, lane);
-      n_compressions.push_back(session.n_compressions(lane.sequence));
+      n_compressions.push_back(session.sequence(lane.sequence).n_compressions());
       if (options_.buffer > 0)
-        text::limit_answer(session, pairs_[lane.outcome.pair], options_.buffer, n_predict(sample));
+        text::limit_answer(session.sequence(), pairs_[lane.outcome.pair], options_.buffer, n_predict(sample));
       const FirstTokens* first = question == 0 ? lane.first : nullptr;
       samplers.push_back(first != nullptr ? std::make_unique<text::Sampler>(first->sampler)
                                           : std::make_unique<text::Sampler>(*model_, options_.sampling));
-      beginnings.push_back(
-          {.sequence = lane.sequence, .logits = lane.logits, .sampler = samplers.back().get()});
+      beginnings.push_back({.sequence = &session.sequence(lane.sequence),
+                            .logits = lane.logits,
+                            .sampler = samplers.back().get()});
       if (first != nullptr) beginnings.back().before = first->answer;
     }
-    std::vector<text::Answer> answers = text::generate_together(session, beginnings, options);
-    session.unlimit();
+    std::vector<text::Answer> answers = text::generate_together(beginnings, options);
+    session.sequence().unlimit();
     for (const text::Answer& each : answers)
       if (each.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       Outcome& outcome = lanes[i].outcome;
       outcome.answer = std::move(answers[i]);
-      outcome.compressions = session.n_compressions(lanes[i].sequence) - n_compressions[i];
+      outcome.compressions = session.sequence(lanes[i].sequence).n_compressions() - n_compressions[i];
       outcome.ms.first_token += outcome.answer.first_ms;
       events.answered(outcome);
     }
@@ -130,7 +132,8 @@ void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t questi
                 std::span<const float> logits, Lane& lane) {
   const bool agnostic = options_.query == Query::agnostic;
   Outcome& outcome = lane.outcome;
-  const auto checkpoint_of = [&](const Session& from) { return from.checkpoint(lane.sequence); };
+  Sequence& sequence = session.sequence(lane.sequence);
+  const auto checkpoint_of = [&](const Session& from) { return from.sequence(lane.sequence).checkpoint(); };
   std::vector<Token> asked;
   const bool is_asked_again = question + 1 < n_questions;
   if (question == 1 && lane.rewind) lane.before_answer = lane.compressed = checkpoint_of(lane.rewind());
@@ -138,19 +141,18 @@ void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t questi
     if (agnostic) asked = tokens.question(0);
     if (is_asked_again && !lane.rewind) lane.compressed = checkpoint_of(session);
   } else if (options_.separate_questions) {
-    session.go_back(lane.compressed, lane.sequence);
+    sequence.go_back(lane.compressed);
     asked = agnostic ? tokens.question(question) : tokens.turn("", question);
   } else {
-    session.go_back(lane.before_answer, lane.sequence);
+    sequence.go_back(lane.before_answer);
     asked = tokens.turn(outcome.answer.text, question);
   }
   outcome.question = question;
   outcome.ms.first_token = 0;
   const Stopwatch first(outcome.ms.first_token);
   if (!asked.empty())
-    session.prefill(
-        asked, {}, [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); },
-        lane.sequence);
+    sequence.prefill(asked, {},
+                     [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); });
   if (is_asked_again) lane.before_answer = checkpoint_of(session);
   if (!asked.empty())
     lane.logits = in_vector(session.logits());

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <chunkkv/cache.h>
 #include <chunkkv/model_identity.h>
-#include <chunkkv/session.h>
+#include <chunkkv/snapshot.h>
 
 #include <cstdint>
 #include <string>
@@ -9,6 +10,8 @@
 
 /// A sequence of a cache as a file; docs/cache-files.md describes the format.
 namespace chunkkv {
+
+class Session;
 
 /// The format that is written, and the only one that is read.
 inline constexpr std::uint64_t kCacheFileFormat = 2;

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <chunkkv/session.h>
+#include <chunkkv/plan.h>
+#include <chunkkv/sequence.h>
 
 #include <cstdint>
 #include <span>
@@ -50,16 +51,17 @@ struct FidelityOptions {
   std::span<const Token> question = {};
   std::int32_t skip = 0;   ///< first predictions that the rest leaves out
   Progress progress = {};  ///< of reading the prompt
-  /// Where what a plan keeps is measured: a session over the same model whose cache has other types and room
-  /// for prompt and answer. Then the loss by those types is measured as well. Null: the session that reads.
-  Session* kept = nullptr;
+  /// Where what a plan keeps is measured: a sequence of a session over the same model, whose cache has other
+  /// types and room for prompt and answer. Then the loss by those types is measured as well. Null: the
+  /// sequence that reads.
+  Sequence* kept = nullptr;
 };
 
-/// Reads `prompt` once into sequence 0, which must be empty and is empty afterwards, and compares what each
+/// Reads `prompt` once into `sequence`, which must be empty and is empty afterwards, and compares what each
 /// plan would keep with the full cache. Costs one prefill, an answer, and for each plan a restored
-/// cache and one batch. UsageError as in Session::prefill, and when the answer has no room. `options.kept` is
-/// empty afterwards as well.
-std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> prompt,
+/// cache and one batch. UsageError as in Sequence::prefill, and when the answer has no room. `options.kept`
+/// is empty afterwards as well.
+std::vector<Fidelity> measure_fidelity(Sequence& sequence, std::span<const Token> prompt,
                                        std::span<const Plan> plans, const FidelityOptions& options = {});
 
 }  // namespace chunkkv

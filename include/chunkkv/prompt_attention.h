@@ -1,6 +1,6 @@
 #pragma once
 
-#include <chunkkv/session.h>
+#include <chunkkv/model.h>
 
 #include <string_view>
 

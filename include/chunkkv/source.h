@@ -1,6 +1,7 @@
 #pragma once
 
-#include <chunkkv/session.h>
+#include <chunkkv/plan.h>
+#include <chunkkv/sequence.h>
 
 #include <cstdint>
 #include <span>
@@ -22,17 +23,17 @@ std::size_t source_length(std::size_t n_tokens, const Plan& plan, std::int32_t n
 class Source {
  public:
   /// Reads `document` into `sequence`, in place of what that holds, and keeps a copy. The plan says what must
-  /// be observed. Errors are those of Session::prefill.
-  Source(Session& session, std::span<const Token> document, const Plan& plan, const Progress& progress = {},
-         Sequence sequence = 0);
+  /// be observed. Errors are those of Sequence::prefill. Neither may
+  /// outlive the session.
+  Source(Sequence& sequence, std::span<const Token> document, const Plan& plan,
+         const Progress& progress = {});
   /// A source of before: `snapshot` without compressions, and the document's `rest`. UsageError when they
   /// were made for plans that observe less.
-  Source(Session& session, Snapshot snapshot, std::vector<Token> rest, const Plan& plan,
-         Sequence sequence = 0);
+  Source(Sequence& sequence, Snapshot snapshot, std::vector<Token> rest, const Plan& plan);
 
   /// Puts the document in place of what the sequence holds, reads `question` after it and compresses by the
   /// plan, or lets `decode` do so once the answer's first tokens are observed
-  /// (Session::compress_when_chosen). Session::logits holds the last token's afterwards. When it is
+  /// (Sequence::compress_when_chosen). Session::logits holds the last token's afterwards. When it is
   /// interrupted or throws, asking again works.
   void ask(std::span<const Token> question, const Progress& progress = {});
 
@@ -52,8 +53,7 @@ class Source {
   /// Reads of the rest what need not be read with each question; the sequence holds the copy.
   void advance(const Progress& progress);
 
-  Session& session_;
-  Sequence sequence_;
+  Sequence& sequence_;
   Plan plan_;
   Snapshot snapshot_;  // empty while the document is not longer than what is observed
   std::vector<Token> rest_;

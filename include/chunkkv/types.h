@@ -8,7 +8,7 @@
 ///
 /// - An *entry* is one cached token of a sequence, numbered 0 .. n-1 in reading order. Right after
 ///   prefill entry i is prompt token i; after compression entries are renumbered from 0 and
-///   `Session::positions` tells which prompt positions they hold.
+///   `Sequence::positions` tells which prompt positions they hold.
 /// - Every array over heads and entries is row-major `[head][entry]`, F32.
 /// - A *kept set* is ascending, unique and in range.
 /// - Scores: higher is kept.
@@ -17,8 +17,8 @@ namespace chunkkv {
 using Token = std::int32_t;
 using Position = std::int32_t;
 
-/// A sequence of one cache: 0 .. SessionOptions::n_sequences - 1.
-using Sequence = std::int32_t;
+/// The number of a sequence in its session: 0 .. SessionOptions::n_sequences - 1.
+using SequenceId = std::int32_t;
 
 /// One layer's kept entries: one ascending list per KV head, or a single list that all heads share.
 /// A cache needs lists of one length; `level` gives it to them where a method's rule does not.

@@ -41,7 +41,7 @@ std::int32_t Scheduler::cells_needed(const Base& base, const ReadingShape& shape
   const bool compresses =
       shape.kind == ReadingShape::Kind::compress || shape.kind == ReadingShape::Kind::pieces;
   if (base.in_place()) {
-    const std::int32_t n_shared = session_.use(base.live->sequence).cells_shared;
+    const std::int32_t n_shared = base.live->sequence->use().cells_shared;
     const std::int32_t for_kept = compresses && n_shared > 0 ? shape.later - (base.n_held - n_shared) : 0;
     return std::max({shape.peak - base.n_held, for_kept, 0});
   }
@@ -63,7 +63,7 @@ Conversation* Scheduler::place(const Base& base) {
   }
   if (shares(base)) {
     Conversation* const c = free_sequence(base.live);
-    if (c != nullptr) session_.share(base.live->sequence, n_reused, c->sequence);
+    if (c != nullptr) c->sequence->share(*base.live->sequence, n_reused);
     return c;
   }
   HostCopy copy;
@@ -86,7 +86,7 @@ Conversation* Scheduler::place(const Base& base) {
   if (n_reused > 0) {
     put(copy, *c);
     if (const auto extra = std::int32_t(copy.snapshot.tokens.size()) - n_reused; extra > 0)
-      session_.truncate(session_.n_entries(c->sequence) - extra, c->sequence);
+      c->sequence->truncate(c->sequence->n_entries() - extra);
   }
   return c;
 }
@@ -105,7 +105,7 @@ std::string Scheduler::reread_reason(const Task& task, const Base& base) const {
 void Scheduler::forget_choice(const Task& task) {
   for (Conversation& c : conversations_.all()) {
     if (c.is_busy || c.is_whole() || conversations_.is_empty(c) || c.key != task.kv.key()) continue;
-    if (common_length(task.prompt.tokens, session_.tokens(c.sequence)) >= c.n_prompt) conversations_.clear(c);
+    if (common_length(task.prompt.tokens, c.sequence->tokens()) >= c.n_prompt) conversations_.clear(c);
   }
 }
 
@@ -145,18 +145,18 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
   Answer& answer = answers_.emplace_back(task, *c, shape);
   answer.reread_reason = reason;
   answer.promised = shares(base) ? std::min(needed, shape.peak) : shape.peak;
-  answer.n_compressions = session_.n_compressions(c->sequence);
+  answer.n_compressions = c->sequence->n_compressions();
   try {
-    answer.reading = std::make_unique<PromptReading>(session_, c->sequence, *task, shape,
-                                                     [this, task, c](Snapshot snapshot) {
-                                                       HostCopy copy;
-                                                       copy.snapshot = std::move(snapshot);
-                                                       copy.key = "full";
-                                                       copy.name = task->kv.name;
-                                                       copy.n_protected = c->n_protected;
-                                                       copy.is_source = true;
-                                                       store_.add(std::move(copy));
-                                                     });
+    answer.reading =
+        std::make_unique<PromptReading>(*c->sequence, *task, shape, [this, task, c](Snapshot snapshot) {
+          HostCopy copy;
+          copy.snapshot = std::move(snapshot);
+          copy.key = "full";
+          copy.name = task->kv.name;
+          copy.n_protected = c->n_protected;
+          copy.is_source = true;
+          store_.add(std::move(copy));
+        });
   } catch (const std::exception& error) {
     fail(answer, dynamic_cast<const UsageError*>(&error) != nullptr ? Fault::too_long : Fault::internal,
          error.what());

@@ -60,11 +60,11 @@ void Scheduler::read_one() {
 /// A compression makes room, and ends what could be gone back to.
 void Scheduler::after_step(Answer& answer) {
   Conversation& c = *answer.conversation;
-  const std::int32_t n = session_.n_compressions(c.sequence);
+  const std::int32_t n = c.sequence->n_compressions();
   if (n == answer.n_compressions) return;
   metrics_.update([&](auto& v) { v.compressions += n - answer.n_compressions; });
   answer.n_compressions = n;
-  answer.n_kept = c.n_kept = session_.n_entries(c.sequence);
+  answer.n_kept = c.n_kept = c.sequence->n_entries();
   c.key = answer.task->kv.key();
   c.logits.clear();
   if (answer.reading == nullptr)
@@ -89,13 +89,13 @@ void Scheduler::begin_answer(Answer& answer) {
   answer.reading.reset();
   if (!read_nothing) {
     c.n_prompt = std::int32_t(task.prompt.tokens.size());
-    c.prompt_end = session_.checkpoint(c.sequence);
+    c.prompt_end = c.sequence->checkpoint();
     const std::span<const float> logits = session_.logits();
     c.logits.assign(logits.begin(), logits.end());
   }
-  if (answer.n_kept == 0) answer.n_kept = session_.n_entries(c.sequence);
-  const std::int32_t until = session_.n_until_compression(c.sequence);
-  const CacheUse use = session_.use(c.sequence);
+  if (answer.n_kept == 0) answer.n_kept = c.sequence->n_entries();
+  const std::int32_t until = c.sequence->n_until_compression();
+  const CacheUse use = c.sequence->use();
   answer.promised = until <= 0 ? answer.shape.later
                     : use.cells_shared > 0
                         ? std::max(use.cells_used - use.cells_shared + until, answer.shape.later)
@@ -126,41 +126,41 @@ void Scheduler::take_first(Answer& answer) {
 void Scheduler::limit_answer(Answer& answer, std::int32_t cells) {
   constexpr std::int32_t room = 64;
   const Task& task = *answer.task;
-  const Sequence sequence = answer.conversation->sequence;
+  Sequence& sequence = *answer.conversation->sequence;
   Plan plan = plan_of(task);
-  const auto n = std::int32_t(session_.tokens(sequence).size());
+  const auto n = std::int32_t(sequence.tokens().size());
   const std::int32_t most = (cells - room) * 3 / 4;
   const std::int32_t least = plan.protect_first + plan.method->request().window + 16;
   const std::int32_t budget = std::max(std::min(plan.n_to_keep(n), most), least);
   if (plan.method->layer_budgets() || budget + room >= cells) return;
-  if (task.n_predict >= 0 && session_.n_entries(sequence) + task.n_predict + room <= cells) return;
+  if (task.n_predict >= 0 && sequence.n_entries() + task.n_predict + room <= cells) return;
   plan.budget = Budget::tokens(budget);
   plan.keep_at_least = 0;
-  session_.limit(plan, cells - room - budget, sequence);
+  sequence.limit(plan, cells - room - budget);
 }
 
 void Scheduler::begin_siblings(Answer& answer) {
   const Task& task = *answer.task;
   if (task.siblings.empty()) return;
-  const Sequence from = answer.conversation->sequence;
-  const std::int32_t n_tokens = std::int32_t(session_.tokens(from).size());
+  const Sequence* const from = answer.conversation->sequence;
+  const std::int32_t n_tokens = std::int32_t(from->tokens().size());
   HostCopy copy;
   if (!session_.can_share()) copy = copy_of(*answer.conversation);
-  const std::int32_t needed = answer.shape.later - (session_.can_share() ? session_.n_entries(from) : 0);
+  const std::int32_t needed = answer.shape.later - (session_.can_share() ? from->n_entries() : 0);
   std::vector<std::shared_ptr<Task>> later;
   for (const auto& sibling : task.siblings) {
     sibling->started_us = task.started_us;
     sibling->submitted = task.submitted;
-    const bool is_compressing = session_.n_until_compression(from) > 0;
+    const bool is_compressing = from->n_until_compression() > 0;
     Conversation* c = nullptr;
     if (!is_compressing && std::int32_t(answers_.size()) < options_.n_parallel &&
         make_room(std::max(needed, 0), answer.conversation) &&
         (c = free_sequence(answer.conversation)) != nullptr) {
-      const Sequence sequence = c->sequence;
+      Sequence* const sequence = c->sequence;
       if (session_.can_share())
-        session_.share(from, n_tokens, sequence);
+        sequence->share(*from, n_tokens);
       else
-        session_.restore(copy.snapshot, sequence);
+        sequence->restore(copy.snapshot);
       *c = *answer.conversation;
       c->sequence = sequence;
       c->name.clear();
@@ -170,7 +170,7 @@ void Scheduler::begin_siblings(Answer& answer) {
       other.n_kept = answer.n_kept;
       other.read_us = other.token_us = ggml_time_us();
       other.promised = answer.shape.later;
-      other.n_compressions = session_.n_compressions(sequence);
+      other.n_compressions = sequence->n_compressions();
       take_first(other);
     } else {
       later.push_back(sibling);
@@ -193,16 +193,16 @@ void Scheduler::generate() {
   }
   const Position last = std::max(session_.model().info().n_ctx_train, session_.options().n_cells);
   std::erase_if(writing, [&](Answer* answer) {
-    if (session_.next_position(answer->conversation->sequence) < last) return false;
+    if (answer->conversation->sequence->next_position() < last) return false;
     finish(*answer, Ending::limit, {}, true);
     return true;
   });
   if (writing.empty()) return;
   std::vector<Token> tokens;
-  std::vector<Sequence> sequences;
+  std::vector<SequenceId> sequences;
   for (const Answer* answer : writing) {
     tokens.push_back(answer->next);
-    sequences.push_back(answer->conversation->sequence);
+    sequences.push_back(answer->conversation->sequence->id());
   }
   std::vector<TokenOutput> outputs(writing.size());
   std::vector<std::string> failures(writing.size());
@@ -215,7 +215,7 @@ void Scheduler::generate() {
   };
   try {
     if (writing.size() == 1) {
-      session_.decode(tokens[0], sequences[0]);
+      writing[0]->conversation->sequence->decode(tokens[0]);
       sample(0, -1);
     } else {
       session_.decode(tokens, sequences,
@@ -275,9 +275,9 @@ void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_te
     event.n_reused = answer.shape.n_reused;
     task.channel->push(std::move(event));
   }
-  const CacheUse use = session_.use(c.sequence);
+  const CacheUse use = c.sequence->use();
   const std::uint64_t cell_bytes = use.bytes_allocated / std::uint64_t(std::max(1, use.cells_allocated));
-  const std::uint64_t n_tokens = session_.tokens(c.sequence).size();
+  const std::uint64_t n_tokens = c.sequence->tokens().size();
   Event event = new_event(Event::Kind::end, task);
   AnswerEnd& end = event.end;
   end.ending = ending;
@@ -286,7 +286,7 @@ void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_te
   end.n_prompt = std::int32_t(task.prompt.tokens.size());
   end.n_reused = answer.shape.n_reused;
   end.n_generated = answer.n_generated;
-  end.slot = c.sequence;
+  end.slot = c.sequence->id();
   end.started_us = task.started_us;
   end.read_us = answer.read_us;
   end.ended_us = answer.token_us;
@@ -298,7 +298,7 @@ void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_te
             {"full_bytes", n_tokens * cell_bytes},
             {"method", task.kv.compresses() ? task.kv.method->spec() : "full"},
             {"keep", task.kv.compresses() ? task.kv.keep_text : "100%"},
-            {"slot", c.sequence}};
+            {"slot", c.sequence->id()}};
   end.kv["reread_reason"] = nullptr;
   if (!answer.reread_reason.empty()) end.kv["reread_reason"] = answer.reread_reason;
   release(answer);
@@ -323,7 +323,7 @@ void Scheduler::fail(Answer& answer, Fault fault, const std::string& message) {
 void Scheduler::release(Answer& answer) {
   answer.is_finished = true;
   answer.reading.reset();
-  session_.unlimit(answer.conversation->sequence);
+  answer.conversation->sequence->unlimit();
   answer.conversation->is_busy = false;
   conversations_.touch(*answer.conversation);
 }

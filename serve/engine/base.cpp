@@ -36,8 +36,8 @@ struct Scheduler::BaseSearch {
   }
 
   void add(Conversation& c) {
-    const std::int32_t common = common_length(prompt, session.tokens(c.sequence));
-    const std::int32_t beyond = std::int32_t(session.tokens(c.sequence).size()) - common;
+    const std::int32_t common = common_length(prompt, c.sequence->tokens());
+    const std::int32_t beyond = std::int32_t(c.sequence->tokens().size()) - common;
     if (c.is_busy)
       know(common, "another request is using it");
     else if (c.is_whole() || c.key == usable)
@@ -60,8 +60,7 @@ struct Scheduler::BaseSearch {
     base.is_compressed = !c.is_whole();
   }
   void share(Conversation& c, std::int32_t common) {
-    const std::int32_t length =
-        std::min({common, std::int32_t(prompt.size()) - 1, session.n_intact(c.sequence)});
+    const std::int32_t length = std::min({common, std::int32_t(prompt.size()) - 1, c.sequence->n_intact()});
     if (length <= base.n_reused || length < worth_a_copy) return;
     take(c, true, length);
     base.n_held = base.n_tokens = length;
@@ -72,9 +71,9 @@ struct Scheduler::BaseSearch {
   void take(Conversation& c, bool copies, std::int32_t length) {
     base = {.live = &c,
             .copies = copies,
-            .n_tokens = std::int32_t(session.tokens(c.sequence).size()),
+            .n_tokens = std::int32_t(c.sequence->tokens().size()),
             .n_reused = length,
-            .n_held = session.n_entries(c.sequence),
+            .n_held = c.sequence->n_entries(),
             .n_known = base.n_known,
             .why_not = base.why_not};
   }

@@ -10,16 +10,14 @@ std::int32_t common_length(std::span<const Token> a, std::span<const Token> b) {
 }
 
 Conversations::Conversations(Session& session) : session_(session) {
-  for (Sequence sequence = 0; sequence < session.options().n_sequences; ++sequence) {
-    Conversation& c = all_.emplace_back();
-    c.sequence = sequence;
-  }
+  for (SequenceId id = 0; id < session.options().n_sequences; ++id)
+    all_.emplace_back().sequence = &session.sequence(id);
 }
 
 std::int32_t Conversations::reusable(const Conversation& c, std::span<const Token> prompt,
                                      const std::string& key) const {
   if (is_empty(c) || (!c.is_whole() && c.key != key)) return 0;
-  const auto& tokens = session_.tokens(c.sequence);
+  const auto& tokens = c.sequence->tokens();
   const auto n_tokens = std::int32_t(tokens.size());
   const std::int32_t common = common_length(prompt, tokens);
   // A prompt's last token is read again for what follows it, unless that is known. Alone it would be rounded
@@ -34,18 +32,18 @@ std::int32_t Conversations::reusable(const Conversation& c, std::span<const Toke
     return can && (knows_end || c.prompt_end.next < std::int32_t(prompt.size())) ? c.prompt_end.next : 0;
   }
   // Entries that a compression kept cannot be told apart any more.
-  const std::int32_t n_entries = session_.n_entries(c.sequence);
+  const std::int32_t n_entries = c.sequence->n_entries();
   const std::int32_t first = n_tokens - (n_entries - c.n_kept);
   return wanted >= first ? wanted : 0;
 }
 
 void Conversations::cut(Conversation& c, std::int32_t n_tokens) {
-  const std::int32_t dropped = std::int32_t(session_.tokens(c.sequence).size()) - n_tokens;
+  const std::int32_t dropped = std::int32_t(c.sequence->tokens().size()) - n_tokens;
   if (dropped == 0) return;
   if (!can_cut(session_))
-    session_.go_back(c.prompt_end, c.sequence);
+    c.sequence->go_back(c.prompt_end);
   else
-    session_.truncate(session_.n_entries(c.sequence) - dropped, c.sequence);
+    c.sequence->truncate(c.sequence->n_entries() - dropped);
 }
 
 Conversation* Conversations::free_one() {
@@ -62,16 +60,16 @@ Conversation* Conversations::oldest_idle(const Conversation* but) {
 }
 
 void Conversations::clear(Conversation& c) {
-  session_.unlimit(c.sequence);
-  session_.clear(c.sequence);
-  const Sequence sequence = c.sequence;
+  c.sequence->unlimit();
+  c.sequence->clear();
+  Sequence* const sequence = c.sequence;
   c = {};
   c.sequence = sequence;
 }
 
 Conversation* Conversations::with_sequence(std::int64_t sequence) {
   for (Conversation& c : all_)
-    if (c.sequence == sequence) return &c;
+    if (c.sequence->id() == sequence) return &c;
   return nullptr;
 }
 

@@ -12,7 +12,7 @@ namespace chunkkv::serve {
 
 /// What one sequence of the session holds between requests.
 struct Conversation {
-  Sequence sequence = 0;
+  Sequence* sequence = nullptr;  ///< never null between requests
   bool is_busy = false;
   std::uint64_t used = 0;    ///< when; higher is later
   std::string key = "full";  ///< KvSettings::key of what compressed it; "full": nothing was dropped
@@ -50,7 +50,7 @@ class Conversations {
   void touch(Conversation& c) { c.used = ++clock_; }
 
   std::list<Conversation>& all() { return all_; }
-  bool is_empty(const Conversation& c) const { return session_.n_entries(c.sequence) == 0; }
+  bool is_empty(const Conversation& c) const { return c.sequence->n_entries() == 0; }
   Conversation* with_sequence(std::int64_t sequence);
 
  private:

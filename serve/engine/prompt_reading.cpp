@@ -99,10 +99,9 @@ ReadingShape shape_of(const Task& task, const ReadingBase& base, const Session& 
   return shape;
 }
 
-PromptReading::PromptReading(Session& session, Sequence sequence, const Task& task, const ReadingShape& shape,
+PromptReading::PromptReading(Sequence& sequence, const Task& task, const ReadingShape& shape,
                              std::function<void(Snapshot)> on_source)
-    : session_(session),
-      sequence_(sequence),
+    : sequence_(sequence),
       task_(task),
       shape_(shape),
       on_source_(std::move(on_source)),
@@ -112,7 +111,7 @@ PromptReading::PromptReading(Session& session, Sequence sequence, const Task& ta
     outputs_.resize(task.prompt.tokens.size());
     if (!outputs_.empty())
       outputs_[0] = {.token = task.prompt.tokens[0],
-                     .text = session.model().detokenize(task.prompt.tokens[0])};
+                     .text = sequence.session().model().detokenize(task.prompt.tokens[0])};
   } else if (shape_.n_source > 0) {
     begin_source();
   } else {
@@ -127,7 +126,7 @@ void PromptReading::begin_source() {
   in_source_ = true;
   const auto part =
       std::span(task_.prompt.tokens).subspan(std::size_t(done_), std::size_t(shape_.n_source - done_));
-  session_.start_prefill(part, {&all, reads_all_queries(plan_) ? 1U : 0U}, sequence_);
+  sequence_.start_prefill(part, {&all, reads_all_queries(plan_) ? 1U : 0U});
 }
 
 void PromptReading::begin_rest() {
@@ -136,7 +135,7 @@ void PromptReading::begin_rest() {
   if (rest.empty()) return;
   switch (shape_.kind) {
     case ReadingShape::Kind::compress:
-      session_.start_prefill(rest, {&plan_, 1}, sequence_);
+      sequence_.start_prefill(rest, {&plan_, 1});
       break;
     case ReadingShape::Kind::pieces: {
       Reading reading{.plan = plan_, .observer = ObserverKind::window, .n_cells = shape_.cells};
@@ -147,27 +146,26 @@ void PromptReading::begin_rest() {
       }
       const std::int32_t room =
           shape_.cells - plan_.n_to_keep(std::int32_t(task_.prompt.tokens.size())) - reading.n_question;
-      reading.piece = std::clamp(room, shortest_piece, session_.options().n_ubatch);
-      session_.start_read(rest, reading, sequence_);
+      reading.piece = std::clamp(room, shortest_piece, sequence_.session().options().n_ubatch);
+      sequence_.start_read(rest, reading);
       break;
     }
     default:
-      session_.start_prefill(rest, {}, sequence_);
+      sequence_.start_prefill(rest);
   }
 }
 
 void PromptReading::evaluate() {
   const std::vector<Token>& tokens = task_.prompt.tokens;
-  const auto count =
-      std::min<std::size_t>(tokens.size() - std::size_t(done_), std::size_t(session_.options().n_ubatch));
-  session_.evaluate(
-      std::span(tokens).subspan(std::size_t(done_), count),
-      [&](std::size_t index, std::span<const float> logits) {
-        const std::size_t next = std::size_t(done_) + index + 1;
-        if (next < tokens.size())
-          outputs_[next] = probabilities(session_.model(), logits, tokens[next], task_.n_probs);
-      },
-      {}, sequence_);
+  const auto count = std::min<std::size_t>(tokens.size() - std::size_t(done_),
+                                           std::size_t(sequence_.session().options().n_ubatch));
+  sequence_.evaluate(std::span(tokens).subspan(std::size_t(done_), count),
+                     [&](std::size_t index, std::span<const float> logits) {
+                       const std::size_t next = std::size_t(done_) + index + 1;
+                       if (next < tokens.size())
+                         outputs_[next] =
+                             probabilities(sequence_.session().model(), logits, tokens[next], task_.n_probs);
+                     });
   done_ += std::int32_t(count);
   n_read_ += std::int32_t(count);
 }
@@ -177,19 +175,19 @@ bool PromptReading::step() {
     if (done_ < std::int32_t(task_.prompt.tokens.size())) evaluate();
     return done_ < std::int32_t(task_.prompt.tokens.size());
   }
-  const std::size_t before = session_.tokens(sequence_).size();
-  const bool goes_on = session_.step(sequence_);
-  n_read_ += std::int32_t(session_.tokens(sequence_).size() - before);
+  const std::size_t before = sequence_.tokens().size();
+  const bool goes_on = sequence_.step();
+  n_read_ += std::int32_t(sequence_.tokens().size() - before);
   if (goes_on) return true;
   if (in_source_) {
-    Snapshot copy = session_.snapshot(sequence_);
+    Snapshot copy = sequence_.snapshot();
     if (!reads_all_queries(plan_)) copy.attention.clear();
     done_ = shape_.n_source;
     on_source_(std::move(copy));
     begin_rest();
     return true;
   }
-  if (shape_.kind == ReadingShape::Kind::compress && n_read_ > 0) session_.compress_when_chosen(0, sequence_);
+  if (shape_.kind == ReadingShape::Kind::compress && n_read_ > 0) sequence_.compress_when_chosen(0);
   return false;
 }
 

@@ -43,7 +43,7 @@ ReadingShape shape_of(const Task& task, const ReadingBase& base, const Session& 
 class PromptReading {
  public:
   /// `on_source` gets the copy, uncompressed. All must outlive this.
-  PromptReading(Session& session, Sequence sequence, const Task& task, const ReadingShape& shape,
+  PromptReading(Sequence& sequence, const Task& task, const ReadingShape& shape,
                 std::function<void(Snapshot)> on_source);
 
   /// Reads a micro-batch; false when nothing is left.
@@ -58,8 +58,7 @@ class PromptReading {
   void begin_rest();
   void evaluate();
 
-  Session& session_;
-  Sequence sequence_;
+  Sequence& sequence_;
   const Task& task_;
   ReadingShape shape_;
   std::function<void(Snapshot)> on_source_;

@@ -184,7 +184,7 @@ std::int32_t Scheduler::n_free() const {
 }
 
 bool Scheduler::may_compress(const Answer& answer) const {
-  return answer.reading != nullptr || session_.n_until_compression(answer.conversation->sequence) > 0 ||
+  return answer.reading != nullptr || answer.conversation->sequence->n_until_compression() > 0 ||
          (answer.task->kv.compresses() && answer.task->kv.cells > 0);
 }
 
@@ -192,7 +192,7 @@ std::int32_t Scheduler::n_promised() const {
   std::int32_t promised = 0;
   for (const Answer& answer : answers_) {
     if (answer.is_finished) continue;
-    const CacheUse use = session_.use(answer.conversation->sequence);
+    const CacheUse use = answer.conversation->sequence->use();
     // A compression may need cells of its own for what it keeps of shared ones.
     const std::int32_t held = use.cells_used - (may_compress(answer) ? use.cells_shared : 0);
     promised += std::max(0, answer.promised - held);
@@ -203,7 +203,7 @@ std::int32_t Scheduler::n_promised() const {
 bool Scheduler::make_room(std::int32_t n_cells, const Conversation* but) {
   std::int32_t idle = 0;
   for (const Conversation& c : conversations_.all())
-    if (!c.is_busy && &c != but) idle += session_.n_entries(c.sequence);
+    if (!c.is_busy && &c != but) idle += c.sequence->n_entries();
   const auto n_missing = [&] { return n_cells - (n_free() - n_promised()); };
   if (n_missing() > idle) return false;
   while (n_missing() > 0) {
@@ -223,7 +223,7 @@ Conversation* Scheduler::free_sequence(const Conversation* but) {
 
 HostCopy Scheduler::copy_of(const Conversation& c) const {
   HostCopy copy;
-  copy.snapshot = session_.snapshot(c.sequence);
+  copy.snapshot = c.sequence->snapshot();
   copy.key = c.key;
   copy.name = c.name;
   copy.n_protected = c.n_protected;
@@ -231,14 +231,14 @@ HostCopy Scheduler::copy_of(const Conversation& c) const {
 }
 
 void Scheduler::park(Conversation& c) {
-  const CacheUse use = session_.use(c.sequence);
+  const CacheUse use = c.sequence->use();
   if (store_.holds(use.bytes_used)) {
     if (store_.add(copy_of(c))) {
       conversations_.clear(c);
       return;
     }
   }
-  remember_lost(session_.tokens(c.sequence),
+  remember_lost(c.sequence->tokens(),
                 "it had to leave the cells, and host memory has no room for it (--source-bytes)");
   conversations_.clear(c);
 }
@@ -253,7 +253,7 @@ void Scheduler::remember_lost(std::vector<Token> tokens, std::string why) {
 }
 
 void Scheduler::put(const HostCopy& copy, Conversation& c) {
-  session_.restore(copy.snapshot, c.sequence);
+  c.sequence->restore(copy.snapshot);
   c.key = copy.key;
   c.n_kept = copy.n_kept();
 }
@@ -266,7 +266,7 @@ Conversation* Scheduler::restore(const HostCopy& copy) {
   c->name = copy.name;
   c->n_protected = copy.n_protected;
   c->n_prompt = std::int32_t(copy.snapshot.tokens.size());
-  c->prompt_end = session_.checkpoint(c->sequence);
+  c->prompt_end = c->sequence->checkpoint();
   conversations_.touch(*c);
   return c;
 }

@@ -69,7 +69,7 @@ Reply restore(const Service& service, const std::string& name) {
   const HostCopy copy = load(service, name);
   std::int64_t slot = -1;
   service.scheduler.between_steps([&] {
-    if (const Conversation* c = service.scheduler.restore(copy)) slot = c->sequence;
+    if (const Conversation* c = service.scheduler.restore(copy)) slot = c->sequence->id();
   });
   if (slot < 0)
     throw UsageError(
@@ -88,7 +88,7 @@ Reply erase(const Service& service, std::int64_t slot) {
     Conversation* const c = service.scheduler.conversations().with_sequence(slot);
     if (c == nullptr) return;
     is_busy = c->is_busy;
-    n_erased = service.session.n_entries(c->sequence);
+    n_erased = c->sequence->n_entries();
     if (!is_busy) service.scheduler.conversations().clear(*c);
   });
   if (n_erased < 0) return not_found(slot);
@@ -102,14 +102,14 @@ Reply list_slots(const Service& service) {
   Json slots = Json::array();
   service.scheduler.between_steps([&] {
     for (const Conversation& c : service.scheduler.conversations().all()) {
-      const CacheUse use = service.session.use(c.sequence);
-      if (use.cells_used == 0 && !c.is_busy && c.sequence >= service.n_parallel) continue;
+      const CacheUse use = c.sequence->use();
+      if (use.cells_used == 0 && !c.is_busy && c.sequence->id() >= service.n_parallel) continue;
       const KeyParts key = parts_of_key(c.key);
-      slots.push_back({{"id", c.sequence},
+      slots.push_back({{"id", c.sequence->id()},
                        {"n_ctx", service.session.options().n_cells},
                        {"is_processing", c.is_busy},
                        {"name", c.name},
-                       {"n_tokens", service.session.tokens(c.sequence).size()},
+                       {"n_tokens", c.sequence->tokens().size()},
                        {"cells", use.cells_used},
                        {"bytes", use.bytes_used},
                        {"method", key.method},
@@ -136,10 +136,10 @@ Reply show_kept(const Service& service, std::int64_t slot, std::int64_t layer) {
   service.scheduler.between_steps([&] {
     const Conversation* const c = service.scheduler.conversations().with_sequence(slot);
     if (c == nullptr || service.scheduler.conversations().is_empty(*c)) return;
-    tokens = service.session.tokens(c->sequence);
+    tokens = c->sequence->tokens();
     is_kept.resize(tokens->size());
     for (std::int32_t head = 0; head < n_heads[std::size_t(layer)]; ++head)
-      for (const Position position : service.session.positions(std::int32_t(layer), head, c->sequence))
+      for (const Position position : c->sequence->positions(std::int32_t(layer), head))
         is_kept[std::size_t(position)] = true;
   });
   if (!tokens) return not_found(slot);

@@ -1,4 +1,5 @@
-#include <chunkkv/session.h>
+#include <chunkkv/cache.h>
+#include <chunkkv/error.h>
 
 #include <array>
 #include <utility>

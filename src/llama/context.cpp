@@ -40,7 +40,7 @@ class Batch {
   explicit Batch(std::size_t n_tokens) : batch_(llama_batch_init(std::int32_t(n_tokens), 0, 1)) {}
   ~Batch() { llama_batch_free(batch_); }
 
-  void add(Token token, Position position, Sequence sequence, bool logits) {
+  void add(Token token, Position position, SequenceId sequence, bool logits) {
     const std::int32_t i = batch_.n_tokens++;
     batch_.token[i] = token;
     batch_.pos[i] = position;
@@ -99,7 +99,7 @@ void Context::learn_cache(std::int32_t window) {
     // A sequence of a token, one that lies beyond its window, and a third one, which sees the first only
     // where there is no window.
     const Position far = window + 2;
-    const Sequence other = 0;
+    const SequenceId other = 0;
     decode({&any, 1}, 0, other);
     decode({&any, 1}, far, scratch_);
     llama_memory_seq_cp(llama_get_memory(context_.get()), other, scratch_, 0, 1);
@@ -142,7 +142,7 @@ std::int32_t Context::n_ubatch() const {
   return std::int32_t(llama_n_ubatch(context_.get()));
 }
 
-std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Position first, Sequence sequence,
+std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Position first, SequenceId sequence,
                                           bool all_logits) {
   Batch batch(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i)
@@ -151,7 +151,7 @@ std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Positio
 }
 
 std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, std::span<const Position> positions,
-                                          std::span<const Sequence> sequences) {
+                                          std::span<const SequenceId> sequences) {
   Batch batch(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], positions[i], sequences[i], true);
   return decode(batch.get());
@@ -181,16 +181,16 @@ std::span<const float> Context::logits(std::int32_t index) const {
   return {values, std::size_t(n_vocab_)};
 }
 
-void Context::remove(Sequence sequence, Position from, Position to) {
+void Context::remove(SequenceId sequence, Position from, Position to) {
   if (!llama_memory_seq_rm(llama_get_memory(context_.get()), sequence, from, to))
     throw Error("the engine refused to drop tokens of this model's cache; nothing was dropped");
 }
 
-void Context::share(Sequence from, Sequence to, Position end) {
+void Context::share(SequenceId from, SequenceId to, Position end) {
   llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, 0, end);
 }
 
-void Context::relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once) {
+void Context::relocate(SequenceId sequence, std::span<const Position> positions, std::size_t at_once) {
   llama_memory_t memory = llama_get_memory(context_.get());
   std::vector<std::uint8_t> state;
   if (has_state() && !positions.empty()) {
@@ -217,7 +217,7 @@ void Context::relocate(Sequence sequence, std::span<const Position> positions, s
   }
 }
 
-std::vector<std::byte> Context::fixed_part(Sequence sequence) const {
+std::vector<std::byte> Context::fixed_part(SequenceId sequence) const {
   if (!has_fixed_part()) return {};
   std::vector<std::byte> data(
       llama_state_seq_get_size_ext(context_.get(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY));
@@ -229,14 +229,14 @@ std::vector<std::byte> Context::fixed_part(Sequence sequence) const {
   return data;
 }
 
-void Context::set_fixed_part(Sequence sequence, std::span<const std::byte> part) {
+void Context::set_fixed_part(SequenceId sequence, std::span<const std::byte> part) {
   if (part.empty()) return;
   if (llama_state_seq_set_data_ext(context_.get(), reinterpret_cast<const std::uint8_t*>(part.data()),
                                    part.size(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) != part.size())
     throw Error("the engine could not put its windows and states back; the sequence is lost");
 }
 
-void Context::shift(Sequence sequence, Position from, Position to, Position delta) {
+void Context::shift(SequenceId sequence, Position from, Position to, Position delta) {
   llama_memory_seq_add(llama_get_memory(context_.get()), sequence, from, to, delta);
 }
 
@@ -249,7 +249,7 @@ void Context::clear() {
   has_logits_ = false;
 }
 
-std::vector<std::byte> Context::state(Sequence sequence) const {
+std::vector<std::byte> Context::state(SequenceId sequence) const {
   std::vector<std::byte> data(llama_state_seq_get_size(context_.get(), sequence));
   const std::size_t written = llama_state_seq_get_data(
       context_.get(), reinterpret_cast<std::uint8_t*>(data.data()), data.size(), sequence);
@@ -258,7 +258,7 @@ std::vector<std::byte> Context::state(Sequence sequence) const {
   return data;
 }
 
-void Context::set_state(Sequence sequence, std::span<const std::byte> state,
+void Context::set_state(SequenceId sequence, std::span<const std::byte> state,
                         std::span<const Position> positions) {
   check_state(state, tap_.layers(), positions, StateTypes::own, extension(), has_fixed_part());
   if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),

@@ -22,29 +22,29 @@ class Context {
 
   /// Reads tokens at positions first, first + 1, ... and returns their cells. Error when no cells are
   /// free. At most n_ubatch tokens.
-  std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, Sequence sequence,
+  std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, SequenceId sequence,
                                    bool all_logits = false);
   /// Reads one token of each of several sequences, together; returns their cells. All logits are computed.
   std::vector<std::int32_t> decode(std::span<const Token> tokens, std::span<const Position> positions,
-                                   std::span<const Sequence> sequences);
+                                   std::span<const SequenceId> sequences);
   /// Logits of a token of the last decode, [n_vocab]; -1: the last one's. Empty before the first.
   std::span<const float> logits(std::int32_t index = -1) const;
 
   /// Frees the cells of `sequence` with positions in [from, to); `to` < 0: no end. Error where the engine
   /// refuses, with all as it was.
-  void remove(Sequence sequence, Position from, Position to);
+  void remove(SequenceId sequence, Position from, Position to);
 
   /// Gives `to` the cells of `from` with positions below `end`, too.
-  void share(Sequence from, Sequence to, Position end);
+  void share(SequenceId from, SequenceId to, Position end);
   /// Frees the cells of `sequence` that hold `positions` and gives the sequence as many of the lowest free
   /// cells instead, with the same positions and contents, in the same order: `positions` are listed by
   /// ascending cell. At most `at_once` cells are held in host memory.
-  void relocate(Sequence sequence, std::span<const Position> positions, std::size_t at_once);
+  void relocate(SequenceId sequence, std::span<const Position> positions, std::size_t at_once);
 
   /// What the layers that do not keep every token hold of `sequence`, windows and states, and back. Empty
   /// where there are none.
-  std::vector<std::byte> fixed_part(Sequence sequence) const;
-  void set_fixed_part(Sequence sequence, std::span<const std::byte> part);
+  std::vector<std::byte> fixed_part(SequenceId sequence) const;
+  void set_fixed_part(SequenceId sequence, std::span<const std::byte> part);
   bool has_fixed_part() const;
   const CacheParts& parts() const { return parts_; }
   /// Whether layers have a state, which cannot go back: only all of a sequence, or what is older than its
@@ -52,7 +52,7 @@ class Context {
   bool has_state() const { return parts_.n_state > 0; }
 
   /// Adds `delta` to the positions of `sequence` in [from, to); its keys are turned before the next decode.
-  void shift(Sequence sequence, Position from, Position to, Position delta);
+  void shift(SequenceId sequence, Position from, Position to, Position delta);
   bool can_shift() const;
   /// Forgets all sequences and logits.
   void clear();
@@ -61,9 +61,9 @@ class Context {
   void hide(const std::vector<std::vector<std::int32_t>>& cells) { tap_.hide(cells); }
 
   /// The engine's own copy of a sequence, and back. Error when it is not from such a cache or does not fit.
-  std::vector<std::byte> state(Sequence sequence) const;
+  std::vector<std::byte> state(SequenceId sequence) const;
   /// `positions`: of the state's cells, in their order.
-  void set_state(Sequence sequence, std::span<const std::byte> state, std::span<const Position> positions);
+  void set_state(SequenceId sequence, std::span<const std::byte> state, std::span<const Position> positions);
   /// The state with rows of this cache's types.
   std::vector<std::byte> converted(std::span<const std::byte> state,
                                    std::span<const Position> positions) const;
@@ -95,7 +95,7 @@ class Context {
   Tap tap_;
   Compute compute_{pool_};
   ContextHandle context_;
-  Sequence scratch_;
+  SequenceId scratch_;
   std::int32_t n_vocab_;
   CacheParts parts_;
 };

@@ -90,7 +90,7 @@ void require_right_shifts(Context& context) {
     throw UsageError(fmt::format("{}, which it cannot do in this model; {}", kWhat, kHowTo));
   constexpr Token any = 0;
   constexpr Position far = 100;
-  constexpr Sequence sequence = 0;
+  constexpr SequenceId sequence = 0;
   const auto read = [&](Position position) { return context.decode({&any, 1}, position, sequence).front(); };
   const auto wanted = keys(context, read(far));
   context.remove(sequence, 0, -1);

@@ -1,4 +1,4 @@
-#include "session/impl.h"
+#include "session/session_state.h"
 
 #include <algorithm>
 #include <string>
@@ -6,10 +6,10 @@
 
 namespace chunkkv {
 
-void Session::Impl::collect(SequenceState& state, Round& round) {
-  state.selections.resize(round.n_plans());
+void SequenceState::collect(Round& round) {
+  selections.resize(round.n_plans());
   for (std::size_t i = 0; i < round.n_plans(); ++i) {
-    Selection& selection = state.selections[i];
+    Selection& selection = selections[i];
     if (round.chose(i))
       selection = round.take(i);
     else if (selection.layers.empty())
@@ -17,40 +17,34 @@ void Session::Impl::collect(SequenceState& state, Round& round) {
   }
 }
 
-void Session::Impl::await_answer(SequenceState& state, std::unique_ptr<Round> round) {
-  collect(state, *round);
-  if (!round->complete()) state.awaiting = std::move(round);
+void SequenceState::await_answer(std::unique_ptr<Round> round) {
+  collect(*round);
+  if (!round->complete()) awaiting = std::move(round);
 }
 
-void Session::Impl::call_off(SequenceState& state) {
-  state.awaiting.reset();
-  state.due.reset();
-  state.work.reset();
+void SequenceState::call_off() {
+  awaiting.reset();
+  due.reset();
+  work.reset();
 }
 
-Round* Session::Impl::awaiting(SequenceState& state) {
-  // Another reading or a shortening in between: the steps to come are not the answer's first.
-  if (state.awaiting && state.awaiting->next_query() != state.cells.n_entries()) state.awaiting.reset();
-  return state.awaiting.get();
+bool SequenceState::waits() const {
+  return due && (awaiting || !selections[*due].layers.empty());
 }
 
-bool Session::Impl::waits(const SequenceState& state) const {
-  return state.due && (state.awaiting || !state.selections[*state.due].layers.empty());
-}
-
-void Session::Impl::answered(SequenceState& state, Sequence sequence) {
-  if (state.awaiting) {
-    collect(state, *state.awaiting);
-    if (state.awaiting->complete()) state.awaiting.reset();
+void SequenceState::answered() {
+  if (awaiting) {
+    collect(*awaiting);
+    if (awaiting->complete()) awaiting.reset();
   }
-  if (!state.due) return;
-  const Selection& chosen = state.selections[*state.due];
-  if (chosen.layers.empty() || state.cells.n_entries() < chosen.n_entries + chosen.after) return;
-  compress(chosen, sequence);
+  if (!due) return;
+  const Selection& chosen = selections[*due];
+  if (chosen.layers.empty() || cells.n_entries() < chosen.n_entries + chosen.after) return;
+  face.compress(chosen);
 }
 
-const Selection& Session::Impl::selection(std::size_t index, Sequence sequence) {
-  const std::vector<Selection>& selections = at(sequence).selections;
+const Selection& Sequence::selection(std::size_t index) const {
+  const std::vector<Selection>& selections = state_.selections;
   if (index >= selections.size())
     throw UsageError("the last prefill had " + std::to_string(selections.size()) +
                      " plans; there is no plan " + std::to_string(index));
@@ -62,31 +56,33 @@ const Selection& Session::Impl::selection(std::size_t index, Sequence sequence) 
   return selections[index];
 }
 
-void Session::Impl::compress(const Selection& selection, Sequence sequence) {
-  const std::int32_t n = at(sequence).cells.n_entries();
+bool Sequence::has_chosen(std::size_t index) const {
+  return index < state_.selections.size() && !state_.selections[index].layers.empty();
+}
+
+void Sequence::compress(const Selection& selection) {
+  const std::int32_t n = n_entries();
   if (n == selection.n_entries) {
-    compress(selection.layers, sequence, selection.surplus);
+    compress(selection.layers, selection.surplus);
     return;
   }
   std::vector<LayerKept> layers = selection.layers;
   for (LayerKept& layer : layers)
     for (auto& list : layer.heads)
       for (std::int32_t entry = selection.n_entries; entry < n; ++entry) list.push_back(entry);
-  compress(layers, sequence, selection.surplus);
+  compress(layers, selection.surplus);
 }
 
-void Session::Impl::compress_when_chosen(std::size_t index, Sequence sequence) {
-  SequenceState& state = at(sequence);
-  if (index >= state.selections.size()) selection(index, sequence);  // says what is wrong
-  state.due = index;
-  answered(state, sequence);
+void Sequence::compress_when_chosen(std::size_t index) {
+  if (index >= state_.selections.size()) selection(index);  // says what is wrong
+  state_.due = index;
+  state_.answered();
 }
 
-std::int32_t Session::Impl::n_until_compression(Sequence sequence) {
-  const SequenceState& state = at(sequence);
-  if (!waits(state)) return 0;
-  const Selection& chosen = state.selections[*state.due];
-  return std::max(0, chosen.n_entries + chosen.after - state.cells.n_entries());
+std::int32_t Sequence::n_until_compression() const {
+  if (!state_.waits()) return 0;
+  const Selection& chosen = state_.selections[*state_.due];
+  return std::max(0, chosen.n_entries + chosen.after - n_entries());
 }
 
 }  // namespace chunkkv

@@ -1,4 +1,4 @@
-#include <chunkkv/session.h>
+#include <chunkkv/cache.h>
 
 #include <fmt/format.h>
 

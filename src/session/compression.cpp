@@ -1,6 +1,6 @@
 #include "llama/row_mover.h"
-#include "session/impl.h"
 #include "session/kept_lengths.h"
+#include "session/session_state.h"
 #include "session/stopwatch.h"
 
 #include <algorithm>
@@ -46,50 +46,49 @@ std::int32_t n_leading_entries(std::span<const LayerKept> kept) {
 
 }  // namespace
 
-void Session::Impl::compress(std::span<const LayerKept> layers, Sequence sequence, Surplus surplus) {
-  SequenceState& state = at(sequence);
-  const std::int32_t n = state.cells.n_entries();
-  if (!state.cells.hidden.empty())
+void Sequence::compress(std::span<const LayerKept> layers, Surplus surplus) {
+  SessionState& session = state_.session;
+  SequenceCells& cells = state_.cells;
+  const std::int32_t n = n_entries();
+  if (!cells.hidden.empty())
     throw UsageError("cells are hidden from some layers: such a cache cannot be compressed again");
   std::vector<std::size_t> visible;  // by layer
   const std::vector<LayerKept> kept = with_one_length(layers, n, surplus, visible);
-  check_heads(context, kept);
+  check_heads(state_.context, kept);
   const auto count = std::int32_t(kept.front().heads.front().size());
   const bool hides =
       std::any_of(visible.begin(), visible.end(), [&](std::size_t v) { return v < std::size_t(count); });
-  call_off(state);
+  state_.call_off();
   if (count == n && !hides) return;
 
-  Stopwatch watch(timings.move);
-  if (options.cache_positions)
-    close_gaps(state, sequence, shared_list(kept));
+  Stopwatch watch(session.timings.move);
+  if (session.options.cache_positions)
+    state_.close_gaps(shared_list(kept));
   else
-    move_together(state, sequence, kept, count);
-  state.history.keep(kept);
-  ++state.n_compressions;
-  if (state.limit) state.limit->round.reset();
+    state_.move_together(kept, count);
+  state_.history.keep(kept);
+  ++state_.n_compressions;
+  if (state_.limit) state_.limit->round.reset();
   if (hides) {
-    state.cells.hidden.resize(visible.size());
+    cells.hidden.resize(visible.size());
     for (std::size_t layer = 0; layer < visible.size(); ++layer)
       for (std::size_t entry = visible[layer]; entry < std::size_t(count); ++entry)
-        state.cells.hidden[layer].push_back(state.cells.cells[entry]);
+        cells.hidden[layer].push_back(cells.cells[entry]);
   }
-  release_unused();
+  session.release_unused();
 }
 
-void Session::Impl::move_together(SequenceState& whole, Sequence sequence, std::span<const LayerKept> kept,
-                                  std::int32_t count) {
-  SequenceCells& state = whole.cells;
-  const std::vector<bool> taken = cells_of_others(state);
+void SequenceState::move_together(std::span<const LayerKept> kept, std::int32_t count) {
+  const std::vector<bool> taken = session.cells_of_others(cells);
   const std::int32_t n_leading = n_leading_entries(kept);
-  own_cells(state, sequence, entries_to_own(state, count, taken, n_leading));
+  own_cells(entries_to_own(cells, count, taken, n_leading));
   const CompactionPlan plan =
-      count < state.n_entries() ? plan_compaction(state, count, taken, n_leading) : plan_in_place(state);
+      count < cells.n_entries() ? plan_compaction(cells, count, taken, n_leading) : plan_in_place(cells);
   // Windows lose what is dropped; states do not.
   const bool has_window = context.parts().n_window > 0;
-  const std::vector<std::byte> fixed = has_window ? context.fixed_part(sequence) : std::vector<std::byte>{};
+  const std::vector<std::byte> fixed = has_window ? context.fixed_part(id) : std::vector<std::byte>{};
   // First, since the engine may refuse. What a dropped cell held stays until another token takes it.
-  for (const CompactionPlan::Range& range : plan.removed) context.remove(sequence, range.from, range.to);
+  for (const CompactionPlan::Range& range : plan.removed) context.remove(id, range.from, range.to);
   std::vector<std::int32_t> rows;
   for (const CompactionPlan::Slot& slot : plan.slots) rows.push_back(slot.row);
   rows.erase(rows.begin(), rows.begin() + plan.n_fixed);
@@ -99,49 +98,48 @@ void Session::Impl::move_together(SequenceState& whole, Sequence sequence, std::
     std::vector<std::vector<std::int32_t>> from(choice.heads.size());
     auto& true_positions = positions[std::size_t(number)];
     // Lists that were shared before and are shared now stay shared.
-    const std::size_t n_before = state.n_compressed > 0 ? state.positions[std::size_t(number)].size() : 1;
+    const std::size_t n_before = cells.n_compressed > 0 ? cells.positions[std::size_t(number)].size() : 1;
     true_positions.resize(std::max(n_before, choice.heads.size()));
     for (std::size_t h = 0; h < true_positions.size(); ++h)
       for (const std::int32_t entry : choice.heads[choice.heads.size() == 1 ? 0 : h])
-        true_positions[h].push_back(state.position(std::size_t(number), h, entry));
+        true_positions[h].push_back(cells.position(std::size_t(number), h, entry));
     for (std::size_t h = 0; h < from.size(); ++h)
       for (const std::int32_t entry : std::span(choice.heads[h]).subspan(std::size_t(plan.n_fixed)))
-        from[h].push_back(state.cells[std::size_t(entry)]);
+        from[h].push_back(cells.cells[std::size_t(entry)]);
     engine::move_rows(context.compute(), layer, from, rows);
   }
   // As many cells at once as hold no more bytes than one layer's kept rows.
-  context.relocate(sequence, plan.relocated, std::max<std::size_t>(1, std::size_t(count) / kept.size()));
-  context.set_fixed_part(sequence, fixed);
+  context.relocate(id, plan.relocated, std::max<std::size_t>(1, std::size_t(count) / kept.size()));
+  context.set_fixed_part(id, fixed);
 
-  state.cells.clear();
-  state.cell_positions.clear();
+  cells.cells.clear();
+  cells.cell_positions.clear();
   for (const CompactionPlan::Slot& slot : plan.slots) {
-    state.cells.push_back(slot.cell);
-    state.cell_positions.push_back(slot.cell_position);
+    cells.cells.push_back(slot.cell);
+    cells.cell_positions.push_back(slot.cell_position);
   }
-  state.positions = std::move(positions);
-  state.n_compressed = count;
+  cells.positions = std::move(positions);
+  cells.n_compressed = count;
 }
 
 /// Here the engine's positions are the entries' numbers, before and after: it turns the keys itself.
-void Session::Impl::close_gaps(SequenceState& whole, Sequence sequence, std::span<const std::int32_t> kept) {
-  SequenceCells& state = whole.cells;
-  const std::int32_t n = state.n_entries();
+void SequenceState::close_gaps(std::span<const std::int32_t> kept) {
+  const std::int32_t n = cells.n_entries();
   for (std::size_t i = 0; i <= kept.size(); ++i) {
     const std::int32_t from = i == 0 ? 0 : kept[i - 1] + 1;
     const std::int32_t to = i == kept.size() ? n : kept[i];
-    if (from < to) context.remove(sequence, from, to);
+    if (from < to) context.remove(id, from, to);
   }
 
   // Attention reads up to the highest cell: those above the lowest free ones come down.
-  const std::vector<bool> taken = cells_of_others(state);
+  const std::vector<bool> taken = session.cells_of_others(cells);
   std::vector<std::int32_t> targets;
   for (std::int32_t cell = 0; targets.size() < kept.size(); ++cell)
     if (!taken[std::size_t(cell)]) targets.push_back(cell);
   std::vector<std::pair<std::int32_t, Position>> high;  // cell, position
   std::vector<bool> stays(std::size_t(context.n_cells()));
   for (const std::int32_t entry : kept) {
-    const std::int32_t cell = state.cells[std::size_t(entry)];
+    const std::int32_t cell = cells.cells[std::size_t(entry)];
     if (cell > targets.back())
       high.emplace_back(cell, entry);
     else
@@ -153,21 +151,21 @@ void Session::Impl::close_gaps(SequenceState& whole, Sequence sequence, std::spa
   for (const auto& [cell, position] : high) {
     while (stays[std::size_t(*target)]) ++target;
     relocated.push_back(position);
-    state.cells[std::size_t(position)] = *target++;
+    cells.cells[std::size_t(position)] = *target++;
   }
-  context.relocate(sequence, relocated, std::max<std::size_t>(1, kept.size() / std::size_t(n_layer())));
+  context.relocate(id, relocated, std::max<std::size_t>(1, kept.size() / std::size_t(context.n_layer())));
 
   for (std::size_t i = 0; i < kept.size();) {
     std::size_t end = i + 1;
     while (end < kept.size() && kept[end] == kept[end - 1] + 1) ++end;
     const Position down = kept[i] - Position(i);
-    if (down > 0) context.shift(sequence, kept[i], kept[end - 1] + 1, -down);
+    if (down > 0) context.shift(id, kept[i], kept[end - 1] + 1, -down);
     i = end;
   }
 
   SequenceCells result;
-  for (const std::int32_t entry : kept) result.append({&state.cells[std::size_t(entry)], 1});
-  state = std::move(result);
+  for (const std::int32_t entry : kept) result.append({&cells.cells[std::size_t(entry)], 1});
+  cells = std::move(result);
 }
 
 }  // namespace chunkkv

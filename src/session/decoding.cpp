@@ -1,7 +1,6 @@
-#include "session/impl.h"
+#include "session/session_state.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 namespace chunkkv {
@@ -35,79 +34,100 @@ class Watch {
   std::vector<Round*> rounds_;
 };
 
-/// What is observed and chosen in the answer's steps counts as part of the prompt's reading.
-class AnswerTime {
- public:
-  explicit AnswerTime(Timings& timings) : timings_(timings), before_(timings.observe + timings.select) {}
-  ~AnswerTime() { timings_.prefill += timings_.observe + timings_.select - before_; }
-  AnswerTime(const AnswerTime&) = delete;
-  AnswerTime& operator=(const AnswerTime&) = delete;
-
- private:
-  Timings& timings_;
-  double before_;
+/// One token of a sequence, in a step of several.
+struct Part {
+  SequenceState& state;
+  Round* round;
 };
+
+RoundShape shape_of(const SequenceState& state) {
+  const Limit& limit = *state.limit;
+  return {.n_entries = std::max(limit.budget + limit.buffer, state.cells.n_entries() + 1),
+          .n_read = limit.budget,
+          .share_layers = state.session.options.cache_positions};
+}
 
 }  // namespace
 
-void Session::Impl::decode(Token token, Sequence sequence) {
-  SequenceState& state = at(sequence);
-  SequenceCells& cells = state.cells;
-  model->require_tokens({&token, 1});
-  require_window_room(state, 1, 1);
-  state.work.reset();
-  Round* const answer = awaiting(state);
-  std::optional<AnswerTime> time;
-  if (answer != nullptr) time.emplace(timings);
-  // Cutting back begins when the prompt is compressed.
-  Round* const limit = waits(state) ? nullptr : limiting(state);
-  Round* const round = answer != nullptr ? answer : limit;
-  std::vector<Round*> rounds;
-  if (round != nullptr) {
-    round->expect(cells.n_entries(), 1, cells.cells);
-    rounds.push_back(round);
-  }
-  context.hide(cells.hidden);
-  {
-    const Watch watch(context.tap(), std::move(rounds));
-    state.newest_batch = cells.next;
-    cells.append(context.decode({&token, 1}, cells.next, sequence));
-  }
-  state.tokens.push_back(token);
-  if (round != nullptr) round->after(cells.cells);
-  time.reset();
-  answered(state, sequence);
-  if (round != nullptr && round == limit) cut_back(state, sequence);
+void require_plan(const Plan& plan) {
+  if (!plan.method) throw UsageError("a plan needs a method");
+  if (plan.protect_first < 0 || plan.protect_last < 0)
+    throw UsageError("a plan protects 0 entries or more at each end");
 }
 
-void Session::Impl::decode_together(std::span<const Token> tokens, std::span<const Sequence> which) {
-  if (tokens.size() != which.size()) throw UsageError("there must be one token for each sequence");
+void Sequence::limit(const Plan& plan, std::int32_t buffer) {
+  require_plan(plan);
+  state_.limit.reset();
+  if (plan.method->keeps_all()) return;
+  if (plan.method->layer_budgets())
+    throw UsageError(plan.method->spec() + " can only compress a whole prompt, not while generating");
+  if (buffer < 1)
+    throw UsageError("the buffer of a compression while generating must hold at least one token");
+  auto limit = std::make_unique<Limit>(Limit{.plan = plan, .buffer = buffer});
+  // Its budget is a number from here on: what a share of the text so far is.
+  limit->budget = plan.n_to_keep(std::max(std::int32_t(tokens().size()), 1));
+  limit->plan.budget = Budget::tokens(limit->budget);
+  const std::int32_t available = n_entries() + state_.session.n_free();
+  if (std::int64_t(limit->budget) + buffer > available)
+    throw UsageError(
+        "a budget of " + std::to_string(limit->budget) + " and a buffer of " + std::to_string(buffer) +
+        " tokens do not fit into the " + std::to_string(available) +
+        " cells that are the sequence's own or free; use a smaller budget or buffer, or more cells");
+  // Refuses a budget that is too small.
+  limit->plan.at(limit->budget, limit->budget + buffer, state_.context.n_layer());
+  state_.limit = std::move(limit);
+}
+
+void Sequence::unlimit() {
+  state_.limit.reset();
+}
+
+Round* SequenceState::watching() {
+  // Another reading or a shortening in between: the steps to come are not the answer's first.
+  if (awaiting && awaiting->next_query() != cells.n_entries()) awaiting.reset();
+  if (awaiting) return awaiting.get();
+  // Cutting back begins when the prompt is compressed.
+  if (!limit || waits()) return nullptr;
+  // Likewise, the observation starts anew.
+  if (!limit->round || limit->round->next_query() != cells.n_entries())
+    limit->round = std::make_unique<Round>(context, std::span<const Plan>(&limit->plan, 1), shape_of(*this),
+                                           history, session.timings);
+  return limit->round.get();
+}
+
+void SequenceState::cut_back() {
+  if (!limit->round->complete()) return;
+  const Selection chosen = limit->round->take(0);
+  face.compress(chosen.layers, chosen.surplus);
+  limit->round.reset();
+}
+
+void SessionState::decode(std::span<const Token> tokens, std::span<const SequenceId> ids) {
+  if (tokens.size() != ids.size()) throw UsageError("there must be one token for each sequence");
   if (tokens.empty()) return;
   model->require_tokens(tokens);
   std::vector<Position> positions;
   // A cell that one sequence hides from a layer is not seen by the others' tokens anyway.
   std::vector<std::vector<std::int32_t>> hidden;
-  for (std::size_t i = 0; i < which.size(); ++i) {
-    const SequenceState& state = at(which[i]);
-    if (std::find(which.begin(), which.begin() + std::ptrdiff_t(i), which[i]) !=
-        which.begin() + std::ptrdiff_t(i))
-      throw UsageError("sequence " + std::to_string(which[i]) + " is given twice");
-    require_window_room(state, std::int64_t(which.size()), 1);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const SequenceState& state = at(ids[i]);
+    const auto earlier = ids.first(i);
+    if (std::find(earlier.begin(), earlier.end(), ids[i]) != earlier.end())
+      throw UsageError("sequence " + std::to_string(ids[i]) + " is given twice");
+    state.require_window_room(std::int64_t(ids.size()), 1);
     positions.push_back(state.cells.next);
     hidden.resize(std::max(hidden.size(), state.cells.hidden.size()));
     for (std::size_t layer = 0; layer < state.cells.hidden.size(); ++layer)
       hidden[layer].insert(hidden[layer].end(), state.cells.hidden[layer].begin(),
                            state.cells.hidden[layer].end());
   }
-  // What watches each sequence: the answer's first tokens, or its limit. Cutting back begins when the prompt
-  // is compressed.
-  std::vector<Round*> answers, limits, watching;
-  for (std::size_t i = 0; i < which.size(); ++i) {
-    SequenceState& state = at(which[i]);
+  std::vector<Part> parts;
+  std::vector<Round*> watching;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    SequenceState& state = at(ids[i]);
     state.work.reset();
-    answers.push_back(awaiting(state));
-    limits.push_back(answers[i] != nullptr || waits(state) ? nullptr : limiting(state));
-    Round* const round = answers[i] != nullptr ? answers[i] : limits[i];
+    Round* const round = state.watching();
+    parts.push_back({state, round});
     if (round == nullptr) continue;
     round->expect(state.cells.n_entries(), 1, state.cells.cells, std::int32_t(i));
     watching.push_back(round);
@@ -115,22 +135,33 @@ void Session::Impl::decode_together(std::span<const Token> tokens, std::span<con
   context.hide(hidden);
   std::vector<std::int32_t> cells;
   {
-    const AnswerTime time(timings);
     const Watch watch(context.tap(), std::move(watching));
-    cells = context.decode(tokens, positions, which);
+    for (const Part& part : parts) part.state.newest_batch = part.state.cells.next;
+    cells = context.decode(tokens, positions, ids);
   }
-  for (std::size_t i = 0; i < which.size(); ++i) {
-    SequenceState& state = at(which[i]);
-    state.newest_batch = state.cells.next;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    SequenceState& state = parts[i].state;
     state.cells.append({&cells[i], 1});
     state.tokens.push_back(tokens[i]);
-    if (Round* const round = answers[i] != nullptr ? answers[i] : limits[i]) round->after(state.cells.cells);
+    if (parts[i].round != nullptr) parts[i].round->after(state.cells.cells);
   }
-  for (std::size_t i = 0; i < which.size(); ++i) {  // cells move only when all of the step is known
-    SequenceState& state = at(which[i]);
-    answered(state, which[i]);
-    if (limits[i] != nullptr) cut_back(state, which[i]);
+  for (const Part& part : parts) {  // cells move only when all of the step is known
+    const bool is_limited = part.round != nullptr && !part.state.awaiting;
+    part.state.answered();
+    if (is_limited) part.state.cut_back();
   }
+}
+
+std::span<const float> Sequence::decode(Token token) {
+  state_.session.decode({&token, 1}, {&state_.id, 1});
+  return session().logits();
+}
+
+void Session::decode(std::span<const Token> tokens, std::span<const SequenceId> sequences,
+                     const std::function<void(std::size_t, std::span<const float>)>& on_logits) {
+  if (!on_logits) throw UsageError("decoding several sequences needs a function that takes the logits");
+  state_->decode(tokens, sequences);
+  for (std::size_t i = 0; i < tokens.size(); ++i) on_logits(i, state_->context.logits(std::int32_t(i)));
 }
 
 }  // namespace chunkkv

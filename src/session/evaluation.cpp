@@ -1,6 +1,6 @@
 #include "llama/attention_sums.h"
 #include "llama/key_statistics.h"
-#include "session/impl.h"
+#include "session/session_state.h"
 
 #include <algorithm>
 
@@ -37,42 +37,39 @@ void show_attention(engine::Context& context, const engine::Attention& attention
 
 }  // namespace
 
-void Session::Impl::evaluate(std::span<const Token> tokens,
-                             const std::function<void(std::size_t, std::span<const float>)>& on_logits,
-                             const std::function<void(const AttentionRows&)>& on_attention,
-                             Sequence sequence) {
-  SequenceState& state = at(sequence);
-  SequenceCells& cells = state.cells;
+void Sequence::evaluate(std::span<const Token> tokens,
+                        const std::function<void(std::size_t, std::span<const float>)>& on_logits,
+                        const std::function<void(const AttentionRows&)>& on_attention) {
+  engine::Context& context = state_.context;
+  const auto n_ubatch = std::size_t(context.n_ubatch());
   if (!on_logits) throw UsageError("an evaluation needs a function that takes the logits");
-  model->require_tokens(tokens);
-  require_room(tokens.size());
-  require_window_room(state, std::int64_t(tokens.size()), context.n_ubatch());
-  call_off(state);
+  state_.session.model->require_tokens(tokens);
+  state_.session.require_room(tokens.size());
+  state_.require_window_room(std::int64_t(tokens.size()), context.n_ubatch());
+  state_.call_off();
   for (std::size_t done = 0; done < tokens.size();) {
-    const auto now = tokens.subspan(done, std::min(tokens.size() - done, std::size_t(context.n_ubatch())));
+    const auto now = tokens.subspan(done, std::min(tokens.size() - done, n_ubatch));
     if (on_attention)
-      context.tap().watch(std::vector<bool>(std::size_t(n_layer()), true), [&](const engine::Attention& a) {
-        std::vector<std::int32_t> all = cells.cells;
-        all.insert(all.end(), context.tap().cells().begin(), context.tap().cells().end());
-        show_attention(context, a, all, std::int32_t(done), std::int32_t(now.size()), on_attention);
-      });
-    context.hide(cells.hidden);
-    state.newest_batch = cells.next;
-    const auto added = context.decode(now, cells.next, sequence, true);
+      context.tap().watch(
+          std::vector<bool>(std::size_t(context.n_layer()), true), [&](const engine::Attention& a) {
+            std::vector<std::int32_t> all = state_.cells.cells;
+            all.insert(all.end(), context.tap().cells().begin(), context.tap().cells().end());
+            show_attention(context, a, all, std::int32_t(done), std::int32_t(now.size()), on_attention);
+          });
+    state_.decode(now, true);
     context.tap().ignore();
-    cells.append(added);
-    state.tokens.insert(state.tokens.end(), now.begin(), now.end());
     for (std::size_t i = 0; i < now.size(); ++i) on_logits(done + i, context.logits(std::int32_t(i)));
     done += now.size();
   }
 }
 
-std::vector<float> Session::Impl::magnitudes(std::int32_t layer, Sequence sequence) {
+std::vector<float> Sequence::magnitudes(std::int32_t layer) const {
+  engine::Context& context = state_.context;
   const auto it = context.tap().layers().find(layer);
   if (it == context.tap().layers().end()) throw UsageError("there is no layer " + std::to_string(layer));
   const engine::CacheLayer& cache = it->second;
   const engine::RowKind kept_values = engine::values_of(cache, "magnitudes");
-  const auto& cells = at(sequence).cells.cells;
+  const auto& cells = state_.cells.cells;
   std::vector<float> sums = engine::row_magnitudes(context.compute(), cache, engine::keys_of(cache), cells);
   if (cache.v == nullptr) return sums;  // values are part of the keys
   const std::vector<float> values = engine::row_magnitudes(context.compute(), cache, kept_values, cells);

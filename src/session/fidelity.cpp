@@ -83,17 +83,17 @@ struct Answer {
   std::size_t first() const { return n_asked > 0 ? n_asked - 1 : 0; }  ///< prediction that is compared
 };
 
-Answer answer_of(Session& session, std::span<const Token> question, std::int32_t n_tokens) {
+Answer answer_of(Sequence& sequence, std::span<const Token> question, std::int32_t n_tokens) {
   Answer answer;
   answer.tokens.assign(question.begin(), question.end());
   answer.n_asked = question.size();
   const std::size_t end = question.size() + std::size_t(n_tokens);
-  std::span<const float> logits = session.logits();
+  std::span<const float> logits = sequence.session().logits();
   while (answer.tokens.size() < end) {
     const auto best = Token(std::max_element(logits.begin(), logits.end()) - logits.begin());
-    if (session.model().is_end(best) && !answer.tokens.empty()) break;
+    if (sequence.session().model().is_end(best) && !answer.tokens.empty()) break;
     answer.tokens.push_back(best);
-    logits = session.decode(best);
+    logits = sequence.decode(best);
   }
   return answer;
 }
@@ -137,21 +137,22 @@ struct Chosen {
   std::vector<std::vector<AttentionTotals>> totals;
 };
 
-void check(const Session& session, std::int64_t n_prompt, const FidelityOptions& options) {
-  if (session.n_entries() > 0) throw UsageError("fidelity is measured in an empty sequence; clear it first");
+void check(const Sequence& sequence, std::int64_t n_prompt, const FidelityOptions& options) {
+  if (sequence.n_entries() > 0) throw UsageError("fidelity is measured in an empty sequence; clear it first");
   if (options.n_tokens < 1) throw UsageError("fidelity is measured along an answer of at least one token");
-  if (options.kept == &session) throw UsageError("what is kept is measured in a session of its own");
-  const CacheUse use = session.use();
+  if (options.kept != nullptr && &options.kept->session() == &sequence.session())
+    throw UsageError("what is kept is measured in a session of its own");
+  const CacheUse use = sequence.session().use();
   if (n_prompt + options.n_tokens > use.cells_allocated - use.cells_used)
     throw UsageError("a prompt of " + std::to_string(n_prompt) + " and an answer of " +
                      std::to_string(options.n_tokens) + " tokens do not fit into " +
                      std::to_string(use.cells_allocated - use.cells_used) + " free cells");
 }
 
-/// Fills in what plans that have not chosen keep, and what the kept sets alone tell; the session holds the
+/// Fills in what plans that have not chosen keep, and what the kept sets alone tell; the sequence holds the
 /// prompt.
-void describe(Session& session, Chosen& chosen, std::vector<Fidelity>& results, std::int32_t n) {
-  const std::int32_t n_layer = session.n_layers();
+void describe(Sequence& sequence, Chosen& chosen, std::vector<Fidelity>& results, std::int32_t n) {
+  const std::int32_t n_layer = sequence.session().n_layers();
   for (std::size_t p = 0; p < results.size(); ++p) {
     Selection& selection = chosen.selections[p];
     Fidelity& f = results[p];
@@ -165,17 +166,18 @@ void describe(Session& session, Chosen& chosen, std::vector<Fidelity>& results, 
     for (const LayerKept& layer : selection.layers) chosen.kept[p].emplace_back(layer, n);
   }
   for (std::int32_t layer = 0; layer < n_layer; ++layer) {
-    const std::vector<float> magnitudes = session.magnitudes(layer);
+    const std::vector<float> magnitudes = sequence.magnitudes(layer);
     for (std::size_t p = 0; p < results.size(); ++p)
       results[p].kv_l1.push_back(dropped_share(magnitudes, chosen.kept[p][std::size_t(layer)], n));
   }
 }
 
 /// Reads the answer again, from the full cache, for its predictions and its attention.
-void read_again(Session& session, Answer& answer, Chosen& chosen, const std::vector<Fidelity>& results,
+void read_again(Sequence& sequence, Answer& answer, Chosen& chosen, const std::vector<Fidelity>& results,
                 std::int32_t n) {
-  chosen.totals.assign(results.size(), std::vector<AttentionTotals>(std::size_t(session.n_layers())));
-  session.evaluate(
+  chosen.totals.assign(results.size(),
+                       std::vector<AttentionTotals>(std::size_t(sequence.session().n_layers())));
+  sequence.evaluate(
       answer.tokens,
       [&](std::size_t i, std::span<const float> logits) {
         answer.predictions.push_back(i < answer.first() ? std::vector<float>{} : log_softmax(logits));
@@ -187,8 +189,8 @@ void read_again(Session& session, Answer& answer, Chosen& chosen, const std::vec
       });
 }
 
-/// Compares the predictions along the answer from what a plan keeps; the session holds the full cache.
-void compare_answer(Session& session, const Answer& answer, const Selection& selection, Fidelity& f,
+/// Compares the predictions along the answer from what a plan keeps; the sequence holds the full cache.
+void compare_answer(Sequence& sequence, const Answer& answer, const Selection& selection, Fidelity& f,
                     const FidelityOptions& options) {
   const std::span<const Token> tokens(answer.tokens);
   f.n_tokens = std::int32_t(tokens.size() - answer.first());
@@ -200,11 +202,11 @@ void compare_answer(Session& session, const Answer& answer, const Selection& sel
         compare(f, begin + i - answer.first(), options, answer.predictions[begin + i], logits);
     };
   };
-  if (n_whole > 0) session.evaluate(tokens.first(n_whole), compare_from(0));
+  if (n_whole > 0) sequence.evaluate(tokens.first(n_whole), compare_from(0));
   if (n_whole < tokens.size()) {
-    session.compress(selection);
-    Session& kept = options.kept != nullptr ? *options.kept : session;
-    if (options.kept != nullptr) kept.restore(kept.converted(session.snapshot()));
+    sequence.compress(selection);
+    Sequence& kept = options.kept != nullptr ? *options.kept : sequence;
+    if (options.kept != nullptr) kept.restore(kept.session().converted(sequence.snapshot()));
     kept.evaluate(tokens.subspan(n_whole), compare_from(n_whole));
   }
   divide(f);
@@ -212,44 +214,44 @@ void compare_answer(Session& session, const Answer& answer, const Selection& sel
 
 }  // namespace
 
-std::vector<Fidelity> measure_fidelity(Session& session, std::span<const Token> prompt,
+std::vector<Fidelity> measure_fidelity(Sequence& sequence, std::span<const Token> prompt,
                                        std::span<const Plan> plans, const FidelityOptions& options) {
   const auto n = std::int32_t(prompt.size());
   const bool is_asked = !options.question.empty();
-  check(session, std::int64_t(n) + std::int64_t(options.question.size()), options);
+  check(sequence, std::int64_t(n) + std::int64_t(options.question.size()), options);
   std::vector<Plan> own(plans.begin(), plans.end());
   for (Plan& plan : own) plan.at_once = plan.at_once || is_asked;
-  session.prefill(prompt, own, options.progress);
-  const Snapshot full = session.snapshot();
-  const Checkpoint before_answer = session.checkpoint();
+  sequence.prefill(prompt, own, options.progress);
+  const Snapshot full = sequence.snapshot();
+  const Checkpoint before_answer = sequence.checkpoint();
 
   Chosen chosen;
   chosen.selections.resize(plans.size());
   chosen.kept.resize(plans.size());
   const auto take = [&] {
     for (std::size_t p = 0; p < plans.size(); ++p)
-      if (session.has_chosen(p)) chosen.selections[p] = session.selection(p);
+      if (sequence.has_chosen(p)) chosen.selections[p] = sequence.selection(p);
   };
   if (is_asked) {
     take();  // the question's reading replaces them
-    session.prefill(options.question);
+    sequence.prefill(options.question);
   }
-  Answer answer = answer_of(session, options.question, options.n_tokens);
+  Answer answer = answer_of(sequence, options.question, options.n_tokens);
   if (!is_asked) take();
-  session.go_back(before_answer);
+  sequence.go_back(before_answer);
 
   std::vector<Fidelity> results(plans.size());
-  describe(session, chosen, results, n);
-  read_again(session, answer, chosen, results, n);
+  describe(sequence, chosen, results, n);
+  read_again(sequence, answer, chosen, results, n);
   for (std::size_t p = 0; p < plans.size(); ++p) {
     for (const AttentionTotals& t : chosen.totals[p]) {
       results[p].attention_cosine.push_back(t.cosine / double(std::max<std::int64_t>(t.n, 1)));
       results[p].attention_mass.push_back(t.mass / double(std::max<std::int64_t>(t.n, 1)));
     }
-    session.restore(full);
-    compare_answer(session, answer, chosen.selections[p], results[p], options);
+    sequence.restore(full);
+    compare_answer(sequence, answer, chosen.selections[p], results[p], options);
   }
-  session.clear();
+  sequence.clear();
   if (options.kept != nullptr) options.kept->clear();
   return results;
 }

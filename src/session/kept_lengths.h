@@ -1,6 +1,6 @@
 #pragma once
 
-#include <chunkkv/session.h>
+#include <chunkkv/sequence.h>
 
 #include <cstdint>
 #include <span>

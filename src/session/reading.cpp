@@ -1,9 +1,10 @@
-#include "session/impl.h"
 #include "session/kept_lengths.h"
 #include "session/reading_plan.h"
+#include "session/session_state.h"
 #include "session/stopwatch.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace chunkkv {
 namespace {
@@ -24,36 +25,50 @@ std::size_t batch_size(std::size_t done, std::size_t left, std::size_t n_ubatch)
   return rest < fast_batch && most >= 2 * fast_batch ? left - fast_batch : most;
 }
 
+/// Counts a reading: its time without what is observed and selected meanwhile, which has clocks of its own.
+class ReadingTime {
+ public:
+  explicit ReadingTime(Timings& timings)
+      : timings_(timings), watch_(timings.prefill), others_(timings.observe + timings.select) {}
+  ~ReadingTime() { stop(); }
+  ReadingTime(const ReadingTime&) = delete;
+  ReadingTime& operator=(const ReadingTime&) = delete;
+
+  void stop() {
+    if (!std::exchange(runs_, false)) return;
+    watch_.stop();
+    timings_.prefill -= timings_.observe + timings_.select - others_;
+  }
+
+ private:
+  Timings& timings_;
+  Stopwatch watch_;
+  double others_;
+  bool runs_ = true;
+};
+
 }  // namespace
 
-std::int32_t Session::Impl::feed(SequenceState& state, Sequence sequence, std::span<const Token> tokens,
-                                 Round& round) {
-  SequenceCells& cells = state.cells;
-  const auto now =
-      tokens.first(batch_size(state.tokens.size(), tokens.size(), std::size_t(context.n_ubatch())));
+std::int32_t SequenceState::feed(std::span<const Token> next, Round& round) {
+  const auto now = next.first(batch_size(tokens.size(), next.size(), std::size_t(context.n_ubatch())));
   round.before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
-  context.hide(cells.hidden);
-  state.newest_batch = cells.next;
-  cells.append(context.decode(now, cells.next, sequence));
-  state.tokens.insert(state.tokens.end(), now.begin(), now.end());
+  decode(now);
   round.after(cells.cells);
   return std::int32_t(now.size());
 }
 
-void Session::Impl::ask(SequenceState& state, Sequence sequence, std::span<const Token> question,
-                        Round& round) {
-  const SequenceCells& cells = state.cells;
-  const std::vector<std::byte> fixed = context.fixed_part(sequence);
+void SequenceState::ask(std::span<const Token> question, Round& round) {
+  const std::vector<std::byte> fixed = context.fixed_part(id);
   const auto forget = [&] {
-    context.set_fixed_part(sequence, fixed);
-    context.remove(sequence, cells.next, -1);
+    context.set_fixed_part(id, fixed);
+    context.remove(id, cells.next, -1);
   };
   try {
     for (std::size_t done = 0; done < question.size();) {
       const auto now =
           question.subspan(done, std::min(question.size() - done, std::size_t(context.n_ubatch())));
       round.before(cells.n_entries() + std::int32_t(done), std::int32_t(now.size()), cells.cells);
-      context.decode(now, cells.next + Position(done), sequence);
+      context.decode(now, cells.next + Position(done), id);
       round.after(cells.cells);
       done += now.size();
     }
@@ -64,44 +79,54 @@ void Session::Impl::ask(SequenceState& state, Sequence sequence, std::span<const
   forget();
 }
 
-void Session::Impl::start_prefill(std::span<const Token> tokens, std::span<const Plan> plans,
-                                  Sequence sequence) {
-  SequenceState& state = at(sequence);
+void Sequence::prefill(std::span<const Token> tokens, std::span<const Plan> plans, const Progress& progress) {
+  start_prefill(tokens, plans);
+  while (state_.step(progress)) continue;
+}
+
+std::int32_t Sequence::read(std::span<const Token> tokens, const Reading& reading, const Progress& progress) {
+  const std::int32_t before = n_compressions();
+  start_read(tokens, reading);
+  while (state_.step(progress)) continue;
+  return n_compressions() - before;
+}
+
+void Sequence::start_prefill(std::span<const Token> tokens, std::span<const Plan> plans) {
+  SessionState& session = state_.session;
   if (tokens.empty()) throw UsageError("the prompt is empty");
-  model->require_tokens(tokens);
+  session.model->require_tokens(tokens);
   for (const Plan& plan : plans) require_plan(plan);
-  require_room(tokens.size());
-  require_window_room(state, std::int64_t(tokens.size()), context.n_ubatch());
+  session.require_room(tokens.size());
+  state_.require_window_room(std::int64_t(tokens.size()), state_.context.n_ubatch());
   const auto total = std::int32_t(tokens.size());
-  call_off(state);
-  state.selections.clear();
-  last_prefilled = sequence;
+  state_.call_off();
+  state_.selections.clear();
   auto work = std::make_unique<Work>();
   work->tokens.assign(tokens.begin(), tokens.end());
   work->plans.assign(plans.begin(), plans.end());
   work->piece_end = tokens.size();
-  work->now = {.total = total, .n_entries = state.cells.n_entries(), .n_compressions = state.n_compressions};
-  work->shape = {.n_entries = state.cells.n_entries() + total,
-                 .n_read = std::int32_t(state.tokens.size()) + total,
-                 .share_layers = options.cache_positions,
+  work->now = {.total = total, .n_entries = n_entries(), .n_compressions = n_compressions()};
+  work->shape = {.n_entries = n_entries() + total,
+                 .n_read = std::int32_t(state_.tokens.size()) + total,
+                 .share_layers = session.options.cache_positions,
                  .has_answer = true};
-  const Stopwatch watch(timings.prefill);
-  work->round = std::make_unique<Round>(context, work->plans, work->shape, state.history, timings);
-  state.work = std::move(work);
+  const Stopwatch watch(session.timings.prefill);
+  work->round =
+      std::make_unique<Round>(state_.context, work->plans, work->shape, state_.history, session.timings);
+  state_.work = std::move(work);
 }
 
-void Session::Impl::start_read(std::span<const Token> tokens, const Reading& reading, Sequence sequence) {
-  SequenceState& state = at(sequence);
+void Sequence::start_read(std::span<const Token> tokens, const Reading& reading) {
+  SessionState& session = state_.session;
   require_plan(reading.plan);
-  model->require_tokens(tokens);
-  require_window_room(state, std::int64_t(tokens.size()), context.n_ubatch());
-  call_off(state);
-  last_prefilled = sequence;
+  session.model->require_tokens(tokens);
+  state_.require_window_room(std::int64_t(tokens.size()), state_.context.n_ubatch());
+  state_.call_off();
   const ReadingPlan plan = plan_reading(reading, {.n_tokens = std::int32_t(tokens.size()),
-                                                  .n_read = std::int32_t(state.tokens.size()),
-                                                  .n_entries = state.cells.n_entries(),
-                                                  .n_available = state.cells.n_entries() + n_free(),
-                                                  .n_ubatch = context.n_ubatch()});
+                                                  .n_read = std::int32_t(state_.tokens.size()),
+                                                  .n_entries = n_entries(),
+                                                  .n_available = n_entries() + session.n_free(),
+                                                  .n_ubatch = state_.context.n_ubatch()});
   auto work = std::make_unique<Work>();
   const std::span<const Token> question = tokens.last(std::size_t(plan.n_question));
   work->question.assign(question.begin(), question.end());
@@ -111,85 +136,86 @@ void Session::Impl::start_read(std::span<const Token> tokens, const Reading& rea
   work->plans[0].protect_first = plan.protect_first;
   work->pieces = plan;
   work->keep_question = reading.keep_question;
-  work->n_read = std::int32_t(state.tokens.size() + tokens.size());
+  work->n_read = std::int32_t(state_.tokens.size() + tokens.size());
 
   // Where the question observes attention, what it paid to a piece when that was new is remembered.
   const ObservationRequest request = reading.plan.method->request();
   const bool remembers = plan.n_question > 0 && request.queries == Queries::window &&
                          request.attention == AttentionKind::softmax &&
-                         state.cells.n_entries() + std::int32_t(tokens.size()) + plan.n_last > plan.cells;
+                         n_entries() + std::int32_t(tokens.size()) + plan.n_last > plan.cells;
   if (remembers) work->highest = std::make_shared<AttentionHistory>();
-  work->now = {.total = std::int64_t(tokens.size()),
-               .n_entries = state.cells.n_entries(),
-               .n_compressions = state.n_compressions};
-  if (!tokens.empty()) state.work = std::move(work);
+  work->now = {
+      .total = std::int64_t(tokens.size()), .n_entries = n_entries(), .n_compressions = n_compressions()};
+  if (!tokens.empty()) state_.work = std::move(work);
 }
 
-void Session::Impl::begin_piece(SequenceState& state, Work& work) {
-  const ReadingPlan& plan = *work.pieces;
-  const std::int32_t n_entries = state.cells.n_entries();
-  const auto left = std::int32_t(work.tokens.size() - work.done());
+bool Sequence::step() {
+  return state_.step({});
+}
+
+ReadState Sequence::reading() const {
+  if (!state_.work) return {.n_entries = n_entries(), .n_compressions = n_compressions()};
+  return state_.work->now;
+}
+
+void SequenceState::begin_piece(Work& piece) {
+  const ReadingPlan& plan = *piece.pieces;
+  const std::int32_t n_entries = cells.n_entries();
+  const auto left = std::int32_t(piece.tokens.size() - piece.done());
   const std::int32_t count = plan.next(n_entries, left);
   const bool is_last = count == left;
   if (count == 0 && (plan.n_question == 0 || n_entries + plan.n_question > plan.cells))
     throw UsageError("the sequence's " + std::to_string(plan.cells) +
                      " cells are all in use: nothing can be read before it is compressed");
-  work.piece_end = work.done() + std::size_t(count);
-  work.shape = {.n_entries = n_entries + count,
-                .n_read = work.n_read,
-                .window = (is_last && work.keep_question) || plan.window,
-                .n_question = is_last ? plan.n_last : plan.n_question,
-                .share_layers = options.cache_positions,
-                .highest = work.highest,
-                .has_answer = is_last && plan.n_after > 0};
-  work.round = std::make_unique<Round>(context, work.plans, work.shape, state.history, timings);
+  piece.piece_end = piece.done() + std::size_t(count);
+  piece.shape = {.n_entries = n_entries + count,
+                 .n_read = piece.n_read,
+                 .window = (is_last && piece.keep_question) || plan.window,
+                 .n_question = is_last ? plan.n_last : plan.n_question,
+                 .share_layers = session.options.cache_positions,
+                 .highest = piece.highest,
+                 .has_answer = is_last && plan.n_after > 0};
+  piece.round = std::make_unique<Round>(context, piece.plans, piece.shape, history, session.timings);
 }
 
-void Session::Impl::end_piece(SequenceState& state, Sequence sequence, Work& work) {
-  await_answer(state, std::move(work.round));
-  if (!work.pieces) return;
-  if (state.awaiting) {
-    compress_when_chosen(0, sequence);
+void SequenceState::end_piece(Work& piece) {
+  await_answer(std::move(piece.round));
+  if (!piece.pieces) return;
+  if (awaiting) {
+    face.compress_when_chosen();
     return;
   }
-  const Selection& selection = state.selections[0];
+  const Selection& selection = selections[0];
   std::vector<std::size_t> unused;
-  if (work.highest)
-    work.highest->keep(with_one_length(selection.layers, state.cells.n_entries(), Surplus::fill, unused));
-  compress(selection.layers, sequence, selection.surplus);
+  if (piece.highest)
+    piece.highest->keep(with_one_length(selection.layers, cells.n_entries(), Surplus::fill, unused));
+  face.compress(selection.layers, selection.surplus);
 }
 
-bool Session::Impl::step(Sequence sequence, const Progress& progress) {
-  SequenceState& state = at(sequence);
+bool SequenceState::step(const Progress& progress) {
   // What throws, and what changes the sequence, ends the reading.
-  std::unique_ptr<Work> work = std::move(state.work);
-  if (!work) return false;
-  Stopwatch watch(timings.prefill);
-  if (!work->round) {
-    state.selections.clear();
-    begin_piece(state, *work);
+  std::unique_ptr<Work> now = std::move(work);
+  if (!now) return false;
+  ReadingTime time(session.timings);
+  if (!now->round) {
+    selections.clear();
+    begin_piece(*now);
   }
-  const std::span<const Token> piece(work->tokens.data() + work->done(), work->piece_end - work->done());
+  const std::span<const Token> piece(now->tokens.data() + now->done(), now->piece_end - now->done());
   if (!piece.empty()) {
-    work->now.done += feed(state, sequence, piece, *work->round);
-    work->now.n_entries = state.cells.n_entries();
-    work->now.n_compressions = state.n_compressions;
-    if (progress && !progress(work->now)) throw Interrupted(interrupted);
+    now->now.done += feed(piece, *now->round);
+    now->now.n_entries = cells.n_entries();
+    now->now.n_compressions = n_compressions;
+    if (progress && !progress(now->now)) throw Interrupted(interrupted);
   }
-  if (work->done() == work->piece_end) {
-    if (work->shape.n_question > 0) ask(state, sequence, work->question, *work->round);
-    watch.stop();
-    end_piece(state, sequence, *work);
+  if (now->done() == now->piece_end) {
+    if (now->shape.n_question > 0) ask(now->question, *now->round);
+    time.stop();
+    end_piece(*now);
   }
-  if (work->done() == work->tokens.size()) return false;
-  state.work = std::move(work);
+  if (now->done() == now->tokens.size()) return false;
+  work = std::move(now);
   return true;
-}
-
-ReadState Session::Impl::reading(Sequence sequence) {
-  const SequenceState& state = at(sequence);
-  if (!state.work) return {.n_entries = state.cells.n_entries(), .n_compressions = state.n_compressions};
-  return state.work->now;
 }
 
 }  // namespace chunkkv

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <chunkkv/session.h>
+#include <chunkkv/error.h>
+#include <chunkkv/reading.h>
 
 #include <cstdint>
 

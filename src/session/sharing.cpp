@@ -1,13 +1,13 @@
 // Sequences that begin alike, in the same cells. What one of them drops or moves, it does in cells of its
 // own.
-#include "session/impl.h"
+#include "session/session_state.h"
 
 #include <algorithm>
 
 namespace chunkkv {
 
-std::int32_t Session::Impl::n_intact(const SequenceState& state) const {
-  const SequenceCells& cells = state.cells;
+std::int32_t Sequence::n_intact() const {
+  const SequenceCells& cells = state_.cells;
   if (!cells.hidden.empty()) return 0;
   if (cells.n_compressed == 0) return cells.n_entries();
   std::size_t n = 0;
@@ -21,21 +21,23 @@ std::int32_t Session::Impl::n_intact(const SequenceState& state) const {
   return std::int32_t(n);
 }
 
-void Session::Impl::share(Sequence from, std::int32_t n_tokens, Sequence to) {
-  const SequenceState& source = at(from);
-  SequenceState& state = at(to);
-  if (from == to) throw UsageError("a sequence cannot share cells with itself");
-  if (!can_share())
+void Sequence::share(const Sequence& from, std::int32_t n_tokens) {
+  const SequenceState& source = from.state_;
+  SequenceState& state = state_;
+  if (&source == &state) throw UsageError("a sequence cannot share cells with itself");
+  if (&source.session != &state.session)
+    throw UsageError("sequences of different sessions cannot share cells; use a snapshot");
+  if (!state.session.can_share())
     throw UsageError(
         "sequences share cells only where all layers keep every token, with true positions; use a snapshot");
   const auto n_all = std::int32_t(source.tokens.size());
-  const bool is_beginning = n_tokens <= n_intact(source);
+  const bool is_beginning = n_tokens <= from.n_intact();
   const std::int32_t n_entries = is_beginning ? n_tokens : source.cells.n_entries() - (n_all - n_tokens);
   if (!source.cells.hidden.empty()) throw UsageError("a cache that hides cells from layers cannot be shared");
   if (n_tokens < 0 || n_tokens > n_all) throw UsageError("there are no such tokens to share");
-  if (!is_beginning) require_uncompressed(source.cells, n_entries);
+  if (!is_beginning) source.require_uncompressed(n_entries);
 
-  clear(to);
+  clear();
   const auto n = std::ptrdiff_t(n_entries);
   state.cells.cells.assign(source.cells.cells.begin(), source.cells.cells.begin() + n);
   state.cells.cell_positions.assign(source.cells.cell_positions.begin(),
@@ -49,31 +51,31 @@ void Session::Impl::share(Sequence from, std::int32_t n_tokens, Sequence to) {
   state.newest_batch = state.cells.next;
   state.history = source.history;
   state.history.truncate(n_entries);
-  context.share(from, to, state.cells.next);
-  shares = true;
+  state.context.share(source.id, state.id, state.cells.next);
+  state.session.shares = true;
 }
 
-std::int32_t Session::Impl::n_shared(Sequence sequence) const {
-  if (!shares) return 0;
-  const SequenceCells& cells = sequences[std::size_t(sequence)].cells;
-  const std::vector<bool> taken = cells_of_others(cells);
+std::int32_t SequenceState::n_shared() const {
+  if (!session.shares) return 0;
+  const std::vector<bool> taken = session.cells_of_others(cells);
   return std::int32_t(std::count_if(cells.cells.begin(), cells.cells.end(),
                                     [&](std::int32_t cell) { return taken[std::size_t(cell)]; }));
 }
 
-void Session::Impl::own_cells(SequenceCells& cells, Sequence sequence, std::vector<std::int32_t> entries) {
+void SequenceState::own_cells(std::vector<std::int32_t> entries) {
   if (entries.empty()) return;
-  if (std::int32_t(entries.size()) > n_free())
+  if (std::int32_t(entries.size()) > session.n_free())
     throw UsageError("what is kept of shared cells needs " + std::to_string(entries.size()) +
-                     " cells of its own, and " + std::to_string(n_free()) + " are free; use more cells (-c)");
-  const std::vector<bool> used = cells_of_others({});  // of all
+                     " cells of its own, and " + std::to_string(session.n_free()) +
+                     " are free; use more cells (-c)");
+  const std::vector<bool> used = session.cells_of_others({});  // of all
   std::sort(entries.begin(), entries.end(), [&](std::int32_t a, std::int32_t b) {
     return cells.cells[std::size_t(a)] < cells.cells[std::size_t(b)];
   });
   std::vector<Position> positions;
   for (const std::int32_t entry : entries) positions.push_back(cells.cell_positions[std::size_t(entry)]);
-  context.relocate(sequence, positions,
-                   std::max<std::size_t>(1, cells.cells.size() / std::size_t(n_layer())));
+  context.relocate(id, positions,
+                   std::max<std::size_t>(1, cells.cells.size() / std::size_t(context.n_layer())));
   // The engine fills the lowest free cells.
   std::int32_t free = 0;
   for (const std::int32_t entry : entries) {

@@ -1,4 +1,4 @@
-#include "session/impl.h"
+#include "session/session_state.h"
 #include "store/snapshot_codec.h"
 
 #include <algorithm>
@@ -6,14 +6,13 @@
 
 namespace chunkkv {
 
-Snapshot Session::Impl::snapshot(Sequence sequence) {
-  const SequenceState& state = at(sequence);
-  const SequenceCells& cells = state.cells;
-  if (options.cache_positions)
+Snapshot Sequence::snapshot() const {
+  const SequenceCells& cells = state_.cells;
+  if (state_.session.options.cache_positions)
     throw Error("a cache with cache positions cannot be saved; use true positions");
   if (!cells.hidden.empty()) throw Error("a cache that hides cells from layers cannot be saved");
   Snapshot s;
-  s.tokens = state.tokens;
+  s.tokens = state_.tokens;
   s.n_entries = cells.n_entries();
   s.positions = cells.positions;
   s.cell_positions = cells.cell_positions;
@@ -25,8 +24,8 @@ Snapshot Session::Impl::snapshot(Sequence sequence) {
   s.order.resize(by_cell.size());
   for (std::size_t rank = 0; rank < by_cell.size(); ++rank)
     s.order[std::size_t(by_cell[rank])] = std::int32_t(rank);
-  s.state = context.state(sequence);
-  s.attention = state.history.columns(s.n_entries);
+  s.state = state_.context.state(state_.id);
+  s.attention = state_.history.columns(s.n_entries);
   return s;
 }
 
@@ -37,7 +36,7 @@ std::vector<Position> positions_by_cell(const Snapshot& snapshot) {
   return positions;
 }
 
-void Session::Impl::require_whole(const Snapshot& snapshot) const {
+void SessionState::require_whole(const Snapshot& snapshot) const {
   const auto damaged = [](const std::string& reason) {
     throw Error("the snapshot is damaged or of another model: " + reason);
   };
@@ -63,22 +62,23 @@ void Session::Impl::require_whole(const Snapshot& snapshot) const {
   }
 }
 
-void Session::Impl::restore(const Snapshot& snapshot, Sequence sequence) {
-  clear(sequence);
-  if (options.cache_positions) throw Error("a session with cache positions cannot restore a cache");
+void Sequence::restore(const Snapshot& snapshot) {
+  SequenceState& state = state_;
+  SessionState& session = state.session;
+  clear();
+  if (session.options.cache_positions) throw Error("a session with cache positions cannot restore a cache");
   if (snapshot.n_entries == 0 && snapshot.tokens.empty()) return;
-  require_whole(snapshot);
+  session.require_whole(snapshot);
   const auto n = std::size_t(snapshot.n_entries);
   const std::size_t n_compressed = snapshot.positions.empty() ? 0 : snapshot.positions.front().front().size();
-  if (snapshot.n_entries > n_free())
+  if (snapshot.n_entries > session.n_free())
     throw Error("the saved cache has " + std::to_string(n) + " entries, but only " +
-                std::to_string(n_free()) + " cells are free; use more cells (-c)");
-  SequenceState& state = at(sequence);
-  require_window_room(state, std::int64_t(snapshot.tokens.size()), 0);
-  context.set_state(sequence, snapshot.state, positions_by_cell(snapshot));
+                std::to_string(session.n_free()) + " cells are free; use more cells (-c)");
+  state.require_window_room(std::int64_t(snapshot.tokens.size()), 0);
+  state.context.set_state(state.id, snapshot.state, positions_by_cell(snapshot));
 
   // The engine fills the lowest free cells.
-  const std::vector<bool> taken = cells_of_others(state.cells);
+  const std::vector<bool> taken = session.cells_of_others(state.cells);
   std::vector<std::int32_t> lowest;
   for (std::int32_t cell = 0; lowest.size() < n; ++cell)
     if (!taken[std::size_t(cell)]) lowest.push_back(cell);
@@ -92,80 +92,75 @@ void Session::Impl::restore(const Snapshot& snapshot, Sequence sequence) {
   for (const auto& [layer, sums] : snapshot.attention) state.history.set(layer, sums, snapshot.n_entries);
 }
 
-void Session::Impl::clear(Sequence sequence) {
-  SequenceState& state = at(sequence);
-  call_off(state);
-  auto limit = std::move(state.limit);
-  auto selections = std::move(state.selections);
-  state = {};
-  if (limit) limit->round.reset();
-  state.limit = std::move(limit);
-  state.selections = std::move(selections);
-  context.remove(sequence, 0, -1);
+void Sequence::clear() {
+  state_.call_off();
+  if (state_.limit) state_.limit->round.reset();
+  state_.cells = {};
+  std::vector<Token>().swap(state_.tokens);
+  state_.history = {};
+  state_.n_compressions = 0;
+  state_.newest_batch = 0;
+  state_.context.remove(state_.id, 0, -1);
 }
 
-void Session::Impl::require_uncompressed(const SequenceCells& cells, std::int32_t n_entries) const {
+void SequenceState::require_uncompressed(std::int32_t n_entries) const {
   if (n_entries < cells.n_compressed || n_entries > cells.n_entries())
     throw UsageError("only the entries read since the last compression can be dropped: a length of " +
                      std::to_string(cells.n_compressed) + " to " + std::to_string(cells.n_entries()) +
                      ", not " + std::to_string(n_entries));
 }
 
-void Session::Impl::shorten(SequenceState& state, std::int32_t n_entries) const {
-  SequenceCells& cells = state.cells;
+void SequenceState::shorten(std::int32_t n_entries) {
   const std::int32_t dropped = cells.n_entries() - n_entries;
-  state.work.reset();
-  if (state.awaiting && state.awaiting->next_query() != n_entries) state.awaiting.reset();
-  if (!waits(state)) state.due.reset();
+  work.reset();
+  if (awaiting && awaiting->next_query() != n_entries) awaiting.reset();
+  if (!waits()) due.reset();
   cells.next -= dropped;
   cells.cells.resize(std::size_t(n_entries));
   cells.cell_positions.resize(std::size_t(n_entries));
-  state.tokens.resize(state.tokens.size() - std::size_t(dropped));
-  state.history.truncate(n_entries);
+  tokens.resize(tokens.size() - std::size_t(dropped));
+  history.truncate(n_entries);
 }
 
-void Session::Impl::truncate(std::int32_t n_entries, Sequence sequence) {
-  SequenceState& state = at(sequence);
-  require_uncompressed(state.cells, n_entries);
-  const std::int32_t dropped = state.cells.n_entries() - n_entries;
+void Sequence::truncate(std::int32_t n_entries) {
+  state_.require_uncompressed(n_entries);
+  const std::int32_t dropped = this->n_entries() - n_entries;
   if (dropped > 0) {
-    const Position next = state.cells.next - dropped;
-    const CacheParts& parts = context.parts();
+    const Position next = next_position() - dropped;
+    const CacheParts& parts = state_.context.parts();
     // A window drops what no token from its newest micro-batch on can see.
     const bool is_lost =
-        n_entries > 0 && ((parts.n_state > 0) || (parts.n_window > 0 && next < state.newest_batch &&
-                                                  state.newest_batch > parts.window));
+        n_entries > 0 && ((parts.n_state > 0) || (parts.n_window > 0 && next < state_.newest_batch &&
+                                                  state_.newest_batch > parts.window));
     if (is_lost)
       throw UsageError(
           "a model with windows or recurrent layers goes back only to a place where a checkpoint was made");
-    context.remove(sequence, next, -1);
+    state_.context.remove(state_.id, next, -1);
   }
-  shorten(state, n_entries);
+  state_.shorten(n_entries);
 }
 
-Checkpoint Session::Impl::checkpoint(Sequence sequence) {
-  const SequenceCells& cells = at(sequence).cells;
-  Checkpoint result{.n_entries = cells.n_entries(), .next = cells.next, .fixed = {}};
-  if (cells.n_entries() > 0) result.fixed = context.fixed_part(sequence);
+Checkpoint Sequence::checkpoint() const {
+  Checkpoint result{.n_entries = n_entries(), .next = next_position(), .fixed = {}};
+  if (n_entries() > 0) result.fixed = state_.context.fixed_part(state_.id);
   return result;
 }
 
-void Session::Impl::go_back(const Checkpoint& checkpoint, Sequence sequence) {
-  SequenceState& state = at(sequence);
-  require_uncompressed(state.cells, checkpoint.n_entries);
-  const std::int32_t dropped = state.cells.n_entries() - checkpoint.n_entries;
-  if (checkpoint.next != state.cells.next - dropped)
+void Sequence::go_back(const Checkpoint& checkpoint) {
+  state_.require_uncompressed(checkpoint.n_entries);
+  const std::int32_t dropped = n_entries() - checkpoint.n_entries;
+  if (checkpoint.next != next_position() - dropped)
     throw UsageError("the checkpoint is of another sequence, or of this one before it was compressed");
   if (dropped == 0) return;
   try {
-    context.set_fixed_part(sequence, checkpoint.fixed);
-    context.remove(sequence, checkpoint.next, -1);
+    state_.context.set_fixed_part(state_.id, checkpoint.fixed);
+    state_.context.remove(state_.id, checkpoint.next, -1);
   } catch (...) {
-    clear(sequence);
+    clear();
     throw;
   }
-  shorten(state, checkpoint.n_entries);
-  state.newest_batch = checkpoint.next;
+  state_.shorten(checkpoint.n_entries);
+  state_.newest_batch = checkpoint.next;
 }
 
 }  // namespace chunkkv

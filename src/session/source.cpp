@@ -40,20 +40,15 @@ std::size_t source_length(std::size_t n_tokens, const Plan& plan, std::int32_t n
   return most / kQueryTile * kQueryTile;
 }
 
-Source::Source(Session& session, std::span<const Token> document, const Plan& plan, const Progress& progress,
-               Sequence sequence)
-    : session_(session), sequence_(sequence), plan_(checked(plan)), rest_(document.begin(), document.end()) {
-  session_.clear(sequence_);
+Source::Source(Sequence& sequence, std::span<const Token> document, const Plan& plan,
+               const Progress& progress)
+    : sequence_(sequence), plan_(checked(plan)), rest_(document.begin(), document.end()) {
+  sequence_.clear();
   advance(progress);
 }
 
-Source::Source(Session& session, Snapshot snapshot, std::vector<Token> rest, const Plan& plan,
-               Sequence sequence)
-    : session_(session),
-      sequence_(sequence),
-      plan_(checked(plan)),
-      snapshot_(std::move(snapshot)),
-      rest_(std::move(rest)) {
+Source::Source(Sequence& sequence, Snapshot snapshot, std::vector<Token> rest, const Plan& plan)
+    : sequence_(sequence), plan_(checked(plan)), snapshot_(std::move(snapshot)), rest_(std::move(rest)) {
   if (!snapshot_.positions.empty())
     throw UsageError("a compressed cache is no source: what was dropped is not in it");
   check(plan_);
@@ -82,7 +77,7 @@ void Source::append(std::span<const Token> tokens) {
 
 void Source::advance(const Progress& progress) {
   const std::size_t done = snapshot_.tokens.size();
-  const std::size_t end = source_length(done + rest_.size(), plan_, session_.options().n_ubatch);
+  const std::size_t end = source_length(done + rest_.size(), plan_, sequence_.session().options().n_ubatch);
   if (end <= done) return;
   const std::size_t count = end - done;
   // Only what all queries attended to must be observed now; any budget will do for that.
@@ -90,8 +85,8 @@ void Source::advance(const Progress& progress) {
   all.method = plan_.method;
   all.at_once = true;
   const std::span<const Plan> plans(&all, reads_all_queries(plan_) ? 1 : 0);
-  session_.prefill(std::span(rest_).first(count), plans, progress, sequence_);
-  snapshot_ = session_.snapshot(sequence_);
+  sequence_.prefill(std::span(rest_).first(count), plans, progress);
+  snapshot_ = sequence_.snapshot();
   if (plans.empty()) snapshot_.attention.clear();  // older sums would lack these queries
   rest_.erase(rest_.begin(), rest_.begin() + std::ptrdiff_t(count));
 }
@@ -99,16 +94,16 @@ void Source::advance(const Progress& progress) {
 void Source::ask(std::span<const Token> question, const Progress& progress) {
   if (question.empty()) throw UsageError("the question is empty");
   if (snapshot_.n_entries > 0)
-    session_.restore(snapshot_, sequence_);
+    sequence_.restore(snapshot_);
   else
-    session_.clear(sequence_);
+    sequence_.clear();
   // What was appended goes into the copy once it is worth that.
-  if (rest_.size() > observed(plan_) + std::size_t(session_.options().n_ubatch)) advance(progress);
+  if (rest_.size() > observed(plan_) + std::size_t(sequence_.session().options().n_ubatch)) advance(progress);
 
   std::vector<Token> tokens = rest_;
   tokens.insert(tokens.end(), question.begin(), question.end());
-  session_.prefill(tokens, {&plan_, 1}, progress, sequence_);
-  session_.compress_when_chosen(0, sequence_);
+  sequence_.prefill(tokens, {&plan_, 1}, progress);
+  sequence_.compress_when_chosen(0);
 }
 
 }  // namespace chunkkv

@@ -1,5 +1,7 @@
 #include <chunkkv/cache_file.h>
 
+#include <chunkkv/error.h>
+
 #include "store/atomic_file.h"
 #include "store/hash.h"
 #include "store/input_file.h"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <chunkkv/session.h>
+#include <chunkkv/snapshot.h>
 
 #include "store/bytes.h"
 

@@ -33,10 +33,10 @@ struct World {
   World() {
     llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
     std::mt19937 random(1);
-    session.prefill(test::random_tokens(random, 20));
-    session.compress(test::random_layers(random, 2, 2, 20, 6));
-    session.decode(5);
-    good = session.snapshot();
+    session.sequence().prefill(test::random_tokens(random, 20));
+    session.sequence().compress(test::random_layers(random, 2, 2, 20, 6));
+    session.sequence().decode(5);
+    good = session.sequence().snapshot();
   }
 };
 
@@ -61,14 +61,15 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Snapshot bad = world.good;
   change(bad.state, data, size);
   try {
-    world.session.restore(bad);
-    require(world.session.n_entries() == world.good.n_entries, "a cache that is taken has its entries");
-    world.session.decode(6);
+    world.session.sequence().restore(bad);
+    require(world.session.sequence().n_entries() == world.good.n_entries,
+            "a cache that is taken has its entries");
+    world.session.sequence().decode(6);
   } catch (const Error&) {
-    require(world.session.n_entries() == 0, "a cache that is refused leaves nothing");
+    require(world.session.sequence().n_entries() == 0, "a cache that is refused leaves nothing");
   }
   try {
-    world.session.restore(world.session.converted(std::move(bad)));
+    world.session.sequence().restore(world.session.converted(std::move(bad)));
   } catch (const Error&) {
   }
   return 0;

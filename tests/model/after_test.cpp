@@ -74,18 +74,18 @@ TEST_F(After, ChoosesAsAPromptWhoseWindowEndsInTheSameTokens) {
   for (const auto& [after, before] : same) {
     const Plan observing = plan(after, 60), reading = plan(before, 72);
     Session steps(tiny(), cells(256, CacheType::f32)), whole(tiny(), cells(256, CacheType::f32));
-    whole.prefill(std::span(tokens).first(n_prompt + 12), {&reading, 1});
-    steps.prefill(prompt(), {&observing, 1});
+    whole.sequence().prefill(std::span(tokens).first(n_prompt + 12), {&reading, 1});
+    steps.sequence().prefill(prompt(), {&observing, 1});
     for (std::size_t i = 0; i < 12; ++i) {
-      EXPECT_FALSE(steps.has_chosen());
-      steps.decode(answer(i));
+      EXPECT_FALSE(steps.sequence().has_chosen());
+      steps.sequence().decode(answer(i));
     }
-    ASSERT_TRUE(steps.has_chosen()) << after;
-    const Selection& chosen = steps.selection();
+    ASSERT_TRUE(steps.sequence().has_chosen()) << after;
+    const Selection& chosen = steps.sequence().selection();
     EXPECT_EQ(chosen.n_entries, n_prompt);
     EXPECT_EQ(chosen.after, 12);
     EXPECT_EQ(chosen.n_kept, 60);
-    std::vector<LayerKept> expected = whole.selection().layers;
+    std::vector<LayerKept> expected = whole.sequence().selection().layers;
     for (LayerKept& layer : expected)
       for (auto& list : layer.heads) {
         ASSERT_EQ(list.size(), 72U);
@@ -99,8 +99,8 @@ TEST_F(After, ChoosesAsAPromptWhoseWindowEndsInTheSameTokens) {
     Session without(tiny(), cells(256, CacheType::f32));
     Plan at_once = observing;
     at_once.at_once = true;
-    without.prefill(prompt(), {&at_once, 1});
-    EXPECT_LT(shared(chosen.layers, without.selection().layers), 0.98) << after;
+    without.sequence().prefill(prompt(), {&at_once, 1});
+    EXPECT_LT(shared(chosen.layers, without.sequence().selection().layers), 0.98) << after;
   }
 }
 
@@ -111,38 +111,39 @@ TEST_F(After, PlansTogetherChooseWhatEachChoosesAlone) {
                            "rkv:window=4,after=6", "h2o", "tova:after=3", "keydiff"})
     plans.push_back(plan(spec));
   Session together(tiny(), cells(256));
-  together.prefill(prompt(), plans);
-  for (std::size_t i = 0; i < 12; ++i) together.decode(answer(i));
+  together.sequence().prefill(prompt(), plans);
+  for (std::size_t i = 0; i < 12; ++i) together.sequence().decode(answer(i));
   for (std::size_t p = 0; p < plans.size(); ++p) {
     Session alone(tiny(), cells(256));
-    alone.prefill(prompt(), {&plans[p], 1});
-    for (std::size_t i = 0; i < 12; ++i) alone.decode(answer(i));
-    EXPECT_EQ(together.selection(p).layers, alone.selection().layers) << plans[p].method->spec();
+    alone.sequence().prefill(prompt(), {&plans[p], 1});
+    for (std::size_t i = 0; i < 12; ++i) alone.sequence().decode(answer(i));
+    EXPECT_EQ(together.sequence().selection(p).layers, alone.sequence().selection().layers)
+        << plans[p].method->spec();
   }
 }
 
 TEST_F(After, TheFirstTokensComeFromTheFullCacheAndThenItIsCompressed) {
   const Plan observing = plan("hybrid:after=10");
   Session full(tiny(), cells(256)), session(tiny(), cells(256));
-  full.prefill(prompt());
-  session.prefill(prompt(), {&observing, 1});
-  session.compress_when_chosen();
+  full.sequence().prefill(prompt());
+  session.sequence().prefill(prompt(), {&observing, 1});
+  session.sequence().compress_when_chosen();
   EXPECT_EQ(copy(session.logits()), copy(full.logits()));
   for (std::int32_t i = 0; i < 20; ++i) {
-    EXPECT_EQ(session.n_until_compression(), std::max(0, 10 - i));
-    EXPECT_EQ(session.n_entries(), i < 10 ? n_prompt + i : 60 + i);
-    const std::vector<float> expected = copy(full.decode(answer(std::size_t(i))));
-    const std::vector<float> actual = copy(session.decode(answer(std::size_t(i))));
+    EXPECT_EQ(session.sequence().n_until_compression(), std::max(0, 10 - i));
+    EXPECT_EQ(session.sequence().n_entries(), i < 10 ? n_prompt + i : 60 + i);
+    const std::vector<float> expected = copy(full.sequence().decode(answer(std::size_t(i))));
+    const std::vector<float> actual = copy(session.sequence().decode(answer(std::size_t(i))));
     if (i < 10)
       ASSERT_EQ(actual, expected) << i;
     else
       EXPECT_NE(actual, expected) << i;
   }
-  EXPECT_EQ(session.n_compressions(), 1);
-  EXPECT_EQ(session.next_position(), n_prompt + 20);
+  EXPECT_EQ(session.sequence().n_compressions(), 1);
+  EXPECT_EQ(session.sequence().next_position(), n_prompt + 20);
   for (std::int32_t layer = 0; layer < 3; ++layer)
     for (std::int32_t head = 0; head < 2; ++head) {
-      const auto positions = session.positions(layer, head);
+      const auto positions = session.sequence().positions(layer, head);
       ASSERT_EQ(positions.size(), 80U);
       for (std::int32_t i = 0; i < 20; ++i) EXPECT_EQ(positions[std::size_t(60 + i)], n_prompt + i);
     }
@@ -151,48 +152,48 @@ TEST_F(After, TheFirstTokensComeFromTheFullCacheAndThenItIsCompressed) {
 TEST_F(After, WhatComesBetweenCallsItOff) {
   const Plan observing = plan("snapkv:window=8,after=6");
   const std::pair<const char*, std::function<void(Session&)>> between[] = {
-      {"clear", [&](Session& s) { s.clear(), s.prefill(prompt().first(20)); }},
-      {"truncate", [&](Session& s) { s.truncate(n_prompt + 1); }},
-      {"evaluate", [&](Session& s) { s.evaluate(prompt().first(2), [](std::size_t, auto) {}); }},
-      {"prefill", [&](Session& s) { s.prefill(prompt().first(9)); }},
-      {"restore", [&](Session& s) { s.restore(s.snapshot()); }},
+      {"clear", [&](Session& s) { s.sequence().clear(), s.sequence().prefill(prompt().first(20)); }},
+      {"truncate", [&](Session& s) { s.sequence().truncate(n_prompt + 1); }},
+      {"evaluate", [&](Session& s) { s.sequence().evaluate(prompt().first(2), [](std::size_t, auto) {}); }},
+      {"prefill", [&](Session& s) { s.sequence().prefill(prompt().first(9)); }},
+      {"restore", [&](Session& s) { s.sequence().restore(s.sequence().snapshot()); }},
   };
   for (const auto& [name, change] : between) {
     Session session(tiny(), cells(512));
-    session.prefill(prompt(), {&observing, 1});
-    session.compress_when_chosen();
-    for (std::size_t i = 0; i < 3; ++i) session.decode(answer(i));
+    session.sequence().prefill(prompt(), {&observing, 1});
+    session.sequence().compress_when_chosen();
+    for (std::size_t i = 0; i < 3; ++i) session.sequence().decode(answer(i));
     change(session);
-    EXPECT_EQ(session.n_until_compression(), 0) << name;
-    for (std::size_t i = 0; i < 10; ++i) session.decode(answer(i));
-    EXPECT_EQ(session.n_compressions(), 0) << name;
-    EXPECT_FALSE(session.has_chosen()) << name;
-    EXPECT_THROW(session.selection(), UsageError) << name;
+    EXPECT_EQ(session.sequence().n_until_compression(), 0) << name;
+    for (std::size_t i = 0; i < 10; ++i) session.sequence().decode(answer(i));
+    EXPECT_EQ(session.sequence().n_compressions(), 0) << name;
+    EXPECT_FALSE(session.sequence().has_chosen()) << name;
+    EXPECT_THROW(session.sequence().selection(), UsageError) << name;
   }
   Session session(tiny(), cells(512));
-  session.prefill(prompt(), {&observing, 1});
-  expect_mentions(message_of<UsageError>([&] { session.selection(); }),
+  session.sequence().prefill(prompt(), {&observing, 1});
+  expect_mentions(message_of<UsageError>([&] { session.sequence().selection(); }),
                   {"plan 0", "first tokens of the answer"});
-  expect_mentions(message_of<UsageError>([&] { session.compress_when_chosen(1); }), {"no plan 1"});
+  expect_mentions(message_of<UsageError>([&] { session.sequence().compress_when_chosen(1); }), {"no plan 1"});
 }
 
 /// An answer from the full cache, and then the same one from the compressed cache.
 TEST_F(After, AChoiceStandsWhenTheAnswerIsWrittenAgain) {
   const Plan observing = plan("snapkv:window=8,after=6");
   Session session(tiny(), cells(256));
-  session.prefill(prompt(), {&observing, 1});
-  for (std::size_t i = 0; i < 9; ++i) session.decode(answer(i));
-  session.truncate(n_prompt);
-  session.compress_when_chosen();
-  EXPECT_EQ(session.n_until_compression(), 6);
-  for (std::size_t i = 0; i < 9; ++i) session.decode(answer(i));
-  EXPECT_EQ(session.n_entries(), 60 + 9);
+  session.sequence().prefill(prompt(), {&observing, 1});
+  for (std::size_t i = 0; i < 9; ++i) session.sequence().decode(answer(i));
+  session.sequence().truncate(n_prompt);
+  session.sequence().compress_when_chosen();
+  EXPECT_EQ(session.sequence().n_until_compression(), 6);
+  for (std::size_t i = 0; i < 9; ++i) session.sequence().decode(answer(i));
+  EXPECT_EQ(session.sequence().n_entries(), 60 + 9);
   Session once(tiny(), cells(256));
-  once.prefill(prompt(), {&observing, 1});
-  once.compress_when_chosen();
-  for (std::size_t i = 0; i < 9; ++i) once.decode(answer(i));
+  once.sequence().prefill(prompt(), {&observing, 1});
+  once.sequence().compress_when_chosen();
+  for (std::size_t i = 0; i < 9; ++i) once.sequence().decode(answer(i));
   for (std::int32_t layer = 0; layer < 3; ++layer)
-    EXPECT_EQ(session.positions(layer, 1), once.positions(layer, 1));
+    EXPECT_EQ(session.sequence().positions(layer, 1), once.sequence().positions(layer, 1));
 }
 
 TEST_F(After, SequencesInOneStepObserveTheirOwnAnswers) {
@@ -202,25 +203,26 @@ TEST_F(After, SequencesInOneStepObserveTheirOwnAnswers) {
   options.n_sequences = 3;
   Session together(tiny(), options);
   std::vector<std::vector<Token>> prompts;
-  for (Sequence s = 0; s < 3; ++s) {
+  for (SequenceId s = 0; s < 3; ++s) {
     prompts.push_back(random_tokens(random, n_prompt + 7 * s));
-    together.prefill(prompts.back(), {&plans[s], 1}, {}, s);
-    together.compress_when_chosen(0, s);
+    together.sequence(s).prefill(prompts.back(), {&plans[s], 1});
+    together.sequence(s).compress_when_chosen(0);
   }
-  const std::vector<Sequence> order = {2, 0, 1};
+  const std::vector<SequenceId> order = {2, 0, 1};
   for (std::size_t i = 0; i < 9; ++i) {
     std::vector<Token> step;
-    for (const Sequence s : order) step.push_back(answer(3 * i + std::size_t(s)));
+    for (const SequenceId s : order) step.push_back(answer(3 * i + std::size_t(s)));
     together.decode(step, order, [](std::size_t, auto) {});
   }
-  for (Sequence s = 0; s < 3; ++s) {
+  for (SequenceId s = 0; s < 3; ++s) {
     Session alone(tiny(), cells(256, CacheType::f32));
-    alone.prefill(prompts[std::size_t(s)], {&plans[s], 1});
-    alone.compress_when_chosen();
-    for (std::size_t i = 0; i < 9; ++i) alone.decode(answer(3 * i + std::size_t(s)));
-    EXPECT_EQ(together.n_entries(s), 60 + 9);
-    EXPECT_EQ(alone.n_entries(), 60 + 9);
-    EXPECT_GE(shared(together.selection(0, s).layers, alone.selection().layers), 0.98) << s;
+    alone.sequence().prefill(prompts[std::size_t(s)], {&plans[s], 1});
+    alone.sequence().compress_when_chosen();
+    for (std::size_t i = 0; i < 9; ++i) alone.sequence().decode(answer(3 * i + std::size_t(s)));
+    EXPECT_EQ(together.sequence(s).n_entries(), 60 + 9);
+    EXPECT_EQ(alone.sequence().n_entries(), 60 + 9);
+    EXPECT_GE(shared(together.sequence(s).selection(0).layers, alone.sequence().selection().layers), 0.98)
+        << s;
   }
 }
 
@@ -228,34 +230,35 @@ TEST_F(After, APromptInPiecesObservesInTheLastRoundOnly) {
   const Plan observing = plan("hybrid:window=8,recent=8,after=12", 50);
   for (const std::int32_t n_cells : {110, 160, 162, 400}) {
     Session session(tiny(), cells(400));
-    const std::int32_t n = session.read(
+    const std::int32_t n = session.sequence().read(
         prompt(), {.plan = observing, .observer = ObserverKind::window, .n_cells = n_cells, .piece = 32});
     EXPECT_EQ(n == 0, n_cells >= n_prompt + 12) << n_cells;
-    ASSERT_EQ(session.n_until_compression(), 12);
+    ASSERT_EQ(session.sequence().n_until_compression(), 12);
     for (std::size_t i = 0; i < 12; ++i) {
-      ASSERT_LT(session.n_entries(), n_cells);
-      session.decode(answer(i));
+      ASSERT_LT(session.sequence().n_entries(), n_cells);
+      session.sequence().decode(answer(i));
     }
-    EXPECT_EQ(session.n_compressions(), n + 1);
-    EXPECT_EQ(session.n_entries(), 50 + 12);
+    EXPECT_EQ(session.sequence().n_compressions(), n + 1);
+    EXPECT_EQ(session.sequence().n_entries(), 50 + 12);
   }
   Session small(tiny(), cells(256));
-  EXPECT_THROW(small.read(prompt(), {.plan = observing, .n_cells = 60, .piece = 8}), UsageError);
+  EXPECT_THROW(small.sequence().read(prompt(), {.plan = observing, .n_cells = 60, .piece = 8}), UsageError);
 }
 
 TEST_F(After, CuttingBackBeginsAfterThat) {
   const Plan observing = plan("snapkv:window=8,after=6");
   Session session(tiny(), cells(256));
-  session.prefill(prompt(), {&observing, 1});
-  session.compress_when_chosen();
-  session.limit(observing, 20);
-  for (std::size_t i = 0; i < 6; ++i) session.decode(answer(i));
-  EXPECT_EQ(session.n_compressions(), 1);
+  session.sequence().prefill(prompt(), {&observing, 1});
+  session.sequence().compress_when_chosen();
+  session.sequence().limit(observing, 20);
+  for (std::size_t i = 0; i < 6; ++i) session.sequence().decode(answer(i));
+  EXPECT_EQ(session.sequence().n_compressions(), 1);
   for (std::size_t i = 6; i < 40; ++i) {
-    session.decode(answer(i));
-    EXPECT_LT(session.n_entries(), 80);
+    session.sequence().decode(answer(i));
+    EXPECT_LT(session.sequence().n_entries(), 80);
   }
-  EXPECT_EQ(session.n_compressions(), 3);  // with 80 entries after 14 more steps, and after 20 more
+  EXPECT_EQ(session.sequence().n_compressions(),
+            3);  // with 80 entries after 14 more steps, and after 20 more
 }
 
 TEST_F(After, ASourceChoosesAsAPromptReadAtOnce) {
@@ -264,24 +267,25 @@ TEST_F(After, ASourceChoosesAsAPromptReadAtOnce) {
   Session whole(tiny(), cells(512)), asked(tiny(), cells(512));
   std::vector<Token> both = document;
   both.insert(both.end(), question.begin(), question.end());
-  whole.prefill(both, {&observing, 1});
-  whole.compress_when_chosen();
-  Source source(asked, document, observing);
+  whole.sequence().prefill(both, {&observing, 1});
+  whole.sequence().compress_when_chosen();
+  Source source(asked.sequence(), document, observing);
   for (int round = 0; round < 2; ++round) {
     source.ask(question);
-    EXPECT_EQ(asked.n_until_compression(), 6);
-    for (std::size_t i = 0; i < 6; ++i) asked.decode(answer(i));
-    EXPECT_EQ(asked.n_entries(), 66);
+    EXPECT_EQ(asked.sequence().n_until_compression(), 6);
+    for (std::size_t i = 0; i < 6; ++i) asked.sequence().decode(answer(i));
+    EXPECT_EQ(asked.sequence().n_entries(), 66);
   }
-  for (std::size_t i = 0; i < 6; ++i) whole.decode(answer(i));
-  EXPECT_GE(shared(asked.selection().layers, whole.selection().layers), 0.98);
+  for (std::size_t i = 0; i < 6; ++i) whole.sequence().decode(answer(i));
+  EXPECT_GE(shared(asked.sequence().selection().layers, whole.sequence().selection().layers), 0.98);
 }
 
 TEST_F(After, FidelityCountsTheFirstTokensAsTheFullCaches) {
   const Plan plans[] = {plan("snapkv:window=8"), plan("snapkv:window=8,after=6"),
                         plan("hybrid:after=900", 60)};
   Session session(tiny(), cells(256));
-  const auto all = measure_fidelity(session, prompt(), plans, {.n_tokens = 24, .skip = 6, .progress = {}});
+  const auto all =
+      measure_fidelity(session.sequence(), prompt(), plans, {.n_tokens = 24, .skip = 6, .progress = {}});
   EXPECT_EQ(all[0].after, 0);
   EXPECT_EQ(all[1].after, 6);
   EXPECT_EQ(all[0].n_kept, 60);
@@ -304,15 +308,15 @@ TEST_F(After, FidelityCountsTheFirstTokensAsTheFullCaches) {
 
   // By hand: the full cache's answer, and the same tokens after a compression of its own.
   Session full(tiny(), cells(256)), kept(tiny(), cells(256));
-  full.prefill(prompt());
-  kept.prefill(prompt(), {&plans[1], 1});
-  kept.compress_when_chosen();
+  full.sequence().prefill(prompt());
+  kept.sequence().prefill(prompt(), {&plans[1], 1});
+  kept.sequence().compress_when_chosen();
   double kl = 0;
   std::span<const float> logits = full.logits();
   for (std::int32_t i = 0; i < all[1].n_tokens; ++i) {
     const auto token = Token(most_likely(logits));
-    const auto q = log_softmax(kept.decode(token));
-    logits = full.decode(token);
+    const auto q = log_softmax(kept.sequence().decode(token));
+    logits = full.sequence().decode(token);
     kl += kl_divergence(log_softmax(logits), q);
   }
   EXPECT_NEAR(all[1].kl * all[1].n_tokens, kl, 1e-3 + 0.05 * kl);
@@ -322,24 +326,24 @@ TEST_F(After, FidelityReadsTheQuestionIntoTheCompressedCache) {
   const Plan plans[] = {plan("full"), plan("hybrid:queries=all,recent=8"), plan("hybrid:window=8")};
   const auto question = random_tokens(random, 13);
   Session session(tiny(), cells(256));
-  const auto all =
-      measure_fidelity(session, prompt(), plans, {.n_tokens = 12, .question = question, .progress = {}});
+  const auto all = measure_fidelity(session.sequence(), prompt(), plans,
+                                    {.n_tokens = 12, .question = question, .progress = {}});
   EXPECT_LT(all[0].kl, 1e-4);
   EXPECT_EQ(all[2].after, 0);  // no answer follows the document
 
   Session full(tiny(), cells(256)), kept(tiny(), cells(256));
-  full.prefill(prompt());
-  full.prefill(question);
-  kept.prefill(prompt(), {&plans[1], 1});
-  kept.compress(kept.selection());
-  kept.prefill(question);
+  full.sequence().prefill(prompt());
+  full.sequence().prefill(question);
+  kept.sequence().prefill(prompt(), {&plans[1], 1});
+  kept.sequence().compress(kept.sequence().selection());
+  kept.sequence().prefill(question);
   double kl = 0;
   std::vector<float> p = copy(full.logits()), q = copy(kept.logits());
   for (std::int32_t i = 0; i < all[1].n_tokens; ++i) {
     kl += kl_divergence(log_softmax(p), log_softmax(q)) / all[1].n_tokens;
     const auto token = Token(most_likely(p));
-    p = copy(full.decode(token));
-    q = copy(kept.decode(token));
+    p = copy(full.sequence().decode(token));
+    q = copy(kept.sequence().decode(token));
   }
   EXPECT_NEAR(all[1].kl, kl, 1e-3 + 0.05 * kl);
 }
@@ -348,31 +352,32 @@ TEST_F(After, APausedAnswerGoesOnAsIfItHadNotPaused) {
   for (const float temperature : {0.0F, 1.5F}) {
     const text::Sampling sampling{.temperature = temperature, .seed = 5, .ignore_eos = true};
     Session session(tiny(), cells(256));
-    session.prefill(prompt());
+    session.sequence().prefill(prompt());
     const std::vector<float> logits = copy(session.logits());
     text::Sampler plain(*tiny(), sampling), first(*tiny(), sampling);
-    const text::Answer whole = text::generate(session, logits, plain, {.n_predict = 30});
-    session.truncate(n_prompt);
+    const text::Answer whole = text::generate(session.sequence(), logits, plain, {.n_predict = 30});
+    session.sequence().truncate(n_prompt);
     std::string emitted;
     const auto emit = [&](std::string_view piece) { emitted += piece; };
     text::Answer part =
-        text::generate(session, logits, first, {.n_predict = 30, .emit = emit, .pause_after = 11});
+        text::generate(session.sequence(), logits, first, {.n_predict = 30, .emit = emit, .pause_after = 11});
     ASSERT_EQ(part.stop, text::Stop::pause);
     EXPECT_EQ(part.tokens.size(), 11U);
-    EXPECT_EQ(session.n_entries(), n_prompt + 11);
-    const Snapshot there = session.snapshot();
+    EXPECT_EQ(session.sequence().n_entries(), n_prompt + 11);
+    const Snapshot there = session.sequence().snapshot();
     const std::vector<float> next = copy(session.logits());
     text::Sampler copied(first);
-    const text::Answer rest = text::go_on(session, next, first, part, {.n_predict = 30, .emit = emit});
+    const text::Answer rest =
+        text::go_on(session.sequence(), next, first, part, {.n_predict = 30, .emit = emit});
     EXPECT_EQ(rest.tokens, whole.tokens);
     EXPECT_EQ(rest.text, whole.text);
     EXPECT_EQ(rest.text, emitted);
     EXPECT_EQ(rest.stop, whole.stop);
     Session elsewhere(tiny(), cells(256));
-    elsewhere.restore(there);
-    EXPECT_EQ(text::go_on(elsewhere, next, copied, part, {.n_predict = 30}).tokens, whole.tokens);
+    elsewhere.sequence().restore(there);
+    EXPECT_EQ(text::go_on(elsewhere.sequence(), next, copied, part, {.n_predict = 30}).tokens, whole.tokens);
     // One that ended is as it was.
-    EXPECT_EQ(text::go_on(session, next, first, whole, {.n_predict = 99}).tokens, whole.tokens);
+    EXPECT_EQ(text::go_on(session.sequence(), next, first, whole, {.n_predict = 99}).tokens, whole.tokens);
   }
 }
 

@@ -1,6 +1,7 @@
 // Caches as files, with a model: what is loaded goes on as if it had never been away.
 #include <chunkkv/cache_file.h>
 #include <chunkkv/registry.h>
+#include <chunkkv/session.h>
 #include <chunkkv/source.h>
 
 #include "support/default_model.h"
@@ -48,27 +49,27 @@ TEST_P(SavedCache, GoesOnInAnotherSession) {
   const Plan plan{make_method("h2o"), Budget::parse("20%")};
 
   Session session(model, one_thread(GetParam()));
-  session.read(document, {.plan = plan});
-  session.prefill(question);
-  save_cache_file(path, info_of(session), session.snapshot());
+  session.sequence().read(document, {.plan = plan});
+  session.sequence().prefill(question);
+  save_cache_file(path, info_of(session), session.sequence().snapshot());
 
   const CacheFile file = load_cache_file(path);
   Session other(model, one_thread(GetParam()));
   require_home(file.info, path, home_of(other));
-  other.restore(file.snapshot);
-  EXPECT_EQ(other.tokens(), session.tokens());
+  other.sequence().restore(file.snapshot);
+  EXPECT_EQ(other.sequence().tokens(), session.sequence().tokens());
   // Both go on alike, a further compression that reads the saved sums included.
   std::vector<std::vector<float>> logits;
   for (Session* s : {&session, &other}) {
     const Plan again{make_method("h2o"), Budget::tokens(40)};
-    s->prefill(question, {&again, 1});
-    s->compress(s->selection());
-    s->decode(7);
+    s->sequence().prefill(question, {&again, 1});
+    s->sequence().compress(s->sequence().selection());
+    s->sequence().decode(7);
     logits.emplace_back(s->logits().begin(), s->logits().end());
   }
   EXPECT_EQ(logits[0], logits[1]);
   for (std::int32_t layer = 0; layer < model->info().n_layer; ++layer)
-    EXPECT_EQ(other.positions(layer, 1), session.positions(layer, 1));
+    EXPECT_EQ(other.sequence().positions(layer, 1), session.sequence().positions(layer, 1));
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, SavedCache, testing::Values(CacheType::f16, CacheType::q8_0, CacheType::q4_0),
@@ -82,10 +83,10 @@ TEST(CacheFiles, OfATenthAreATenth) {
   for (const CacheType type : {CacheType::f16, CacheType::q4_0}) {
     for (const char* method : {"chunkkv", "snapkv"}) {
       Session session(model, one_thread(type));
-      session.read(document, {.plan = {make_method(method), Budget::parse("10%")}});
+      session.sequence().read(document, {.plan = {make_method(method), Budget::parse("10%")}});
       const std::string path = folder.file("a.kv");
-      save_cache_file(path, info_of(session), session.snapshot());
-      const auto rows = double(session.use(0).bytes_used);
+      save_cache_file(path, info_of(session), session.sequence().snapshot());
+      const auto rows = double(session.sequence().use().bytes_used);
       EXPECT_LT(double(load_cache_file(path).bytes), 1.05 * rows) << method << ", " << to_string(type);
     }
   }
@@ -97,8 +98,8 @@ TEST(CacheFiles, OfAnotherModelOrTypeAreRefused) {
   std::mt19937 random(11);
   const auto one = Model::load(write_tiny_model({}, tiny_folder()));
   Session session(one, one_thread());
-  session.prefill(random_tokens(random, 100));
-  save_cache_file(path, info_of(session), session.snapshot());
+  session.sequence().prefill(random_tokens(random, 100));
+  save_cache_file(path, info_of(session), session.sequence().snapshot());
   const CacheFileInfo info = load_cache_file(path).info;
 
   TinyModel other;

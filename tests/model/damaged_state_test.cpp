@@ -36,20 +36,20 @@ void put(std::vector<std::byte>& state, std::size_t offset, std::uint32_t value)
 class DamagedState : public testing::Test {
  protected:
   void SetUp() override {
-    session.prefill(prompt);
-    session.compress(random_layers(random, 3, 2, 60, 20));
-    session.decode(5);
-    good = session.snapshot();
+    session.sequence().prefill(prompt);
+    session.sequence().compress(random_layers(random, 3, 2, 60, 20));
+    session.sequence().decode(5);
+    good = session.sequence().snapshot();
   }
 
   void expect_refused(const Snapshot& bad, const std::string& what) {
-    EXPECT_THROW(session.restore(bad), Error) << what;
-    EXPECT_EQ(session.n_entries(), 0) << what;
-    EXPECT_TRUE(session.tokens().empty()) << what;
-    session.prefill(prompt);
-    session.restore(good);
-    session.decode(6);
-    EXPECT_EQ(session.n_entries(), good.n_entries + 1) << what;
+    EXPECT_THROW(session.sequence().restore(bad), Error) << what;
+    EXPECT_EQ(session.sequence().n_entries(), 0) << what;
+    EXPECT_TRUE(session.sequence().tokens().empty()) << what;
+    session.sequence().prefill(prompt);
+    session.sequence().restore(good);
+    session.sequence().decode(6);
+    EXPECT_EQ(session.sequence().n_entries(), good.n_entries + 1) << what;
   }
 
   std::mt19937 random{random_seed()};
@@ -113,11 +113,11 @@ TEST_F(DamagedState, AnyChangeIsRefusedOrHarmless) {
     Snapshot bad = good;
     for (int change = 0; change < 3; ++change) bad.state[anywhere(random)] = std::byte(byte(random));
     try {
-      session.restore(bad);
-      EXPECT_EQ(session.n_entries(), good.n_entries);
+      session.sequence().restore(bad);
+      EXPECT_EQ(session.sequence().n_entries(), good.n_entries);
     } catch (const Error&) {
       ++n_refused;
-      EXPECT_EQ(session.n_entries(), 0);
+      EXPECT_EQ(session.sequence().n_entries(), 0);
     }
   }
   EXPECT_GT(n_refused, 100u);
@@ -126,8 +126,8 @@ TEST_F(DamagedState, AnyChangeIsRefusedOrHarmless) {
 TEST_F(DamagedState, TypesThatNoCacheHasAreNotConverted) {
   Session other(tiny(), options(CacheType::q8_0));
   Snapshot copy = other.converted(good);
-  other.restore(copy);
-  EXPECT_EQ(other.n_entries(), good.n_entries);
+  other.sequence().restore(copy);
+  EXPECT_EQ(other.sequence().n_entries(), good.n_entries);
   const std::size_t type = 16 + 12 * std::size_t(good.n_entries) + 8;
   for (std::uint32_t other_type = 0; other_type < 64; ++other_type) {
     Snapshot bad = good;
@@ -140,13 +140,13 @@ TEST_F(DamagedState, TypesThatNoCacheHasAreNotConverted) {
 
 TEST_F(DamagedState, WithoutFlashAttention) {
   Session plain(tiny(), options(CacheType::f16, false));
-  plain.prefill(prompt);
-  const Snapshot whole = plain.snapshot();
-  plain.restore(whole);
-  plain.decode(5);
-  EXPECT_EQ(plain.n_entries(), 61);
-  EXPECT_THROW(plain.restore(good), Error);
-  EXPECT_THROW(session.restore(whole), Error);
+  plain.sequence().prefill(prompt);
+  const Snapshot whole = plain.sequence().snapshot();
+  plain.sequence().restore(whole);
+  plain.sequence().decode(5);
+  EXPECT_EQ(plain.sequence().n_entries(), 61);
+  EXPECT_THROW(plain.sequence().restore(good), Error);
+  EXPECT_THROW(session.sequence().restore(whole), Error);
   EXPECT_THROW(session.converted(whole), Error);
 }
 

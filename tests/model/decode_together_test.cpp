@@ -34,10 +34,10 @@ struct Filled {
   explicit Filled(std::uint32_t seed) : session(tiny_model(), several(4)) {
     std::mt19937 random(seed);
     const char* specs[] = {"full", "snapkv:window=8", "chunkkv:window=8,chunk=5", "pyramidkv:window=8"};
-    for (Sequence s = 0; s < 4; ++s) {
+    for (SequenceId s = 0; s < 4; ++s) {
       const Plan plan{make_method(specs[s]), Budget::parse("30%")};
-      session.prefill(random_tokens(random, n_prompt + 10 * s), {&plan, 1}, {}, s);
-      if (s > 0) session.compress(session.selection(), s);
+      session.sequence(s).prefill(random_tokens(random, n_prompt + 10 * s), {&plan, 1});
+      if (s > 0) session.sequence(s).compress(session.sequence(s).selection());
     }
   }
   Session session;
@@ -46,23 +46,23 @@ struct Filled {
 TEST(DecodeTogether, GivesWhatEachSequenceGivesAlone) {
   const std::uint32_t seed = random_seed();
   Filled together(seed), alone(seed);
-  const std::vector<Sequence> order = {2, 0, 3, 1};
+  const std::vector<SequenceId> order = {2, 0, 3, 1};
   for (Token step = 0; step < 6; ++step) {
     std::vector<Token> tokens;
-    for (const Sequence s : order) tokens.push_back(10 + 7 * step + s);
+    for (const SequenceId s : order) tokens.push_back(10 + 7 * step + s);
     std::map<std::size_t, std::vector<float>> logits;
     together.session.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
       logits[i].assign(values.begin(), values.end());
     });
     ASSERT_EQ(logits.size(), order.size());
     for (std::size_t i = 0; i < order.size(); ++i)
-      EXPECT_LT(relative_difference(alone.session.decode(tokens[i], order[i]), logits[i]), tolerance)
+      EXPECT_LT(relative_difference(alone.session.sequence(order[i]).decode(tokens[i]), logits[i]), tolerance)
           << "step " << step << ", sequence " << order[i];
   }
-  for (const Sequence s : order) {
-    EXPECT_EQ(together.session.n_entries(s), alone.session.n_entries(s));
-    EXPECT_EQ(together.session.next_position(s), alone.session.next_position(s));
-    EXPECT_EQ(together.session.tokens(s), alone.session.tokens(s));
+  for (const SequenceId s : order) {
+    EXPECT_EQ(together.session.sequence(s).n_entries(), alone.session.sequence(s).n_entries());
+    EXPECT_EQ(together.session.sequence(s).next_position(), alone.session.sequence(s).next_position());
+    EXPECT_EQ(together.session.sequence(s).tokens(), alone.session.sequence(s).tokens());
   }
 }
 
@@ -70,15 +70,17 @@ TEST(DecodeTogether, ASequenceThatIsLeftOutStaysAsItWas) {
   const std::uint32_t seed = random_seed();
   Filled filled(seed), untouched(seed);
   const Token tokens[] = {5, 6};
-  const Sequence sequences[] = {1, 3};
+  const SequenceId sequences[] = {1, 3};
   filled.session.decode(tokens, sequences, [](std::size_t, std::span<const float>) {});
-  EXPECT_EQ(filled.session.n_entries(2), untouched.session.n_entries(2));
-  EXPECT_LT(relative_difference(untouched.session.decode(9, 2), filled.session.decode(9, 2)), tolerance);
+  EXPECT_EQ(filled.session.sequence(2).n_entries(), untouched.session.sequence(2).n_entries());
+  EXPECT_LT(
+      relative_difference(untouched.session.sequence(2).decode(9), filled.session.sequence(2).decode(9)),
+      tolerance);
 }
 
 TEST(DecodeTogether, SaysWhatCannotBe) {
   Filled filled(1);
-  const auto decode = [&](std::vector<Token> tokens, std::vector<Sequence> sequences) {
+  const auto decode = [&](std::vector<Token> tokens, std::vector<SequenceId> sequences) {
     return message_of<UsageError>(
         [&] { filled.session.decode(tokens, sequences, [](std::size_t, std::span<const float>) {}); });
   };
@@ -92,29 +94,31 @@ TEST(DecodeTogether, LimitedSequencesAreCutBackAsAlone) {
   const std::uint32_t seed = random_seed();
   Filled together(seed), alone(seed);
   for (Session* session : {&together.session, &alone.session}) {
-    session->limit({make_method("streamingllm"), Budget::tokens(60)}, 5, 0);
-    session->limit({make_method("snapkv:window=8"), Budget::tokens(70)}, 9, 1);
+    session->sequence().limit({make_method("streamingllm"), Budget::tokens(60)}, 5);
+    session->sequence(1).limit({make_method("snapkv:window=8"), Budget::tokens(70)}, 9);
   }
-  const std::vector<Sequence> order = {1, 2, 0};
+  const std::vector<SequenceId> order = {1, 2, 0};
   for (Token step = 0; step < 30; ++step) {
     std::vector<Token> tokens;
-    for (const Sequence s : order) tokens.push_back(10 + 7 * step + s);
+    for (const SequenceId s : order) tokens.push_back(10 + 7 * step + s);
     std::map<std::size_t, std::vector<float>> logits;
     together.session.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
       logits[i].assign(values.begin(), values.end());
     });
     for (std::size_t i = 0; i < order.size(); ++i) {
-      const auto expected = alone.session.decode(tokens[i], order[i]);
-      EXPECT_EQ(together.session.n_entries(order[i]), alone.session.n_entries(order[i]));
-      EXPECT_EQ(together.session.n_compressions(order[i]), alone.session.n_compressions(order[i]));
+      const auto expected = alone.session.sequence(order[i]).decode(tokens[i]);
+      EXPECT_EQ(together.session.sequence(order[i]).n_entries(),
+                alone.session.sequence(order[i]).n_entries());
+      EXPECT_EQ(together.session.sequence(order[i]).n_compressions(),
+                alone.session.sequence(order[i]).n_compressions());
       if (order[i] != 1) {  // scores of attention that nearly tie may choose another token
         EXPECT_LT(relative_difference(expected, logits[i]), tolerance) << "step " << step;
       }
     }
   }
-  EXPECT_GT(together.session.n_compressions(0), 3);
-  EXPECT_GT(together.session.n_compressions(1), 1);
-  EXPECT_EQ(together.session.positions(0, 0, 0), alone.session.positions(0, 0, 0));
+  EXPECT_GT(together.session.sequence().n_compressions(), 3);
+  EXPECT_GT(together.session.sequence(1).n_compressions(), 1);
+  EXPECT_EQ(together.session.sequence().positions(0, 0), alone.session.sequence().positions(0, 0));
 }
 
 /// Answers of a sweep by pair and question, so many together.

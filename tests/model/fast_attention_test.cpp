@@ -26,10 +26,10 @@ SessionOptions small_cache(CacheType type = CacheType::f16) {
 
 /// Logits after the prompt and after two tokens more.
 std::vector<float> logits(Session& session, std::span<const Token> tokens) {
-  session.prefill(tokens);
+  session.sequence().prefill(tokens);
   std::vector<float> result(session.logits().begin(), session.logits().end());
   for (const Token t : {7, 40}) {
-    const auto next = session.decode(t);
+    const auto next = session.sequence().decode(t);
     result.insert(result.end(), next.begin(), next.end());
   }
   return result;
@@ -63,10 +63,10 @@ TEST(FastAttentionOf, OtherCachesIsTheEngines) {
 /// Logits of two steps that sequences with these lengths take together.
 std::vector<float> steps_together(Session& session, std::span<const Token> tokens,
                                   std::span<const std::size_t> lengths) {
-  std::vector<Sequence> sequences;
+  std::vector<SequenceId> sequences;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    sequences.push_back(Sequence(i));
-    session.prefill(tokens.first(lengths[i]), {}, {}, sequences.back());
+    sequences.push_back(SequenceId(i));
+    session.sequence(sequences.back()).prefill(tokens.first(lengths[i]));
   }
   std::vector<float> result;
   for (const Token t : {7, 40})

@@ -52,7 +52,7 @@ SessionOptions options() {
 }
 
 std::vector<float> logits_after(Session& session, std::span<const Token> tokens) {
-  session.prefill(tokens, {});
+  session.sequence().prefill(tokens, {});
   return {session.logits().begin(), session.logits().end()};
 }
 
@@ -68,7 +68,7 @@ TEST(FastPrefill, IsAsNearToUnquantisedArithmeticAsTheEngine) {
     const auto truth = logits_after(exact, tokens);
     ours += relative_difference(truth, logits_after(fast, tokens)) / n_prompts;
     engine += relative_difference(truth, logits_after(slow, tokens)) / n_prompts;
-    for (Session* session : {&exact, &fast, &slow}) session->clear();
+    for (Session* session : {&exact, &fast, &slow}) session->sequence().clear();
   }
   std::printf("error: ours %.4f, the engine's %.4f\n", ours, engine);
   EXPECT_LT(ours, 0.15);
@@ -83,9 +83,9 @@ TEST(FastPrefill, GivesTheEnginesGraphBack) {
   Session session(model, options());
   for (int i = 0; i < 3; ++i) {
     logits_after(session, tokens);
-    session.decode(7);
+    session.sequence().decode(7);
     runs.emplace_back(session.logits().begin(), session.logits().end());
-    session.clear();
+    session.sequence().clear();
   }
   EXPECT_EQ(runs[1], runs[0]);
   EXPECT_EQ(runs[2], runs[0]);

@@ -2,6 +2,7 @@
 #include <chunkkv/fidelity.h>
 #include <chunkkv/metrics.h>
 #include <chunkkv/registry.h>
+#include <chunkkv/session.h>
 
 #include "metrics/distributions.h"
 #include "support/random_input.h"
@@ -39,9 +40,9 @@ TEST(FidelityTest, KeepingAllIsTheFullCache) {
   const Plan plans[] = {{make_method("snapkv:window=8"), Budget::parse("100%")},
                         {make_method("full"), Budget()},
                         {make_method("random"), Budget::parse("5%")}};
-  const auto results =
-      measure_fidelity(session, random_tokens(random, n_prompt), plans, {.n_tokens = 20, .progress = {}});
-  EXPECT_EQ(session.n_entries(), 0);
+  const auto results = measure_fidelity(session.sequence(), random_tokens(random, n_prompt), plans,
+                                        {.n_tokens = 20, .progress = {}});
+  EXPECT_EQ(session.sequence().n_entries(), 0);
   for (int i : {0, 1}) {
     const Fidelity& f = results[std::size_t(i)];
     EXPECT_EQ(f.n_kept, n_prompt);
@@ -64,19 +65,20 @@ TEST(FidelityTest, MeasuresWhatOtherTypesLoseToo) {
   const Plan plans[] = {{make_method("full"), Budget()},
                         {make_method("snapkv:window=8"), Budget::tokens(40)}};
   Session session = make_session();
-  const auto measured = [&](Session* kept) {
-    return measure_fidelity(session, tokens, plans, {.n_tokens = 20, .progress = {}, .kept = kept});
+  const auto measured = [&](Sequence* kept) {
+    return measure_fidelity(session.sequence(), tokens, plans,
+                            {.n_tokens = 20, .progress = {}, .kept = kept});
   };
   const auto plain = measured(nullptr);
   Session same = make_session();
-  const auto copied = measured(&same);
-  EXPECT_EQ(same.n_entries(), 0);
+  const auto copied = measured(&same.sequence());
+  EXPECT_EQ(same.sequence().n_entries(), 0);
   for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(plain[i].kl, copied[i].kl);
 
   SessionOptions options = session.options();
   options.type_k = options.type_v = CacheType::q4_0;
   Session quantised(tiny(), options);
-  const auto converted = measured(&quantised);
+  const auto converted = measured(&quantised.sequence());
   EXPECT_LT(plain[0].kl, 1e-6);
   EXPECT_GT(converted[0].kl, 1e-5);
   EXPECT_EQ(converted[1].n_kept, 40);
@@ -88,24 +90,25 @@ TEST(FidelityTest, EqualsItsDefinitions) {
   const auto tokens = random_tokens(random, n_prompt);
   Session session = make_session();
   const Plan plan{make_method("snapkv:window=8"), Budget::tokens(40)};
-  const Fidelity f = measure_fidelity(session, tokens, {&plan, 1}, {.n_tokens = 12, .progress = {}})[0];
+  const Fidelity f =
+      measure_fidelity(session.sequence(), tokens, {&plan, 1}, {.n_tokens = 12, .progress = {}})[0];
   EXPECT_EQ(f.n_kept, 40);
   EXPECT_EQ(f.n_entries, n_prompt);
 
   // The answer, token by token, from the full and from the compressed cache.
   Session full = make_session(), kept = make_session();
-  full.prefill(tokens);
-  kept.prefill(tokens, {&plan, 1});
-  const auto layers = kept.selection().layers;
-  const Snapshot rows = full.snapshot();
-  kept.compress(kept.selection());
+  full.sequence().prefill(tokens);
+  kept.sequence().prefill(tokens, {&plan, 1});
+  const auto layers = kept.sequence().selection().layers;
+  const Snapshot rows = full.sequence().snapshot();
+  kept.sequence().compress(kept.sequence().selection());
   double kl = 0, top1 = 0;
   std::vector<Token> answer;
   std::span<const float> logits = full.logits();
   for (std::int32_t i = 0; i < f.n_tokens; ++i) {
     answer.push_back(Token(most_likely(logits)));
-    const auto p = log_softmax(full.decode(answer.back()));
-    const auto q = log_softmax(kept.decode(answer.back()));
+    const auto p = log_softmax(full.sequence().decode(answer.back()));
+    const auto q = log_softmax(kept.sequence().decode(answer.back()));
     logits = full.logits();
     kl += kl_divergence(p, q) / f.n_tokens;
     top1 += double(most_likely(p) == most_likely(q)) / f.n_tokens;
@@ -132,10 +135,10 @@ TEST(FidelityTest, EqualsItsDefinitions) {
 
   // The cosine of two rows written out, one query at a time.
   Session again = make_session();
-  again.prefill(tokens);
+  again.sequence().prefill(tokens);
   std::map<std::int32_t, std::pair<double, double>> sums;
   std::int32_t n_seen = 0;
-  again.evaluate(
+  again.sequence().evaluate(
       answer, [](std::size_t, std::span<const float>) {},
       [&](const AttentionRows& attention) {
         const auto n = std::size_t(attention.n_entries);

@@ -33,12 +33,12 @@ SessionOptions options(CacheType keys, bool cache_positions = true) {
 /// Compresses and goes on, so that keys are turned.
 void use(Session& session, std::mt19937& random) {
   const auto& layers = session.model().info().n_layer;
-  session.prefill(random_tokens(random, 60));
-  session.compress(same_layers(layers, random_kept(random, 60, 20)));
-  session.decode(5);
-  session.compress(same_layers(layers, random_kept(random, 21, 10)));
-  session.decode(6);
-  EXPECT_EQ(session.next_position(), 11);  // 10 kept ones, and the one read after them
+  session.sequence().prefill(random_tokens(random, 60));
+  session.sequence().compress(same_layers(layers, random_kept(random, 60, 20)));
+  session.sequence().decode(5);
+  session.sequence().compress(same_layers(layers, random_kept(random, 21, 10)));
+  session.sequence().decode(6);
+  EXPECT_EQ(session.sequence().next_position(), 11);  // 10 kept ones, and the one read after them
 }
 
 TEST(KeyShift, EachKeyTypeWorksOrIsRefused) {
@@ -84,9 +84,9 @@ TEST(KeyShift, LayersWithoutRope) {
       expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }), {"layer 3"});
   std::mt19937 random(random_seed());
   Session session(model, options(CacheType::f16, false));
-  session.prefill(random_tokens(random, 60));
-  session.compress(same_layers(4, random_kept(random, 60, 20)));
-  session.decode(5);
+  session.sequence().prefill(random_tokens(random, 60));
+  session.sequence().compress(same_layers(4, random_kept(random, 60, 20)));
+  session.sequence().decode(5);
   const auto without =
       load({.architecture = "smollm3", .n_layer = 3, .head_dim = 64});  // too few for such a layer
   Session all_turn(without, options(CacheType::f16));
@@ -124,8 +124,8 @@ TEST(KeyShift, TheTrialIsForgotten) {
   const auto model = load({});
   Session tried(model, options(CacheType::f16)), plain(model, options(CacheType::f16, false));
   EXPECT_THROW(tried.logits(), UsageError);
-  tried.prefill(tokens);
-  plain.prefill(tokens);
+  tried.sequence().prefill(tokens);
+  plain.sequence().prefill(tokens);
   EXPECT_TRUE(std::equal(tried.logits().begin(), tried.logits().end(), plain.logits().begin()));
 }
 

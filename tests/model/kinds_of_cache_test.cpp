@@ -26,12 +26,12 @@ class KindsOfCache : public testing::TestWithParam<TinyModel> {
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, n_tokens);
 
-  void read_and_compress(Session& session, Sequence sequence = 0) const {
+  void read_and_compress(Session& session, SequenceId sequence = 0) const {
     const Plan plan{make_method("snapkv:window=16"), Budget::tokens(60)};
-    session.prefill(tokens_, {&plan, 1}, {}, sequence);
-    session.compress(session.selection(), sequence);
+    session.sequence(sequence).prefill(tokens_, {&plan, 1});
+    session.sequence(sequence).compress(session.sequence(sequence).selection());
   }
-  static std::vector<float> go_on(Session& session, Sequence sequence = 0) {
+  static std::vector<float> go_on(Session& session, SequenceId sequence = 0) {
     return logits_after(session, {5, 90, 33}, sequence);
   }
 };
@@ -39,21 +39,21 @@ class KindsOfCache : public testing::TestWithParam<TinyModel> {
 TEST_P(KindsOfCache, ASavedCacheGoesOnBitForBit) {
   Session first(model_, cells_of_two(512)), second(model_, cells_of_two(512));
   read_and_compress(first);
-  const Snapshot saved = first.snapshot();
+  const Snapshot saved = first.sequence().snapshot();
   const std::vector<float> expected = go_on(first);
-  second.restore(saved);
-  EXPECT_EQ(second.n_entries(), 60);
+  second.sequence().restore(saved);
+  EXPECT_EQ(second.sequence().n_entries(), 60);
   EXPECT_EQ(go_on(second), expected);
-  first.restore(saved);
+  first.sequence().restore(saved);
   EXPECT_EQ(go_on(first), expected);
 }
 
 TEST_P(KindsOfCache, SequencesDoNotDisturbEachOther) {
   Session alone(model_, cells_of_two(512)), both(model_, cells_of_two(512));
   read_and_compress(alone);
-  both.prefill(std::span(tokens_).first(70), {}, {}, 1);
+  both.sequence(1).prefill(std::span(tokens_).first(70));
   read_and_compress(both);
-  both.clear(1);
+  both.sequence(1).clear();
   EXPECT_LT(relative_difference(go_on(alone), go_on(both)), 5e-3);  // other cells, another order of sums
 }
 
@@ -64,9 +64,9 @@ TEST_P(KindsOfCache, CachesAreConverted) {
   const SessionOptions q8 = cells_of_two(512, CacheType::q8_0);
   Session from(model_, cells_of_two(512)), to(model_, q8), native(model_, q8);
   read_and_compress(from);
-  native.prefill(tokens_);
-  native.compress(from.selection());
-  to.restore(to.converted(from.snapshot()));
+  native.sequence().prefill(tokens_);
+  native.sequence().compress(from.sequence().selection());
+  to.sequence().restore(to.converted(from.sequence().snapshot()));
   const std::vector<float> truth = go_on(from);
   const double its_loss = relative_difference(truth, go_on(native));
   EXPECT_LT(relative_difference(truth, go_on(to)), 3 * its_loss + 0.02);
@@ -75,18 +75,18 @@ TEST_P(KindsOfCache, CachesAreConverted) {
 TEST_P(KindsOfCache, DamagedStatesAreRefused) {
   Session session(model_, cells_of_two(512));
   read_and_compress(session);
-  Snapshot saved = session.snapshot();
+  Snapshot saved = session.sequence().snapshot();
   saved.state.resize(saved.state.size() - 12);
-  EXPECT_THROW(session.restore(saved), Error);
+  EXPECT_THROW(session.sequence().restore(saved), Error);
 }
 
 TEST_P(KindsOfCache, PromptsAreReadInPieces) {
   Session session(model_, cells_of_two(256));
   Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 160};
-  EXPECT_GT(session.read(tokens_, reading), 1);
-  EXPECT_LE(session.n_entries(), 80);
-  EXPECT_EQ(session.next_position(), n_tokens);
-  session.decode(7);
+  EXPECT_GT(session.sequence().read(tokens_, reading), 1);
+  EXPECT_LE(session.sequence().n_entries(), 80);
+  EXPECT_EQ(session.sequence().next_position(), n_tokens);
+  session.sequence().decode(7);
 }
 
 /// The engine refuses to turn the keys of the one, and turns a part of the other's.
@@ -101,12 +101,12 @@ TEST_P(KindsOfCache, CachePositionsAreRefusedOrRight) {
   // first layer.
   Session session(model_, options), fresh(model_, options);
   const Plan plan{make_method("streamingllm:sinks=0"), Budget::tokens(40)};
-  session.prefill(tokens_, {&plan, 1});
-  session.compress(session.selection());
-  fresh.prefill(std::span(tokens_).last(40));
-  session.decode(7), fresh.decode(7);
-  const auto kept = session.magnitudes(0), expected = fresh.magnitudes(0);
-  EXPECT_EQ(session.next_position(), fresh.next_position());
+  session.sequence().prefill(tokens_, {&plan, 1});
+  session.sequence().compress(session.sequence().selection());
+  fresh.sequence().prefill(std::span(tokens_).last(40));
+  session.sequence().decode(7), fresh.sequence().decode(7);
+  const auto kept = session.sequence().magnitudes(0), expected = fresh.sequence().magnitudes(0);
+  EXPECT_EQ(session.sequence().next_position(), fresh.sequence().next_position());
   EXPECT_LT(relative_difference(expected, kept), 1e-2);
 }
 

@@ -67,9 +67,9 @@ TEST(Kvpress, LagKVKeepsTheSameTokens) {
       std::find_if(cases.begin(), cases.end(), [](const auto& c) { return c.at("name") == "lagkv_s4_l64"; });
   ASSERT_NE(found, cases.end());
   const Plan plan{make_method("lagkv:lag=64"), Budget::fraction(found->at("share"))};
-  session.prefill(fixture().at("tokens").get<std::vector<Token>>(), {&plan, 1});
+  session.sequence().prefill(fixture().at("tokens").get<std::vector<Token>>(), {&plan, 1});
   std::size_t n_kept = 0, n_same = 0;
-  for (const LayerKept& layer : session.selection().layers) {
+  for (const LayerKept& layer : session.sequence().selection().layers) {
     ASSERT_EQ(layer.heads.size(), 3U);
     for (std::size_t h = 0; h < layer.heads.size(); ++h) {
       const auto theirs = set_of(found->at("kept").at(std::size_t(layer.layer)).at(h));
@@ -111,12 +111,12 @@ TEST(Kvpress, KeepsTheSameTokens) {
   ASSERT_GE(plans.size(), std::size(pairs) * 2);
   const auto tokens = fixture().at("tokens").get<std::vector<Token>>();
   EXPECT_EQ(model->tokenize(fixture().at("prompt").get<std::string>(), false, false), tokens);
-  session.prefill(tokens, plans);
+  session.sequence().prefill(tokens, plans);
 
   for (std::size_t p = 0; p < plans.size(); ++p) {
     const auto& [pair, expected] = compared[p];
     const std::string name = std::string(pair->fixture) + " at " + plans[p].budget.to_string();
-    const Selection& selection = session.selection(p);
+    const Selection& selection = session.sequence().selection(p);
     const auto& kept = expected->at("kept");
     std::size_t n_sets = 0, n_equal = 0, n_different = 0;
     double widest = 0;

@@ -29,26 +29,26 @@ TEST_P(Limiting, GenerationStaysInItsCells) {
   const std::int32_t n_prompt = 120, budget = 90, buffer = 30;
   Session session(tiny(), cells(256));
   const Plan plan{make_method(GetParam()), Budget::tokens(budget)};
-  session.read(std::span(tokens).first(n_prompt), {.plan = plan});
-  session.limit(plan, buffer);
-  std::int32_t before = session.n_compressions();
+  session.sequence().read(std::span(tokens).first(n_prompt), {.plan = plan});
+  session.sequence().limit(plan, buffer);
+  std::int32_t before = session.sequence().n_compressions();
   for (std::int32_t i = n_prompt; i < 600; ++i) {
-    const std::int32_t n = session.n_entries();
-    session.decode(tokens[std::size_t(i)]);
-    ASSERT_EQ(session.next_position(), i + 1);
-    ASSERT_LT(session.n_entries(), budget + buffer);
+    const std::int32_t n = session.sequence().n_entries();
+    session.sequence().decode(tokens[std::size_t(i)]);
+    ASSERT_EQ(session.sequence().next_position(), i + 1);
+    ASSERT_LT(session.sequence().n_entries(), budget + buffer);
     if (n + 1 < budget + buffer) {
-      ASSERT_EQ(session.n_entries(), n + 1);
+      ASSERT_EQ(session.sequence().n_entries(), n + 1);
     } else {  // it fires exactly when the buffer is full
-      ASSERT_EQ(session.n_compressions(), ++before);
-      ASSERT_LE(session.n_entries(), budget);
-      ASSERT_GE(session.n_entries(), budget - 10);
+      ASSERT_EQ(session.sequence().n_compressions(), ++before);
+      ASSERT_LE(session.sequence().n_entries(), budget);
+      ASSERT_GE(session.sequence().n_entries(), budget - 10);
     }
   }
   EXPECT_GE(before, 15);
-  EXPECT_EQ(session.tokens(), tokens);
+  EXPECT_EQ(session.sequence().tokens(), tokens);
   for (std::int32_t layer = 0; layer < 3; ++layer) {
-    const auto positions = session.positions(layer, 1);
+    const auto positions = session.sequence().positions(layer, 1);
     EXPECT_TRUE(std::is_sorted(positions.begin(), positions.end()));
     EXPECT_EQ(std::adjacent_find(positions.begin(), positions.end()), positions.end());
     EXPECT_LT(positions.back(), 600);
@@ -75,16 +75,16 @@ TEST(Limit, ChoosesAsAPromptOfTheSameTokensDoes) {
     options.type_k = options.type_v = CacheType::f32;
     const Plan plan{make_method(spec), Budget::tokens(60)};
     Session prompt(tiny(), options), steps(tiny(), options);
-    prompt.prefill(tokens, {&plan, 1});
-    prompt.compress(prompt.selection());
-    steps.prefill(std::span(tokens).first(100), {&plan, 1});  // h2o sums from the start
-    steps.limit(plan, 100);
-    for (std::size_t i = 100; i < 160; ++i) steps.decode(tokens[i]);
-    ASSERT_EQ(steps.n_compressions(), 1) << spec;
+    prompt.sequence().prefill(tokens, {&plan, 1});
+    prompt.sequence().compress(prompt.sequence().selection());
+    steps.sequence().prefill(std::span(tokens).first(100), {&plan, 1});  // h2o sums from the start
+    steps.sequence().limit(plan, 100);
+    for (std::size_t i = 100; i < 160; ++i) steps.sequence().decode(tokens[i]);
+    ASSERT_EQ(steps.sequence().n_compressions(), 1) << spec;
     std::size_t same = 0, all = 0;
     for (std::int32_t layer = 0; layer < 3; ++layer)
       for (std::int32_t head = 0; head < 2; ++head) {
-        const auto a = prompt.positions(layer, head), b = steps.positions(layer, head);
+        const auto a = prompt.sequence().positions(layer, head), b = steps.sequence().positions(layer, head);
         std::vector<Position> common;
         std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(common));
         same += common.size();
@@ -104,15 +104,15 @@ TEST(Limit, CachePositionsGoOnWithoutEnd) {
     options.cache_positions = true;
     Session session(model, options);
     const Plan plan{make_method(spec), Budget::tokens(50)};
-    session.limit(plan, 20);
+    session.sequence().limit(plan, 20);
     const auto tokens = random_tokens(random, 500);
     for (const Token token : tokens) {
-      session.decode(token);
-      ASSERT_LT(session.n_entries(), 70);
-      ASSERT_EQ(session.next_position(), session.n_entries());
+      session.sequence().decode(token);
+      ASSERT_LT(session.sequence().n_entries(), 70);
+      ASSERT_EQ(session.sequence().next_position(), session.sequence().n_entries());
     }
-    EXPECT_GE(session.n_compressions(), 20);
-    EXPECT_EQ(session.tokens(), tokens);
+    EXPECT_GE(session.sequence().n_compressions(), 20);
+    EXPECT_EQ(session.sequence().tokens(), tokens);
   }
 }
 
@@ -127,22 +127,23 @@ TEST(Limit, CachePositionsAreThoseOfAPromptOfTheKeptTokens) {
   options.type_k = options.type_v = CacheType::f32;
   options.cache_positions = true;
   Session session(model, options);
-  session.prefill(tokens);
+  session.sequence().prefill(tokens);
   const auto kept = random_kept(random, 200, 80);
-  session.compress(same_layers(1, kept));
-  EXPECT_EQ(session.n_entries(), 80);
-  EXPECT_EQ(session.next_position(), 80);
+  session.sequence().compress(same_layers(1, kept));
+  EXPECT_EQ(session.sequence().n_entries(), 80);
+  EXPECT_EQ(session.sequence().next_position(), 80);
 
   std::vector<Token> rest;
   for (const std::int32_t entry : kept) rest.push_back(tokens[std::size_t(entry)]);
   Session fresh(model, options);
-  fresh.prefill(rest);
+  fresh.sequence().prefill(rest);
   for (const Token token : {7, 9, 40}) {
-    const auto expected = fresh.decode(token), actual = session.decode(token);
+    const auto expected = fresh.sequence().decode(token), actual = session.sequence().decode(token);
     for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], actual[i], 1e-2);
   }
-  EXPECT_THROW(session.snapshot(), Error);
-  EXPECT_THROW(session.compress(random_layers(random, 1, 2, session.n_entries(), 20)), UsageError);
+  EXPECT_THROW(session.sequence().snapshot(), Error);
+  EXPECT_THROW(session.sequence().compress(random_layers(random, 1, 2, session.sequence().n_entries(), 20)),
+               UsageError);
 }
 
 TEST(Limit, SharedLayersKeepTheSameEntries) {
@@ -152,8 +153,8 @@ TEST(Limit, SharedLayersKeepTheSameEntries) {
   plan.share_layers = true;
   plan.protect_first = 5;
   plan.protect_last = 12;
-  session.prefill(random_tokens(random, 200), {&plan, 1});
-  const auto& layers = session.selection().layers;
+  session.sequence().prefill(random_tokens(random, 200), {&plan, 1});
+  const auto& layers = session.sequence().selection().layers;
   ASSERT_EQ(layers[0].heads.size(), 1u);
   const auto& kept = layers[0].heads[0];
   EXPECT_EQ(kept.size(), 60u);
@@ -166,15 +167,15 @@ TEST(Limit, SaysWhatDoesNotFit) {
   Session session(tiny(), cells(256));
   const auto limit = [&](const char* spec, std::int32_t budget, std::int32_t buffer) {
     return message_of<UsageError>([&] {
-      session.limit({make_method(spec), Budget::tokens(budget)}, buffer);
+      session.sequence().limit({make_method(spec), Budget::tokens(budget)}, buffer);
     });
   };
   expect_mentions(limit("rkv", 200, 100), {"200", "100", "256"});
   expect_mentions(limit("rkv", 4, 100), {"4"});
   expect_mentions(limit("rkv", 100, 0), {"buffer"});
   expect_mentions(limit("pyramidkv", 100, 10), {"pyramidkv"});
-  session.decode(5);  // and nothing of it is left
-  EXPECT_EQ(session.n_entries(), 1);
+  session.sequence().decode(5);  // and nothing of it is left
+  EXPECT_EQ(session.sequence().n_entries(), 1);
 }
 
 }  // namespace

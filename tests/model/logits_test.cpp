@@ -47,15 +47,15 @@ TEST_P(Families, KeepingAllLeavesTheNextLogitsBitIdentical) {
     Session session(model, small_cache());
     const Plan plan{make_method("snapkv:window=16"), Budget::parse("100%")};
     if (compressed) {
-      session.prefill(tokens, {&plan, 1});
-      EXPECT_EQ(session.selection().n_kept, n_prompt);
-      session.compress(session.selection().layers);
+      session.sequence().prefill(tokens, {&plan, 1});
+      EXPECT_EQ(session.sequence().selection().n_kept, n_prompt);
+      session.sequence().compress(session.sequence().selection().layers);
     } else {
-      session.prefill(tokens);
+      session.sequence().prefill(tokens);
     }
     runs.push_back(copy(session.logits()));
     for (const Token t : {7, 9, 40})
-      runs.back().insert(runs.back().end(), session.decode(t).begin(), session.logits().end());
+      runs.back().insert(runs.back().end(), session.sequence().decode(t).begin(), session.logits().end());
   }
   EXPECT_EQ(runs[0], runs[1]);
 }
@@ -70,29 +70,29 @@ TEST_P(Families, CompressedEqualsFullCacheWithDroppedCellsMasked) {
   const auto kept = random_kept(random, n_prompt, 60);
 
   Session compressed(model, small_cache());
-  compressed.prefill(tokens);
-  compressed.compress(same_layers(model->info().n_layer, kept));
+  compressed.sequence().prefill(tokens);
+  compressed.sequence().compress(same_layers(model->info().n_layer, kept));
 
   Session masked(model, small_cache());
-  masked.prefill(tokens);
+  masked.sequence().prefill(tokens);
   for (std::int32_t p = 0; p < n_prompt; ++p)
     if (!std::binary_search(kept.begin(), kept.end(), p))
       llama_memory_seq_rm(llama_get_memory(masked.handle()), 0, p, p + 1);
 
   for (const Token t : {7, 9, 40}) {
-    const auto expected = copy(masked.decode(t));
-    const auto actual = copy(compressed.decode(t));
+    const auto expected = copy(masked.sequence().decode(t));
+    const auto actual = copy(compressed.sequence().decode(t));
     EXPECT_LT(relative_difference(expected, actual), tolerance);
   }
   // The test can tell: the full cache says something else.
   Session full(model, small_cache());
-  full.prefill(tokens);
-  EXPECT_GT(relative_difference(copy(full.decode(7)),
+  full.sequence().prefill(tokens);
+  EXPECT_GT(relative_difference(copy(full.sequence().decode(7)),
                                 [&] {
                                   Session again(model, small_cache());
-                                  again.prefill(tokens);
-                                  again.compress(same_layers(model->info().n_layer, kept));
-                                  return copy(again.decode(7));
+                                  again.sequence().prefill(tokens);
+                                  again.sequence().compress(same_layers(model->info().n_layer, kept));
+                                  return copy(again.sequence().decode(7));
                                 }()),
             5 * tolerance);
 }
@@ -106,10 +106,10 @@ TEST_P(Families, TheSameRunTwiceGivesTheSameBytes) {
   for (int run = 0; run < 2; ++run) {
     Session session(model, small_cache());
     const Plan plan{make_method("chunkkv:window=16"), Budget::parse("30%")};
-    session.prefill(tokens, {&plan, 1});
-    kept.push_back(session.selection().layers);
-    session.compress(session.selection().layers);
-    runs.push_back(copy(session.decode(7)));
+    session.sequence().prefill(tokens, {&plan, 1});
+    kept.push_back(session.sequence().selection().layers);
+    session.sequence().compress(session.sequence().selection().layers);
+    runs.push_back(copy(session.sequence().decode(7)));
   }
   EXPECT_EQ(kept[0], kept[1]);
   EXPECT_EQ(runs[0], runs[1]);
@@ -139,14 +139,15 @@ TEST(SessionTest, QuantisedCachesGenerateAfterCompression) {
   const auto kept = random_kept(random, n_prompt, 60);
   for (const CacheType type : {CacheType::q8_0, CacheType::q4_0, CacheType::bf16, CacheType::f32}) {
     Session compressed(model, small_cache(type));
-    compressed.prefill(tokens);
-    compressed.compress(same_layers(3, kept));
+    compressed.sequence().prefill(tokens);
+    compressed.sequence().compress(same_layers(3, kept));
     Session masked(model, small_cache(type));
-    masked.prefill(tokens);
+    masked.sequence().prefill(tokens);
     for (std::int32_t p = 0; p < n_prompt; ++p)
       if (!std::binary_search(kept.begin(), kept.end(), p))
         llama_memory_seq_rm(llama_get_memory(masked.handle()), 0, p, p + 1);
-    EXPECT_LT(relative_difference(copy(masked.decode(7)), copy(compressed.decode(7))), 5e-3)
+    EXPECT_LT(relative_difference(copy(masked.sequence().decode(7)), copy(compressed.sequence().decode(7))),
+              5e-3)
         << to_string(type);
   }
 }
@@ -165,19 +166,19 @@ TEST(SessionTest, TruncateGoesBackToThePrompt) {
   const auto model = load({});
   std::mt19937 random(5);
   Session session(model, small_cache());
-  session.prefill(random_tokens(random, 100));
-  const auto first = copy(session.decode(7));
-  session.decode(8);
-  session.truncate(100);
-  EXPECT_EQ(session.next_position(), 100);
-  EXPECT_EQ(copy(session.decode(7)), first);
-  session.truncate(100);
-  session.compress(same_layers(3, {0, 50, 99}));
-  session.decode(7);
-  session.truncate(3);
-  EXPECT_EQ(session.next_position(), 100);
-  EXPECT_THROW(session.truncate(2), UsageError);
-  EXPECT_THROW(session.truncate(4), UsageError);
+  session.sequence().prefill(random_tokens(random, 100));
+  const auto first = copy(session.sequence().decode(7));
+  session.sequence().decode(8);
+  session.sequence().truncate(100);
+  EXPECT_EQ(session.sequence().next_position(), 100);
+  EXPECT_EQ(copy(session.sequence().decode(7)), first);
+  session.sequence().truncate(100);
+  session.sequence().compress(same_layers(3, {0, 50, 99}));
+  session.sequence().decode(7);
+  session.sequence().truncate(3);
+  EXPECT_EQ(session.sequence().next_position(), 100);
+  EXPECT_THROW(session.sequence().truncate(2), UsageError);
+  EXPECT_THROW(session.sequence().truncate(4), UsageError);
 }
 
 TEST(SessionTest, AFullCacheAndABadPromptSayWhatToDo) {
@@ -186,31 +187,31 @@ TEST(SessionTest, AFullCacheAndABadPromptSayWhatToDo) {
   options.n_cells = 256;
   Session session(model, options);
   std::mt19937 random(5);
-  EXPECT_THROW(session.prefill({}), UsageError);
-  EXPECT_THROW(session.prefill(random_tokens(random, 257)), UsageError);
+  EXPECT_THROW(session.sequence().prefill({}), UsageError);
+  EXPECT_THROW(session.sequence().prefill(random_tokens(random, 257)), UsageError);
   const Plan small{make_method("chunkkv:window=32"), Budget::tokens(20)};
-  EXPECT_THROW(session.prefill(random_tokens(random, 200), {&small, 1}), UsageError);
-  EXPECT_EQ(session.n_entries(), 0);
+  EXPECT_THROW(session.sequence().prefill(random_tokens(random, 200), {&small, 1}), UsageError);
+  EXPECT_EQ(session.sequence().n_entries(), 0);
 
-  session.prefill(random_tokens(random, 255));
-  EXPECT_THROW(session.prefill(random_tokens(random, 2)), UsageError);
-  session.decode(7);
-  EXPECT_THROW(session.decode(7), Error);
-  EXPECT_EQ(session.n_entries(), 256);
-  session.clear();
-  session.prefill(random_tokens(random, 256));
+  session.sequence().prefill(random_tokens(random, 255));
+  EXPECT_THROW(session.sequence().prefill(random_tokens(random, 2)), UsageError);
+  session.sequence().decode(7);
+  EXPECT_THROW(session.sequence().decode(7), Error);
+  EXPECT_EQ(session.sequence().n_entries(), 256);
+  session.sequence().clear();
+  session.sequence().prefill(random_tokens(random, 256));
 }
 
 TEST(SessionTest, AnInterruptedPrefillKeepsWhatWasRead) {
   const auto model = load({});
   Session session(model, small_cache());
   std::mt19937 random(5);
-  EXPECT_THROW(
-      session.prefill(random_tokens(random, 300), {}, [](const ReadState& now) { return now.done < 128; }),
-      Interrupted);
-  EXPECT_EQ(session.n_entries(), 128);
-  session.clear();
-  session.prefill(random_tokens(random, 300));
+  EXPECT_THROW(session.sequence().prefill(random_tokens(random, 300), {},
+                                          [](const ReadState& now) { return now.done < 128; }),
+               Interrupted);
+  EXPECT_EQ(session.sequence().n_entries(), 128);
+  session.sequence().clear();
+  session.sequence().prefill(random_tokens(random, 300));
 }
 
 }  // namespace

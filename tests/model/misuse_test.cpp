@@ -32,18 +32,18 @@ SessionOptions small() {
 
 class Misuse : public testing::Test {
  protected:
-  void SetUp() override { session.prefill(prompt); }
+  void SetUp() override { session.sequence().prefill(prompt); }
 
   /// Sequence 0 still holds the prompt and goes on as one that was never misused.
   void expect_untouched() {
-    ASSERT_EQ(session.n_entries(), std::int32_t(prompt.size()));
-    EXPECT_EQ(session.tokens(), prompt);
+    ASSERT_EQ(session.sequence().n_entries(), std::int32_t(prompt.size()));
+    EXPECT_EQ(session.sequence().tokens(), prompt);
     Session fresh(tiny(), small());
-    fresh.prefill(prompt);
-    const std::vector<float> expected(fresh.decode(7).begin(), fresh.logits().end());
-    const auto actual = session.decode(7);
+    fresh.sequence().prefill(prompt);
+    const std::vector<float> expected(fresh.sequence().decode(7).begin(), fresh.logits().end());
+    const auto actual = session.sequence().decode(7);
     EXPECT_TRUE(std::equal(actual.begin(), actual.end(), expected.begin(), expected.end()));
-    session.truncate(std::int32_t(prompt.size()));
+    session.sequence().truncate(std::int32_t(prompt.size()));
   }
 
   std::mt19937 random{random_seed()};
@@ -82,18 +82,19 @@ TEST_F(Misuse, OfOptions) {
 TEST_F(Misuse, OfTokens) {
   for (const Token token : {-1, 260, 999999}) {
     const std::vector<Token> bad = {5, token, 6};
-    EXPECT_THROW(session.prefill(bad), UsageError);
-    EXPECT_THROW(session.read(bad, {.plan = good}), UsageError);
-    EXPECT_THROW(session.decode(token), UsageError);
-    EXPECT_THROW(session.evaluate(bad, [](std::size_t, std::span<const float>) {}), UsageError);
+    EXPECT_THROW(session.sequence().prefill(bad), UsageError);
+    EXPECT_THROW(session.sequence().read(bad, {.plan = good}), UsageError);
+    EXPECT_THROW(session.sequence().decode(token), UsageError);
+    EXPECT_THROW(session.sequence().evaluate(bad, [](std::size_t, std::span<const float>) {}), UsageError);
     const std::vector<Token> pair = {5, token};
-    const std::vector<Sequence> both = {0, 1};
+    const std::vector<SequenceId> both = {0, 1};
     EXPECT_THROW(session.decode(pair, both, [](std::size_t, std::span<const float>) {}), UsageError);
   }
-  EXPECT_THROW(session.prefill({}), UsageError);
-  EXPECT_THROW(session.prefill(random_tokens(random, 300)), UsageError);
-  EXPECT_THROW(session.evaluate(random_tokens(random, 300), [](std::size_t, std::span<const float>) {}),
-               UsageError);
+  EXPECT_THROW(session.sequence().prefill({}), UsageError);
+  EXPECT_THROW(session.sequence().prefill(random_tokens(random, 300)), UsageError);
+  EXPECT_THROW(
+      session.sequence().evaluate(random_tokens(random, 300), [](std::size_t, std::span<const float>) {}),
+      UsageError);
   expect_untouched();
 }
 
@@ -107,102 +108,105 @@ TEST_F(Misuse, OfPlans) {
   too_much.protect_last = 30;
   const auto more = random_tokens(random, 5);
   for (const Plan* bad : std::initializer_list<const Plan*>{&none, &negative, &negative_last}) {
-    EXPECT_THROW(session.prefill(more, {bad, 1}), UsageError);
-    EXPECT_THROW(session.read(more, {.plan = *bad}), UsageError);
-    EXPECT_THROW(session.limit(*bad, 10), UsageError);
+    EXPECT_THROW(session.sequence().prefill(more, {bad, 1}), UsageError);
+    EXPECT_THROW(session.sequence().read(more, {.plan = *bad}), UsageError);
+    EXPECT_THROW(session.sequence().limit(*bad, 10), UsageError);
   }
-  EXPECT_THROW(session.prefill(more, {&too_much, 1}), UsageError);
-  EXPECT_THROW(session.limit(good, 0), UsageError);
-  EXPECT_THROW(session.limit(good, std::numeric_limits<std::int32_t>::max()), UsageError);
-  EXPECT_THROW(session.limit({good.method, Budget::tokens(std::int64_t(1) << 40)}, 1 << 30), UsageError);
-  EXPECT_THROW(session.selection(3), UsageError);
-  EXPECT_THROW(session.read(more, {.plan = good, .n_question = -1}), UsageError);
-  EXPECT_THROW(session.read(more, {.plan = good, .n_cells = -1}), UsageError);
-  EXPECT_THROW(session.read(more, {.plan = good, .piece = -1}), UsageError);
-  EXPECT_THROW(session.read({}, {.plan = good}), UsageError);
+  EXPECT_THROW(session.sequence().prefill(more, {&too_much, 1}), UsageError);
+  EXPECT_THROW(session.sequence().limit(good, 0), UsageError);
+  EXPECT_THROW(session.sequence().limit(good, std::numeric_limits<std::int32_t>::max()), UsageError);
+  EXPECT_THROW(session.sequence().limit({good.method, Budget::tokens(std::int64_t(1) << 40)}, 1 << 30),
+               UsageError);
+  EXPECT_THROW(session.sequence().selection(3), UsageError);
+  EXPECT_THROW(session.sequence().read(more, {.plan = good, .n_question = -1}), UsageError);
+  EXPECT_THROW(session.sequence().read(more, {.plan = good, .n_cells = -1}), UsageError);
+  EXPECT_THROW(session.sequence().read(more, {.plan = good, .piece = -1}), UsageError);
+  EXPECT_THROW(session.sequence().read({}, {.plan = good}), UsageError);
   expect_untouched();
 }
 
 TEST_F(Misuse, OfKeptSets) {
   const auto n_layer = tiny()->info().n_layer;
-  EXPECT_THROW(session.compress(std::vector<LayerKept>{}), UsageError);
-  EXPECT_THROW(session.compress(same_layers(1, {0, 1})), UsageError);
-  EXPECT_THROW(session.compress(same_layers(n_layer + 1, {0, 1})), UsageError);
+  EXPECT_THROW(session.sequence().compress(std::vector<LayerKept>{}), UsageError);
+  EXPECT_THROW(session.sequence().compress(same_layers(1, {0, 1})), UsageError);
+  EXPECT_THROW(session.sequence().compress(same_layers(n_layer + 1, {0, 1})), UsageError);
   for (const std::vector<std::int32_t>& list :
        {std::vector<std::int32_t>{}, {5, 2}, {3, 3}, {-1, 4}, {0, 60}, {0, 2147483647}})
-    EXPECT_THROW(session.compress(same_layers(n_layer, list)), UsageError);
+    EXPECT_THROW(session.sequence().compress(same_layers(n_layer, list)), UsageError);
   auto layers = same_layers(n_layer, {0, 1});
   layers[1].heads.assign(3, {0, 1});
-  EXPECT_THROW(session.compress(layers), UsageError);
+  EXPECT_THROW(session.sequence().compress(layers), UsageError);
   layers[1].heads.clear();
-  EXPECT_THROW(session.compress(layers), UsageError);
+  EXPECT_THROW(session.sequence().compress(layers), UsageError);
   layers = same_layers(n_layer, {0, 1});
   layers[1].layer = 7;
-  EXPECT_THROW(session.compress(layers), UsageError);
-  EXPECT_THROW(session.compress(Selection{}), UsageError);
-  EXPECT_THROW(session.compress(same_layers(n_layer, {0}), 1), UsageError);  // nothing is in that sequence
-  for (const std::int32_t n : {-1, 61, 2147483647}) EXPECT_THROW(session.truncate(n), UsageError);
+  EXPECT_THROW(session.sequence().compress(layers), UsageError);
+  EXPECT_THROW(session.sequence().compress(Selection{}), UsageError);
+  EXPECT_THROW(session.sequence(1).compress(same_layers(n_layer, {0})),
+               UsageError);  // nothing is in that sequence
+  for (const std::int32_t n : {-1, 61, 2147483647}) EXPECT_THROW(session.sequence().truncate(n), UsageError);
   expect_untouched();
 }
 
 TEST_F(Misuse, OfSequencesAndCallbacks) {
-  for (const Sequence bad : {-1, 2, 1000}) {
-    EXPECT_THROW(session.prefill(prompt, {}, {}, bad), UsageError);
-    EXPECT_THROW(session.decode(5, bad), UsageError);
-    EXPECT_THROW(session.clear(bad), UsageError);
-    EXPECT_THROW(session.truncate(0, bad), UsageError);
-    EXPECT_THROW(session.snapshot(bad), UsageError);
-    EXPECT_THROW(session.restore({}, bad), UsageError);
-    EXPECT_THROW(session.tokens(bad), UsageError);
-    EXPECT_THROW(session.n_entries(bad), UsageError);
-    EXPECT_THROW(session.positions(0, 0, bad), UsageError);
-    EXPECT_THROW(session.magnitudes(0, bad), UsageError);
-    EXPECT_THROW(session.use(bad), UsageError);
-    EXPECT_THROW(session.limit(good, 4, bad), UsageError);
-    EXPECT_THROW(session.unlimit(bad), UsageError);
-    EXPECT_THROW(session.n_compressions(bad), UsageError);
+  for (const SequenceId bad : {-1, 2, 1000}) {
+    EXPECT_THROW(session.sequence(bad).prefill(prompt), UsageError);
+    EXPECT_THROW(session.sequence(bad).decode(5), UsageError);
+    EXPECT_THROW(session.sequence(bad).clear(), UsageError);
+    EXPECT_THROW(session.sequence(bad).truncate(0), UsageError);
+    EXPECT_THROW(session.sequence(bad).snapshot(), UsageError);
+    EXPECT_THROW(session.sequence(bad).restore({}), UsageError);
+    EXPECT_THROW(session.sequence(bad).tokens(), UsageError);
+    EXPECT_THROW(session.sequence(bad).n_entries(), UsageError);
+    EXPECT_THROW(session.sequence(bad).positions(0, 0), UsageError);
+    EXPECT_THROW(session.sequence(bad).magnitudes(0), UsageError);
+    EXPECT_THROW(session.sequence(bad).use(), UsageError);
+    EXPECT_THROW(session.sequence(bad).limit(good, 4), UsageError);
+    EXPECT_THROW(session.sequence(bad).unlimit(), UsageError);
+    EXPECT_THROW(session.sequence(bad).n_compressions(), UsageError);
   }
   for (const std::int32_t layer : {-1, 3, 99}) {
-    EXPECT_THROW(session.positions(layer, 0), UsageError);
-    EXPECT_THROW(session.magnitudes(layer), UsageError);
+    EXPECT_THROW(session.sequence().positions(layer, 0), UsageError);
+    EXPECT_THROW(session.sequence().magnitudes(layer), UsageError);
   }
-  EXPECT_THROW(session.positions(0, 2), UsageError);
+  EXPECT_THROW(session.sequence().positions(0, 2), UsageError);
   const std::vector<Token> pair = {5, 6};
-  const std::vector<Sequence> both = {0, 1}, twice = {0, 0}, one = {0};
+  const std::vector<SequenceId> both = {0, 1}, twice = {0, 0}, one = {0};
   const auto ignore = [](std::size_t, std::span<const float>) {};
   EXPECT_THROW(session.decode(pair, both, nullptr), UsageError);
   EXPECT_THROW(session.decode(pair, twice, ignore), UsageError);
   EXPECT_THROW(session.decode(pair, one, ignore), UsageError);
-  EXPECT_THROW(session.evaluate(pair, nullptr), UsageError);
+  EXPECT_THROW(session.sequence().evaluate(pair, nullptr), UsageError);
   EXPECT_THROW(Session(tiny(), small()).logits(), UsageError);
   expect_untouched();
 }
 
 TEST_F(Misuse, OfSources) {
   Session other(tiny(), small());
-  EXPECT_THROW(Source(other, prompt, Plan{}), UsageError);
-  Source source(other, prompt, good);
+  EXPECT_THROW(Source(other.sequence(), prompt, Plan{}), UsageError);
+  Source source(other.sequence(), prompt, good);
   EXPECT_THROW(source.set_plan({}), UsageError);
   EXPECT_THROW(source.ask({}), UsageError);
   EXPECT_THROW(source.ask(std::vector<Token>{5, -1}), UsageError);
   source.ask(std::vector<Token>{5, 6});
-  EXPECT_EQ(other.n_entries(), 20);
-  Snapshot compressed = session.snapshot();
+  EXPECT_EQ(other.sequence().n_entries(), 20);
+  Snapshot compressed = session.sequence().snapshot();
   compressed.positions.resize(1);
-  EXPECT_THROW(Source(other, compressed, {}, good), UsageError);
+  EXPECT_THROW(Source(other.sequence(), compressed, {}, good), UsageError);
 }
 
 TEST_F(Misuse, OfFidelity) {
   Session other(tiny(), small());
   const Plan none;
-  EXPECT_THROW(measure_fidelity(session, prompt, {&good, 1}), UsageError);  // not empty
-  EXPECT_THROW(measure_fidelity(other, prompt, {&none, 1}), UsageError);
-  EXPECT_THROW(measure_fidelity(other, {}, {&good, 1}), UsageError);
+  EXPECT_THROW(measure_fidelity(session.sequence(), prompt, {&good, 1}), UsageError);  // not empty
+  EXPECT_THROW(measure_fidelity(other.sequence(), prompt, {&none, 1}), UsageError);
+  EXPECT_THROW(measure_fidelity(other.sequence(), {}, {&good, 1}), UsageError);
   for (const std::int32_t n : {0, -1, std::numeric_limits<std::int32_t>::max()})
-    EXPECT_THROW(measure_fidelity(other, prompt, {&good, 1}, {.n_tokens = n}), UsageError);
-  EXPECT_THROW(measure_fidelity(other, prompt, {&good, 1}, {.kept = &other}), UsageError);
-  EXPECT_EQ(other.n_entries(), 0);
-  EXPECT_EQ(measure_fidelity(other, prompt, {&good, 1}, {.n_tokens = 3}).front().n_kept, 20);
+    EXPECT_THROW(measure_fidelity(other.sequence(), prompt, {&good, 1}, {.n_tokens = n}), UsageError);
+  EXPECT_THROW(measure_fidelity(other.sequence(), prompt, {&good, 1}, {.kept = &other.sequence()}),
+               UsageError);
+  EXPECT_EQ(other.sequence().n_entries(), 0);
+  EXPECT_EQ(measure_fidelity(other.sequence(), prompt, {&good, 1}, {.n_tokens = 3}).front().n_kept, 20);
 }
 
 }  // namespace

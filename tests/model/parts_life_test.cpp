@@ -38,12 +38,12 @@ class LifeOfParts : public testing::TestWithParam<ModelOfParts> {
   static Plan plan(const char* method = "snapkv:window=16") {
     return {make_method(method), Budget::tokens(n_kept)};
   }
-  void read_and_compress(Session& session, Sequence sequence = 0) const {
+  void read_and_compress(Session& session, SequenceId sequence = 0) const {
     const Plan chosen = plan();
-    session.prefill(tokens_, {&chosen, 1}, {}, sequence);
-    session.compress(session.selection(), sequence);
+    session.sequence(sequence).prefill(tokens_, {&chosen, 1});
+    session.sequence(sequence).compress(session.sequence(sequence).selection());
   }
-  static std::vector<float> go_on(Session& session, Sequence sequence = 0) {
+  static std::vector<float> go_on(Session& session, SequenceId sequence = 0) {
     return logits_after(session, {5, 90, 33}, sequence);
   }
 };
@@ -59,10 +59,10 @@ std::vector<std::uint32_t> sorted_words(const std::vector<std::byte>& bytes) {
 TEST_P(LifeOfParts, WhatIsNotCompressedKeepsItsBytes) {
   Session session(model_, cells_of_two(512));
   const Plan chosen = plan();
-  session.prefill(tokens_, {&chosen, 1});
-  const Checkpoint before = session.checkpoint();
-  session.compress(session.selection());
-  const Checkpoint after = session.checkpoint();
+  session.sequence().prefill(tokens_, {&chosen, 1});
+  const Checkpoint before = session.sequence().checkpoint();
+  session.sequence().compress(session.sequence().selection());
+  const Checkpoint after = session.sequence().checkpoint();
   EXPECT_EQ(before.fixed.empty(), session.cache_parts().n_window + session.cache_parts().n_state == 0);
   EXPECT_EQ(before.fixed.size(), after.fixed.size());
   EXPECT_EQ(sorted_words(before.fixed), sorted_words(after.fixed));
@@ -75,15 +75,15 @@ TEST_P(LifeOfParts, TheEnginesAttentionGetsShorter) {
   Session session(model_, cells_of_two(1024));
   const auto cells_read = [&] {
     std::vector<std::int32_t> cells;
-    session.evaluate(
+    session.sequence().evaluate(
         {{7}}, [](auto, auto) {}, [&](const AttentionRows& rows) { cells.push_back(rows.n_cells); });
     return cells;
   };
   const Plan chosen = plan();
-  session.prefill(tokens_, {&chosen, 1});
+  session.sequence().prefill(tokens_, {&chosen, 1});
   for (const std::int32_t cells : cells_read()) EXPECT_EQ(cells, 512);
-  session.prefill(std::span(tokens_).first(20), {&chosen, 1});
-  session.compress(session.selection());
+  session.sequence().prefill(std::span(tokens_).first(20), {&chosen, 1});
+  session.sequence().compress(session.sequence().selection());
   const auto cells = cells_read();
   EXPECT_GE(cells.size(), GetParam().kept_layers.size());
   for (const std::int32_t each : cells) EXPECT_EQ(each, 256);
@@ -99,12 +99,12 @@ TEST_P(LifeOfParts, ASavedCacheGoesOnBitForBit) {
   info.parts = first.cache_parts();
   info.type_k = home.type_k, info.type_v = home.type_v;
   info.engine_format = home.engine_format;
-  save_cache_file(folder.file("a.kv"), info, first.snapshot());
+  save_cache_file(folder.file("a.kv"), info, first.sequence().snapshot());
   const Snapshot saved = load_cache_file(folder.file("a.kv")).snapshot;
-  second.restore(saved);
-  EXPECT_EQ(second.n_entries(), n_kept);
+  second.sequence().restore(saved);
+  EXPECT_EQ(second.sequence().n_entries(), n_kept);
   const std::vector<float> restored = go_on(second);
-  first.restore(saved);
+  first.sequence().restore(saved);
   EXPECT_EQ(go_on(first), restored);
   // Cells of windows lie in another order than where they were read: the sums are rounded otherwise.
   Session third(model_, cells_of_two(512));
@@ -123,12 +123,12 @@ TEST_P(LifeOfParts, SequencesDoNotDisturbEachOther) {
   std::vector<LayerKept> layers;  // scores that nearly tie would choose others
   for (std::size_t layer = 0; layer < GetParam().kept_layers.size(); ++layer)
     layers.push_back({std::int32_t(layer), {random_kept(random_, n_prompt, n_kept)}});
-  short_one.prefill(std::span(tokens_).first(170));
-  alone.prefill(tokens_);
-  alone.compress(layers);
-  both.prefill(std::span(tokens_).first(170), {}, {}, 1);
-  both.prefill(tokens_);
-  both.compress(layers);
+  short_one.sequence().prefill(std::span(tokens_).first(170));
+  alone.sequence().prefill(tokens_);
+  alone.sequence().compress(layers);
+  both.sequence(1).prefill(std::span(tokens_).first(170));
+  both.sequence().prefill(tokens_);
+  both.sequence().compress(layers);
   const std::vector<float> other = go_on(both, 1);
   EXPECT_LT(relative_difference(go_on(short_one), other), tolerance());
   EXPECT_LT(relative_difference(go_on(alone), go_on(both)), tolerance());
@@ -136,43 +136,43 @@ TEST_P(LifeOfParts, SequencesDoNotDisturbEachOther) {
 
 TEST_P(LifeOfParts, GoesBackToACheckpoint) {
   Session session(model_, cells_of_two(1024));
-  session.prefill(tokens_);
-  const Checkpoint here = session.checkpoint();
+  session.sequence().prefill(tokens_);
+  const Checkpoint here = session.sequence().checkpoint();
   const std::vector<float> expected = go_on(session);
-  session.prefill(std::span(tokens_).first(150));
-  session.go_back(here);
-  EXPECT_EQ(session.n_entries(), n_prompt);
+  session.sequence().prefill(std::span(tokens_).first(150));
+  session.sequence().go_back(here);
+  EXPECT_EQ(session.sequence().n_entries(), n_prompt);
   EXPECT_LT(relative_difference(expected, go_on(session)), tolerance());
   if (GetParam().has_state) {
-    EXPECT_THROW(session.truncate(n_prompt), UsageError);
-    EXPECT_EQ(session.n_entries(), n_prompt + 3);
+    EXPECT_THROW(session.sequence().truncate(n_prompt), UsageError);
+    EXPECT_EQ(session.sequence().n_entries(), n_prompt + 3);
   }
-  session.clear();
-  EXPECT_THROW(session.go_back(here), UsageError);
+  session.sequence().clear();
+  EXPECT_THROW(session.sequence().go_back(here), UsageError);
   read_and_compress(session);
-  EXPECT_THROW(session.go_back(here), UsageError);
-  const Checkpoint compressed = session.checkpoint();
+  EXPECT_THROW(session.sequence().go_back(here), UsageError);
+  const Checkpoint compressed = session.sequence().checkpoint();
   const std::vector<float> kept = go_on(session);
-  session.go_back(compressed);
+  session.sequence().go_back(compressed);
   EXPECT_LT(relative_difference(kept, go_on(session)), tolerance());
 }
 
 /// Where going back would find a window that has lost something, nothing is dropped.
 TEST_P(LifeOfParts, TruncatesWhereNothingIsLostAndRefusesElsewhere) {
   Session session(model_, cells_of_two(1024)), fresh(model_, cells_of_two(1024));
-  session.prefill(tokens_);
-  session.prefill(std::span(tokens_).first(30));
+  session.sequence().prefill(tokens_);
+  session.sequence().prefill(std::span(tokens_).first(30));
   const bool whole = !GetParam().has_state;
   if (whole) {
-    session.truncate(n_prompt);
-    fresh.prefill(tokens_);
+    session.sequence().truncate(n_prompt);
+    fresh.sequence().prefill(tokens_);
     EXPECT_LT(relative_difference(go_on(fresh), go_on(session)), tolerance());
   } else {
-    EXPECT_THROW(session.truncate(n_prompt), UsageError);
-    EXPECT_EQ(session.n_entries(), n_prompt + 30);
+    EXPECT_THROW(session.sequence().truncate(n_prompt), UsageError);
+    EXPECT_EQ(session.sequence().n_entries(), n_prompt + 30);
   }
   if (session.cache_parts().n_window > 0 && session.cache_parts().window < 200) {
-    EXPECT_THROW(session.truncate(100), UsageError);
+    EXPECT_THROW(session.sequence().truncate(100), UsageError);
   }
 }
 
@@ -181,9 +181,9 @@ TEST_P(LifeOfParts, PromptsAreReadInPieces) {
     Session session(model_, cells_of_two(512));
     Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 180};
     reading.n_question = n_question;
-    EXPECT_GT(session.read(tokens_, reading), 1);
-    EXPECT_LE(session.n_entries(), 80);
-    EXPECT_EQ(session.next_position(), n_prompt);
+    EXPECT_GT(session.sequence().read(tokens_, reading), 1);
+    EXPECT_LE(session.sequence().n_entries(), 80);
+    EXPECT_EQ(session.sequence().next_position(), n_prompt);
     go_on(session);
   }
 }
@@ -195,9 +195,9 @@ TEST_P(LifeOfParts, AQuestionReadAheadLeavesNoTrace) {
                   .n_question = 20,
                   .keep_question = false,
                   .n_cells = 1000};
-  asked.read(tokens_, reading);
-  plain.prefill(std::span(tokens_).first(n_prompt - 20));
-  ASSERT_EQ(asked.n_entries(), n_prompt - 20);
+  asked.sequence().read(tokens_, reading);
+  plain.sequence().prefill(std::span(tokens_).first(n_prompt - 20));
+  ASSERT_EQ(asked.sequence().n_entries(), n_prompt - 20);
   EXPECT_LT(relative_difference(go_on(plain), go_on(asked)), tolerance());
 }
 
@@ -206,23 +206,23 @@ TEST_P(LifeOfParts, AWindowThatIsFullIsTold) {
   Session session(model_, cells_of_two(256));
   if (session.cache_parts().n_window == 0 || session.cache_parts().window < 400) GTEST_SKIP() << "it fits";
   Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 200};
-  EXPECT_THROW(session.read(tokens_, reading), UsageError);
-  EXPECT_EQ(session.n_entries(), 0);
+  EXPECT_THROW(session.sequence().read(tokens_, reading), UsageError);
+  EXPECT_EQ(session.sequence().n_entries(), 0);
 }
 
 TEST_P(LifeOfParts, StaysWithinALimitWhileItGenerates) {
   Session session(model_, cells_of_two(512));
   read_and_compress(session);
-  session.limit(plan("streamingllm"), 16);
-  for (int i = 0; i < 40; ++i) session.decode(Token(i + 3));
-  EXPECT_LE(session.n_entries(), n_kept + 16);
-  EXPECT_GE(session.n_compressions(), 2);
+  session.sequence().limit(plan("streamingllm"), 16);
+  for (int i = 0; i < 40; ++i) session.sequence().decode(Token(i + 3));
+  EXPECT_LE(session.sequence().n_entries(), n_kept + 16);
+  EXPECT_GE(session.sequence().n_compressions(), 2);
 }
 
 TEST_P(LifeOfParts, FidelityOfEverythingIsPerfect) {
   Session session(model_, cells_of_two(1024));
   const std::vector<Plan> plans = {{make_method("full"), Budget()}, plan()};
-  const auto results = measure_fidelity(session, tokens_, plans, {.n_tokens = 8});
+  const auto results = measure_fidelity(session.sequence(), tokens_, plans, {.n_tokens = 8});
   ASSERT_EQ(results.size(), 2u);
   EXPECT_LT(results[0].kl, 1e-5);
   EXPECT_EQ(results[0].kv_l1.size(), GetParam().kept_layers.size());
@@ -233,13 +233,13 @@ TEST_P(LifeOfParts, FidelityOfEverythingIsPerfect) {
 TEST_P(LifeOfParts, ASourceAnswersAsAPromptReadAtOnce) {
   Session session(model_, cells_of_two(1024)), whole(model_, cells_of_two(1024));
   const Plan chosen = plan();
-  Source source(session, std::span(tokens_).first(280), chosen);
+  Source source(session.sequence(), std::span(tokens_).first(280), chosen);
   for (int i = 0; i < 2; ++i) source.ask(std::span(tokens_).last(20));
-  whole.prefill(tokens_, {&chosen, 1});
-  whole.compress(whole.selection());
-  EXPECT_EQ(session.n_entries(), n_kept);
+  whole.sequence().prefill(tokens_, {&chosen, 1});
+  whole.sequence().compress(whole.sequence().selection());
+  EXPECT_EQ(session.sequence().n_entries(), n_kept);
   // Cells of windows lie in another order there, and scores that nearly tie change places.
-  const auto here = session.positions(0, 0), there = whole.positions(0, 0);
+  const auto here = session.sequence().positions(0, 0), there = whole.sequence().positions(0, 0);
   std::vector<Position> common;
   std::set_intersection(here.begin(), here.end(), there.begin(), there.end(), std::back_inserter(common));
   EXPECT_GT(common.size(), 9 * here.size() / 10);
@@ -253,12 +253,12 @@ TEST_P(LifeOfParts, StatesAreConvertedAndWindowsRefuse) {
   Session from(model_, cells_of_two(512)), to(model_, q8), native(model_, q8);
   read_and_compress(from);
   if (GetParam().has_window) {
-    EXPECT_THROW(to.converted(from.snapshot()), Error);
+    EXPECT_THROW(to.converted(from.sequence().snapshot()), Error);
     return;
   }
-  native.prefill(tokens_);
-  native.compress(from.selection());
-  to.restore(to.converted(from.snapshot()));
+  native.sequence().prefill(tokens_);
+  native.sequence().compress(from.sequence().selection());
+  to.sequence().restore(to.converted(from.sequence().snapshot()));
   const std::vector<float> truth = go_on(from);
   const double its_loss = relative_difference(truth, go_on(native));
   EXPECT_LT(relative_difference(truth, go_on(to)), 3 * its_loss + 0.05);
@@ -275,12 +275,12 @@ TEST_P(LifeOfParts, CachePositionsAreRefused) {
 TEST_P(LifeOfParts, DamagedStatesAreRefused) {
   Session session(model_, cells_of_two(512));
   read_and_compress(session);
-  const Snapshot whole = session.snapshot();
+  const Snapshot whole = session.sequence().snapshot();
   Snapshot saved = whole;
   saved.state.resize(saved.state.size() - 12);
-  EXPECT_THROW(session.restore(saved), Error);
-  EXPECT_EQ(session.n_entries(), 0);
-  session.restore(whole);
+  EXPECT_THROW(session.sequence().restore(saved), Error);
+  EXPECT_EQ(session.sequence().n_entries(), 0);
+  session.sequence().restore(whole);
   go_on(session);
 }
 

@@ -54,12 +54,12 @@ TEST_P(SweepOfParts, AnswersEveryQuestionOfEveryPair) {
     EXPECT_EQ(kept_[2], kept_[1]);
     // The full cache's answers to a question that does not know of the others, in a session of its own.
     Session session(model_, session_options(4096));
-    session.prefill(model_->tokenize(asked.prompt(), true, true));
+    session.sequence().prefill(model_->tokenize(asked.prompt(), true, true));
     text::Sampler sampler(*model_, {.ignore_eos = true});
     std::vector<Token> expected;
     for (std::int32_t i = 0; i < kAnswer; ++i) {
       expected.push_back(sampler.sample(session.logits()));
-      session.decode(expected.back());
+      session.sequence().decode(expected.back());
     }
     EXPECT_EQ(found.at({0, 0}), expected);
     // A plan that observes the answer begins with the full cache's.

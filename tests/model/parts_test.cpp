@@ -59,8 +59,8 @@ TEST_P(Parts, KeepingAllLeavesTheNextLogitsBitIdentical) {
   for (const bool compressed : {false, true}) {
     Session session(model_, cells(1024));
     const Plan plan{make_method("snapkv:window=16"), Budget::parse("100%")};
-    session.prefill(tokens_, compressed ? std::span(&plan, 1) : std::span<const Plan>{});
-    if (compressed) session.compress(session.selection().layers);
+    session.sequence().prefill(tokens_, compressed ? std::span(&plan, 1) : std::span<const Plan>{});
+    if (compressed) session.sequence().compress(session.sequence().selection().layers);
     runs.push_back(go_on(session));
   }
   EXPECT_EQ(runs[0], runs[1]);
@@ -69,8 +69,8 @@ TEST_P(Parts, KeepingAllLeavesTheNextLogitsBitIdentical) {
 TEST_P(Parts, CompressedEqualsDroppedCellsMaskedInTheseLayersOnly) {
   const std::vector<LayerKept> layers = random_layers();
   Session session(model_, cells(1024, CacheType::q8_0));
-  session.prefill(tokens_);
-  session.compress(layers);
+  session.sequence().prefill(tokens_);
+  session.sequence().compress(layers);
   const std::vector<float> actual = go_on(session);
 
   std::map<std::int32_t, std::vector<std::int32_t>> dropped;

@@ -48,13 +48,13 @@ TEST_P(Reading_, OnePieceEqualsOneShotCompression) {
   const auto tokens = random_tokens(random, 300);
   const Plan plan{make_method(GetParam()), Budget::parse("30%")};
   Session whole(tiny(), cells(512)), pieces(tiny(), cells(512));
-  whole.prefill(tokens, {&plan, 1});
-  const auto expected = whole.selection().layers;
-  whole.compress(whole.selection());
-  EXPECT_EQ(pieces.read(tokens, {.plan = plan, .n_question = 20}), 1);
-  EXPECT_EQ(pieces.selection().layers, expected);
+  whole.sequence().prefill(tokens, {&plan, 1});
+  const auto expected = whole.sequence().selection().layers;
+  whole.sequence().compress(whole.sequence().selection());
+  EXPECT_EQ(pieces.sequence().read(tokens, {.plan = plan, .n_question = 20}), 1);
+  EXPECT_EQ(pieces.sequence().selection().layers, expected);
   EXPECT_EQ(copy(pieces.logits()), copy(whole.logits()));
-  EXPECT_EQ(copy(pieces.decode(7)), copy(whole.decode(7)));
+  EXPECT_EQ(copy(pieces.sequence().decode(7)), copy(whole.sequence().decode(7)));
 }
 
 // Whatever is kept: never more cells than allowed, true positions, the beginning and the window.
@@ -70,28 +70,28 @@ TEST_P(Reading_, ManyPiecesKeepWhatTheyPromise) {
     options.n_sequences = 2;
     Session session(tiny(), options);
     const auto others = random_tokens(random, 40);
-    session.prefill(others, {}, {}, 1);
+    session.sequence(1).prefill(others);
     const auto theirs = copy(session.logits());
 
     const std::int32_t allowed = 300, budget = 100;
     std::int32_t most = 0;
     const Reading reading{
         .plan = {method, Budget::tokens(budget)}, .observer = observer, .n_question = 20, .n_cells = allowed};
-    const std::int32_t compressions = session.read(tokens, reading, [&](const ReadState& now) {
+    const std::int32_t compressions = session.sequence().read(tokens, reading, [&](const ReadState& now) {
       most = std::max(most, now.n_entries);
       return true;
     });
     EXPECT_LE(most, allowed);
     EXPECT_GE(compressions, (n - allowed) / (allowed - budget));
-    EXPECT_EQ(session.n_compressions(), compressions);
-    EXPECT_EQ(session.next_position(), n);
-    EXPECT_EQ(session.tokens(), tokens);
-    EXPECT_LE(session.n_entries(), budget);
-    EXPECT_GE(session.n_entries(), budget - 10);  // whole chunks of the paper's rule
+    EXPECT_EQ(session.sequence().n_compressions(), compressions);
+    EXPECT_EQ(session.sequence().next_position(), n);
+    EXPECT_EQ(session.sequence().tokens(), tokens);
+    EXPECT_LE(session.sequence().n_entries(), budget);
+    EXPECT_GE(session.sequence().n_entries(), budget - 10);  // whole chunks of the paper's rule
     const std::int32_t window = method->request().queries == Queries::window ? method->request().window : 0;
     for (std::int32_t layer = 0; layer < 3; ++layer)
       for (std::int32_t head = 0; head < 2; ++head) {
-        const auto positions = session.positions(layer, head);
+        const auto positions = session.sequence().positions(layer, head);
         EXPECT_TRUE(std::is_sorted(positions.begin(), positions.end()));
         EXPECT_EQ(std::set(positions.begin(), positions.end()).size(), positions.size());
         EXPECT_LT(positions.back(), n);
@@ -101,9 +101,9 @@ TEST_P(Reading_, ManyPiecesKeepWhatTheyPromise) {
       }
     // The other sequence never noticed: it goes on as one that is alone.
     Session alone(tiny(), cells(512));
-    alone.prefill(others);
+    alone.sequence().prefill(others);
     EXPECT_EQ(copy(alone.logits()), theirs);
-    const auto expected = copy(alone.decode(7)), actual = copy(session.decode(7, 1));
+    const auto expected = copy(alone.sequence().decode(7)), actual = copy(session.sequence(1).decode(7));
     for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], actual[i], 2e-2);
   }
 }
@@ -122,13 +122,14 @@ TEST(Reading, RowsOfTheFirstLayerAreThoseOfAWholePrompt) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 700);
   Session pieces(tiny(), cells(256)), whole(tiny(), cells(1024));
-  pieces.read(tokens, {.plan = {make_method("streamingllm"), Budget::tokens(80)}});
-  whole.prefill(tokens);
+  pieces.sequence().read(tokens, {.plan = {make_method("streamingllm"), Budget::tokens(80)}});
+  whole.sequence().prefill(tokens);
   std::vector<LayerKept> same;
-  for (std::int32_t layer = 0; layer < 3; ++layer) same.push_back({layer, {pieces.positions(0, 0)}});
-  whole.compress(same);
+  for (std::int32_t layer = 0; layer < 3; ++layer)
+    same.push_back({layer, {pieces.sequence().positions(0, 0)}});
+  whole.sequence().compress(same);
   // Keys and values of layer 0 depend on token and position only.
-  const Snapshot a = pieces.snapshot(), b = whole.snapshot();
+  const Snapshot a = pieces.sequence().snapshot(), b = whole.sequence().snapshot();
   ASSERT_EQ(a.n_entries, b.n_entries);
   const std::size_t row = 2 * 32 * 2, header = 16 + std::size_t(a.n_entries) * 12 + 8 + 12;
   std::vector<std::vector<std::byte>> rows[2];
@@ -151,11 +152,12 @@ TEST(Reading, AccumulatedAttentionSurvivesCompression) {
   Plan plan{make_method("h2o"), Budget::tokens(150)};
   plan.keep_scores = true;
   Session once(tiny(), cells(256)), twice(tiny(), cells(256));
-  once.prefill(tokens, {&plan, 1});
-  twice.prefill(std::span(tokens).first(120), {&plan, 1});
-  twice.prefill(std::span(tokens).subspan(120), {&plan, 1});
+  once.sequence().prefill(tokens, {&plan, 1});
+  twice.sequence().prefill(std::span(tokens).first(120), {&plan, 1});
+  twice.sequence().prefill(std::span(tokens).subspan(120), {&plan, 1});
   for (std::size_t layer = 0; layer < 3; ++layer) {
-    const auto &a = once.selection().scores[layer].values, &b = twice.selection().scores[layer].values;
+    const auto &a = once.sequence().selection().scores[layer].values,
+               &b = twice.sequence().selection().scores[layer].values;
     ASSERT_EQ(a.size(), b.size());
     for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 2e-2 * (1 + a[i]));
   }
@@ -168,9 +170,9 @@ TEST(Reading, SaysWhatDoesNotFit) {
   const auto read = [&](const char* spec, std::int32_t budget, std::int32_t n_question,
                         std::int32_t n_cells = 0) {
     return message_of<UsageError>([&] {
-      session.read(tokens, {.plan = {make_method(spec), Budget::tokens(budget)},
-                            .n_question = n_question,
-                            .n_cells = n_cells});
+      session.sequence().read(tokens, {.plan = {make_method(spec), Budget::tokens(budget)},
+                                       .n_question = n_question,
+                                       .n_cells = n_cells});
     });
   };
   expect_mentions(read("snapkv:window=16", 200, 0), {"256 cells", "200", "64", "264"});
@@ -180,13 +182,14 @@ TEST(Reading, SaysWhatDoesNotFit) {
   expect_mentions(read("snapkv:window=16", 10, 0), {"10"});
   expect_mentions(read("full", 100, 0), {"600 tokens", "256 cells", "full"});
   expect_mentions(read("pyramidkv:window=16", 100, 0), {"pyramidkv"});
-  EXPECT_EQ(session.n_entries(), 0);
-  EXPECT_THROW(session.read(tokens, {.plan = {make_method("snapkv:window=16"), Budget::tokens(100)}},
-                            [](const ReadState& now) { return now.done < 300; }),
-               Interrupted);
-  session.clear();
-  session.read(tokens, {.plan = {make_method("snapkv:window=16"), Budget::tokens(100)}});
-  EXPECT_EQ(session.n_entries(), 100);
+  EXPECT_EQ(session.sequence().n_entries(), 0);
+  EXPECT_THROW(
+      session.sequence().read(tokens, {.plan = {make_method("snapkv:window=16"), Budget::tokens(100)}},
+                              [](const ReadState& now) { return now.done < 300; }),
+      Interrupted);
+  session.sequence().clear();
+  session.sequence().read(tokens, {.plan = {make_method("snapkv:window=16"), Budget::tokens(100)}});
+  EXPECT_EQ(session.sequence().n_entries(), 100);
 }
 
 }  // namespace

@@ -56,34 +56,36 @@ TEST_P(RowMoves, EqualANaiveCopy) {
   std::mt19937 random(seed);
   SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
   Session session = make_session(head_dim, parse_cache_type(type_k), parse_cache_type(type_v));
-  session.prefill(random_tokens(random, 300));
+  session.sequence().prefill(random_tokens(random, 300));
 
   const CacheRows before = read_cache(session.handle(), 0);
   const auto kept = random_layers(random, n_layers, per_head ? n_heads : 1, 300, 77);
-  session.compress(kept);
+  session.sequence().compress(kept);
   expect_moved(before, read_cache(session.handle(), 0), kept);
 
-  EXPECT_EQ(session.n_entries(), 77);
-  EXPECT_EQ(session.next_position(), 300);
+  EXPECT_EQ(session.sequence().n_entries(), 77);
+  EXPECT_EQ(session.sequence().next_position(), 300);
   for (std::int32_t l = 0; l < n_layers; ++l)
     for (std::int32_t h = 0; h < n_heads; ++h)
-      EXPECT_EQ(session.positions(l, h), kept[std::size_t(l)].heads[per_head ? std::size_t(h) : 0]);
+      EXPECT_EQ(session.sequence().positions(l, h),
+                kept[std::size_t(l)].heads[per_head ? std::size_t(h) : 0]);
 
   // Once more, on top: tokens read since, then other sets.
-  for (const Token t : random_tokens(random, 30)) session.decode(t);
+  for (const Token t : random_tokens(random, 30)) session.sequence().decode(t);
   const CacheRows again = read_cache(session.handle(), 0);
   const auto fewer = random_layers(random, n_layers, n_heads, 107, 40);
   std::vector<std::vector<Position>> expected;
   for (std::int32_t h = 0; h < n_heads; ++h) {
-    const auto all = session.positions(1, h);
+    const auto all = session.sequence().positions(1, h);
     expected.emplace_back();
     for (const auto entry : fewer[1].heads[std::size_t(h)])
       expected.back().push_back(all[std::size_t(entry)]);
   }
-  session.compress(fewer);
+  session.sequence().compress(fewer);
   expect_moved(again, read_cache(session.handle(), 0), fewer);
-  for (std::int32_t h = 0; h < n_heads; ++h) EXPECT_EQ(session.positions(1, h), expected[std::size_t(h)]);
-  EXPECT_EQ(session.next_position(), 330);
+  for (std::int32_t h = 0; h < n_heads; ++h)
+    EXPECT_EQ(session.sequence().positions(1, h), expected[std::size_t(h)]);
+  EXPECT_EQ(session.sequence().next_position(), 330);
 }
 
 // 32 * 18 / 32 bytes: a Q4_0 head of 32 is no whole number of words.
@@ -102,40 +104,40 @@ TEST(RowMovesOfSequences, NeverTouchEachOther) {
   std::mt19937 random(seed);
   SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
   Session session = make_session(32, CacheType::f16, CacheType::f16, 3);
-  session.prefill(random_tokens(random, 100), {}, {}, 0);
-  session.prefill(random_tokens(random, 120), {}, {}, 1);
+  session.sequence().prefill(random_tokens(random, 100));
+  session.sequence(1).prefill(random_tokens(random, 120));
   for (int i = 0; i < 40; ++i) {  // cells of two sequences in turn
-    session.decode(Token(10 + i), 0);
-    session.decode(Token(60 + i), 1);
+    session.sequence().decode(Token(10 + i));
+    session.sequence(1).decode(Token(60 + i));
   }
-  const auto compress = [&](Sequence sequence, std::int32_t count) {
+  const auto compress = [&](SequenceId sequence, std::int32_t count) {
     std::vector<CacheRows> before;
-    for (Sequence s = 0; s < 3; ++s) before.push_back(read_cache(session.handle(), s));
-    const Position next = session.next_position(sequence);
-    const auto kept = random_layers(random, n_layers, n_heads, session.n_entries(sequence), count);
-    session.compress(kept, sequence);
+    for (SequenceId s = 0; s < 3; ++s) before.push_back(read_cache(session.handle(), s));
+    const Position next = session.sequence(sequence).next_position();
+    const auto kept = random_layers(random, n_layers, n_heads, session.sequence(sequence).n_entries(), count);
+    session.sequence(sequence).compress(kept);
     expect_moved(before[std::size_t(sequence)], read_cache(session.handle(), sequence), kept);
-    EXPECT_EQ(session.next_position(sequence), next);
-    for (Sequence s = 0; s < 3; ++s) {
+    EXPECT_EQ(session.sequence(sequence).next_position(), next);
+    for (SequenceId s = 0; s < 3; ++s) {
       if (s == sequence) continue;
       EXPECT_EQ(read_cache(session.handle(), s), before[std::size_t(s)]) << "sequence " << s;
     }
   };
   compress(1, 31);
   compress(0, 17);
-  session.prefill(random_tokens(random, 200), {}, {}, 2);  // into the cells that became free
+  session.sequence(2).prefill(random_tokens(random, 200));  // into the cells that became free
   compress(2, 50);
   compress(1, 30);
-  session.decode(5, 0);
-  session.decode(5, 1);
-  session.decode(5, 2);
+  session.sequence().decode(5);
+  session.sequence(1).decode(5);
+  session.sequence(2).decode(5);
   compress(0, 2);
   compress(2, 51 - 1);
   EXPECT_EQ(session.use().cells_used, 2 + 31 + 50);
 
   // Attention reads up to the highest used cell: nothing lies above what is needed.
-  session.clear(0);
-  session.clear(2);
+  session.sequence().clear();
+  session.sequence(2).clear();
   compress(1, 10);
   const CacheRows rows = read_cache(session.handle(), 1);
   EXPECT_EQ(rows.positions.size(), 10u);
@@ -144,10 +146,10 @@ TEST(RowMovesOfSequences, NeverTouchEachOther) {
 TEST(RowMovesOfSequences, RefuseBadKeptSets) {
   Session session = make_session(32, CacheType::f16, CacheType::f16);
   std::mt19937 random(1);
-  session.prefill(random_tokens(random, 50));
+  session.sequence().prefill(random_tokens(random, 50));
   const CacheRows before = read_cache(session.handle(), 0);
   const auto refuses = [&](const std::vector<LayerKept>& layers) {
-    EXPECT_THROW(session.compress(layers), UsageError);
+    EXPECT_THROW(session.sequence().compress(layers), UsageError);
     EXPECT_EQ(read_cache(session.handle(), 0), before);
   };
   refuses({});

@@ -39,30 +39,30 @@ struct Twins {
   std::int32_t number(std::int32_t from, std::int32_t to) {
     return std::uniform_int_distribution<std::int32_t>(from, to)(random);
   }
-  std::int32_t n_tokens(Sequence s) const { return std::int32_t(shared.tokens(s).size()); }
+  std::int32_t n_tokens(SequenceId s) const { return std::int32_t(shared.sequence(s).tokens().size()); }
 
-  void read(Sequence s, std::int32_t n) {
+  void read(SequenceId s, std::int32_t n) {
     const auto tokens = random_tokens(random, n);
-    shared.prefill(tokens, {}, {}, s);
-    copied.prefill(tokens, {}, {}, s);
+    shared.sequence(s).prefill(tokens);
+    copied.sequence(s).prefill(tokens);
   }
 
-  void share(Sequence from, std::int32_t n, Sequence to) {
-    const std::vector<Token> all = shared.tokens(from);
-    const bool is_beginning = n <= shared.n_intact(from);
-    shared.share(from, n, to);
+  void share(SequenceId from, std::int32_t n, SequenceId to) {
+    const std::vector<Token> all = shared.sequence(from).tokens();
+    const bool is_beginning = n <= shared.sequence(from).n_intact();
+    shared.sequence(to).share(shared.sequence(from), n);
     if (is_beginning) {
-      copied.clear(to);
-      if (n > 0) copied.prefill(std::span(all).first(std::size_t(n)), {}, {}, to);
+      copied.sequence(to).clear();
+      if (n > 0) copied.sequence(to).prefill(std::span(all).first(std::size_t(n)));
     } else {
-      copied.restore(copied.snapshot(from), to);
-      copied.truncate(copied.n_entries(to) - (std::int32_t(all.size()) - n), to);
+      copied.sequence(to).restore(copied.sequence(from).snapshot());
+      copied.sequence(to).truncate(copied.sequence(to).n_entries() - (std::int32_t(all.size()) - n));
     }
   }
 
   /// Random kept sets, which have the first `n_leading` entries in common.
-  void compress(Sequence s, std::int32_t count, std::int32_t n_leading) {
-    const std::int32_t n = shared.n_entries(s);
+  void compress(SequenceId s, std::int32_t count, std::int32_t n_leading) {
+    const std::int32_t n = shared.sequence(s).n_entries();
     auto layers = random_layers(random, shared.n_layers(), shared.cache_parts().n_head_kv[0], n, count);
     for (LayerKept& layer : layers)
       for (auto& list : layer.heads) {
@@ -71,18 +71,18 @@ struct Twins {
         for (auto i = std::size_t(n_leading); i < list.size(); ++i)
           least = (list[i] = std::max(list[i], least)) + 1;
       }
-    shared.compress(layers, s);
-    copied.compress(layers, s);
+    shared.sequence(s).compress(layers);
+    copied.sequence(s).compress(layers);
   }
 
   void expect_alike() {
-    std::vector<Sequence> order;
-    for (Sequence s = 0; s < n_sequences; ++s) {
-      ASSERT_EQ(shared.tokens(s), copied.tokens(s));
-      ASSERT_EQ(shared.n_entries(s), copied.n_entries(s));
+    std::vector<SequenceId> order;
+    for (SequenceId s = 0; s < n_sequences; ++s) {
+      ASSERT_EQ(shared.sequence(s).tokens(), copied.sequence(s).tokens());
+      ASSERT_EQ(shared.sequence(s).n_entries(), copied.sequence(s).n_entries());
       for (std::int32_t layer = 0; layer < shared.n_layers(); ++layer)
-        ASSERT_EQ(shared.positions(layer, 0, s), copied.positions(layer, 0, s));
-      if (shared.n_entries(s) > 0) order.push_back(s);
+        ASSERT_EQ(shared.sequence(s).positions(layer, 0), copied.sequence(s).positions(layer, 0));
+      if (shared.sequence(s).n_entries() > 0) order.push_back(s);
     }
     if (order.empty()) return;
     std::map<std::size_t, std::vector<float>> logits;
@@ -93,9 +93,9 @@ struct Twins {
     shared.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
       EXPECT_LT(relative_difference(logits[i], values), tolerance) << "sequence " << order[i];
     });
-    for (const Sequence s : order) {
-      shared.truncate(shared.n_entries(s) - 1, s);
-      copied.truncate(copied.n_entries(s) - 1, s);
+    for (const SequenceId s : order) {
+      shared.sequence(s).truncate(shared.sequence(s).n_entries() - 1);
+      copied.sequence(s).truncate(copied.sequence(s).n_entries() - 1);
     }
   }
 };
@@ -106,16 +106,16 @@ TEST(Sharing, ReadsNothingAndTakesNoCells) {
   twins.share(0, 300, 1);
   twins.share(0, 120, 2);
   EXPECT_EQ(twins.shared.use().cells_used, 300);
-  EXPECT_EQ(twins.shared.use(1).cells_shared, 300);
-  EXPECT_EQ(twins.shared.use(2).cells_shared, 120);
+  EXPECT_EQ(twins.shared.sequence(1).use().cells_shared, 300);
+  EXPECT_EQ(twins.shared.sequence(2).use().cells_shared, 120);
   twins.expect_alike();
-  twins.shared.clear(0);
-  twins.copied.clear(0);
+  twins.shared.sequence().clear();
+  twins.copied.sequence().clear();
   EXPECT_EQ(twins.shared.use().cells_used, 300);
-  twins.shared.clear(1);
-  twins.copied.clear(1);
+  twins.shared.sequence(1).clear();
+  twins.copied.sequence(1).clear();
   EXPECT_EQ(twins.shared.use().cells_used, 120);
-  EXPECT_EQ(twins.shared.use(2).cells_shared, 0);
+  EXPECT_EQ(twins.shared.sequence(2).use().cells_shared, 0);
   twins.expect_alike();
 }
 
@@ -129,7 +129,7 @@ TEST(Sharing, WhatAllKeepOfABeginningStaysShared) {
   twins.compress(1, 130, 100);
   twins.expect_alike();
   EXPECT_EQ(twins.shared.use().cells_used, 100 + 50 + 30);
-  EXPECT_EQ(twins.shared.n_intact(1), 100);
+  EXPECT_EQ(twins.shared.sequence(1).n_intact(), 100);
   // What was compressed still has the beginning for another.
   twins.share(1, 100, 2);
   twins.read(2, 50);
@@ -144,27 +144,28 @@ TEST(Sharing, CompressionMovesNothingThatOthersHold) {
   twins.read(1, 20);
   twins.compress(1, 90, 0);  // more than it has cells of its own
   EXPECT_EQ(twins.shared.use().cells_used, 500 + 90);
-  EXPECT_EQ(twins.shared.use(1).cells_shared, 0);
+  EXPECT_EQ(twins.shared.sequence(1).use().cells_shared, 0);
   twins.expect_alike();
   twins.share(0, 500, 2);
   twins.compress(0, 60, 3);  // the newest entry is shared as well
   twins.expect_alike();
-  EXPECT_EQ(twins.shared.use(2).cells_shared, 3);
+  EXPECT_EQ(twins.shared.sequence(2).use().cells_shared, 3);
 }
 
 TEST(Sharing, RandomLivesAreThoseOfCopies) {
   Twins twins;
   for (int i = 0; i < 150; ++i) {
-    const auto s = Sequence(twins.number(0, n_sequences - 1)), other = Sequence((s + twins.number(1, 3)) % 4);
-    const std::int32_t n = twins.shared.n_entries(s), n_tokens = twins.n_tokens(s);
-    const bool is_whole = n_tokens == twins.shared.n_intact(s);
+    const auto s = SequenceId(twins.number(0, n_sequences - 1)),
+               other = SequenceId((s + twins.number(1, 3)) % 4);
+    const std::int32_t n = twins.shared.sequence(s).n_entries(), n_tokens = twins.n_tokens(s);
+    const bool is_whole = n_tokens == twins.shared.sequence(s).n_intact();
     switch (twins.number(0, 3)) {
       case 0:
         if (n < 600) twins.read(s, twins.number(1, 200));
         break;
       case 1:
         if (twins.number(0, 1) == 0)
-          twins.share(s, twins.number(0, twins.shared.n_intact(s)), other);
+          twins.share(s, twins.number(0, twins.shared.sequence(s).n_intact()), other);
         else
           twins.share(s, is_whole ? twins.number(0, n_tokens) : n_tokens, other);
         break;
@@ -176,8 +177,8 @@ TEST(Sharing, RandomLivesAreThoseOfCopies) {
         break;
       default:
         if (twins.number(0, 3) == 0) {
-          twins.shared.clear(s);
-          twins.copied.clear(s);
+          twins.shared.sequence(s).clear();
+          twins.copied.sequence(s).clear();
         }
     }
     twins.expect_alike();
@@ -189,27 +190,28 @@ TEST(Sharing, RandomLivesAreThoseOfCopies) {
 TEST(Sharing, SaysWhatCannotBe) {
   Session session(tiny_model(), exact());
   std::mt19937 random(random_seed());
-  session.prefill(random_tokens(random, 100), {}, {}, 0);
-  EXPECT_THROW(session.share(0, 50, 0), UsageError);
-  EXPECT_THROW(session.share(0, 101, 1), UsageError);
-  EXPECT_THROW(session.share(0, -1, 1), UsageError);
-  EXPECT_THROW(session.share(0, 1, 9), UsageError);
-  session.compress(random_layers(random, session.n_layers(), 1, 100, 30), 0);
-  expect_mentions(message_of<UsageError>([&] { session.share(0, 99, 1); }), {"since the last compression"});
-  session.share(0, 100, 1);
-  EXPECT_EQ(session.n_entries(1), 30);
+  session.sequence().prefill(random_tokens(random, 100));
+  EXPECT_THROW(session.sequence(0).share(session.sequence(0), 50), UsageError);
+  EXPECT_THROW(session.sequence(1).share(session.sequence(0), 101), UsageError);
+  EXPECT_THROW(session.sequence(1).share(session.sequence(0), -1), UsageError);
+  EXPECT_THROW(session.sequence(9).share(session.sequence(0), 1), UsageError);
+  session.sequence().compress(random_layers(random, session.n_layers(), 1, 100, 30));
+  expect_mentions(message_of<UsageError>([&] { session.sequence(1).share(session.sequence(0), 99); }),
+                  {"since the last compression"});
+  session.sequence(1).share(session.sequence(0), 100);
+  EXPECT_EQ(session.sequence(1).n_entries(), 30);
 
   SessionOptions small = exact();
   small.n_cells = 256;
   Session full(tiny_model(), small);
-  full.prefill(random_tokens(random, 250), {}, {}, 0);
-  full.share(0, 250, 1);
+  full.sequence().prefill(random_tokens(random, 250));
+  full.sequence(1).share(full.sequence(0), 250);
   std::vector<std::int32_t> last(100);
   std::iota(last.begin(), last.end(), 150);
   const auto layers = same_layers(full.n_layers(), last);
-  expect_mentions(message_of<UsageError>([&] { full.compress(layers, 1); }),
+  expect_mentions(message_of<UsageError>([&] { full.sequence(1).compress(layers); }),
                   {"100 cells", "6 are free", "-c"});
-  EXPECT_EQ(full.n_entries(1), 250);
+  EXPECT_EQ(full.sequence(1).n_entries(), 250);
 }
 
 TEST(Sharing, ModelsThatForgetNeedCopies) {
@@ -218,10 +220,10 @@ TEST(Sharing, ModelsThatForgetNeedCopies) {
     options.n_sequences = 2;
     Session session(Model::load(write_tiny_model(named.model, tiny_folder())), options);
     std::mt19937 random(random_seed());
-    session.prefill(random_tokens(random, 40), {}, {}, 0);
+    session.sequence().prefill(random_tokens(random, 40));
     EXPECT_EQ(session.can_share(), session.cache_parts().n_window + session.cache_parts().n_state == 0);
     if (!session.can_share()) {
-      EXPECT_THROW(session.share(0, 40, 1), UsageError) << named.name;
+      EXPECT_THROW(session.sequence(1).share(session.sequence(0), 40), UsageError) << named.name;
     }
   }
 }

@@ -33,37 +33,38 @@ TEST_P(Types, ARestoredSequenceGoesOnBitIdentically) {
   std::mt19937 random(random_seed());
   const auto model = tiny();
   Session session(model, cells_of_two(512, GetParam()));
-  session.prefill(random_tokens(random, 150), {}, {}, 0);
-  session.prefill(random_tokens(random, 60), {}, {}, 1);
-  session.compress(random_layers(random, 3, 2, 150, 50));
-  session.prefill(random_tokens(random, 40));
-  session.compress(random_layers(random, 3, 1, 90, 45));
-  for (const Token t : {5, 6}) session.decode(t);
+  session.sequence().prefill(random_tokens(random, 150));
+  session.sequence(1).prefill(random_tokens(random, 60));
+  session.sequence().compress(random_layers(random, 3, 2, 150, 50));
+  session.sequence().prefill(random_tokens(random, 40));
+  session.sequence().compress(random_layers(random, 3, 1, 90, 45));
+  for (const Token t : {5, 6}) session.sequence().decode(t);
 
-  const Snapshot saved = session.snapshot();
+  const Snapshot saved = session.sequence().snapshot();
   EXPECT_EQ(saved.n_entries, 47);
   EXPECT_EQ(saved.tokens.size(), 192u);
   std::vector<std::vector<Position>> positions;
-  for (std::int32_t layer = 0; layer < 3; ++layer) positions.push_back(session.positions(layer, 1));
-  const auto expected = copy(session.decode(7));
-  session.truncate(47);
+  for (std::int32_t layer = 0; layer < 3; ++layer)
+    positions.push_back(session.sequence().positions(layer, 1));
+  const auto expected = copy(session.sequence().decode(7));
+  session.sequence().truncate(47);
 
   for (int again = 0; again < 2; ++again) {
-    session.restore(saved);
-    EXPECT_EQ(session.n_entries(), 47);
-    EXPECT_EQ(session.next_position(), 192);
-    EXPECT_EQ(session.tokens(), saved.tokens);
+    session.sequence().restore(saved);
+    EXPECT_EQ(session.sequence().n_entries(), 47);
+    EXPECT_EQ(session.sequence().next_position(), 192);
+    EXPECT_EQ(session.sequence().tokens(), saved.tokens);
     for (std::int32_t layer = 0; layer < 3; ++layer)
-      EXPECT_EQ(session.positions(layer, 1), positions[std::size_t(layer)]);
-    EXPECT_EQ(copy(session.decode(7)), expected);
-    session.prefill(random_tokens(random, 30));
-    session.compress(random_layers(random, 3, 2, 78, 20));  // and it can be compressed again
+      EXPECT_EQ(session.sequence().positions(layer, 1), positions[std::size_t(layer)]);
+    EXPECT_EQ(copy(session.sequence().decode(7)), expected);
+    session.sequence().prefill(random_tokens(random, 30));
+    session.sequence().compress(random_layers(random, 3, 2, 78, 20));  // and it can be compressed again
   }
 
   Session other(model, cells_of_two(256, GetParam()));  // another cache, other cells
-  other.prefill(random_tokens(random, 33), {}, {}, 1);
-  other.restore(saved);
-  const auto elsewhere = copy(other.decode(7));
+  other.sequence(1).prefill(random_tokens(random, 33));
+  other.sequence().restore(saved);
+  const auto elsewhere = copy(other.sequence().decode(7));
   for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(expected[i], elsewhere[i], 2e-2);
 }
 
@@ -75,23 +76,23 @@ INSTANTIATE_TEST_SUITE_P(Cache, Types,
 TEST(Snapshots, RefuseWhatDoesNotFit) {
   std::mt19937 random(1);
   Session session(tiny(), cells_of_two(512));
-  session.prefill(random_tokens(random, 300));
-  const Snapshot saved = session.snapshot();
+  session.sequence().prefill(random_tokens(random, 300));
+  const Snapshot saved = session.sequence().snapshot();
   Session small(tiny(), cells_of_two(256));
-  EXPECT_THROW(small.restore(saved), Error);
+  EXPECT_THROW(small.sequence().restore(saved), Error);
   Session other_type(tiny(), cells_of_two(512, CacheType::q8_0));
-  EXPECT_THROW(other_type.restore(saved), Error);
-  EXPECT_EQ(other_type.n_entries(), 0);
+  EXPECT_THROW(other_type.sequence().restore(saved), Error);
+  EXPECT_EQ(other_type.sequence().n_entries(), 0);
   Session other_model(tiny(64), cells_of_two(512));
-  EXPECT_THROW(other_model.restore(saved), Error);
+  EXPECT_THROW(other_model.sequence().restore(saved), Error);
   Snapshot damaged = saved;
   damaged.order.pop_back();
-  EXPECT_THROW(session.restore(damaged), Error);
+  EXPECT_THROW(session.sequence().restore(damaged), Error);
   damaged = saved;
   damaged.state.resize(damaged.state.size() / 2);
-  EXPECT_THROW(session.restore(damaged), Error);
-  EXPECT_EQ(session.n_entries(), 0);
-  session.prefill(random_tokens(random, 400));  // all of its cells are free again
+  EXPECT_THROW(session.sequence().restore(damaged), Error);
+  EXPECT_EQ(session.sequence().n_entries(), 0);
+  session.sequence().prefill(random_tokens(random, 400));  // all of its cells are free again
 }
 
 // An f16 prompt kept in another type answers about as well as one that was read in that type: rows that were
@@ -105,12 +106,13 @@ TEST(Conversion, LosesNoMoreThanACacheOfThatType) {
     for (const CacheType type : {CacheType::q8_0, CacheType::q4_0, CacheType::f32, CacheType::bf16}) {
       Session read(model, cells_of_two(256)), native(model, cells_of_two(256, type)),
           converted(model, cells_of_two(256, type));
-      read.prefill(tokens);
-      native.prefill(tokens);
-      read.compress(kept);
-      native.compress(kept);
-      converted.restore(converted.converted(read.snapshot()));
-      const auto truth = copy(read.decode(7)), its = copy(native.decode(7)), ours = copy(converted.decode(7));
+      read.sequence().prefill(tokens);
+      native.sequence().prefill(tokens);
+      read.sequence().compress(kept);
+      native.sequence().compress(kept);
+      converted.sequence().restore(converted.converted(read.sequence().snapshot()));
+      const auto truth = copy(read.sequence().decode(7)), its = copy(native.sequence().decode(7)),
+                 ours = copy(converted.sequence().decode(7));
       double its_loss = 0, our_loss = 0, size = 0;
       for (std::size_t i = 0; i < truth.size(); ++i) {
         its_loss += std::pow(truth[i] - its[i], 2);
@@ -155,20 +157,20 @@ TEST(Hidden, CellsGetNoAttentionInTheirLayerAndTheRestIsAsIfTheyWereNotThere) {
       layers.back().heads.push_back(random_kept(random, 120, std::int32_t(lengths[layer])));
   }
   Session session(model, cells_of_two(256));
-  session.prefill(tokens);
-  session.compress(layers, 0, Surplus::hide);
-  EXPECT_EQ(session.n_entries(), 120);
+  session.sequence().prefill(tokens);
+  session.sequence().compress(layers, Surplus::hide);
+  EXPECT_EQ(session.sequence().n_entries(), 120);
   for (std::int32_t layer = 0; layer < 3; ++layer) {
-    const auto positions = session.positions(layer, 1);
+    const auto positions = session.sequence().positions(layer, 1);
     EXPECT_EQ(positions, (std::vector<Position>(layers[std::size_t(layer)].heads[1].begin(),
                                                 layers[std::size_t(layer)].heads[1].end())));
   }
-  EXPECT_THROW(session.compress(same_layers(3, {0, 119})), UsageError);
-  EXPECT_THROW(session.snapshot(), Error);
+  EXPECT_THROW(session.sequence().compress(same_layers(3, {0, 119})), UsageError);
+  EXPECT_THROW(session.sequence().snapshot(), Error);
 
   const auto recorder = std::make_shared<Recorder>();
   const Plan plan{recorder, Budget::tokens(121)};
-  session.prefill({{7}}, {&plan, 1});
+  session.sequence().prefill({{7}}, {&plan, 1});
   for (std::int32_t layer = 0; layer < 3; ++layer) {
     const LayerObservation& o = recorder->seen.at(layer);
     for (std::int32_t head = 0; head < o.n_head; ++head) {
@@ -187,35 +189,35 @@ TEST(Hidden, CellsGetNoAttentionInTheirLayerAndTheRestIsAsIfTheyWereNotThere) {
   // Hidden or dropped is the same to the first layer that differs from none: with equal lengths in all
   // layers but one extra entry in layer 0, results are close to dropping; with hiding off they are not.
   Session full(model, cells_of_two(256));
-  full.prefill(tokens);
-  const auto a = copy(session.logits()), b = copy(full.decode(7));
+  full.sequence().prefill(tokens);
+  const auto a = copy(session.logits()), b = copy(full.sequence().decode(7));
   double difference = 0;
   for (std::size_t i = 0; i < a.size(); ++i) difference += std::fabs(a[i] - b[i]);
   EXPECT_GT(difference, 0);
   // A sequence that hides nothing sees everything again.
   Session fresh(model, cells_of_two(256));
-  fresh.prefill(tokens);
-  session.clear();
-  session.prefill(tokens);
-  EXPECT_EQ(copy(session.decode(7)), copy(fresh.decode(7)));
+  fresh.sequence().prefill(tokens);
+  session.sequence().clear();
+  session.sequence().prefill(tokens);
+  EXPECT_EQ(copy(session.sequence().decode(7)), copy(fresh.sequence().decode(7)));
 }
 
 TEST(Hidden, PyramidKVKeepsItsBudgetOnAverage) {
   std::mt19937 random(random_seed());
   Session session(tiny(), cells_of_two(256));
   const Plan plan{make_method("pyramidkv:window=8,beta=4"), Budget::tokens(48)};
-  session.prefill(random_tokens(random, 200), {&plan, 1});
-  const Selection& chosen = session.selection();
+  session.sequence().prefill(random_tokens(random, 200), {&plan, 1});
+  const Selection& chosen = session.sequence().selection();
   // 40 beyond the window: from 2 * 40 - 10 = 70 down to 10.
   const std::size_t expected[] = {78, 48, 18};
   for (std::size_t layer = 0; layer < 3; ++layer)
     for (const auto& list : chosen.layers[layer].heads) EXPECT_EQ(list.size(), expected[layer]);
   EXPECT_EQ(chosen.surplus, Surplus::hide);
-  session.compress(chosen);
-  EXPECT_EQ(session.n_entries(), 78);
-  EXPECT_EQ(session.positions(2, 0).size(), 18u);
-  session.decode(7);
-  EXPECT_EQ(session.positions(2, 0).size(), 19u);
+  session.sequence().compress(chosen);
+  EXPECT_EQ(session.sequence().n_entries(), 78);
+  EXPECT_EQ(session.sequence().positions(2, 0).size(), 18u);
+  session.sequence().decode(7);
+  EXPECT_EQ(session.sequence().positions(2, 0).size(), 19u);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Questions about a document that is read once: each gets the selection of a prompt read anew.
 #include <chunkkv/registry.h>
+#include <chunkkv/session.h>
 #include <chunkkv/source.h>
 
 #include "support/default_model.h"
@@ -35,18 +36,18 @@ struct Chosen {
 };
 
 Chosen anew(Session& session, const std::vector<Token>& prompt, const Plan& plan) {
-  session.clear();
-  session.prefill(prompt, {&plan, 1});
-  Chosen chosen{session.selection().layers, {}};
-  session.compress(session.selection());
-  chosen.logits.assign(session.decode(9).begin(), session.logits().end());
+  session.sequence().clear();
+  session.sequence().prefill(prompt, {&plan, 1});
+  Chosen chosen{session.sequence().selection().layers, {}};
+  session.sequence().compress(session.sequence().selection());
+  chosen.logits.assign(session.sequence().decode(9).begin(), session.logits().end());
   return chosen;
 }
 
 Chosen from(Source& source, Session& session, const std::vector<Token>& question) {
   source.ask(question);
-  Chosen chosen{session.selection().layers, {}};
-  chosen.logits.assign(session.decode(9).begin(), session.logits().end());
+  Chosen chosen{session.sequence().selection().layers, {}};
+  chosen.logits.assign(session.sequence().decode(9).begin(), session.logits().end());
   return chosen;
 }
 
@@ -66,14 +67,14 @@ TEST_P(Sources, ChooseAsIfThePromptWereReadAnew) {
   // Prompts that end in the middle of a micro-batch of 128, and shortly after one.
   for (const std::size_t n_document : {600u, 636u}) {
     const std::vector<Token> document(text.begin(), text.begin() + std::ptrdiff_t(n_document));
-    Source source(session, document, plan);
+    Source source(session.sequence(), document, plan);
     for (const char* asked : {"\n\nWho?", "\n\nWhere does the key to the signal box hang?"}) {
       const auto question = model->tokenize(asked, false, false);
       const Chosen expected = anew(other, joined(document, question), plan);
       const Chosen actual = from(source, session, question);
       EXPECT_TRUE(actual.layers == expected.layers) << n_document << asked;
       EXPECT_TRUE(actual.logits == expected.logits) << n_document << asked;
-      EXPECT_EQ(session.n_entries(), other.n_entries());
+      EXPECT_EQ(session.sequence().n_entries(), other.sequence().n_entries());
     }
   }
 }
@@ -98,7 +99,7 @@ class TinySources : public testing::Test {
 TEST_F(TinySources, AppendingIsReadingALongerDocument) {
   const Plan plan{make_method("h2o"), Budget::tokens(80)};
   Session session(model, one_thread());
-  Source source(session, document, plan);
+  Source source(session.sequence(), document, plan);
   for (int turn = 0; turn < 6; ++turn) {  // more than a micro-batch in all, so that the copy grows
     source.append(question);
     document = joined(document, question);
@@ -116,7 +117,7 @@ TEST_F(TinySources, ADocumentShorterThanTheWindowIsReadWithTheQuestion) {
   const Plan plan{make_method("snapkv:window=32"), Budget::tokens(35)};
   document.resize(20);
   Session session(model, one_thread());
-  Source source(session, document, plan);
+  Source source(session.sequence(), document, plan);
   EXPECT_EQ(source.snapshot().n_entries, 0);
   Session other(model, one_thread());
   EXPECT_TRUE(from(source, session, question).layers == anew(other, joined(document, question), plan).layers);
@@ -125,7 +126,7 @@ TEST_F(TinySources, ADocumentShorterThanTheWindowIsReadWithTheQuestion) {
 TEST_F(TinySources, AnInterruptedQuestionCanBeAskedAgain) {
   const Plan plan{make_method("snapkv"), Budget::tokens(50)};
   Session session(model, one_thread());
-  Source source(session, document, plan);
+  Source source(session.sequence(), document, plan);
   const Chosen before = from(source, session, question);
   EXPECT_THROW(source.ask(question, [](const ReadState&) { return false; }), Interrupted);
   EXPECT_TRUE(from(source, session, question).layers == before.layers);
@@ -133,7 +134,7 @@ TEST_F(TinySources, AnInterruptedQuestionCanBeAskedAgain) {
 
 TEST_F(TinySources, APlanThatObservesMoreIsRefusedWithWhatToDo) {
   Session session(model, one_thread());
-  Source source(session, document, {make_method("snapkv"), Budget::tokens(50)});
+  Source source(session.sequence(), document, {make_method("snapkv"), Budget::tokens(50)});
   EXPECT_EQ(source.rest().size(), 300u - 128u);  // whole tiles of 64, and at least two left
   const auto refusal = [&](const char* spec) {
     return message_of<UsageError>([&] { source.set_plan({make_method(spec), Budget::tokens(50)}); });
@@ -142,11 +143,12 @@ TEST_F(TinySources, APlanThatObservesMoreIsRefusedWithWhatToDo) {
   expect_mentions(refusal("h2o"), {"all queries", "h2o", "make the source with"});
   source.set_plan({make_method("tova"), Budget::tokens(50)});
   source.ask(question);
-  EXPECT_EQ(session.selection().n_kept, 50);
+  EXPECT_EQ(session.sequence().selection().n_kept, 50);
   EXPECT_THROW(source.ask({}), UsageError);
 
-  const Snapshot compressed = session.snapshot();
-  EXPECT_THROW(Source(session, compressed, {}, {make_method("knorm"), Budget::tokens(9)}), UsageError);
+  const Snapshot compressed = session.sequence().snapshot();
+  EXPECT_THROW(Source(session.sequence(), compressed, {}, {make_method("knorm"), Budget::tokens(9)}),
+               UsageError);
 }
 
 TEST_F(TinySources, AQuestionThatDoesNotStayOnlyChooses) {
@@ -154,16 +156,16 @@ TEST_F(TinySources, AQuestionThatDoesNotStayOnlyChooses) {
   Plan plan{make_method("snapkv:window=20,kernel=1"), Budget::tokens(60)};
   plan.keep_scores = true;
   Session session(model, one_thread());
-  session.prefill(joined(document, question), {&plan, 1});
-  const Selection expected = session.selection();
+  session.sequence().prefill(joined(document, question), {&plan, 1});
+  const Selection expected = session.sequence().selection();
 
-  session.clear();
+  session.sequence().clear();
   const Reading reading{.plan = plan, .n_question = std::int32_t(question.size()), .keep_question = false};
-  EXPECT_EQ(session.read(joined(document, question), reading), 1);
-  EXPECT_EQ(session.tokens(), document);
-  EXPECT_EQ(session.n_entries(), 60);
-  EXPECT_EQ(session.next_position(), 300);
-  const Selection& actual = session.selection();
+  EXPECT_EQ(session.sequence().read(joined(document, question), reading), 1);
+  EXPECT_EQ(session.sequence().tokens(), document);
+  EXPECT_EQ(session.sequence().n_entries(), 60);
+  EXPECT_EQ(session.sequence().next_position(), 300);
+  const Selection& actual = session.sequence().selection();
   ASSERT_EQ(actual.n_entries, 300);
   for (std::size_t layer = 0; layer < actual.scores.size(); ++layer)
     for (std::int32_t head = 0; head < actual.scores[layer].n_heads; ++head)
@@ -178,11 +180,11 @@ TEST_F(TinySources, AQuestionThatDoesNotStayOnlyChooses) {
     Reading pieces = reading;
     pieces.n_cells = cells;
     pieces.piece = 64;
-    small.read(joined(document, question), pieces);
-    EXPECT_EQ(small.tokens(), document) << cells;
-    EXPECT_EQ(small.n_entries(), 60) << cells;
-    small.prefill(question);
-    EXPECT_EQ(small.next_position(), 320);
+    small.sequence().read(joined(document, question), pieces);
+    EXPECT_EQ(small.sequence().tokens(), document) << cells;
+    EXPECT_EQ(small.sequence().n_entries(), 60) << cells;
+    small.sequence().prefill(question);
+    EXPECT_EQ(small.sequence().next_position(), 320);
   }
 }
 

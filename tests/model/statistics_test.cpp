@@ -116,7 +116,7 @@ std::map<std::int32_t, LayerObservation> observe(Session& session, const std::ve
                                                  const ObservationRequest& request) {
   const auto recorder = std::make_shared<Recorder>(request);
   const Plan plan{recorder, Budget::tokens(n_prompt)};
-  session.prefill(tokens, {&plan, 1});
+  session.sequence().prefill(tokens, {&plan, 1});
   return recorder->seen;
 }
 
@@ -296,11 +296,11 @@ TEST(Observing, LayersThatReuseAreNotObserved) {
   std::mt19937 random(1);
   Plan plan{method, Budget::tokens(30)};
   plan.keep_scores = true;
-  session.prefill(random_tokens(random, n_prompt), {&plan, 1});
+  session.sequence().prefill(random_tokens(random, n_prompt), {&plan, 1});
   EXPECT_EQ(method->seen.size(), 2u);  // layers 0 and 2 of 3
   EXPECT_EQ(method->seen.count(1), 0u);
-  EXPECT_EQ(session.selection().layers[1].heads, session.selection().layers[0].heads);
-  EXPECT_TRUE(session.selection().scores[1].values.empty());
+  EXPECT_EQ(session.sequence().selection().layers[1].heads, session.sequence().selection().layers[0].heads);
+  EXPECT_TRUE(session.sequence().selection().scores[1].values.empty());
 }
 
 TEST(Observing, SequencesInOneCacheAreToldApart) {
@@ -321,10 +321,10 @@ TEST(Observing, SequencesInOneCacheAreToldApart) {
   std::vector<std::map<std::int32_t, LayerObservation>> seen;
   for (const bool alone : {true, false}) {
     Session session(model, options);
-    if (!alone) session.prefill(random_tokens(random, 90), {}, {}, 0);
+    if (!alone) session.sequence().prefill(random_tokens(random, 90));
     const auto recorder = std::make_shared<Recorder>(request);
     const Plan plan{recorder, Budget::tokens(n_prompt)};
-    session.prefill(tokens, {&plan, 1}, {}, 1);
+    session.sequence(1).prefill(tokens, {&plan, 1});
     seen.push_back(recorder->seen);
   }
   // Other cells, another order of sums: the first tokens' sums of attention are above 1.

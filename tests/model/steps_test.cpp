@@ -36,11 +36,11 @@ std::vector<float> copied(std::span<const float> values) {
 }
 
 /// Share of the positions that both keep, over all layers and heads.
-double agreement(const Session& a, Sequence in_a, const Session& b, Sequence in_b) {
+double agreement(const Session& a, SequenceId in_a, const Session& b, SequenceId in_b) {
   double common = 0, all = 0;
   for (std::int32_t layer = 0; layer < a.n_layers(); ++layer)
     for (std::int32_t head = 0; head < a.cache_parts().n_head_kv[std::size_t(layer)]; ++head) {
-      const auto x = a.positions(layer, head, in_a), y = b.positions(layer, head, in_b);
+      const auto x = a.sequence(in_a).positions(layer, head), y = b.sequence(in_b).positions(layer, head);
       std::vector<Position> both;
       std::set_intersection(x.begin(), x.end(), y.begin(), y.end(), std::back_inserter(both));
       common += double(both.size());
@@ -55,32 +55,32 @@ TEST_P(Steps, TwoPromptsInTurnAreReadAsAlone) {
   const Plan plan{make_method(GetParam()), Budget::parse("30%")};
   Session alone(model_, options()), turns(model_, options());
   std::vector<std::vector<float>> expected;
-  for (Sequence s : {0, 1}) {
-    alone.prefill(s == 0 ? first : second, {&plan, 1}, {}, s);
+  for (SequenceId s : {0, 1}) {
+    alone.sequence(s).prefill(s == 0 ? first : second, {&plan, 1});
     expected.push_back(copied(alone.logits()));
-    alone.compress(alone.selection(0, s), s);
+    alone.sequence(s).compress(alone.sequence(s).selection(0));
   }
 
-  turns.prefill(third, {}, {}, 2);
-  turns.start_prefill(first, {&plan, 1}, 0);
-  turns.start_prefill(second, {&plan, 1}, 1);
+  turns.sequence(2).prefill(third);
+  turns.sequence().start_prefill(first, {&plan, 1});
+  turns.sequence(1).start_prefill(second, {&plan, 1});
   int n_steps = 0;
   for (bool goes_on = true; goes_on; ++n_steps) {
     goes_on = false;
-    for (Sequence s : {0, 1}) {
-      if (turns.reading(s).total == 0) continue;
-      const bool is_open = turns.step(s);
+    for (SequenceId s : {0, 1}) {
+      if (turns.sequence(s).reading().total == 0) continue;
+      const bool is_open = turns.sequence(s).step();
       goes_on = goes_on || is_open;
       if (!is_open) {
         EXPECT_LT(relative_difference(expected[std::size_t(s)], turns.logits()), 1e-2);
-        turns.compress(turns.selection(0, s), s);
+        turns.sequence(s).compress(turns.sequence(s).selection(0));
       }
-      turns.decode(Token(7 + n_steps), 2);
+      turns.sequence(2).decode(Token(7 + n_steps));
     }
   }
   EXPECT_GT(n_steps, 4);
-  for (Sequence s : {0, 1}) {
-    EXPECT_EQ(turns.n_entries(s), alone.n_entries(s));
+  for (SequenceId s : {0, 1}) {
+    EXPECT_EQ(turns.sequence(s).n_entries(), alone.sequence(s).n_entries());
     EXPECT_GT(agreement(alone, s, turns, s), 0.95);  // cells lie elsewhere, sums are rounded otherwise
   }
 }
@@ -102,37 +102,37 @@ TEST_F(StepsThatEnd, APromptInPiecesIsReadAsInOneCall) {
                         .n_question = 20,
                         .n_cells = 200};
   Session at_once(model_, options()), steps(model_, options());
-  const std::int32_t n = at_once.read(tokens, reading);
-  steps.start_read(tokens, reading);
+  const std::int32_t n = at_once.sequence().read(tokens, reading);
+  steps.sequence().start_read(tokens, reading);
   std::int64_t done = 0;
-  while (steps.step()) {
-    EXPECT_GE(steps.reading().done, done);
-    done = steps.reading().done;
-    EXPECT_EQ(steps.reading().total, n_prompt);
+  while (steps.sequence().step()) {
+    EXPECT_GE(steps.sequence().reading().done, done);
+    done = steps.sequence().reading().done;
+    EXPECT_EQ(steps.sequence().reading().total, n_prompt);
   }
-  EXPECT_EQ(steps.n_compressions(), n);
+  EXPECT_EQ(steps.sequence().n_compressions(), n);
   EXPECT_EQ(agreement(at_once, 0, steps, 0), 1);
-  EXPECT_EQ(copied(at_once.decode(5)), copied(steps.decode(5)));
+  EXPECT_EQ(copied(at_once.sequence().decode(5)), copied(steps.sequence().decode(5)));
 }
 
 TEST_F(StepsThatEnd, AChangeOfTheSequenceEndsItsReading) {
   const auto tokens = random_tokens(random_, n_prompt);
   const std::function<void(Session&)> changes[] = {
-      [](Session& s) { s.decode(3, 0); },
-      [](Session& s) { s.clear(0); },
-      [](Session& s) { s.truncate(10, 0); },
-      [](Session& s) { s.restore(s.snapshot(0), 0); },
-      [&](Session& s) { s.prefill(std::span(tokens).first(9), {}, {}, 0); },
+      [](Session& s) { s.sequence().decode(3); },
+      [](Session& s) { s.sequence().clear(); },
+      [](Session& s) { s.sequence().truncate(10); },
+      [](Session& s) { s.sequence().restore(s.sequence().snapshot()); },
+      [&](Session& s) { s.sequence().prefill(std::span(tokens).first(9)); },
   };
   for (const auto& change : changes) {
     Session session(model_, options());
     const Plan plan{make_method("snapkv:window=16"), Budget::tokens(50)};
-    session.start_prefill(tokens, {&plan, 1});
-    ASSERT_TRUE(session.step());
-    EXPECT_EQ(session.n_entries(), 64);
+    session.sequence().start_prefill(tokens, {&plan, 1});
+    ASSERT_TRUE(session.sequence().step());
+    EXPECT_EQ(session.sequence().n_entries(), 64);
     change(session);
-    EXPECT_EQ(session.reading().total, 0);
-    EXPECT_FALSE(session.step());
+    EXPECT_EQ(session.sequence().reading().total, 0);
+    EXPECT_FALSE(session.sequence().step());
   }
 }
 
@@ -140,17 +140,17 @@ TEST_F(StepsThatEnd, TooFewCellsAreAnErrorAndWhatWasReadStays) {
   SessionOptions small = options();
   small.n_cells = 512;
   Session session(model_, small);
-  session.start_prefill(random_tokens(random_, 400), {}, 0);
-  ASSERT_TRUE(session.step(0));
-  session.prefill(random_tokens(random_, 300), {}, {}, 1);
+  session.sequence().start_prefill(random_tokens(random_, 400));
+  ASSERT_TRUE(session.sequence().step());
+  session.sequence(1).prefill(random_tokens(random_, 300));
   const auto read_all = [&] {
-    while (session.step(0)) continue;
+    while (session.sequence().step()) continue;
   };
   EXPECT_THROW(read_all(), Error);
-  EXPECT_EQ(session.reading(0).total, 0);
-  EXPECT_GE(session.n_entries(0), 64);
-  session.clear(1);
-  session.decode(5, 0);  // goes on from what was read
+  EXPECT_EQ(session.sequence().reading().total, 0);
+  EXPECT_GE(session.sequence().n_entries(), 64);
+  session.sequence(1).clear();
+  session.sequence().decode(5);  // goes on from what was read
 }
 
 }  // namespace

@@ -26,10 +26,10 @@ TEST(StridedSums, AreThoseOfTheirQueries) {
     Plan strided{make_method("h2o:stride=" + std::to_string(stride)), Budget::tokens(60)};
     strided.keep_scores = true;
     Session session(model, cells(256, CacheType::f32)), shown(model, cells(256, CacheType::f32));
-    session.prefill(prompt, {&strided, 1});
+    session.sequence().prefill(prompt, {&strided, 1});
     std::vector<std::vector<double>> sums(3, std::vector<double>(2 * std::size_t(n_prompt)));
     std::size_t n_observed = 0;
-    shown.evaluate(
+    shown.sequence().evaluate(
         prompt, [](std::size_t, auto) {},
         [&](const AttentionRows& rows) {
           const std::int32_t group = rows.n_head / 2;
@@ -45,7 +45,8 @@ TEST(StridedSums, AreThoseOfTheirQueries) {
     EXPECT_GT(n_observed, 0U);
     for (std::size_t layer = 0; layer < 3; ++layer)
       for (std::size_t i = 0; i < sums[layer].size(); ++i)
-        ASSERT_NEAR(session.selection().scores[layer].values[i], sums[layer][i], 1e-3 + 1e-3 * sums[layer][i])
+        ASSERT_NEAR(session.sequence().selection().scores[layer].values[i], sums[layer][i],
+                    1e-3 + 1e-3 * sums[layer][i])
             << "stride " << stride << ", layer " << layer << ", value " << i;
   }
 }

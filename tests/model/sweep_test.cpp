@@ -74,7 +74,7 @@ std::vector<Token> answer(Session& session) {
     if (tiny_model()->is_end(token)) return generated;
     generated.push_back(token);
     if (std::int32_t(generated.size()) == kAnswer) return generated;
-    logits = session.decode(token);
+    logits = session.sequence().decode(token);
   }
 }
 
@@ -84,12 +84,13 @@ Result alone(const Sample& sample, const Plan& plan, Query query) {
   const auto prompt = tokens(query == Query::aware ? sample.prompt() : sample.document, true);
   Plan own = plan;
   own.at_once = query == Query::agnostic;
-  session.prefill(prompt, {&own, 1});
-  session.compress_when_chosen();
-  Result result{std::int32_t(prompt.size()), session.n_entries(), {}, {}};
-  if (query == Query::agnostic) session.prefill(tokens(sample.questions[0].text, false));
+  session.sequence().prefill(prompt, {&own, 1});
+  session.sequence().compress_when_chosen();
+  Result result{std::int32_t(prompt.size()), session.sequence().n_entries(), {}, {}};
+  if (query == Query::agnostic) session.sequence().prefill(tokens(sample.questions[0].text, false));
   result.tokens = answer(session);
-  if (query == Query::aware && session.has_chosen()) result.kept = session.selection().n_kept;
+  if (query == Query::aware && session.sequence().has_chosen())
+    result.kept = session.sequence().selection().n_kept;
   return result;
 }
 
@@ -131,16 +132,16 @@ TEST(Sweep, FurtherQuestionsFollowTheAnswerBefore) {
   const Results results = swept(asked, plans, {});
   for (std::size_t pair = 0; pair < plans.size(); ++pair) {
     Session session(tiny_model(), session_options(4096));
-    session.prefill(tokens(asked.prompt(), true), {&plans[pair], 1});
-    session.compress(session.selection());
+    session.sequence().prefill(tokens(asked.prompt(), true), {&plans[pair], 1});
+    session.sequence().compress(session.sequence().selection());
     for (std::size_t question = 0; question < 3; ++question) {
       if (question > 0) {
         const std::string& said = results.at({pair, question - 1}).text;
-        session.prefill(tokens(said + "\n\n" + asked.questions[question].text, false));
+        session.sequence().prefill(tokens(said + "\n\n" + asked.questions[question].text, false));
       }
-      const std::int32_t before = session.n_entries();
+      const std::int32_t before = session.sequence().n_entries();
       EXPECT_EQ(answer(session), results.at({pair, question}).tokens) << to_string(plans[pair]) << question;
-      session.truncate(before);
+      session.sequence().truncate(before);
     }
   }
 }
@@ -157,29 +158,29 @@ TEST(Sweep, FurtherQuestionsFollowAPromptThatTheFirstAnswerChose) {
         swept(asked, plans, {.separate_questions = separate, .sampling = {.ignore_eos = true}});
     ASSERT_EQ(results.size(), 9U);
     Session session(tiny_model(), session_options(4096));
-    session.prefill(tokens(asked.prompt(), true), {&plans[1], 1});
-    session.compress_when_chosen();
-    const auto n = std::int32_t(session.tokens().size());
+    session.sequence().prefill(tokens(asked.prompt(), true), {&plans[1], 1});
+    session.sequence().compress_when_chosen();
+    const auto n = std::int32_t(session.sequence().tokens().size());
     const std::vector<Token>& first = results.at({1, 0}).tokens;
     for (std::size_t i = 0; i < 3; ++i) {
       EXPECT_EQ(first[i], results.at({0, 0}).tokens[i]);
-      session.decode(first[i]);
+      session.sequence().decode(first[i]);
     }
-    EXPECT_EQ(results.at({1, 0}).kept, session.n_entries() - 3);
-    const Selection chosen = session.selection();
-    session.clear();
-    session.prefill(tokens(asked.prompt(), true));
-    ASSERT_EQ(session.n_entries(), n);
-    session.compress(chosen);
+    EXPECT_EQ(results.at({1, 0}).kept, session.sequence().n_entries() - 3);
+    const Selection chosen = session.sequence().selection();
+    session.sequence().clear();
+    session.sequence().prefill(tokens(asked.prompt(), true));
+    ASSERT_EQ(session.sequence().n_entries(), n);
+    session.sequence().compress(chosen);
     const std::string said = separate ? "" : results.at({1, 0}).text;
-    session.prefill(tokens(said + "\n\n" + asked.questions[1].text, false));
+    session.sequence().prefill(tokens(said + "\n\n" + asked.questions[1].text, false));
     const std::vector<Token>& second = results.at({1, 1}).tokens;
     for (const Token token : second) {
       std::vector<float> logits(session.logits().begin(), session.logits().end());
       for (std::size_t t = 0; t < logits.size(); ++t)
         if (tiny_model()->is_end(Token(t))) logits[t] = -1e30F;  // answers go on to their limit
       EXPECT_EQ(token, Token(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-      session.decode(token);
+      session.sequence().decode(token);
     }
     // The answer that ended before it chose is the full cache's, and so are those after it.
     for (std::size_t question = 0; question < 3; ++question)
@@ -213,10 +214,10 @@ TEST(Sweep, ReadsInPiecesWhereAsked) {
       Session session(tiny_model(), session_options(256));
       const auto prompt = tokens(asked.prompt(), true);
       const auto n_question = std::int32_t(asked.questions[0].text.size());
-      const std::int32_t n = session.read(
+      const std::int32_t n = session.sequence().read(
           prompt, {.plan = plans[pair], .observer = observer, .n_question = n_question, .n_cells = 200});
       EXPECT_GT(n, 1);
-      EXPECT_EQ(results.at({pair, 0}).kept, session.n_entries());
+      EXPECT_EQ(results.at({pair, 0}).kept, session.sequence().n_entries());
       EXPECT_EQ(results.at({pair, 0}).tokens, answer(session)) << to_string(plans[pair]);
     }
   }
@@ -303,16 +304,16 @@ TEST(Sweep, AnswersFromACacheOfOtherTypes) {
   std::size_t n_answers = 0;
   converting.run(asked, indices, {.answered = [&](const Outcome& outcome) {
                    const auto reader = opens(CacheType::f16)(1024), kept = opens(CacheType::q8_0)(1024);
-                   reader->prefill(tokens(asked.prompt(), true), {&plans[outcome.pair], 1});
-                   reader->compress(reader->selection());
+                   reader->sequence().prefill(tokens(asked.prompt(), true), {&plans[outcome.pair], 1});
+                   reader->sequence().compress(reader->sequence().selection());
                    const std::vector<float> logits(reader->logits().begin(), reader->logits().end());
-                   kept->restore(kept->converted(reader->snapshot()));
-                   EXPECT_EQ(outcome.bytes_after, kept->use(0).bytes_used);
+                   kept->sequence().restore(kept->converted(reader->sequence().snapshot()));
+                   EXPECT_EQ(outcome.bytes_after, kept->sequence().use().bytes_used);
                    std::vector<Token> expected;
                    std::span<const float> now = logits;
                    while (expected.size() < outcome.answer.tokens.size()) {
                      expected.push_back(Token(std::max_element(now.begin(), now.end()) - now.begin()));
-                     now = kept->decode(expected.back());
+                     now = kept->sequence().decode(expected.back());
                    }
                    EXPECT_EQ(outcome.answer.tokens, expected) << to_string(plans[outcome.pair]);
                    ++n_answers;

@@ -36,10 +36,10 @@ class Rpc : public testing::TestWithParam<NamedModel> {
     options.fast_prefill = false;  // the servers have the engine's kernels
     Session session(Model::load(file_, options), cells_of_two(512));
     const Plan plan{make_method(method), Budget::tokens(n_kept)};
-    session.prefill(tokens_, {&plan, 1});
+    session.sequence().prefill(tokens_, {&plan, 1});
     Result result;
-    result.kept = session.selection().layers;
-    session.compress(session.selection());
+    result.kept = session.sequence().selection().layers;
+    session.sequence().compress(session.sequence().selection());
     result.logits = logits_after(session, {7, 9, 40});
     return result;
   }

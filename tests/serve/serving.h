@@ -214,13 +214,13 @@ class World {
 /// `ignores_end`.
 inline void expect_greedy(const Tokens& prompt, const Tokens& answer, bool ignores_end = false) {
   Session session(model(), options(2048, 1));
-  session.prefill(prompt);
+  session.sequence().prefill(prompt);
   for (const Token token : answer) {
     std::vector<float> logits(session.logits().begin(), session.logits().end());
     for (std::size_t i = 0; ignores_end && i < logits.size(); ++i)
       if (model()->is_end(Token(i))) logits[i] = -1e9F;
     EXPECT_GE(logits[std::size_t(token)], *std::max_element(logits.begin(), logits.end()) - tie);
-    session.decode(token);
+    session.sequence().decode(token);
   }
 }
 
@@ -228,10 +228,10 @@ inline void expect_greedy(const Tokens& prompt, const Tokens& answer, bool ignor
 inline Tokens by_the_library(const Tokens& prompt, std::int32_t n, const Plan* plan = nullptr) {
   Session session(model(), options(2048, 1));
   if (plan == nullptr) {
-    session.prefill(prompt);
+    session.sequence().prefill(prompt);
   } else {
-    session.prefill(prompt, {plan, 1});
-    session.compress(session.selection());
+    session.sequence().prefill(prompt, {plan, 1});
+    session.sequence().compress(session.sequence().selection());
   }
   Tokens answer;
   while (std::int32_t(answer.size()) < n) {
@@ -239,7 +239,7 @@ inline Tokens by_the_library(const Tokens& prompt, std::int32_t n, const Plan* p
     const auto token = Token(std::max_element(logits.begin(), logits.end()) - logits.begin());
     if (model()->is_end(token)) break;
     answer.push_back(token);
-    session.decode(token);
+    session.sequence().decode(token);
   }
   return answer;
 }

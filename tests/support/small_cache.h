@@ -25,10 +25,10 @@ inline SessionOptions cells_of_two(std::int32_t n, CacheType type = CacheType::f
 
 /// The logits after each of `tokens`, read one by one, in a row.
 inline std::vector<float> logits_after(Session& session, const std::vector<Token>& tokens,
-                                       Sequence sequence = 0) {
+                                       SequenceId sequence = 0) {
   std::vector<float> all;
   for (const Token token : tokens) {
-    const auto logits = session.decode(token, sequence);
+    const auto logits = session.sequence(sequence).decode(token);
     all.insert(all.end(), logits.begin(), logits.end());
   }
   return all;

@@ -1,4 +1,5 @@
 #include <chunkkv/cache_file.h>
+#include <chunkkv/error.h>
 
 #include "expect_throw.h"
 #include "random_seed.h"

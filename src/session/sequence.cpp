@@ -1,0 +1,71 @@
+#include "session/session_state.h"
+
+#include <algorithm>
+
+namespace chunkkv {
+
+void SequenceState::decode(std::span<const Token> batch, bool all_logits) {
+  context.hide(cells.hidden);
+  newest_batch = cells.next;
+  cells.append(context.decode(batch, cells.next, id, all_logits));
+  tokens.insert(tokens.end(), batch.begin(), batch.end());
+}
+
+void SequenceState::require_window_room(std::int64_t n_tokens, std::int64_t n_batch) const {
+  const CacheParts& parts = context.parts();
+  if (parts.n_window == 0) return;
+  std::int64_t needed = 0;
+  for (const SequenceState& s : session.sequences) {
+    const std::int64_t n = s.cells.next + (&s == this ? n_tokens : 0);
+    needed += std::min<std::int64_t>(n, parts.window + (&s == this ? n_batch : 0));
+  }
+  if (needed > parts.window_cells)
+    throw UsageError("layers that keep a window of " + std::to_string(parts.window) + " tokens need " +
+                     std::to_string(needed) + " cells here, compressed or not, and have " +
+                     std::to_string(parts.window_cells) +
+                     "; use as many cells, smaller micro-batches (-ub), or fewer sequences at a time");
+}
+
+SequenceId Sequence::id() const {
+  return state_.id;
+}
+Session& Sequence::session() {
+  return state_.session.face;
+}
+const Session& Sequence::session() const {
+  return state_.session.face;
+}
+std::int32_t Sequence::n_compressions() const {
+  return state_.n_compressions;
+}
+const std::vector<Token>& Sequence::tokens() const {
+  return state_.tokens;
+}
+std::int32_t Sequence::n_entries() const {
+  return state_.cells.n_entries();
+}
+Position Sequence::next_position() const {
+  return state_.cells.next;
+}
+
+std::vector<Position> Sequence::positions(std::int32_t layer, std::int32_t head) const {
+  const SequenceCells& cells = state_.cells;
+  const auto& layers = state_.context.tap().layers();
+  const auto it = layers.find(layer);
+  if (it == layers.end() || head < 0 || head >= it->second.n_head_kv)
+    throw UsageError("there is no layer " + std::to_string(layer) + " with a KV head " +
+                     std::to_string(head));
+  std::vector<Position> result;
+  for (std::int32_t entry = 0; entry < cells.n_entries(); ++entry)
+    if (!cells.is_hidden(std::size_t(layer), entry))
+      result.push_back(cells.position(std::size_t(layer), std::size_t(head), entry));
+  return result;
+}
+
+CacheUse Sequence::use() const {
+  CacheUse result = state_.session.use(n_entries());
+  result.cells_shared = state_.n_shared();
+  return result;
+}
+
+}  // namespace chunkkv

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chunkkv/session.h>
+
+#include "llama/context.h"
+#include "session/sequence_state.h"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace chunkkv {
+
+/// The engine's positions of a snapshot's cells, in the order of the cells.
+std::vector<Position> positions_by_cell(const Snapshot& snapshot);
+
+/// What the sequences of a session have in common.
+struct SessionState {
+  SessionState(Session& face, std::shared_ptr<Model> model, const SessionOptions& options);
+
+  SequenceState& at(SequenceId id);
+  std::int32_t n_free() const;
+  /// UsageError when so many tokens have no room.
+  void require_room(std::size_t n_tokens) const;
+  CacheUse use(std::int32_t n_used) const;
+  /// By cell: whether a sequence holds it, other than the one of these cells.
+  std::vector<bool> cells_of_others(const SequenceCells& sequence) const;
+  bool can_share() const;
+  /// Attention reads up to the highest used cell, rounded up; memory above is not needed any more.
+  void release_unused();
+  /// Reads one token of each of several sequences (decoding.cpp).
+  void decode(std::span<const Token> tokens, std::span<const SequenceId> ids);
+  /// Error when the snapshot is not one of a cache of this model, whole and without contradictions
+  /// (snapshot.cpp).
+  void require_whole(const Snapshot& snapshot) const;
+
+  Session& face;
+  std::shared_ptr<Model> model;
+  SessionOptions options;
+  engine::Context context;
+  std::deque<SequenceState> sequences;
+  bool shares = false;  ///< sequences may hold the same cells
+  Timings timings;
+};
+
+}  // namespace chunkkv
