@@ -1,20 +1,14 @@
 #pragma once
 
+#include "llama/attention.h"
+#include "llama/cache_layers.h"
 #include "llama/compute.h"
-#include "llama/tap.h"
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace chunkkv::engine {
-
-/// Rows of one micro-batch whose attention is summed: first, first + stride, ...
-struct QueryRange {
-  std::int32_t first = 0;
-  std::int32_t count = 0;
-  std::int32_t stride = 1;
-};
 
 /// Queries of the steps after a prompt, copied to the host.
 struct StoredQueries {

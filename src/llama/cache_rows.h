@@ -2,8 +2,8 @@
 
 #include <chunkkv/observation.h>
 
+#include "llama/cache_layers.h"
 #include "llama/compute.h"
-#include "llama/tap.h"
 
 #include <cstdint>
 #include <span>

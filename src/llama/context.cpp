@@ -1,9 +1,14 @@
 #include "llama/context.h"
 
+#include "llama/compute.h"
+#include "llama/key_shift.h"
+#include "llama/key_statistics.h"
 #include "llama/release_pages.h"
+#include "llama/row_mover.h"
 #include "llama/state_check.h"
 #include "llama/state_conversion.h"
 #include "llama/support.h"
+#include "llama/tap.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -61,8 +66,11 @@ class Batch {
 
 Context::Context(const Model& model, const SessionOptions& options)
     : pool_(options.n_threads),
+      tap_(std::make_unique<Tap>()),
+      compute_(std::make_unique<Compute>(pool_)),
       scratch_(options.n_sequences),
       n_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(model.handle()))) {
+  if (options.cache_positions) require_turnable(model, options.type_k);
   llama_context_params params = llama_context_default_params();
   params.n_seq_max = std::uint32_t(options.n_sequences + 1);
   // The engine aborts with less than a cell, and less than a token of a batch, for each sequence.
@@ -79,34 +87,46 @@ Context::Context(const Model& model, const SessionOptions& options)
   params.type_v = engine_type(options.type_v);
   params.offload_kqv = options.offload_kv;
   params.cb_eval = &Tap::callback;
-  params.cb_eval_user_data = &tap_;
+  params.cb_eval_user_data = tap_.get();
   context_.reset(llama_init_from_model(model.handle(), params));
   if (!context_)
     throw Error("the engine could not allocate a cache of " + std::to_string(params.n_ctx) + " cells (" +
                 std::string(to_string(options.type_k)) + " keys, " + std::string(to_string(options.type_v)) +
                 " values); use a smaller -c, another cache type, or -v to see its messages");
   pool_.attach(context_.get());
-  if (model.fast_prefill()) tap_.accelerate(pool_.n_threads());
+  if (model.fast_prefill()) tap_->accelerate(pool_.n_threads());
   learn_cache(llama_model_n_swa(model.handle()));
+  if (!options.cache_positions) return;
+  if (has_fixed_part())
+    throw UsageError(
+        "cache positions (--positions cache) are not for models with windows or recurrent layers; use true "
+        "positions");
+  require_right_shifts(*this, tap_->layers());
 }
+
+Context::~Context() = default;
 
 void Context::learn_cache(std::int32_t window) {
   const Token any = 0;
-  decode({&any, 1}, 0, scratch_);
+  const auto read = [&](SequenceId sequence, Position position) {
+    const Segment one{.sequence = sequence, .first = position, .tokens = {&any, 1}};
+    decode({&one, 1});
+  };
+  read(scratch_, 0);
   clear();
-  if (window == 0) tap_.settle_without_windows();
-  if (tap_.cache().is_ambiguous()) {
+  if (window == 0) tap_->settle_without_windows();
+  if (tap_->cache().is_ambiguous()) {
     // A sequence of a token, one that lies beyond its window, and a third one, which sees the first only
     // where there is no window.
     const Position far = window + 2;
     const SequenceId other = 0;
-    decode({&any, 1}, 0, other);
-    decode({&any, 1}, far, scratch_);
+    read(other, 0);
+    read(scratch_, far);
     llama_memory_seq_cp(llama_get_memory(context_.get()), other, scratch_, 0, 1);
-    decode({&any, 1}, far + 1, scratch_);
+    read(scratch_, far + 1);
     clear();
   }
-  const CacheLayers& cache = tap_.cache();
+  const CacheLayers& cache = tap_->cache();
   parts_.compressed = cache.model_numbers();
   parts_.n_window = cache.n_window_layers();
   parts_.window = parts_.n_window > 0 ? window : 0;
@@ -115,7 +135,7 @@ void Context::learn_cache(std::int32_t window) {
   parts_.n_shared = cache.n_sharing_layers();
   parts_.fixed_bytes = cache.fixed_bytes();
   bool known = cache.is_known();  // else two groups keep every token
-  for (const auto& [number, layer] : tap_.layers())
+  for (const auto& [number, layer] : tap_->layers())
     known = known && layer.k != nullptr && layer.n_head_kv > 0 && layer.k->ne[2] == 1 &&
             (layer.v != nullptr || layer.n_head_kv == 1);
   for (const auto& [number, layer] : cache.kept()) {
@@ -129,10 +149,48 @@ void Context::learn_cache(std::int32_t window) {
         "model with llama.cpp's own tools");
 }
 
-std::uint64_t Context::cell_bytes(const CacheLayer& layer) {
+std::uint64_t Context::cell_bytes() const {
   std::uint64_t bytes = 0;
-  for (const ggml_tensor* rows : layer.tensors()) bytes += rows->nb[1];
+  for (const auto& [number, layer] : tap_->layers())
+    for (const ggml_tensor* rows : layer.tensors()) bytes += rows->nb[1];
   return bytes;
+}
+
+std::int32_t Context::n_head(std::int32_t layer) const {
+  return tap_->layers().at(layer).n_head;
+}
+
+std::span<const WeightUse> Context::weights() const {
+  return tap_->weights();
+}
+
+std::unique_ptr<LayerProbe> Context::probe(std::int32_t layer, const std::vector<std::int32_t>& cells,
+                                           std::int32_t n_entries) {
+  return std::make_unique<LayerProbe>(*compute_, tap_->layers().at(layer), layer, cells, n_entries);
+}
+
+std::vector<float> Context::attention_weights(const Attention& attention, QueryRange queries) {
+  queries.first += attention.row;
+  return engine::attention_weights(*compute_, tap_->layers().at(attention.layer), attention, queries);
+}
+
+std::vector<float> Context::magnitudes(std::int32_t layer, std::span<const std::int32_t> cells) {
+  const CacheLayer& cache = tap_->layers().at(layer);
+  const RowKind values = values_of(cache, "magnitudes");
+  std::vector<float> sums = row_magnitudes(*compute_, cache, keys_of(cache), cells);
+  if (cache.v == nullptr) return sums;  // values are part of the keys
+  const std::vector<float> of_values = row_magnitudes(*compute_, cache, values, cells);
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += of_values[i];
+  return sums;
+}
+
+bool Context::can_move_rows() const {
+  return !tap_->layers().begin()->second.v_transposed;
+}
+
+void Context::move_rows(std::int32_t layer, std::span<const std::vector<std::int32_t>> from,
+                        std::span<const std::int32_t> to) {
+  engine::move_rows(*compute_, tap_->layers().at(layer), from, to);
 }
 
 std::int32_t Context::n_cells() const {
@@ -142,29 +200,37 @@ std::int32_t Context::n_ubatch() const {
   return std::int32_t(llama_n_ubatch(context_.get()));
 }
 
-std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, Position first, SequenceId sequence,
-                                          bool all_logits) {
-  Batch batch(tokens.size());
-  for (std::size_t i = 0; i < tokens.size(); ++i)
-    batch.add(tokens[i], first + Position(i), sequence, all_logits || i + 1 == tokens.size());
-  return decode(batch.get());
-}
-
-std::vector<std::int32_t> Context::decode(std::span<const Token> tokens, std::span<const Position> positions,
-                                          std::span<const SequenceId> sequences) {
-  Batch batch(tokens.size());
-  for (std::size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], positions[i], sequences[i], true);
-  return decode(batch.get());
-}
-
-std::vector<std::int32_t> Context::decode(const llama_batch& batch) {
-  tap_.begin();
-  const std::int32_t status = llama_decode(context_.get(), batch);
-  tap_.end();
+std::vector<std::int32_t> Context::decode(std::span<const Segment> segments) {
+  std::size_t n_tokens = 0;
+  for (const Segment& segment : segments) n_tokens += segment.tokens.size();
+  Batch batch(n_tokens);
+  Tap::Wishes wishes;
+  for (const Segment& segment : segments) {
+    for (std::size_t i = 0; i < segment.tokens.size(); ++i)
+      batch.add(segment.tokens[i], segment.first + Position(i), segment.sequence,
+                segment.all_logits || i + 1 == segment.tokens.size());
+    // A cell that one sequence hides from a layer is not seen by the others' tokens anyway.
+    if (segment.hidden != nullptr && !segment.hidden->empty()) {
+      wishes.hidden.resize(segment.hidden->size());
+      for (std::size_t layer = 0; layer < segment.hidden->size(); ++layer) {
+        const std::vector<std::int32_t>& cells = (*segment.hidden)[layer];
+        wishes.hidden[layer].insert(wishes.hidden[layer].end(), cells.begin(), cells.end());
+      }
+    }
+    for (std::int32_t layer = 0; segment.observer != nullptr && layer < n_layer(); ++layer) {
+      if (!segment.observer->watches(layer)) continue;
+      wishes.layers.resize(std::size_t(n_layer()));
+      wishes.layers[std::size_t(layer)] = true;
+    }
+  }
+  wishes.handler = [&](const Attention& attention) { show(segments, attention); };
+  tap_->begin(std::move(wishes));
+  const std::int32_t status = llama_decode(context_.get(), batch.get());
+  tap_->end();
   switch (status) {
     case 0:
       has_logits_ = true;
-      return tap_.cells();
+      return tap_->cells();
     case 1:
       throw Error("the cache is full: all " + std::to_string(n_cells()) + " cells are used");
     case 2:
@@ -172,6 +238,22 @@ std::vector<std::int32_t> Context::decode(const llama_batch& batch) {
     default:
       throw Error("the engine failed to compute a batch (code " + std::to_string(status) +
                   "); -v shows its messages");
+  }
+}
+
+void Context::show(std::span<const Segment> segments, const Attention& attention) {
+  const std::span<const std::int32_t> cells(tap_->cells());
+  std::size_t end = 0;
+  for (const Segment& segment : segments) {
+    const std::size_t begin = end;
+    end += segment.tokens.size();
+    if (segment.observer == nullptr || !segment.observer->watches(attention.layer)) continue;
+    // The engine may cut a batch into several graphs.
+    if (begin < tap_->n_before_graph() || end > cells.size()) continue;
+    Attention shown = attention;
+    shown.row = std::int32_t(begin - tap_->n_before_graph());
+    shown.cells = cells.subspan(begin, segment.tokens.size());
+    segment.observer->see(shown);
   }
 }
 
@@ -260,7 +342,7 @@ std::vector<std::byte> Context::state(SequenceId sequence) const {
 
 void Context::set_state(SequenceId sequence, std::span<const std::byte> state,
                         std::span<const Position> positions) {
-  check_state(state, tap_.layers(), positions, StateTypes::own, extension(), has_fixed_part());
+  check_state(state, tap_->layers(), positions, StateTypes::own, extension(), has_fixed_part());
   if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),
                                state.size(), sequence) == state.size())
     return;
@@ -276,9 +358,9 @@ std::vector<std::byte> Context::converted(std::span<const std::byte> state,
     throw Error(
         "the cache of a model with sliding windows cannot be converted to other types; read the prompt with "
         "those that it is to have");
-  check_state(state, tap_.layers(), positions, StateTypes::any, extension(), has_fixed_part());
-  const CacheLayer& any = tap_.layers().begin()->second;
-  return convert_state(state, tap_.layers(), any.k->type, (any.v != nullptr ? any.v : any.k)->type,
+  check_state(state, tap_->layers(), positions, StateTypes::any, extension(), has_fixed_part());
+  const CacheLayer& any = tap_->layers().begin()->second;
+  return convert_state(state, tap_->layers(), any.k->type, (any.v != nullptr ? any.v : any.k)->type,
                        extension(), has_fixed_part());
 }
 
@@ -291,7 +373,7 @@ std::size_t Context::extension() const {
 }
 
 void Context::release_cells(std::int32_t first) {
-  for (const auto& [number, layer] : tap_.layers())
+  for (const auto& [number, layer] : tap_->layers())
     for (ggml_tensor* rows : layer.tensors())
       if (ggml_backend_buffer_get_type(rows->buffer) == ggml_backend_cpu_buffer_type())
         release_pages(static_cast<std::byte*>(rows->data) + rows->nb[1] * std::size_t(first),

@@ -2,31 +2,46 @@
 
 #include <chunkkv/session.h>
 
-#include "llama/compute.h"
+#include "llama/attention.h"
 #include "llama/handles.h"
-#include "llama/tap.h"
+#include "llama/layer_probe.h"
 #include "llama/thread_pool.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 namespace chunkkv::engine {
 
-/// The engine's context of one session with its tap, threads and devices. All sequences share one
-/// stream of cells; one sequence more than asked for exists, as scratch for `Relocation`.
+class Compute;
+class Tap;
+
+/// Tokens of one sequence in a batch, at positions first, first + 1, ...
+struct Segment {
+  SequenceId sequence = 0;
+  Position first = 0;
+  std::span<const Token> tokens;
+  bool all_logits = false;  ///< else the last token's
+  /// Cells of the sequence that single layers' attention must not see, by layer; none where it is null or
+  /// empty.
+  const std::vector<std::vector<std::int32_t>>* hidden = nullptr;
+  Observer* observer = nullptr;  ///< sees what the tokens attend to; null: nothing does
+};
+
+/// All that this library asks of the engine: the engine's context of one session with its tap, threads and
+/// devices. All sequences share one stream of cells; one sequence more than asked for exists, as scratch for
+/// `Relocation`.
 class Context {
  public:
+  /// UsageError for cache positions where the engine cannot turn the model's keys.
   Context(const Model& model, const SessionOptions& options);
+  ~Context();
 
-  /// Reads tokens at positions first, first + 1, ... and returns their cells. Error when no cells are
-  /// free. At most n_ubatch tokens.
-  std::vector<std::int32_t> decode(std::span<const Token> tokens, Position first, SequenceId sequence,
-                                   bool all_logits = false);
-  /// Reads one token of each of several sequences, together; returns their cells. All logits are computed.
-  std::vector<std::int32_t> decode(std::span<const Token> tokens, std::span<const Position> positions,
-                                   std::span<const SequenceId> sequences);
+  /// Reads the tokens of all segments together and returns their cells, in order. Error when no cells are
+  /// free. At most n_ubatch tokens, or one of each sequence. Throws what an observer throws.
+  std::vector<std::int32_t> decode(std::span<const Segment> segments);
   /// Logits of a token of the last decode, [n_vocab]; -1: the last one's. Empty before the first.
   std::span<const float> logits(std::int32_t index = -1) const;
 
@@ -57,8 +72,21 @@ class Context {
   /// Forgets all sequences and logits.
   void clear();
 
-  /// Cells that attention must not see in the next decode, by layer; empty: none.
-  void hide(const std::vector<std::vector<std::int32_t>>& cells) { tap_.hide(cells); }
+  /// Computes what methods ask to observe of a layer; for `cells`, see LayerProbe.
+  std::unique_ptr<LayerProbe> probe(std::int32_t layer, const std::vector<std::int32_t>& cells,
+                                    std::int32_t n_entries);
+  /// The attention of `queries`, numbered among the tokens that it is shown for, by cell:
+  /// [n_head][queries.count][n_kv]. For measurements; take few queries at a time.
+  std::vector<float> attention_weights(const Attention& attention, QueryRange queries);
+  /// Sums of the absolute values of keys and values, [n_head_kv][cells.size()].
+  std::vector<float> magnitudes(std::int32_t layer, std::span<const std::int32_t> cells);
+
+  /// False without flash attention.
+  bool can_move_rows() const;
+  /// Moves rows of keys and values, byte for byte: in every KV head h from cell `from[h][i]` to `to[i]`; a
+  /// single list is for all heads. Sources and targets may overlap.
+  void move_rows(std::int32_t layer, std::span<const std::vector<std::int32_t>> from,
+                 std::span<const std::int32_t> to);
 
   /// The engine's own copy of a sequence, and back. Error when it is not from such a cache or does not fit.
   std::vector<std::byte> state(SequenceId sequence) const;
@@ -73,27 +101,29 @@ class Context {
   void release_cells(std::int32_t first);
 
   llama_context* handle() const { return context_.get(); }
-  Tap& tap() { return tap_; }
-  const Tap& tap() const { return tap_; }
   /// The engine's bound, less the scratch sequence.
   static std::int32_t most_sequences() { return std::int32_t(llama_max_parallel_sequences()) - 1; }
-  Compute& compute() { return compute_; }
-  static std::uint64_t cell_bytes(const CacheLayer& layer);
+  /// Of keys and values of all layers that keep every token.
+  std::uint64_t cell_bytes() const;
   std::int32_t n_cells() const;
   std::int32_t n_ubatch() const;
   std::int32_t n_threads() const { return pool_.n_threads(); }
+  std::int32_t n_head(std::int32_t layer) const;
+  /// What was chosen for the model's weights, in the order of their first use.
+  std::span<const WeightUse> weights() const;
   std::int32_t n_layer() const { return std::int32_t(parts_.compressed.size()); }
 
  private:
   /// Decodes one token and forgets it, so that the tap knows the cache from the start.
   void learn_cache(std::int32_t window);
-  std::vector<std::int32_t> decode(const llama_batch& batch);
+  /// Hands the attention to the observers of those segments that are in the graph in work.
+  void show(std::span<const Segment> segments, const Attention& attention);
   std::size_t extension() const;  ///< see `cell_extension`
 
   bool has_logits_ = false;
   ThreadPool pool_;
-  Tap tap_;
-  Compute compute_{pool_};
+  std::unique_ptr<Tap> tap_;
+  std::unique_ptr<Compute> compute_;
   ContextHandle context_;
   SequenceId scratch_;
   std::int32_t n_vocab_;

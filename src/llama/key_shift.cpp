@@ -1,5 +1,6 @@
 #include "llama/key_shift.h"
 
+#include "llama/cache_layers.h"
 #include "llama/context.h"
 #include "llama/handles.h"
 #include "llama/rows.h"
@@ -38,10 +39,12 @@ bool turns_part_of_head(const Model& model) {
 }
 
 /// Keys of a token that is read alone, by layer.
-std::map<std::int32_t, std::vector<float>> keys(const Context& context, std::int32_t cell) {
+std::map<std::int32_t, std::vector<float>> keys(const Context& context,
+                                                const std::map<std::int32_t, CacheLayer>& layers,
+                                                std::int32_t cell) {
   llama_synchronize(context.handle());
   std::map<std::int32_t, std::vector<float>> rows;
-  for (const auto& [number, layer] : context.tap().layers()) rows.emplace(number, row_of(layer.k, cell));
+  for (const auto& [number, layer] : layers) rows.emplace(number, row_of(layer.k, cell));
   return rows;
 }
 
@@ -85,19 +88,22 @@ void require_turnable(const Model& model, CacheType type) {
         kWhat, to_string(type), kHowTo));
 }
 
-void require_right_shifts(Context& context) {
+void require_right_shifts(Context& context, const std::map<std::int32_t, CacheLayer>& layers) {
   if (!context.can_shift())
     throw UsageError(fmt::format("{}, which it cannot do in this model; {}", kWhat, kHowTo));
   constexpr Token any = 0;
   constexpr Position far = 100;
   constexpr SequenceId sequence = 0;
-  const auto read = [&](Position position) { return context.decode({&any, 1}, position, sequence).front(); };
-  const auto wanted = keys(context, read(far));
+  const auto read = [&](Position position) {
+    const Segment one{.sequence = sequence, .first = position, .tokens = {&any, 1}};
+    return context.decode({&one, 1}).front();
+  };
+  const auto wanted = keys(context, layers, read(far));
   context.remove(sequence, 0, -1);
   const std::int32_t cell = read(0);
   context.shift(sequence, 0, 1, far);
-  context.decode({&any, 1}, far + 1, sequence);  // keys are turned before a decode
-  const auto turned = keys(context, cell);
+  read(far + 1);  // keys are turned before a decode
+  const auto turned = keys(context, layers, cell);
   context.clear();
 
   double length = 0, wanted_length = 0, worst = 0;
@@ -111,7 +117,7 @@ void require_right_shifts(Context& context) {
       worst_layer = layer;
     }
   }
-  const Rounding allowed = rounding(context.tap().layers().begin()->second.k->type);
+  const Rounding allowed = rounding(layers.begin()->second.k->type);
   const double scale = wanted_length > 0 ? length / wanted_length : 1;
   if (std::abs(scale - 1) > allowed.length)
     throw UsageError(

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "llama/cache_layers.h"
 #include "llama/cache_rows.h"
 #include "llama/compute.h"
-#include "llama/tap.h"
 
 #include <cstdint>
 #include <span>

@@ -25,9 +25,9 @@ const std::vector<float>& once(std::optional<std::vector<float>>& memo, Compute 
 
 }  // namespace
 
-LayerProbe::LayerProbe(Context& context, std::int32_t layer, const std::vector<std::int32_t>& cells,
-                       std::int32_t n_entries)
-    : context_(context), layer_(layer), cells_(cells), n_entries_(std::size_t(n_entries)) {}
+LayerProbe::LayerProbe(Compute& compute, const CacheLayer& cache, std::int32_t layer,
+                       const std::vector<std::int32_t>& cells, std::int32_t n_entries)
+    : compute_(compute), cache_(cache), layer_(layer), cells_(cells), n_entries_(std::size_t(n_entries)) {}
 
 LayerProbe::AttentionKey LayerProbe::key_of(const ObservationRequest& request) {
   if (request.queries == Queries::all) return {request.attention, 0, request.stride};
@@ -46,13 +46,13 @@ std::vector<float> LayerProbe::by_entry(std::span<const float> by_cell, std::int
 void LayerProbe::add_attention(const ObservationRequest& request, const Attention& attention,
                                QueryRange queries, std::int32_t first_window_entry) {
   AttentionSum& sum = attention_[key_of(request)];
-  const CacheLayer& cache = context_.tap().layers().at(layer_);
+  queries.first += attention.row;
   std::vector<float> by_cell;
   if (request.attention == AttentionKind::group_max_past) {
-    by_cell = group_max_past_sums(context_.compute(), cache, attention, queries,
-                                  past(attention.n_kv, first_window_entry));
+    by_cell =
+        group_max_past_sums(compute_, cache_, attention, queries, past(attention.n_kv, first_window_entry));
   } else {
-    by_cell = attention_sums(context_.compute(), cache, attention, queries);
+    by_cell = attention_sums(compute_, cache_, attention, queries);
   }
 
   std::vector<float> values = by_entry(by_cell, attention.n_kv);
@@ -72,15 +72,14 @@ LayerProbe::StoredKey LayerProbe::stored_key(const ObservationRequest& request, 
   return {request.attention, request.after, hides ? request.window : 0, reader};
 }
 
-void LayerProbe::store_query(const Attention& attention, std::int32_t row, std::size_t index,
-                             std::int32_t cell) {
+void LayerProbe::store_query(const Attention& attention, std::size_t index) {
   const ggml_tensor& q = *attention.q;
   if (q.type != GGML_TYPE_F32 || q.nb[0] != sizeof(float))
     throw Error("this model's queries cannot be observed one by one; use after=0");
   const auto depth = std::size_t(q.ne[0]), n_head = std::size_t(q.ne[2]);
   // One copy of all that lies between the first head's row and the last one's: a transfer is what costs.
   std::vector<std::byte> bytes(q.nb[2] * (n_head - 1) + depth * sizeof(float));
-  ggml_backend_tensor_get(&q, bytes.data(), q.nb[1] * std::size_t(row), bytes.size());
+  ggml_backend_tensor_get(&q, bytes.data(), q.nb[1] * std::size_t(attention.row), bytes.size());
   std::vector<float> values(n_head * depth);
   for (std::size_t h = 0; h < n_head; ++h)
     std::memcpy(values.data() + h * depth, bytes.data() + h * q.nb[2], depth * sizeof(float));
@@ -90,7 +89,7 @@ void LayerProbe::store_query(const Attention& attention, std::int32_t row, std::
   queries.q.resize(index + 1);
   queries.cells.resize(index + 1);
   queries.q[index] = std::move(values);
-  queries.cells[index] = cell;
+  queries.cells[index] = attention.cells.front();
 }
 
 void LayerProbe::add_stored(const ObservationRequest& request, const Attention& attention,
@@ -99,12 +98,10 @@ void LayerProbe::add_stored(const ObservationRequest& request, const Attention& 
   if (!is_new) return;
   StoredQueries& queries = queries_[std::size_t(attention.reader)];
   queries.prompt = cells_;
-  const CacheLayer& cache = context_.tap().layers().at(layer_);
-  Compute& compute = context_.compute();
   it->second = by_entry(request.attention == AttentionKind::group_max_past
-                            ? group_max_past_sums(compute, cache, attention, queries, request.after,
+                            ? group_max_past_sums(compute_, cache_, attention, queries, request.after,
                                                   past(attention.n_kv, first_window_entry))
-                            : attention_sums(compute, cache, attention, queries, request.after),
+                            : attention_sums(compute_, cache_, attention, queries, request.after),
                         attention.n_kv);
 }
 
@@ -118,18 +115,16 @@ std::vector<float> LayerProbe::history(std::int32_t stride) const {
 }
 
 LayerObservation LayerProbe::observe(const ObservationRequest& request) {
-  const CacheLayer& cache = context_.tap().layers().at(layer_);
-  Compute& compute = context_.compute();
   LayerObservation o;
   o.layer = layer_;
   o.n_entries = std::int32_t(n_entries_);
-  o.n_head = cache.n_head;
-  o.n_head_kv = cache.n_head_kv;
+  o.n_head = cache_.n_head;
+  o.n_head_kv = cache_.n_head_kv;
   if (request.queries != Queries::none) {
     const AttentionSum& sum = attention_[key_of(request)];
     o.attention = sum.values;
     o.n_queries = sum.n_queries;
-    for (std::int32_t reader = 0; reader < cache.n_readers; ++reader) {
+    for (std::int32_t reader = 0; reader < cache_.n_readers; ++reader) {
       const auto stored = stored_.find(stored_key(request, reader));
       if (stored == stored_.end()) break;
       o.attention.resize(stored->second.size());
@@ -137,23 +132,23 @@ LayerObservation LayerProbe::observe(const ObservationRequest& request) {
       if (reader == 0) o.n_queries += request.after;
     }
   }
-  if (request.keys) o.keys = std::make_shared<CacheRows>(compute, cache, keys_of(cache), cells_);
+  if (request.keys) o.keys = std::make_shared<CacheRows>(compute_, cache_, keys_of(cache_), cells_);
   if (request.values)
     o.values =
-        std::make_shared<CacheRows>(compute, cache, values_of(cache, "methods that read values"), cells_);
+        std::make_shared<CacheRows>(compute_, cache_, values_of(cache_, "methods that read values"), cells_);
   if (request.value_norms) {
-    const RowKind values = values_of(cache, "value norms (vnorm=1)");
-    o.value_norms = once(value_norms_, [&] { return row_norms(compute, cache, values, cells_); });
+    const RowKind values = values_of(cache_, "value norms (vnorm=1)");
+    o.value_norms = once(value_norms_, [&] { return row_norms(compute_, cache_, values, cells_); });
   }
   if (request.key_norms)
-    o.key_norms = once(key_norms_, [&] { return row_norms(compute, cache, keys_of(cache), cells_); });
+    o.key_norms = once(key_norms_, [&] { return row_norms(compute_, cache_, keys_of(cache_), cells_); });
   if (request.key_similarity)
     o.key_similarity =
-        once(key_similarity_, [&] { return chunkkv::engine::key_similarity(compute, cache, cells_); });
+        once(key_similarity_, [&] { return chunkkv::engine::key_similarity(compute_, cache_, cells_); });
   if (request.redundancy_threshold) {
     auto [it, is_new] = redundancy_.try_emplace(*request.redundancy_threshold);
     if (is_new)
-      it->second = chunkkv::engine::redundancy(compute, cache, cells_, *request.redundancy_threshold);
+      it->second = chunkkv::engine::redundancy(compute_, cache_, cells_, *request.redundancy_threshold);
     o.redundancy = it->second;
   }
   return o;

@@ -3,7 +3,6 @@
 #include <chunkkv/observation.h>
 
 #include "llama/attention_sums.h"
-#include "llama/context.h"
 
 #include <cstdint>
 #include <map>
@@ -20,16 +19,17 @@ class LayerProbe {
  public:
   /// `cells`: the cell of every entry read so far. It grows to `n_entries` with the prompt and must outlive
   /// the probe.
-  LayerProbe(Context& context, std::int32_t layer, const std::vector<std::int32_t>& cells,
-             std::int32_t n_entries);
+  LayerProbe(Compute& compute, const CacheLayer& cache, std::int32_t layer,
+             const std::vector<std::int32_t>& cells, std::int32_t n_entries);
 
-  /// Adds the attention of a micro-batch's rows `queries` to what `observe` returns for `request`, which
-  /// reads attention. With group_max_past, entries from `first_window_entry` on are hidden.
+  /// Adds the attention of `queries`, numbered among the tokens that it is shown for, to what `observe`
+  /// returns for `request`, which reads attention. With group_max_past, entries from `first_window_entry` on
+  /// are hidden.
   void add_attention(const ObservationRequest& request, const Attention& attention, QueryRange queries,
                      std::int32_t first_window_entry);
 
-  /// Copies the query in `row` of a step of the answer, the `index`-th, which lies in `cell`.
-  void store_query(const Attention& attention, std::int32_t row, std::size_t index, std::int32_t cell);
+  /// Copies the query of a step of the answer, the `index`-th.
+  void store_query(const Attention& attention, std::size_t index);
   /// Adds the attention of the first `request.after` stored queries to what `observe` returns for `request`.
   /// `attention`: of the step in work. With group_max_past, entries from `first_window_entry` on are hidden.
   void add_stored(const ObservationRequest& request, const Attention& attention,
@@ -60,7 +60,8 @@ class LayerProbe {
   /// [heads][n_kv] by cell -> [heads][n_entries]; entries that are not read yet count as 0.
   std::vector<float> by_entry(std::span<const float> by_cell, std::int64_t n_kv) const;
 
-  Context& context_;
+  Compute& compute_;
+  const CacheLayer& cache_;
   std::int32_t layer_;
   const std::vector<std::int32_t>& cells_;
   std::size_t n_entries_;

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "llama/cache_layers.h"
 #include "llama/compute.h"
-#include "llama/tap.h"
 
 #include <cstdint>
 #include <span>

@@ -4,8 +4,6 @@
 
 #include "llama/op_params.h"
 
-#include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace chunkkv::engine {
@@ -16,19 +14,10 @@ bool Tap::callback(ggml_tensor* node, bool ask, void* tap) {
     self.show(node);
   } catch (...) {
     self.error_ = std::current_exception();
-    self.ignore();
+    self.wanted_.clear();
+    self.product_ = nullptr;
   }
   return !ask;
-}
-
-void Tap::watch(std::vector<bool> layers, Handler handler) {
-  wanted_ = std::move(layers);
-  handler_ = std::move(handler);
-}
-
-void Tap::ignore() {
-  wanted_.clear();
-  product_ = nullptr;
 }
 
 void Tap::accelerate(int n_threads) {
@@ -36,15 +25,19 @@ void Tap::accelerate(int n_threads) {
   if (FastAttention::kernel() != nullptr) attention_ = std::make_unique<FastAttention>(n_threads);
 }
 
-void Tap::begin() {
+void Tap::begin(Wishes wishes) {
+  wanted_ = std::move(wishes.layers);
+  handler_ = std::move(wishes.handler);
+  mask_.begin(std::move(wishes.hidden));
   cells_.clear();
-  mask_.clear();
   begin_graph();
 }
 
 void Tap::begin_graph() {
   product_ = nullptr;
+  n_before_graph_ = cells_.size();
   n_read_.assign(cache_.kept().size(), 0);
+  mask_.begin_graph();
   if (attention_) attention_->forget_masks();  // those of this graph are new
 }
 
@@ -101,7 +94,7 @@ void Tap::on_store(const ggml_tensor* node) {
     ggml_backend_tensor_get(rows, cells.data(), 0, cells.size() * sizeof(cells[0]));
     cells_.insert(cells_.end(), cells.begin(), cells.end());
   }
-  if (!cache_.is_known() || !wanted_.empty() || !hidden_.empty())
+  if (!cache_.is_known() || !wanted_.empty() || mask_.hides())
     if (CacheLayers::model_number_of(root) >= 0) last_stored_layer_ = cache_.number_of(root);
 }
 
@@ -112,30 +105,12 @@ std::int32_t Tap::layer_of(const ggml_tensor* k) const {
 
 bool Tap::on_flash_attention(ggml_tensor* node) {
   if (!cache_.is_known()) cache_.add_attention(node->src[1], node->src[0], node->src[3], node->src[2]->ne[0]);
-  if (wanted_.empty() && hidden_.empty()) return false;
+  if (wanted_.empty() && !mask_.hides()) return false;
   const std::int32_t layer = layer_of(node->src[1]);
-  if (hidden_.empty() || layer < 0) return watched(layer);
-  hide_cells(node->src[3], layer);
-  return true;  // so that this layer is computed before the next one's mask is written
-}
-
-/// The engine's mask is the same for all layers that keep every token. It is changed between their attention
-/// operations.
-void Tap::hide_cells(const ggml_tensor* mask, std::int32_t layer) {
-  if (mask == nullptr || mask->type != GGML_TYPE_F16 || !ggml_is_contiguous(mask))
-    throw Error("the cells of single layers cannot be hidden from this model's attention");
-  const std::size_t n_kv = std::size_t(mask->ne[0]);
-  if (mask_.empty()) {
-    mask_.resize(std::size_t(ggml_nelements(mask)));
-    ggml_backend_tensor_get(mask, mask_.data(), 0, ggml_nbytes(mask));
-  }
-  std::vector<ggml_fp16_t> values = mask_;
-  const ggml_fp16_t unseen = ggml_fp32_to_fp16(-std::numeric_limits<float>::infinity());
-  for (const std::int32_t cell : hidden_.at(std::size_t(layer)))
-    for (std::size_t row = 0; row < values.size(); row += n_kv)
-      if (std::size_t(cell) < n_kv) values[row + std::size_t(cell)] = unseen;
-  ggml_backend_tensor_set(const_cast<ggml_tensor*>(mask), values.data(), 0, ggml_nbytes(mask));
+  if (!mask_.hides() || layer < 0) return watched(layer);
+  mask_.write(node->src[3], layer);
   if (attention_) attention_->forget_masks();
+  return true;  // so that this layer is computed before the next one's mask is written
 }
 
 bool Tap::on_product(ggml_tensor* node) {
@@ -162,15 +137,13 @@ void Tap::on_soft_max(ggml_tensor* node) {
   if (node->src[0] != product)
     throw Error(
         "this model caps its attention logits, which can only be observed with flash attention (-fa on)");
-  Attention attention{.layer = cache_.number_of(product->src[0]),
-                      .q = product->src[1],
-                      .mask = node->src[1],
-                      .sinks = node->src[2],
-                      .scale = op_float(node, 0),
-                      .max_bias = op_float(node, 1),
-                      .n_kv = product->ne[0]};
-  count_reader(attention);
-  handler_(attention);
+  hand_on({.layer = cache_.number_of(product->src[0]),
+           .q = product->src[1],
+           .mask = node->src[1],
+           .sinks = node->src[2],
+           .scale = op_float(node, 0),
+           .max_bias = op_float(node, 1),
+           .n_kv = product->ne[0]});
 }
 
 void Tap::show(ggml_tensor* node) {
@@ -178,23 +151,22 @@ void Tap::show(ggml_tensor* node) {
   if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention the soft max's question shows it
   const std::int32_t layer = layer_of(node->src[1]);
   if (!watched(layer)) return;  // only computed apart
-  Attention attention{.layer = layer,
-                      .q = node->src[0],
-                      .mask = node->src[3],
-                      .sinks = node->src[4],
-                      .scale = op_float(node, 0),
-                      .max_bias = op_float(node, 1),
-                      .softcap = op_float(node, 2),
-                      .n_kv = node->src[1]->ne[1],
-                      .computed = attention_ ? attention_->computed(node) : nullptr};
-  count_reader(attention);
-  handler_(attention);
+  hand_on({.layer = layer,
+           .q = node->src[0],
+           .mask = node->src[3],
+           .sinks = node->src[4],
+           .scale = op_float(node, 0),
+           .max_bias = op_float(node, 1),
+           .softcap = op_float(node, 2),
+           .n_kv = node->src[1]->ne[1],
+           .computed = attention_ ? attention_->computed(node) : nullptr});
 }
 
-void Tap::count_reader(Attention& attention) {
+void Tap::hand_on(Attention attention) {
   std::int32_t& n = n_read_[std::size_t(attention.layer)];
   attention.reader = n++;
   attention.is_last = n == cache_.kept().at(attention.layer).n_readers;
+  handler_(attention);
 }
 
 }  // namespace chunkkv::engine

@@ -1,4 +1,3 @@
-#include "llama/row_mover.h"
 #include "session/kept_lengths.h"
 #include "session/session_state.h"
 #include "session/stopwatch.h"
@@ -9,15 +8,17 @@ namespace chunkkv {
 namespace {
 
 void check_heads(const engine::Context& context, std::span<const LayerKept> kept) {
-  if (kept.size() != context.tap().layers().size())
+  const auto n_layer = std::size_t(context.n_layer());
+  if (kept.size() != n_layer)
     throw UsageError("kept sets for " + std::to_string(kept.size()) + " layers; this model has " +
-                     std::to_string(context.tap().layers().size()));
-  for (const auto& [number, layer] : context.tap().layers()) {
-    if (layer.v_transposed)
-      throw UsageError("a cache without flash attention can be observed but not compressed; use -fa on");
-    const std::size_t heads = kept[std::size_t(number)].heads.size();
-    if (heads != 1 && heads != std::size_t(layer.n_head_kv))
-      throw UsageError("layer " + std::to_string(number) + " has " + std::to_string(layer.n_head_kv) +
+                     std::to_string(n_layer));
+  if (!context.can_move_rows())
+    throw UsageError("a cache without flash attention can be observed but not compressed; use -fa on");
+  for (std::size_t layer = 0; layer < n_layer; ++layer) {
+    const std::int32_t n_head_kv = context.parts().n_head_kv[layer];
+    const std::size_t heads = kept[layer].heads.size();
+    if (heads != 1 && heads != std::size_t(n_head_kv))
+      throw UsageError("layer " + std::to_string(layer) + " has " + std::to_string(n_head_kv) +
                        " KV heads, but kept sets for " + std::to_string(heads));
   }
 }
@@ -93,20 +94,20 @@ void SequenceState::move_together(std::span<const LayerKept> kept, std::int32_t 
   for (const CompactionPlan::Slot& slot : plan.slots) rows.push_back(slot.row);
   rows.erase(rows.begin(), rows.begin() + plan.n_fixed);
   std::vector<std::vector<std::vector<Position>>> positions(kept.size());
-  for (const auto& [number, layer] : context.tap().layers()) {
-    const LayerKept& choice = kept[std::size_t(number)];
+  for (std::size_t layer = 0; layer < kept.size(); ++layer) {
+    const LayerKept& choice = kept[layer];
     std::vector<std::vector<std::int32_t>> from(choice.heads.size());
-    auto& true_positions = positions[std::size_t(number)];
+    auto& true_positions = positions[layer];
     // Lists that were shared before and are shared now stay shared.
-    const std::size_t n_before = cells.n_compressed > 0 ? cells.positions[std::size_t(number)].size() : 1;
+    const std::size_t n_before = cells.n_compressed > 0 ? cells.positions[layer].size() : 1;
     true_positions.resize(std::max(n_before, choice.heads.size()));
     for (std::size_t h = 0; h < true_positions.size(); ++h)
       for (const std::int32_t entry : choice.heads[choice.heads.size() == 1 ? 0 : h])
-        true_positions[h].push_back(cells.position(std::size_t(number), h, entry));
+        true_positions[h].push_back(cells.position(layer, h, entry));
     for (std::size_t h = 0; h < from.size(); ++h)
       for (const std::int32_t entry : std::span(choice.heads[h]).subspan(std::size_t(plan.n_fixed)))
         from[h].push_back(cells.cells[std::size_t(entry)]);
-    engine::move_rows(context.compute(), layer, from, rows);
+    context.move_rows(std::int32_t(layer), from, rows);
   }
   // As many cells at once as hold no more bytes than one layer's kept rows.
   context.relocate(id, plan.relocated, std::max<std::size_t>(1, std::size_t(count) / kept.size()));

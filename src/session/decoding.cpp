@@ -6,34 +6,6 @@
 namespace chunkkv {
 namespace {
 
-/// Lets the tap show a step to the rounds of several sequences.
-class Watch {
- public:
-  Watch(engine::Tap& tap, std::vector<Round*> rounds) : tap_(tap), rounds_(std::move(rounds)) {
-    std::vector<bool> layers;
-    for (const Round* round : rounds_) {
-      layers.resize(std::max(layers.size(), round->watched().size()));
-      for (std::size_t layer = 0; layer < round->watched().size(); ++layer)
-        if (round->watched()[layer]) layers[layer] = true;
-    }
-    if (layers.empty()) return;
-    tap_.watch(std::move(layers), [this](const engine::Attention& attention) {
-      for (Round* round : rounds_) {
-        const auto& watched = round->watched();
-        if (std::size_t(attention.layer) < watched.size() && watched[std::size_t(attention.layer)])
-          round->on_attention(attention);
-      }
-    });
-  }
-  ~Watch() { tap_.ignore(); }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-
- private:
-  engine::Tap& tap_;
-  std::vector<Round*> rounds_;
-};
-
 /// One token of a sequence, in a step of several.
 struct Part {
   SequenceState& state;
@@ -106,39 +78,24 @@ void SessionState::decode(std::span<const Token> tokens, std::span<const Sequenc
   if (tokens.size() != ids.size()) throw UsageError("there must be one token for each sequence");
   if (tokens.empty()) return;
   model->require_tokens(tokens);
-  std::vector<Position> positions;
-  // A cell that one sequence hides from a layer is not seen by the others' tokens anyway.
-  std::vector<std::vector<std::int32_t>> hidden;
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    const SequenceState& state = at(ids[i]);
     const auto earlier = ids.first(i);
     if (std::find(earlier.begin(), earlier.end(), ids[i]) != earlier.end())
       throw UsageError("sequence " + std::to_string(ids[i]) + " is given twice");
-    state.require_window_room(std::int64_t(ids.size()), 1);
-    positions.push_back(state.cells.next);
-    hidden.resize(std::max(hidden.size(), state.cells.hidden.size()));
-    for (std::size_t layer = 0; layer < state.cells.hidden.size(); ++layer)
-      hidden[layer].insert(hidden[layer].end(), state.cells.hidden[layer].begin(),
-                           state.cells.hidden[layer].end());
+    at(ids[i]).require_window_room(std::int64_t(ids.size()), 1);
   }
   std::vector<Part> parts;
-  std::vector<Round*> watching;
+  std::vector<engine::Segment> segments;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     SequenceState& state = at(ids[i]);
     state.work.reset();
     Round* const round = state.watching();
+    if (round != nullptr) round->before(state.cells.n_entries(), 1, state.cells.cells);
     parts.push_back({state, round});
-    if (round == nullptr) continue;
-    round->expect(state.cells.n_entries(), 1, state.cells.cells, std::int32_t(i));
-    watching.push_back(round);
+    segments.push_back(state.segment(tokens.subspan(i, 1), round));
+    state.newest_batch = state.cells.next;
   }
-  context.hide(hidden);
-  std::vector<std::int32_t> cells;
-  {
-    const Watch watch(context.tap(), std::move(watching));
-    for (const Part& part : parts) part.state.newest_batch = part.state.cells.next;
-    cells = context.decode(tokens, positions, ids);
-  }
+  const std::vector<std::int32_t> cells = context.decode(segments);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     SequenceState& state = parts[i].state;
     state.cells.append({&cells[i], 1});

@@ -1,5 +1,3 @@
-#include "llama/attention_sums.h"
-#include "llama/key_statistics.h"
 #include "session/session_state.h"
 
 #include <algorithm>
@@ -11,29 +9,48 @@ namespace {
 constexpr std::int32_t query_tile = 16;
 
 /// Hands out the attention of a micro-batch, by entry.
-void show_attention(engine::Context& context, const engine::Attention& attention,
-                    std::span<const std::int32_t> cells, std::int32_t first, std::int32_t count,
-                    const std::function<void(const AttentionRows&)>& handler) {
-  const engine::CacheLayer& cache = context.tap().layers().at(attention.layer);
-  std::vector<float> by_entry;
-  for (std::int32_t done = 0; done < count; done += query_tile) {
-    const engine::QueryRange now{done, std::min(query_tile, count - done)};
-    const auto by_cell = engine::attention_weights(context.compute(), cache, attention, now);
-    const std::size_t rows = by_cell.size() / std::size_t(attention.n_kv);
-    by_entry.resize(rows * cells.size());
-    for (std::size_t row = 0; row < rows; ++row)
-      for (std::size_t i = 0; i < cells.size(); ++i)
-        by_entry[row * cells.size() + i] = by_cell[row * std::size_t(attention.n_kv) + std::size_t(cells[i])];
-    handler({.layer = attention.layer,
-             .n_head = cache.n_head,
-             .n_head_kv = cache.n_head_kv,
-             .first_query = first + done,
-             .n_queries = now.count,
-             .n_entries = std::int32_t(cells.size()),
-             .n_cells = std::int32_t(attention.n_kv),
-             .weights = by_entry});
+class AttentionReader final : public engine::Observer {
+ public:
+  using Handler = std::function<void(const AttentionRows&)>;
+  /// `first`: index of the micro-batch's first token among the evaluated ones.
+  AttentionReader(engine::Context& context, const SequenceCells& before, std::size_t first,
+                  const Handler& handler)
+      : context_(context), cells_(before.cells), first_(std::int32_t(first)), handler_(handler) {}
+
+  bool watches(std::int32_t) const override { return true; }
+
+  void see(const engine::Attention& attention) override {
+    cells_.resize(n_before_);
+    cells_.insert(cells_.end(), attention.cells.begin(), attention.cells.end());
+    const auto count = std::int32_t(attention.cells.size());
+    std::vector<float> by_entry;
+    for (std::int32_t done = 0; done < count; done += query_tile) {
+      const engine::QueryRange now{done, std::min(query_tile, count - done)};
+      const auto by_cell = context_.attention_weights(attention, now);
+      const std::size_t rows = by_cell.size() / std::size_t(attention.n_kv);
+      by_entry.resize(rows * cells_.size());
+      for (std::size_t row = 0; row < rows; ++row)
+        for (std::size_t i = 0; i < cells_.size(); ++i)
+          by_entry[row * cells_.size() + i] =
+              by_cell[row * std::size_t(attention.n_kv) + std::size_t(cells_[i])];
+      handler_({.layer = attention.layer,
+                .n_head = context_.n_head(attention.layer),
+                .n_head_kv = context_.parts().n_head_kv[std::size_t(attention.layer)],
+                .first_query = first_ + done,
+                .n_queries = now.count,
+                .n_entries = std::int32_t(cells_.size()),
+                .n_cells = std::int32_t(attention.n_kv),
+                .weights = by_entry});
+    }
   }
-}
+
+ private:
+  engine::Context& context_;
+  std::vector<std::int32_t> cells_;  // of all entries, those of the micro-batch last
+  std::size_t n_before_ = cells_.size();
+  std::int32_t first_;
+  const Handler& handler_;
+};
 
 }  // namespace
 
@@ -49,32 +66,19 @@ void Sequence::evaluate(std::span<const Token> tokens,
   state_.call_off();
   for (std::size_t done = 0; done < tokens.size();) {
     const auto now = tokens.subspan(done, std::min(tokens.size() - done, n_ubatch));
-    if (on_attention)
-      context.tap().watch(
-          std::vector<bool>(std::size_t(context.n_layer()), true), [&](const engine::Attention& a) {
-            std::vector<std::int32_t> all = state_.cells.cells;
-            all.insert(all.end(), context.tap().cells().begin(), context.tap().cells().end());
-            show_attention(context, a, all, std::int32_t(done), std::int32_t(now.size()), on_attention);
-          });
-    state_.decode(now, true);
-    context.tap().ignore();
+    AttentionReader reader(context, state_.cells, done, on_attention);
+    engine::Segment batch = state_.segment(now, on_attention ? &reader : nullptr);
+    batch.all_logits = true;
+    state_.decode(batch);
     for (std::size_t i = 0; i < now.size(); ++i) on_logits(done + i, context.logits(std::int32_t(i)));
     done += now.size();
   }
 }
 
 std::vector<float> Sequence::magnitudes(std::int32_t layer) const {
-  engine::Context& context = state_.context;
-  const auto it = context.tap().layers().find(layer);
-  if (it == context.tap().layers().end()) throw UsageError("there is no layer " + std::to_string(layer));
-  const engine::CacheLayer& cache = it->second;
-  const engine::RowKind kept_values = engine::values_of(cache, "magnitudes");
-  const auto& cells = state_.cells.cells;
-  std::vector<float> sums = engine::row_magnitudes(context.compute(), cache, engine::keys_of(cache), cells);
-  if (cache.v == nullptr) return sums;  // values are part of the keys
-  const std::vector<float> values = engine::row_magnitudes(context.compute(), cache, kept_values, cells);
-  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += values[i];
-  return sums;
+  if (layer < 0 || layer >= state_.context.n_layer())
+    throw UsageError("there is no layer " + std::to_string(layer));
+  return state_.context.magnitudes(layer, state_.cells.cells);
 }
 
 }  // namespace chunkkv

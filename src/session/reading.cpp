@@ -52,7 +52,7 @@ class ReadingTime {
 std::int32_t SequenceState::feed(std::span<const Token> next, Round& round) {
   const auto now = next.first(batch_size(tokens.size(), next.size(), std::size_t(context.n_ubatch())));
   round.before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
-  decode(now);
+  decode(segment(now, &round));
   round.after(cells.cells);
   return std::int32_t(now.size());
 }
@@ -68,7 +68,9 @@ void SequenceState::ask(std::span<const Token> question, Round& round) {
       const auto now =
           question.subspan(done, std::min(question.size() - done, std::size_t(context.n_ubatch())));
       round.before(cells.n_entries() + std::int32_t(done), std::int32_t(now.size()), cells.cells);
-      context.decode(now, cells.next + Position(done), id);
+      engine::Segment ahead = segment(now, &round);
+      ahead.first += Position(done);
+      context.decode({&ahead, 1});
       round.after(cells.cells);
       done += now.size();
     }

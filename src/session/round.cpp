@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
-#include <utility>
 
 namespace chunkkv {
 
@@ -83,40 +82,26 @@ std::int32_t Round::n_past(const PlanState& state) const {
 engine::LayerProbe& Round::probe(std::int32_t layer) {
   auto& p = probes_[std::size_t(layer)];
   if (!p) {
-    p = std::make_unique<engine::LayerProbe>(context_, layer, cells_, shape_.n_entries);
+    p = context_.probe(layer, cells_, shape_.n_entries);
     for (const std::int32_t stride : strides_)
       p->add_history(stride, history_.sums(AttentionHistory::key(layer, stride), shape_.n_entries));
   }
   return *p;
 }
 
-Round::~Round() {
-  if (watches_) context_.tap().ignore();
-}
-
-void Round::expect(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells,
-                   std::int32_t row) {
+void Round::before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells) {
   first_ = first;
   count_ = count;
-  row_ = row;
   cells = cells.first(std::min(cells.size(), std::size_t(shape_.n_entries)));
   cells_.assign(cells.begin(), cells.end());
   chosen_.assign(std::size_t(context_.n_layer()), false);
-  watched_.assign(std::size_t(context_.n_layer()), false);
-  for (std::size_t layer = 0; layer < watched_.size(); ++layer)
-    watched_[layer] = std::any_of(plans_.begin(), plans_.end(),
-                                  [&](const PlanState& s) { return observes(s, std::int32_t(layer)); });
-  if (std::find(watched_.begin(), watched_.end(), true) == watched_.end()) watched_.clear();
 }
 
-void Round::before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells) {
-  expect(first, count, cells);
-  if (watched_.empty()) return;
-  watches_ = true;
-  context_.tap().watch(watched_, [this](const engine::Attention& attention) { on_attention(attention); });
+bool Round::watches(std::int32_t layer) const {
+  return std::any_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return observes(s, layer); });
 }
 
-void Round::on_attention(const engine::Attention& attention) {
+void Round::see(const engine::Attention& attention) {
   n_answered() < 0 ? observe(attention) : store(attention);
   if (!attention.is_last) return;  // layers that share rows choose together
   if (shape_.n_question == 0 && next_query() == shape_.n_entries) remember(attention.layer);
@@ -127,18 +112,16 @@ void Round::on_attention(const engine::Attention& attention) {
 /// Sums the attention of a micro-batch of the prompt or the question.
 void Round::observe(const engine::Attention& attention) {
   Stopwatch watch(timings_.observe);
-  const std::vector<std::int32_t>& batch_cells = context_.tap().cells();
   const bool is_question = first_ >= shape_.n_entries;
   if (!is_question && cells_.size() == std::size_t(first_))
-    cells_.insert(cells_.end(), batch_cells.begin() + row_, batch_cells.begin() + row_ + count_);
+    cells_.insert(cells_.end(), attention.cells.begin(), attention.cells.end());
   if (is_question && first_ == shape_.n_entries && attention.reader == 0) remember(attention.layer);
 
   std::set<engine::LayerProbe::AttentionKey> added;  // several plans may ask for the same
   for (const PlanState& state : plans_) {
     if (!observes(state, attention.layer)) continue;
     if (!added.insert(engine::LayerProbe::key_of(state.request)).second) continue;
-    engine::QueryRange rows = observed_rows(state.request);
-    rows.first += row_;  // after those of other sequences in this step
+    const engine::QueryRange rows = observed_rows(state.request);
     if (rows.count > 0) probe(attention.layer).add_attention(state.request, attention, rows, n_past(state));
   }
 }
@@ -147,15 +130,13 @@ void Round::observe(const engine::Attention& attention) {
 /// one's.
 void Round::store(const engine::Attention& attention) {
   Stopwatch watch(timings_.observe);
-  const std::int32_t cell = context_.tap().cells()[std::size_t(row_)];
-  probe(attention.layer).store_query(attention, row_, std::size_t(n_answered()), cell);
+  probe(attention.layer).store_query(attention, std::size_t(n_answered()));
   for (const PlanState& state : plans_)
     if (is_due(state) && observes(state, attention.layer))
       probe(attention.layer).add_stored(state.request, attention, n_past(state));
 }
 
 void Round::after(std::span<const std::int32_t> cells) {
-  if (std::exchange(watches_, false)) context_.tap().ignore();
   if (std::none_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return is_due(s); })) return;
   cells = cells.first(std::min(cells.size(), std::size_t(shape_.n_entries)));
   cells_.assign(cells.begin(), cells.end());

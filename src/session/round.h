@@ -3,7 +3,6 @@
 #include <chunkkv/session.h>
 
 #include "llama/context.h"
-#include "llama/layer_probe.h"
 #include "session/attention_history.h"
 
 #include <cstdint>
@@ -33,30 +32,25 @@ struct RoundShape {
 /// is among the same entries; of the steps in between a round keeps each layer's query.
 ///
 /// Queries are numbered like entries; those of the question, or of the answer, follow the last entry.
-class Round {
+class Round final : public engine::Observer {
  public:
   /// UsageError for a budget that cannot hold what a plan protects. `history` is used and brought up to date
   /// by plans that read every query.
   Round(engine::Context& context, std::span<const Plan> plans, const RoundShape& shape,
         AttentionHistory& history, Timings& timings);
 
-  ~Round();
   Round(const Round&) = delete;
   Round& operator=(const Round&) = delete;
 
-  /// Watches a micro-batch that is about to be computed: queries first .. first + count - 1. `cells` are
+  /// Expects a micro-batch that is about to be computed: queries first .. first + count - 1. `cells` are
   /// those of all entries before it. A micro-batch holds entries, the question, or one token of the answer.
   void before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells);
-  /// Ends the watch; `cells` are those of all entries by now. After a plan's last query it completes the
-  /// choice.
+  /// The micro-batch is read; `cells` are those of all entries by now. After a plan's last query it completes
+  /// the choice.
   void after(std::span<const std::int32_t> cells);
 
-  /// For steps of several sequences: as `before`, but the caller lets the tap watch `watched()` and hands on
-  /// what it sees. The token is in `row` of the micro-batch.
-  void expect(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells,
-              std::int32_t row = 0);
-  const std::vector<bool>& watched() const { return watched_; }  ///< by layer; empty: none
-  void on_attention(const engine::Attention& attention);
+  bool watches(std::int32_t layer) const override;
+  void see(const engine::Attention& attention) override;
 
   /// The query that is expected next.
   std::int32_t next_query() const { return first_ + count_; }
@@ -111,10 +105,8 @@ class Round {
   std::vector<Selection> selections_;
   std::vector<std::unique_ptr<engine::LayerProbe>> probes_;  // by layer, while it is being observed
   std::vector<bool> chosen_;                                 // by layer, in this micro-batch
-  std::vector<bool> watched_;                                // by layer
-  bool watches_ = false;                                     // the tap calls this
   std::vector<std::int32_t> cells_;                          // of all entries seen so far
-  std::int32_t first_ = 0, count_ = 0, row_ = 0;             // the micro-batch in work
+  std::int32_t first_ = 0, count_ = 0;                       // the micro-batch in work
 };
 
 }  // namespace chunkkv

@@ -4,11 +4,15 @@
 
 namespace chunkkv {
 
-void SequenceState::decode(std::span<const Token> batch, bool all_logits) {
-  context.hide(cells.hidden);
+engine::Segment SequenceState::segment(std::span<const Token> batch, engine::Observer* observer) const {
+  return {
+      .sequence = id, .first = cells.next, .tokens = batch, .hidden = &cells.hidden, .observer = observer};
+}
+
+void SequenceState::decode(const engine::Segment& batch) {
   newest_batch = cells.next;
-  cells.append(context.decode(batch, cells.next, id, all_logits));
-  tokens.insert(tokens.end(), batch.begin(), batch.end());
+  cells.append(context.decode({&batch, 1}));
+  tokens.insert(tokens.end(), batch.tokens.begin(), batch.tokens.end());
 }
 
 void SequenceState::require_window_room(std::int64_t n_tokens, std::int64_t n_batch) const {
@@ -50,9 +54,8 @@ Position Sequence::next_position() const {
 
 std::vector<Position> Sequence::positions(std::int32_t layer, std::int32_t head) const {
   const SequenceCells& cells = state_.cells;
-  const auto& layers = state_.context.tap().layers();
-  const auto it = layers.find(layer);
-  if (it == layers.end() || head < 0 || head >= it->second.n_head_kv)
+  const auto& n_head_kv = state_.context.parts().n_head_kv;
+  if (layer < 0 || layer >= state_.context.n_layer() || head < 0 || head >= n_head_kv[std::size_t(layer)])
     throw UsageError("there is no layer " + std::to_string(layer) + " with a KV head " +
                      std::to_string(head));
   std::vector<Position> result;

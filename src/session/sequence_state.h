@@ -69,8 +69,10 @@ struct SequenceState {
   std::unique_ptr<Round> awaiting = nullptr;  ///< the answer's first tokens
   std::optional<std::size_t> due = {};        ///< plan that compresses when it has chosen
 
+  /// Tokens that follow what the sequence holds.
+  engine::Segment segment(std::span<const Token> batch, engine::Observer* observer) const;
   /// Reads a micro-batch as new entries.
-  void decode(std::span<const Token> batch, bool all_logits = false);
+  void decode(const engine::Segment& batch);
   /// UsageError when so many tokens, `n_batch` of them read at once, have no room in layers with a window,
   /// which compression does not empty.
   void require_window_room(std::int64_t n_tokens, std::int64_t n_batch) const;

@@ -1,6 +1,5 @@
 #include <chunkkv/session.h>
 
-#include "llama/key_shift.h"
 #include "session/session_state.h"
 
 #include <algorithm>
@@ -18,7 +17,6 @@ const SessionOptions& checked(const std::shared_ptr<Model>& model, const Session
     throw UsageError("a session has at most " + std::to_string(engine::Context::most_sequences()) +
                      " sequences");
   if (options.n_ubatch < 1) throw UsageError("the micro-batch (-ub) must hold at least one token");
-  if (options.cache_positions) engine::require_turnable(*model, options.type_k);
   return options;
 }
 
@@ -29,11 +27,6 @@ SessionState::SessionState(Session& f, std::shared_ptr<Model> m, const SessionOp
   options.n_threads = context.n_threads();
   options.n_cells = context.n_cells();
   options.n_ubatch = context.n_ubatch();
-  if (options.cache_positions && context.has_fixed_part())
-    throw UsageError(
-        "cache positions (--positions cache) are not for models with windows or recurrent layers; use true "
-        "positions");
-  if (options.cache_positions) engine::require_right_shifts(context);
   for (SequenceId id = 0; id < options.n_sequences; ++id) sequences.emplace_back(*this, context, id);
 }
 
@@ -62,8 +55,7 @@ void SessionState::require_room(std::size_t n_tokens) const {
 }
 
 CacheUse SessionState::use(std::int32_t n_used) const {
-  std::uint64_t cell_bytes = 0;
-  for (const auto& [number, layer] : context.tap().layers()) cell_bytes += context.cell_bytes(layer);
+  const std::uint64_t cell_bytes = context.cell_bytes();
   return {.cells_used = n_used,
           .cells_allocated = context.n_cells(),
           .bytes_used = std::uint64_t(n_used) * cell_bytes,
@@ -110,7 +102,7 @@ const SessionOptions& Session::options() const {
   return state_->options;
 }
 std::span<const WeightUse> Session::weights() const {
-  return state_->context.tap().weights();
+  return state_->context.weights();
 }
 const CacheParts& Session::cache_parts() const {
   return state_->context.parts();

@@ -46,18 +46,17 @@ void SessionState::require_whole(const Snapshot& snapshot) const {
   } catch (const Error& error) {
     damaged(error.what());
   }
-  const auto& layers = context.tap().layers();
-  if (!snapshot.positions.empty() && snapshot.positions.size() != layers.size())
-    damaged("it has other layers");
-  for (const auto& [number, layer] : layers) {
-    if (snapshot.positions.empty()) break;
-    const std::size_t n_lists = snapshot.positions[std::size_t(number)].size();
-    if (n_lists != 1 && n_lists != std::size_t(layer.n_head_kv)) damaged("it has other KV heads");
+  const auto n_layer = std::size_t(context.n_layer());
+  if (!snapshot.positions.empty() && snapshot.positions.size() != n_layer) damaged("it has other layers");
+  for (std::size_t layer = 0; layer < snapshot.positions.size(); ++layer) {
+    const std::size_t n_lists = snapshot.positions[layer].size();
+    if (n_lists != 1 && n_lists != std::size_t(context.parts().n_head_kv[layer]))
+      damaged("it has other KV heads");
   }
   for (const auto& [number, sums] : snapshot.attention) {
-    const auto layer = layers.find(std::int32_t(AttentionHistory::layer_of(number)));
-    if (layer == layers.end() ||
-        sums.size() != std::size_t(layer->second.n_head) * std::size_t(snapshot.n_entries))
+    const std::size_t layer = AttentionHistory::layer_of(number);
+    if (layer >= n_layer ||
+        sums.size() != std::size_t(context.n_head(std::int32_t(layer))) * std::size_t(snapshot.n_entries))
       damaged("its sums of attention have other layers or heads");
   }
 }

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+struct ggml_tensor;
+
+namespace chunkkv::kernels {
+struct AttentionTask;
+}
+
+namespace chunkkv::engine {
+
+/// One layer's attention over one micro-batch, seen when its queries and keys are computed, and where in it
+/// the tokens are that it is shown for.
+struct Attention {
+  std::int32_t layer = 0;
+  const ggml_tensor* q = nullptr;     ///< after RoPE, [head_dim, n_tokens, n_head], strided
+  const ggml_tensor* mask = nullptr;  ///< [n_kv, n_tokens], -inf where a query may not see a cell
+  const ggml_tensor* sinks = nullptr;
+  float scale = 1;
+  float max_bias = 0;
+  float softcap = 0;
+  std::int64_t n_kv = 0;                             ///< cells that attention reads
+  const kernels::AttentionTask* computed = nullptr;  ///< by a kernel of our own; null: by the engine
+  std::int32_t reader = 0;                           ///< of several layers that read this one's rows
+  bool is_last = true;                               ///< no other one reads them in this micro-batch
+
+  std::int32_t row = 0;                      ///< of the first of these tokens
+  std::span<const std::int32_t> cells = {};  ///< of these tokens
+};
+
+/// Rows of some tokens whose attention is summed: first, first + stride, ...
+struct QueryRange {
+  std::int32_t first = 0;
+  std::int32_t count = 0;
+  std::int32_t stride = 1;
+};
+
+/// Sees what tokens attend to while they are computed.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  /// Whether it wants to see `layer` in the decode that begins.
+  virtual bool watches(std::int32_t layer) const = 0;
+  virtual void see(const Attention& attention) = 0;
+};
+
+}  // namespace chunkkv::engine
