@@ -1,10 +1,10 @@
 #include "runner/sweep.h"
 
 #include "runner/elapsed.h"
-#include "session/attention_history.h"
 #include "text/cell_steps.h"
 
 #include <chunkkv/error.h>
+#include <chunkkv/prefix.h>
 
 #include <fmt/format.h>
 
@@ -17,27 +17,9 @@
 namespace chunkkv::eval {
 namespace {
 
-bool begins_with(std::span<const Token> tokens, std::span<const Token> beginning) {
-  return tokens.size() >= beginning.size() && std::equal(beginning.begin(), beginning.end(), tokens.begin());
-}
-
-/// How many first tokens of two prompts can be read once for both: whole micro-batches, and at least one
-/// remains, so that everything is computed as it is in one reading.
-std::size_t common_beginning(std::span<const Token> a, std::span<const Token> b, std::size_t n_ubatch) {
-  const std::size_t shorter = std::min(a.size(), b.size());
-  const auto differ = std::mismatch(a.begin(), a.begin() + std::ptrdiff_t(shorter), b.begin());
-  const auto n_same = std::size_t(differ.first - a.begin());
-  const std::size_t most = std::min(n_same, shorter - std::min(shorter, n_ubatch));
-  return most / n_ubatch * n_ubatch;
-}
-
 /// Entries that a plan keeps of so many at most, in the layer that keeps most.
 std::int32_t most_kept(const Plan& plan, std::int32_t n_entries) {
   return plan.method->layer_budgets() ? n_entries : plan.at(n_entries, n_entries, 1).target.budget;
-}
-
-bool reads_all_queries(const Plan& plan) {
-  return plan.method->request().queries == Queries::all;
 }
 
 }  // namespace
@@ -171,29 +153,18 @@ void Sweep::run(const Sample& sample, std::span<const std::size_t> pairs, const 
 
 void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, const Sample* next,
                  const Progress& progress) {
-  const auto n_ubatch = std::size_t(session_->options().n_ubatch);
+  const std::int32_t n_ubatch = session_->options().n_ubatch;
   std::size_t n_next = 0;
   if (next != nullptr)
-    n_next = common_beginning(tokens, prompt(*next, PromptTokens(*model_, *next, options_.use_template)),
-                              n_ubatch);
-  // What all queries attended to must have been seen from the first one on.
-  std::vector<Plan> all;
-  std::set<std::int32_t> strides;
-  for (const Plan& plan : plans)
-    if (reads_all_queries(plan) && strides.insert(plan.method->request().stride).second) {
-      all.emplace_back();
-      all.back().method = plan.method;
-      all.back().at_once = true;
-    }
-  const bool has_sums = std::all_of(strides.begin(), strides.end(), [&](std::int32_t stride) {
-    return beginning_.attention.contains(AttentionHistory::key(0, stride));
-  });
-
+    n_next =
+        shared_prefix(tokens, prompt(*next, PromptTokens(*model_, *next, options_.use_template)), n_ubatch);
+  const std::vector<Plan> collected = history_plans(plans);
   for (SequenceId each = 0; each < session_->options().n_sequences; ++each)
     session_->sequence(each).clear();  // answers that were interrupted, too
   std::size_t n_read = 0;
-  const bool known = beginning_.n_entries > 0 && begins_with(tokens, beginning_.tokens) &&
-                     tokens.size() >= beginning_.tokens.size() + n_ubatch && has_sums;
+  const bool known =
+      beginning_.n_entries > 0 && continues_prefix(tokens, beginning_.tokens, n_ubatch) &&
+      std::all_of(plans.begin(), plans.end(), [&](const Plan& p) { return has_history(beginning_, p); });
   if (known) {
     session_->sequence().restore(beginning_);
     n_read = beginning_.tokens.size();
@@ -207,9 +178,8 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
     return !progress || progress(whole);
   };
   if (n_next > n_read) {
-    session_->sequence().prefill(tokens.subspan(n_read, n_next - n_read), all, tell);
-    beginning_ = session_->sequence().snapshot();
-    if (all.empty()) beginning_.attention.clear();
+    session_->sequence().prefill(tokens.subspan(n_read, n_next - n_read), collected, tell);
+    beginning_ = prefix_snapshot(session_->sequence(), collected);
     n_read = n_next;
   }
   session_->sequence().prefill(tokens.subspan(n_read), plans, tell);

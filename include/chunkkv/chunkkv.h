@@ -13,6 +13,7 @@
 #include <chunkkv/model_identity.h>
 #include <chunkkv/observation.h>
 #include <chunkkv/plan.h>
+#include <chunkkv/prefix.h>
 #include <chunkkv/prompt_attention.h>
 #include <chunkkv/reading.h>
 #include <chunkkv/registry.h>

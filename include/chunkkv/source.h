@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chunkkv/plan.h>
+#include <chunkkv/prefix.h>
 #include <chunkkv/sequence.h>
 
 #include <cstdint>
@@ -8,10 +9,6 @@
 #include <vector>
 
 namespace chunkkv {
-
-/// How many of a prompt's first tokens a source can hold for such a plan, so that the others are computed
-/// with a question as in a prompt read at once; 0 where the prompt is too short for one.
-std::size_t source_length(std::size_t n_tokens, const Plan& plan, std::int32_t n_ubatch);
 
 /// A document kept whole in host memory, so that every question about it gets a selection of its own: what
 /// was dropped for the first question is there again for the second. The document is read once.

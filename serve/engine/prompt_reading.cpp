@@ -1,6 +1,6 @@
 #include "serve/engine/prompt_reading.h"
 
-#include <chunkkv/source.h>
+#include <chunkkv/prefix.h>
 
 #include <fmt/format.h>
 
@@ -23,10 +23,6 @@ constexpr std::int32_t shortest_piece = 64;
 
 std::int32_t reserve_of(const Task& task) {
   return task.n_predict < 0 ? answer_reserve : std::min(task.n_predict, answer_reserve);
-}
-
-bool reads_all_queries(const Plan& plan) {
-  return plan.method->request().queries == Queries::all;
 }
 
 }  // namespace
@@ -120,13 +116,10 @@ PromptReading::PromptReading(Sequence& sequence, const Task& task, const Reading
 }
 
 void PromptReading::begin_source() {
-  Plan all;  // what all queries attended to belongs to the copy; any budget will do for that
-  all.method = plan_.method;
-  all.at_once = true;
   in_source_ = true;
   const auto part =
       std::span(task_.prompt.tokens).subspan(std::size_t(done_), std::size_t(shape_.n_source - done_));
-  sequence_.start_prefill(part, {&all, reads_all_queries(plan_) ? 1U : 0U});
+  sequence_.start_prefill(part, history_plans({&plan_, 1}));
 }
 
 void PromptReading::begin_rest() {
@@ -180,10 +173,8 @@ bool PromptReading::step() {
   n_read_ += std::int32_t(sequence_.tokens().size() - before);
   if (goes_on) return true;
   if (in_source_) {
-    Snapshot copy = sequence_.snapshot();
-    if (!reads_all_queries(plan_)) copy.attention.clear();
     done_ = shape_.n_source;
-    on_source_(std::move(copy));
+    on_source_(prefix_snapshot(sequence_, history_plans({&plan_, 1})));
     begin_rest();
     return true;
   }

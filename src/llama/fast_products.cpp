@@ -13,7 +13,7 @@ namespace chunkkv::engine {
 namespace {
 
 // Fewer tokens do not pay for unpacking the weights. The engine's attention has its own change of path here
-// too, so that a prompt is cut in one place for both (session/reading.cpp).
+// too, so that a prompt is cut in one place for both (session/micro_batches.h).
 constexpr std::int64_t fewest_tokens = 64;
 
 /// Whether the operation is one of those that our kernels compute, whatever the weights.

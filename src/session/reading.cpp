@@ -1,4 +1,5 @@
 #include "session/kept_lengths.h"
+#include "session/micro_batches.h"
 #include "session/reading_plan.h"
 #include "session/session_state.h"
 #include "session/stopwatch.h"
@@ -10,20 +11,6 @@ namespace chunkkv {
 namespace {
 
 constexpr const char* interrupted = "interrupted while reading the prompt";
-
-/// The engine's attention adds up in single precision, and fast, only for at least so many tokens together.
-constexpr std::size_t fast_batch = 64;
-
-/// Tokens of the next micro-batch of a prompt of which `done` are read. It ends at multiples of the
-/// micro-batch, so that a prompt read in several calls is computed as one read at once, but no small rest is
-/// left.
-std::size_t batch_size(std::size_t done, std::size_t left, std::size_t n_ubatch) {
-  std::size_t most = n_ubatch - done % n_ubatch;
-  if (most < fast_batch) most = n_ubatch;
-  if (left <= most) return left;
-  const std::size_t rest = left - most;
-  return rest < fast_batch && most >= 2 * fast_batch ? left - fast_batch : most;
-}
 
 /// Counts a reading: its time without what is observed and selected meanwhile, which has clocks of its own.
 class ReadingTime {
@@ -50,7 +37,7 @@ class ReadingTime {
 }  // namespace
 
 std::int32_t SequenceState::feed(std::span<const Token> next, Round& round) {
-  const auto now = next.first(batch_size(tokens.size(), next.size(), std::size_t(context.n_ubatch())));
+  const auto now = next.first(next_micro_batch(tokens.size(), next.size(), std::size_t(context.n_ubatch())));
   round.before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
   decode(segment(now, &round));
   round.after(cells.cells);

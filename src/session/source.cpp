@@ -1,6 +1,6 @@
 #include <chunkkv/source.h>
 
-#include "session/attention_history.h"
+#include <chunkkv/error.h>
 
 #include <algorithm>
 #include <string>
@@ -8,10 +8,6 @@
 
 namespace chunkkv {
 namespace {
-
-/// The engine's attention on the CPU takes so many queries together. Where they are grouped in another way
-/// its sums are rounded in another way, and scores that nearly tie change places.
-constexpr std::size_t kQueryTile = 64;
 
 const Plan& checked(const Plan& plan) {
   if (!plan.method) throw UsageError("a source needs a plan with a method");
@@ -24,21 +20,7 @@ std::size_t observed(const Plan& plan) {
   return request.queries == Queries::window ? std::size_t(request.window) : 0;
 }
 
-bool reads_all_queries(const Plan& plan) {
-  return plan.method->request().queries == Queries::all;
-}
-
 }  // namespace
-
-// Whole tiles of a micro-batch. A prompt's last micro-batch may be a single tile that ends where the prompt
-// ends; so two are left.
-std::size_t source_length(std::size_t n_tokens, const Plan& plan, std::int32_t n_ubatch) {
-  const std::size_t n_left = std::max(observed(checked(plan)), 2 * kQueryTile);
-  if (n_tokens <= n_left) return 0;
-  const std::size_t most = n_tokens - n_left;
-  if (std::size_t(n_ubatch) % kQueryTile != 0) return most / std::size_t(n_ubatch) * std::size_t(n_ubatch);
-  return most / kQueryTile * kQueryTile;
-}
 
 Source::Source(Sequence& sequence, std::span<const Token> document, const Plan& plan,
                const Progress& progress)
@@ -60,8 +42,7 @@ void Source::check(const Plan& plan) const {
     throw UsageError("this source leaves " + std::to_string(rest_.size()) +
                      " tokens to be read with a question, but " + plan.method->spec() + " observes " +
                      std::to_string(observed(plan)) + "; make the source with that method");
-  const std::int32_t key = AttentionHistory::key(0, plan.method->request().stride);
-  if (reads_all_queries(plan) && !snapshot_.attention.contains(key))
+  if (!has_history(snapshot_, plan))
     throw UsageError("this source does not hold the attention of all queries, which " + plan.method->spec() +
                      " reads; make the source with that method");
 }
@@ -80,14 +61,9 @@ void Source::advance(const Progress& progress) {
   const std::size_t end = source_length(done + rest_.size(), plan_, sequence_.session().options().n_ubatch);
   if (end <= done) return;
   const std::size_t count = end - done;
-  // Only what all queries attended to must be observed now; any budget will do for that.
-  Plan all;
-  all.method = plan_.method;
-  all.at_once = true;
-  const std::span<const Plan> plans(&all, reads_all_queries(plan_) ? 1 : 0);
+  const std::vector<Plan> plans = history_plans({&plan_, 1});
   sequence_.prefill(std::span(rest_).first(count), plans, progress);
-  snapshot_ = sequence_.snapshot();
-  if (plans.empty()) snapshot_.attention.clear();  // older sums would lack these queries
+  snapshot_ = prefix_snapshot(sequence_, plans);
   rest_.erase(rest_.begin(), rest_.begin() + std::ptrdiff_t(count));
 }
 
