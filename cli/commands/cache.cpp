@@ -2,6 +2,7 @@
 #include "cli/commands/open_prompt.h"
 #include "cli/commands/saved_cache.h"
 #include "cli/files/inputs.h"
+#include "cli/files/output_file.h"
 #include "cli/options/effects.h"
 #include "cli/options/observer_name.h"
 #include "cli/options/options.h"

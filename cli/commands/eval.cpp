@@ -1,4 +1,5 @@
 #include "cli/commands/eval.h"
+#include "cli/files/output_file.h"
 
 #include "cli/commands/commands.h"
 #include "cli/commands/eval_effects.h"

@@ -1,5 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/files/inputs.h"
+#include "cli/files/output_file.h"
 #include "cli/files/token_file.h"
 #include "cli/options/effects.h"
 #include "cli/options/options.h"

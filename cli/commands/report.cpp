@@ -1,5 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/files/inputs.h"
+#include "cli/files/output_file.h"
 #include "cli/files/text_file.h"
 #include "cli/terminal/output.h"
 

@@ -8,7 +8,7 @@
 namespace chunkkv::cli {
 namespace {
 
-constexpr std::array<std::pair<ObserverKind, std::string_view>, 3> kNames = {{
+constexpr std::array<std::pair<ObserverKind, std::string_view>, 3> kObservers = {{
     {ObserverKind::question, "question"},
     {ObserverKind::window, "window"},
     {ObserverKind::both, "both"},
@@ -17,14 +17,14 @@ constexpr std::array<std::pair<ObserverKind, std::string_view>, 3> kNames = {{
 }  // namespace
 
 ObserverKind parse_observer(std::string_view name) {
-  for (const auto& [observer, known] : kNames) {
+  for (const auto& [observer, known] : kObservers) {
     if (known == name) return observer;
   }
   throw UsageError(fmt::format("--observer is question, window or both, not '{}'", name));
 }
 
 std::string to_string(ObserverKind observer) {
-  for (const auto& [known, name] : kNames) {
+  for (const auto& [known, name] : kObservers) {
     if (known == observer) return std::string(name);
   }
   return {};

@@ -1,7 +1,5 @@
 #include "cli/terminal/output.h"
 
-#include "cli/files/inputs.h"
-
 #include <chunkkv/error.h>
 
 #include <fmt/format.h>
@@ -11,16 +9,6 @@
 #include <cstring>
 
 namespace chunkkv::cli {
-namespace {
-
-const std::string& checked(const std::string& path) {
-  refuse_input(path);
-  return path;
-}
-
-}  // namespace
-
-OutputFile::OutputFile(const std::string& path) : AtomicFile(checked(path)) {}
 
 void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
