@@ -7,8 +7,8 @@
 #include "cli/options/effects.h"
 #include "cli/terminal/output.h"
 
-#include "runner/merge.h"
-#include "runner/result_file.h"
+#include "results/file.h"
+#include "results/merge.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -151,8 +151,8 @@ struct MergeArguments {
 
 void merge(const MergeArguments& arguments) {
   OutputFile file(arguments.output);
-  const eval::ResultLock lock(arguments.output);
-  const eval::Merged merged = eval::merge_results(arguments.files);
+  const results::ResultLock lock(arguments.output);
+  const results::Merged merged = results::merge_results(arguments.files);
   file.commit(merged.text);
   for (const std::string& path : merged.cut)
     print_error(fmt::format("'{}' ends in a line that was cut short; it is left out\n", path));

@@ -3,7 +3,6 @@
 #include "cli/commands/fidelity_results.h"
 #include "cli/measure/machine.h"
 #include "cli/terminal/output.h"
-#include "cli/terminal/signals.h"
 
 #include "runner/pairs.h"
 #include "runner/prompt_tokens.h"
@@ -52,8 +51,7 @@ class FidelityRun {
   /// Opens sessions that are large enough.
   void reserve(const Item& item);
   void measure(std::size_t index, const Item& item);
-  eval::Json identity(const Item& item, std::size_t pair) const;
-  bool show(const Item& item, std::size_t index, const ReadState& read);
+  results::FidelityRecord asked(const Item& item, std::size_t pair) const;
 
   const EvalArguments& arguments_;
   std::vector<Plan> pairs_;
@@ -62,14 +60,16 @@ class FidelityRun {
   std::shared_ptr<Model> model_ = load_model(arguments_.model);
   eval::ModelTokenizer tokenizer_{*model_};
   eval::Options options_ = arguments_.benchmark;
-  std::string hash_ = identify(*model_).hash;
+  results::Origin origin_ = {std::filesystem::path(arguments_.model.model).filename().string(),
+                             identify(*model_).hash, CHUNKKV_VERSION,
+                             machine(kept_options_.n_threads, arguments_.model.gpu_layers),
+                             arguments_.sampling.seed};
   std::int32_t n_answer_ = arguments_.predict > 0 ? arguments_.predict : kAnswer;
   std::int32_t skip_ = kSkip;
   std::unique_ptr<eval::Benchmark> benchmark_;
   std::unique_ptr<eval::Samples> samples_;
+  Campaign campaign_{arguments_.progress, std::chrono::seconds(30)};
   std::optional<Results> results_;
-  StatusLine status_{arguments_.progress, std::chrono::seconds(30)};
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::unique_ptr<Session> session_, kept_;
   std::int32_t n_cells_ = 0;
   std::optional<FidelityTable> table_;
@@ -87,7 +87,7 @@ FidelityRun::FidelityRun(const EvalArguments& arguments, std::vector<Plan> pairs
   options_.max_length = max_length(arguments, *model_);
   benchmark_ = eval::make_benchmark(arguments.prompts, options_);
   samples_ = benchmark_->samples(tokenizer_);
-  results_.emplace(arguments.output, arguments.dry_run);
+  results_.emplace(campaign_, arguments.output, arguments.dry_run);
   // What the pair that observes most of the answer is given: as much is left out for all.
   for (const Plan& pair : pairs_) skip_ = std::max(skip_, pair.method->request().after);
   table_.emplace(skip_);
@@ -95,23 +95,22 @@ FidelityRun::FidelityRun(const EvalArguments& arguments, std::vector<Plan> pairs
 
 void FidelityRun::run() {
   const eval::Shard shard = eval::Shard::parse(arguments_.shard);
-  for (const std::string& note : benchmark_->notes()) status_.print_above(note + "\n");
-  for (std::size_t index = 0; index < samples_->size(); ++index) {
-    if (!shard.has(index)) continue;
-    if (stop_requested()) throw Interrupted("interrupted" + results_->advice());
+  for (const std::string& note : benchmark_->notes()) campaign_.status().print_above(note + "\n");
+  campaign_.run(std::vector<double>(samples_->size(), 1), [&](std::size_t index) {
+    if (!shard.has(index)) return;
     auto found = sample(index);
-    if (!found) continue;
+    if (!found) return;
     const Item now = item(std::move(*found));
-    if (now.missing.empty()) continue;
+    if (now.missing.empty()) return;
     if (arguments_.dry_run) {
       print(
           fmt::format("{}: {} tokens, {} pairs\n", now.sample.source, now.prompt.size(), now.missing.size()));
-      continue;
+      return;
     }
     reserve(now);
     measure(index, now);
-  }
-  status_.finish();
+  });
+  campaign_.status().finish();
   if (!table_->empty()) print_error(table_->text(pairs_));
 }
 
@@ -121,7 +120,7 @@ std::optional<eval::Sample> FidelityRun::sample(std::size_t index) {
   } catch (const eval::BrokenRecord& error) {
     if (!arguments_.skip_broken)
       throw Error(fmt::format("{}; --skip-broken leaves such records out", error.what()));
-    status_.print_above(fmt::format("left out: {}\n", error.what()));
+    campaign_.status().print_above(fmt::format("left out: {}\n", error.what()));
     return {};
   }
 }
@@ -139,11 +138,11 @@ FidelityRun::Item FidelityRun::item(eval::Sample sample) {
   if (is_agnostic) result.question = tokens.question(0);
   const auto n_prompt = std::int32_t(result.prompt.size());
   for (std::size_t pair = 0; pair < pairs_.size(); ++pair) {
-    if (results_->known().contains(eval::result_key(identity(result, pair)))) continue;
+    if (results_->known().contains(results::result_key(identity(asked(result, pair))))) continue;
     result.missing.push_back(pair);
     const ResolvedPlan resolved = pairs_[pair].at(n_prompt, n_prompt, model_->info().n_layer);
     if (resolved.window > 0 && told_.insert(pair).second)
-      status_.print_above(fmt::format(
+      campaign_.status().print_above(fmt::format(
           "{}: the window shrinks to half of the budget where that is too small, as to {} "
           "instead of {} for {}\n",
           eval::to_string(pairs_[pair]), resolved.window, resolved.asked_window, result.sample.source));
@@ -170,42 +169,27 @@ void FidelityRun::reserve(const Item& item) {
 void FidelityRun::measure(std::size_t index, const Item& item) {
   std::vector<Plan> plans;
   for (const std::size_t pair : item.missing) plans.push_back(pairs_[pair]);
-  std::vector<Fidelity> measured;
-  try {
-    measured = measure_fidelity(*session_, item.prompt, plans,
-                                {.n_tokens = n_answer_,
-                                 .question = item.question,
-                                 .skip = skip_,
-                                 .progress = [&](const ReadState& read) { return show(item, index, read); },
-                                 .kept = kept_.get()});
-  } catch (const Interrupted&) {
-    status_.finish();
-    throw Interrupted("interrupted" + results_->advice());
-  }
+  const auto tell = [&](const ReadState& read) {
+    return campaign_.tell(double(read.done) / double(read.total), [&](double, const std::string& left) {
+      return fmt::format("{}: sample {} of {}, reading {} of {} tokens; about {} left", item.sample.task,
+                         index + 1, samples_->size(), read.done, read.total, left);
+    });
+  };
+  const std::vector<Fidelity> measured = measure_fidelity(*session_, item.prompt, plans,
+                                                          {.n_tokens = n_answer_,
+                                                           .question = item.question,
+                                                           .skip = skip_,
+                                                           .progress = tell,
+                                                           .kept = kept_.get()});
   for (std::size_t i = 0; i < item.missing.size(); ++i) {
-    eval::Json line = identity(item, item.missing[i]);
-    add_fidelity(line, measured[i]);
-    line["model"] = std::filesystem::path(arguments_.model.model).filename().string();
-    line["version"] = CHUNKKV_VERSION;
-    line["machine"] = machine(kept_options_.n_threads, arguments_.model.gpu_layers);
-    results_->write(line);
+    results_->write(to_json(asked(item, item.missing[i]), measured[i]));
     table_->add(item.missing[i], measured[i]);
   }
 }
 
-eval::Json FidelityRun::identity(const Item& item, std::size_t pair) const {
-  return fidelity_identity(arguments_, item.sample, pairs_[pair], std::int32_t(item.prompt.size()),
-                           options_.max_length, n_answer_, hash_);
-}
-
-bool FidelityRun::show(const Item& item, std::size_t index, const ReadState& read) {
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  const double share = (double(index) + double(read.done) / double(read.total)) / double(samples_->size());
-  if (status_.due())
-    status_.show(fmt::format("{}: sample {} of {}, reading {} of {} tokens; about {} left", item.sample.task,
-                             index + 1, samples_->size(), read.done, read.total,
-                             duration(seconds * (1 - share) / std::max(share, 1e-6))));
-  return !stop_requested();
+results::FidelityRecord FidelityRun::asked(const Item& item, std::size_t pair) const {
+  return fidelity_asked(arguments_, item.sample, pairs_[pair], std::int32_t(item.prompt.size()),
+                        options_.max_length, n_answer_, origin_);
 }
 
 }  // namespace

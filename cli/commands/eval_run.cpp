@@ -128,7 +128,7 @@ void report_dry_run(const eval::Survey& survey, const eval::Sweep& sweep) {
 /// Tells on standard error how a run goes.
 class Display {
  public:
-  explicit Display(const ProgressArguments& arguments) : line_(arguments, std::chrono::seconds(30)) {}
+  explicit Display(Campaign& campaign) : campaign_(campaign), line_(campaign.status()) {}
 
   eval::RunEvents events() {
     return {.surveying =
@@ -138,13 +138,13 @@ class Display {
                 },
             .progress =
                 [this](const eval::RunState& state) {
-                  if (line_.due()) line_.show(describe(state));
-                  return !stop_requested();
+                  return campaign_.tell(state.share, [&](double share, const std::string& left) {
+                    return describe(state, share, left);
+                  });
                 },
             .note = [this](const std::string& text) { note(text); }};
   }
 
-  void start() { start_ = Clock::now(); }
   /// Interrupted when a stop is requested.
   void wait(std::chrono::seconds pause, const std::string& reason) {
     note(fmt::format("{}; asking again in {}", reason, duration(double(pause.count()))));
@@ -154,24 +154,20 @@ class Display {
     }
   }
   void note(const std::string& text) { line_.print_above(text + "\n"); }
-  void finish() { line_.finish(); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  std::string describe(const eval::RunState& state) const {
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  static std::string describe(const eval::RunState& state, double share, const std::string& left) {
     std::string text = fmt::format("{}: sample {} of {}", state.task, state.sample, state.n_samples);
     if (state.reading) text += fmt::format(", reading {} of {} tokens", state.read.done, state.read.total);
     text += fmt::format("; {} of {} answers", state.n_answers, state.n_missing);
-    if (state.share > 0)
-      text += fmt::format(", {:.0f} %, about {} left", 100 * state.share,
-                          duration(seconds * (1 - state.share) / state.share));
+    if (share > 0) text += fmt::format(", {:.0f} %, about {} left", 100 * share, left);
     return text;
   }
 
-  StatusLine line_;
-  Clock::time_point start_ = Clock::now();
+  Campaign& campaign_;
+  StatusLine& line_;
 };
 
 void tell_notes(const eval::Survey& survey, const eval::Sweep& sweep, Display& display) {
@@ -232,26 +228,23 @@ eval::Survey survey_of(eval::Runner& runner, Results& results) {
 }
 
 /// Answers and scores what is missing.
-void answer_all(eval::Runner& runner, eval::Survey& survey, Results& results, Display& display,
+void answer_all(eval::Runner& runner, eval::Survey& survey, Results& results, Campaign& campaign,
                 bool is_judged) {
-  display.start();
-  const auto write = [&](const eval::Json& line) { results.write(line); };
+  const auto write = [&](const results::Json& line) { results.write(line); };
   try {
-    runner.score_saved(survey, results.known(), results.unjudged(), write);
-    runner.run(survey, results.known(), write);
-    results.drop_unjudged();
+    campaign.run(std::vector<double>{1}, [&](std::size_t) {
+      runner.score_saved(survey, results.known(), results.unjudged(), write);
+      runner.run(survey, results.known(), write);
+      results.drop_unjudged();
+    });
   } catch (const Interrupted&) {
-    display.finish();
-    throw Interrupted("interrupted" + results.advice());
+    throw;
   } catch (const UsageError&) {
-    display.finish();
     throw;
   } catch (const Error& error) {
-    display.finish();
-    if (is_judged) throw Error(error.what() + results.advice());
+    if (is_judged) throw Error(error.what() + campaign.advice());
     throw;
   }
-  display.finish();
 }
 
 }  // namespace
@@ -265,7 +258,8 @@ void run_eval(const EvalArguments& arguments) {
   const eval::Shard shard = eval::Shard::parse(arguments.shard);
   eval::Options options = benchmark_options(arguments);
   const bool is_judged = !options.judge.url.empty();
-  Display display(arguments.progress);
+  Campaign campaign(arguments.progress, std::chrono::seconds(30));
+  Display display(campaign);
   options.judge.wait = [&](std::chrono::seconds pause, const std::string& why) { display.wait(pause, why); };
   eval::make_benchmark(arguments.name, options);  // refuses wrong names and values
 
@@ -276,11 +270,11 @@ void run_eval(const EvalArguments& arguments) {
   const auto samples = benchmark->samples(tokenizer);
   eval::Sweep sweep = make_sweep(arguments, model, session_options, pairs);
   for (const std::string& note : benchmark->notes()) display.note(note);
-  Results results(arguments.output, arguments.dry_run);
+  Results results(campaign, arguments.output, arguments.dry_run);
   eval::RunEvents events = display.events();
   if (is_judged) {
     results.keep_unjudged();
-    events.answered = [&](const eval::Json& line) { results.save_unjudged(line); };
+    events.answered = [&](const results::Json& line) { results.save_unjudged(line); };
   }
   eval::Runner runner(*benchmark, *samples, sweep,
                       run_facts(arguments, *model, options, session_options.n_threads),
@@ -292,11 +286,12 @@ void run_eval(const EvalArguments& arguments) {
   eval::Survey survey = survey_of(runner, results);
   tell_notes(survey, sweep, display);
   if (arguments.dry_run) {
-    display.finish();
+    campaign.status().finish();
     report_dry_run(survey, sweep);
     return;
   }
-  answer_all(runner, survey, results, display, is_judged);
+  answer_all(runner, survey, results, campaign, is_judged);
+  campaign.status().finish();
   if (!runner.table().empty()) print_error(runner.table().text());
 }
 

@@ -26,51 +26,17 @@ std::string prompt_digest(const eval::Sample& sample, std::int32_t n_answer) {
 
 }  // namespace
 
-eval::Json fidelity_identity(const EvalArguments& arguments, const eval::Sample& sample, const Plan& plan,
-                             std::int32_t n_prompt, std::int32_t max_length, std::int32_t n_answer,
-                             const std::string& model_hash) {
-  eval::Json line = {{"benchmark", "fidelity"},
-                     {"task", sample.task},
-                     {"group", sample.group},
-                     {"id", sample.id},
-                     {"question", 0},
-                     {"data", prompt_digest(sample, n_answer)},
-                     {"method", plan.method->spec()},
-                     {"keep", plan.budget.to_string()},
-                     {"query", arguments.query},
-                     {"cells", 0},
-                     {"max_length", max_length},
-                     {"seed", arguments.sampling.seed},
-                     {"model_hash", model_hash}};
-  if (const std::string others = settings(arguments); !others.empty()) line["settings"] = others;
-  if (const std::int32_t window = plan.at(n_prompt, n_prompt, 1).window; window > 0) line["window"] = window;
-  for (const auto& [name, value] : sample.facts) line[name] = value;
-  return line;
-}
-
-void add_fidelity(eval::Json& line, const Fidelity& f) {
-  line["prompt_tokens"] = f.n_entries;
-  line["kept_tokens"] = f.n_kept;
-  line["compared_tokens"] = f.n_tokens;
-  line["kl"] = f.kl;
-  line["kl_by_token"] = f.kl_of;
-  line["top1"] = f.top1;
-  line["skipped_tokens"] = f.n_tokens - f.n_rest;
-  line["kl_rest"] = f.n_rest > 0 ? eval::Json(f.kl_rest) : eval::Json(nullptr);
-  line["top1_rest"] = f.n_rest > 0 ? eval::Json(f.top1_rest) : eval::Json(nullptr);
-  if (f.after < 0) line["compressed"] = false;
-  line["kv_l1"] = mean(f.kv_l1);
-  line["kv_l1_layers"] = f.kv_l1;
-  line["attention_cosine"] = mean(f.attention_cosine);
-  line["attention_cosine_layers"] = f.attention_cosine;
-  line["attention_mass"] = mean(f.attention_mass);
-  line["adjacent_similarity"] = f.adjacent_similarity;
-  const auto n = f.kv_l1.size();
-  eval::Json matrix = eval::Json::array();
-  for (std::size_t layer = 0; layer < n; ++layer)
-    matrix.push_back(std::vector<double>(f.similarity.begin() + std::ptrdiff_t(layer * n),
-                                         f.similarity.begin() + std::ptrdiff_t((layer + 1) * n)));
-  line["similarity"] = std::move(matrix);
+results::FidelityRecord fidelity_asked(const EvalArguments& arguments, const eval::Sample& sample,
+                                       const Plan& plan, std::int32_t n_prompt, std::int32_t max_length,
+                                       std::int32_t n_answer, const results::Origin& origin) {
+  results::FidelityRecord record;
+  record.origin = origin;
+  record.setting = {"fidelity", arguments.query == "aware", 0, max_length, settings(arguments)};
+  record.sample = {sample.task, sample.group, sample.id, 0, prompt_digest(sample, n_answer)};
+  record.pair = {plan.method->spec(), plan.budget.to_string()};
+  record.window = plan.at(n_prompt, n_prompt, 1).window;
+  record.facts = sample.facts;
+  return record;
 }
 
 void FidelityTable::add(std::size_t pair, const Fidelity& f) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli/commands/eval.h"
+#include "results/fidelity.h"
 
 #include <chunkkv/fidelity.h>
 
@@ -11,14 +12,10 @@
 /// What is written and told of a fidelity run.
 namespace chunkkv::cli {
 
-/// What is asked of whom, on a prompt of `n_prompt` tokens with an answer of `n_answer`; the line's
-/// `result_key` needs nothing else.
-eval::Json fidelity_identity(const EvalArguments& arguments, const eval::Sample& sample, const Plan& plan,
-                             std::int32_t n_prompt, std::int32_t max_length, std::int32_t n_answer,
-                             const std::string& model_hash);
-
-/// Adds what was measured.
-void add_fidelity(eval::Json& line, const Fidelity& fidelity);
+/// What is asked of whom, on a prompt of `n_prompt` tokens with an answer of `n_answer`.
+results::FidelityRecord fidelity_asked(const EvalArguments& arguments, const eval::Sample& sample,
+                                       const Plan& plan, std::int32_t n_prompt, std::int32_t max_length,
+                                       std::int32_t n_answer, const results::Origin& origin);
 
 /// Means over the samples, a row a pair.
 class FidelityTable {

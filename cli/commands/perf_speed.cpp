@@ -1,6 +1,6 @@
 #include "cli/commands/perf.h"
 #include "cli/commands/settings.h"
-#include "cli/files/inputs.h"
+#include "cli/measure/campaign.h"
 #include "cli/measure/machine.h"
 #include "cli/measure/speed.h"
 #include "cli/show/outcome.h"
@@ -9,7 +9,6 @@
 #include "cli/terminal/signals.h"
 
 #include "runner/pairs.h"
-#include "runner/result_file.h"
 
 #include <chunkkv/model_identity.h>
 #include <chunkkv/registry.h>
@@ -17,7 +16,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -76,7 +74,7 @@ std::vector<Token> tokens(const PerfArguments& arguments, const Model& model, st
 class Table {
  public:
   Table(const PerfArguments& arguments, std::vector<SpeedCase> cases)
-      : arguments_(arguments), line_(arguments.progress, std::chrono::seconds(5)) {
+      : arguments_(arguments), campaign_(arguments.progress, std::chrono::seconds(5)) {
     results_.samples.resize(cases.size());
     results_.cases = std::move(cases);
   }
@@ -94,44 +92,39 @@ class Table {
     for (std::int32_t i = 0; i < arguments_.repetitions; ++i)
       for (std::size_t c = 0; c < results_.cases.size();
            ++c) {  // in turn, so that a slow minute strikes all alike
-        const auto found = known_.find(eval::result_key(identity(c, i)));
+        const auto found = known_.find(results::result_key(identity(record(c, i))));
         if (found != known_.end())
           results_.samples[c].push_back(found->second);
         else
           todo.emplace_back(c, i);
       }
     if (todo.empty()) return;
-    warm_up(model, options, prompt);
-    for (const auto& [c, i] : todo) effort_ += effort(results_.cases[c]);
-    start_ = Clock::now();
-    for (const auto& [c, i] : todo) {
+    campaign_.guard([&] { warm_up(model, options, prompt); });
+    std::vector<double> efforts;
+    for (const auto& [c, i] : todo) efforts.push_back(effort(results_.cases[c]));
+    campaign_.run(efforts, [&](std::size_t item) {
+      const auto [c, i] = todo[item];
       const SpeedCase& what = results_.cases[c];
-      const SpeedSample sample = measure_speed(
-          model, options, what, prompt, [&, repetition = i](std::int32_t read, std::int32_t generated) {
-            if (line_.due()) line_.show(status(what, repetition, read, generated));
-            return !stop_requested();
-          });
-      effort_done_ += effort(what);
-      weights_ = sample.weights;
-      results_.samples[c].push_back(sample);
-      if (file_) file_->append(line(c, i, sample));
-    }
+      const auto tell = [&, repetition = i](std::int32_t read, std::int32_t generated) {
+        return campaign_.tell(read + kGenerationEffort * generated,
+                              [&](double share, const std::string& left) {
+                                return status(what, repetition, read, generated, share, left);
+                              });
+      };
+      const SpeedRun run = measure_speed(model, options, what, prompt, tell);
+      weights_ = run.weights;
+      results_.samples[c].push_back(run.sample);
+      if (campaign_.file()) campaign_.file()->append(to_json(record(c, i), run.sample));
+    });
   }
 
-  void finish() { line_.finish(); }
+  void finish() { campaign_.status().finish(); }
   const SpeedResults& results() const { return results_; }
-  const std::string& machine_name() const { return machine_; }
+  const std::string& machine_name() const { return origin_.machine; }
   /// Empty where all came from a file.
   const std::vector<WeightUse>& weights() const { return weights_; }
-  std::string advice() const {
-    if (!file_) return "";
-    return fmt::format("; '{}' holds {} results, and the same command goes on from there", file_->path(),
-                       file_->n_lines());
-  }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   void describe(const Model& model) {
     const ModelArguments& given = arguments_.model;
     const ModelArguments usual;
@@ -143,42 +136,32 @@ class Table {
     settings.add("nkvo", given.no_kv_offload, usual.no_kv_offload);
     settings.add("no-fast-prefill", given.no_fast_prefill, usual.no_fast_prefill);
     settings_ = settings.text();
-    machine_ = machine(given.threads, given.gpu_layers);
-    model_ = std::filesystem::path(model.info().path).filename().string();
     const ModelIdentity identity = identify(model);
-    model_hash_ = identity.hash;
+    origin_ = {.model = std::filesystem::path(model.info().path).filename().string(),
+               .model_hash = identity.hash,
+               .version = CHUNKKV_VERSION,
+               .machine = machine(given.threads, given.gpu_layers),
+               .seed = {}};
     n_vocab_ = identity.n_vocab;
   }
 
   void open_file() {
-    if (arguments_.output.empty()) return;
-    refuse_input(arguments_.output);
-    file_ = std::make_unique<eval::ResultFile>(arguments_.output, [this](const eval::Json& line) {
-      if (line.at("benchmark") == "perf") known_.emplace(eval::result_key(line), speed_sample(line));
+    campaign_.open(arguments_.output, /*only_look=*/false, [this](const results::Json& line) {
+      if (line.at("benchmark") == "perf")
+        known_.emplace(results::result_key(line), results::speed_sample(line));
     });
   }
 
-  eval::Json identity(std::size_t index, std::int32_t repetition) const {
+  results::SpeedRecord record(std::size_t index, std::int32_t repetition) const {
     const SpeedCase& what = results_.cases[index];
-    eval::Json line = {{"benchmark", "perf"},
-                       {"method", what.plan.method->spec()},
-                       {"keep", what.plan.budget.to_string()},
-                       {"input", what.input},
-                       {"output", what.output},
-                       {"repetition", repetition},
-                       {"model_hash", model_hash_},
-                       {"machine", machine_}};
-    if (!settings_.empty()) line["settings"] = settings_;
-    if (what.window > 0) line["window"] = what.window;
-    return line;
-  }
-
-  eval::Json line(std::size_t index, std::int32_t repetition, const SpeedSample& sample) const {
-    eval::Json line = identity(index, repetition);
-    line.update(to_json(sample, results_.cases[index]));
-    line["model"] = model_;
-    line["version"] = CHUNKKV_VERSION;
-    return line;
+    return {.origin = origin_,
+            .pair = {what.plan.method->spec(), what.plan.budget.to_string()},
+            .input = what.input,
+            .output = what.output,
+            .repetition = repetition,
+            .figures = {},
+            .settings = settings_,
+            .window = what.window};
   }
 
   /// Weights are read from the disk and kernels are set up before anything is measured.
@@ -192,26 +175,22 @@ class Table {
   static double effort(const SpeedCase& what) { return what.input + kGenerationEffort * what.output; }
 
   std::string status(const SpeedCase& what, std::int32_t repetition, std::int32_t read,
-                     std::int32_t generated) const {
-    const double share = (effort_done_ + read + kGenerationEffort * generated) / effort_;
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+                     std::int32_t generated, double share, const std::string& left) const {
     const std::string now = generated == 0 ? fmt::format("read {} of {} tokens", read, what.input)
                                            : fmt::format("generated {} of {} tokens", generated, what.output);
     return fmt::format("repetition {} of {}, {} + {} tokens, {}: {}; {:.0f} %, about {} left", repetition + 1,
                        arguments_.repetitions, what.input, what.output, eval::to_string(what.plan), now,
-                       100 * share, duration(seconds * (1 - share) / share));
+                       100 * share, left);
   }
 
   const PerfArguments& arguments_;
-  StatusLine line_;
+  Campaign campaign_;
   SpeedResults results_;
   std::unordered_map<std::string, SpeedSample> known_;
-  std::unique_ptr<eval::ResultFile> file_;
-  std::string settings_, machine_, model_, model_hash_;
+  results::Origin origin_;
+  std::string settings_;
   std::vector<WeightUse> weights_;
   std::int32_t n_vocab_ = 0;
-  double effort_ = 0, effort_done_ = 0;
-  Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace
@@ -226,12 +205,7 @@ void tabulate_speed(const PerfArguments& arguments) {
   const auto model = load_model(from);
 
   Table table(arguments, std::move(all));
-  try {
-    table.measure(model, options);
-  } catch (const Interrupted&) {
-    table.finish();
-    throw Interrupted("interrupted" + table.advice());
-  }
+  table.measure(model, options);
   table.finish();
   if (!arguments.json) {
     const std::string weights = weight_text(table.weights());

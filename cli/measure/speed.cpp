@@ -24,48 +24,8 @@ std::string with_spread(const Spread& spread, int digits) {
 
 }  // namespace
 
-eval::Json to_json(const SpeedSample& sample, const SpeedCase& what) {
-  eval::Json bytes = {
-      {"before", sample.bytes_before}, {"after", sample.bytes_after}, {"peak", sample.bytes_peak}};
-  if (sample.bytes_gpu > 0) bytes["gpu"] = sample.bytes_gpu;
-  return {{"input", what.input},
-          {"output", what.output},
-          {"kept_tokens", sample.kept_tokens},
-          {"ms",
-           {{"prefill", rounded(sample.prefill_ms)},
-            {"observe", rounded(sample.observe_ms)},
-            {"select", rounded(sample.select_ms)},
-            {"move", rounded(sample.move_ms)},
-            {"first_token", rounded(sample.first_token_ms)},
-            {"per_token", rounded(sample.per_token_ms)},
-            {"total", rounded(sample.total_ms)}}},
-          {"throughput", rounded(sample.throughput(what))},
-          {"bytes", std::move(bytes)}};
-}
-
-SpeedSample speed_sample(const eval::Json& line) {
-  try {
-    const eval::Json &ms = line.at("ms"), &bytes = line.at("bytes");
-    return {.kept_tokens = line.at("kept_tokens"),
-            .prefill_ms = ms.at("prefill"),
-            .observe_ms = ms.at("observe"),
-            .select_ms = ms.at("select"),
-            .move_ms = ms.at("move"),
-            .first_token_ms = ms.at("first_token"),
-            .per_token_ms = ms.at("per_token"),
-            .total_ms = ms.at("total"),
-            .bytes_before = bytes.at("before"),
-            .bytes_after = bytes.at("after"),
-            .bytes_peak = bytes.at("peak"),
-            .bytes_gpu = bytes.value("gpu", std::uint64_t(0)),
-            .weights = {}};
-  } catch (const eval::Json::exception& error) {
-    throw Error(fmt::format("a line of speed results lacks a value: {}", error.what()));
-  }
-}
-
-SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions options, const SpeedCase& what,
-                          std::span<const Token> tokens, const SpeedProgress& progress) {
+SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions options, const SpeedCase& what,
+                       std::span<const Token> tokens, const SpeedProgress& progress) {
   const auto tell = [&](std::int64_t read, std::int32_t generated) {
     if (!progress(std::int32_t(read), generated)) throw Interrupted("interrupted");
   };
@@ -74,7 +34,8 @@ SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions op
   const auto session = open_session(model, options);
   reset_peak_memory();
 
-  SpeedSample sample;
+  SpeedRun run;
+  SpeedSample& sample = run.sample;
   Stopwatch total(sample.total_ms);
   Stopwatch first(sample.first_token_ms);
   session->prefill(prompt, {&what.plan, 1}, [&](const ReadState& state) {
@@ -103,13 +64,13 @@ SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions op
   sample.per_token_ms = what.output > 1 ? rest_ms / (what.output - 1) : 0;
   sample.bytes_peak = peak_memory();
   sample.bytes_gpu = gpu_memory();
-  sample.weights.assign(session->weights().begin(), session->weights().end());
+  run.weights.assign(session->weights().begin(), session->weights().end());
   const Timings& timings = session->timings();
   sample.observe_ms = timings.observe;
   sample.select_ms = timings.select;
   sample.move_ms = timings.move;
   sample.prefill_ms = timings.prefill - timings.observe - timings.select;
-  return sample;
+  return run;
 }
 
 std::string SpeedResults::table() const {
@@ -138,7 +99,9 @@ std::string SpeedResults::table() const {
            fmt::format("{:.2f}", full_seconds / seconds.median),
            fmt::format("{:.2f}", of([](const SpeedSample& s) { return s.first_token_ms / 1000; }).median),
            fmt::format("{:.2f}", of([](const SpeedSample& s) { return s.per_token_ms; }).median),
-           fmt::format("{:.1f}", of([&](const SpeedSample& s) { return s.throughput(what); }).median),
+           fmt::format("{:.1f}", of([&](const SpeedSample& s) {
+                                   return s.throughput(what.input, what.output);
+                                 }).median),
            with_spread(of([](const SpeedSample& s) { return 100 * s.overhead(); }), 2),
            fmt::format("{:.1f}", in_mebibytes(samples[i].front().bytes_after)),
            fmt::format("{:.0f}",
@@ -159,29 +122,30 @@ std::string SpeedResults::table() const {
   return text;
 }
 
-eval::Json SpeedResults::to_json() const {
-  eval::Json all = eval::Json::array();
+results::Json SpeedResults::to_json() const {
+  results::Json all = results::Json::array();
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const SpeedCase& what = cases[i];
     const auto of = [&](auto value) { return cli::to_json(spread(samples[i], value)); };
-    all.push_back({{"method", what.plan.method->spec()},
-                   {"keep", what.plan.budget.to_string()},
-                   {"input", what.input},
-                   {"output", what.output},
-                   {"kept_tokens", samples[i].front().kept_tokens},
-                   {"repetitions", samples[i].size()},
-                   {"latency_ms", of([](const SpeedSample& s) { return s.total_ms; })},
-                   {"first_token_ms", of([](const SpeedSample& s) { return s.first_token_ms; })},
-                   {"per_token_ms", of([](const SpeedSample& s) { return s.per_token_ms; })},
-                   {"throughput", of([&](const SpeedSample& s) { return s.throughput(what); })},
-                   {"prefill_ms", of([](const SpeedSample& s) { return s.prefill_ms; })},
-                   {"observe_ms", of([](const SpeedSample& s) { return s.observe_ms; })},
-                   {"select_ms", of([](const SpeedSample& s) { return s.select_ms; })},
-                   {"move_ms", of([](const SpeedSample& s) { return s.move_ms; })},
-                   {"overhead_of_prefill", of([](const SpeedSample& s) { return s.overhead(); })},
-                   {"cache_bytes",
-                    {{"before", samples[i].front().bytes_before}, {"after", samples[i].front().bytes_after}}},
-                   {"peak_bytes", of([](const SpeedSample& s) { return double(s.bytes_peak); })}});
+    all.push_back(
+        {{"method", what.plan.method->spec()},
+         {"keep", what.plan.budget.to_string()},
+         {"input", what.input},
+         {"output", what.output},
+         {"kept_tokens", samples[i].front().kept_tokens},
+         {"repetitions", samples[i].size()},
+         {"latency_ms", of([](const SpeedSample& s) { return s.total_ms; })},
+         {"first_token_ms", of([](const SpeedSample& s) { return s.first_token_ms; })},
+         {"per_token_ms", of([](const SpeedSample& s) { return s.per_token_ms; })},
+         {"throughput", of([&](const SpeedSample& s) { return s.throughput(what.input, what.output); })},
+         {"prefill_ms", of([](const SpeedSample& s) { return s.prefill_ms; })},
+         {"observe_ms", of([](const SpeedSample& s) { return s.observe_ms; })},
+         {"select_ms", of([](const SpeedSample& s) { return s.select_ms; })},
+         {"move_ms", of([](const SpeedSample& s) { return s.move_ms; })},
+         {"overhead_of_prefill", of([](const SpeedSample& s) { return s.overhead(); })},
+         {"cache_bytes",
+          {{"before", samples[i].front().bytes_before}, {"after", samples[i].front().bytes_after}}},
+         {"peak_bytes", of([](const SpeedSample& s) { return double(s.bytes_peak); })}});
     if (what.window > 0) all.back()["window"] = what.window;
     if (samples[i].front().bytes_gpu > 0)
       all.back()["gpu_bytes"] = of([](const SpeedSample& s) { return double(s.bytes_gpu); });

@@ -2,8 +2,7 @@
 
 #include "cli/options/options.h"
 #include "cli/terminal/progress.h"
-
-#include "runner/result_line.h"
+#include "results/speed.h"
 
 #include <chunkkv/session.h>
 
@@ -25,34 +24,21 @@ struct SpeedCase {
   std::int32_t window = 0;  ///< that a small budget left of the method's; 0: its own
 };
 
-/// What one repetition of a case took.
-struct SpeedSample {
-  std::int32_t kept_tokens = 0;
-  double prefill_ms = 0;  ///< reading, without what compression adds to it
-  double observe_ms = 0, select_ms = 0, move_ms = 0;
-  double first_token_ms = 0;                        ///< from the start of reading
-  double per_token_ms = 0;                          ///< of the tokens after the first
-  double total_ms = 0;                              ///< from the start of reading to the last token
-  std::uint64_t bytes_before = 0, bytes_after = 0;  ///< of the cache
-  std::uint64_t bytes_peak = 0;                     ///< of the process
-  std::uint64_t bytes_gpu = 0;                      ///< used on the GPU at the end; 0 without one
-  std::vector<WeightUse> weights;                   ///< of the model; not kept in files
+using results::SpeedSample;
 
-  double overhead() const { return (observe_ms + select_ms + move_ms) / prefill_ms; }
-  double throughput(const SpeedCase& what) const { return 1000 * (what.input + what.output) / total_ms; }
+/// What one repetition of a case took, and how the model's weights lay.
+struct SpeedRun {
+  SpeedSample sample;
+  std::vector<WeightUse> weights;
 };
-
-eval::Json to_json(const SpeedSample& sample, const SpeedCase& what);
-/// What `to_json` wrote. Error when it is something else.
-SpeedSample speed_sample(const eval::Json& line);
 
 /// Told how far a repetition is: tokens read and generated so far. False stops with Interrupted.
 using SpeedProgress = std::function<bool(std::int32_t read, std::int32_t generated)>;
 
 /// Measures one repetition in a session of its own, whose cache has as many cells as the case needs. `tokens`
 /// are at least as many as are read.
-SpeedSample measure_speed(const std::shared_ptr<Model>& model, SessionOptions options, const SpeedCase& what,
-                          std::span<const Token> tokens, const SpeedProgress& progress);
+SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions options, const SpeedCase& what,
+                       std::span<const Token> tokens, const SpeedProgress& progress);
 
 /// Samples of all cases, `[case][repetition]`.
 struct SpeedResults {
@@ -61,7 +47,7 @@ struct SpeedResults {
 
   /// Medians with their spread, a block for each input and output length.
   std::string table() const;
-  eval::Json to_json() const;
+  results::Json to_json() const;
 };
 
 }  // namespace chunkkv::cli

@@ -1,7 +1,7 @@
 #include "data/csv.h"
 
 #include "benchmark.h"
-#include "data/blanks.h"
+#include "store/blanks.h"
 #include "data/files.h"
 
 #include <fmt/format.h>

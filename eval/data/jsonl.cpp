@@ -1,7 +1,7 @@
 #include "data/jsonl.h"
 
 #include "benchmark.h"
-#include "data/blanks.h"
+#include "store/blanks.h"
 #include "data/files.h"
 #include "store/standard_json.h"
 

@@ -1,4 +1,4 @@
-#include "data/blanks.h"
+#include "store/blanks.h"
 #include "data/csv.h"
 #include "data/files.h"
 #include "judge/judge.h"

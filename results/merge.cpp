@@ -1,14 +1,14 @@
-#include "runner/merge.h"
+#include "results/merge.h"
 
-#include "data/blanks.h"
-#include "runner/result_file.h"
+#include "results/file.h"
+#include "store/blanks.h"
 
 #include <fmt/format.h>
 
 #include <optional>
 #include <unordered_map>
 
-namespace chunkkv::eval {
+namespace chunkkv::results {
 namespace {
 
 struct Found {
@@ -46,4 +46,4 @@ Merged merge_results(std::span<const std::string> paths) {
   return merged;
 }
 
-}  // namespace chunkkv::eval
+}  // namespace chunkkv::results

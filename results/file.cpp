@@ -1,6 +1,6 @@
-#include "runner/result_file.h"
+#include "results/file.h"
 
-#include "data/blanks.h"
+#include "store/blanks.h"
 #include "store/standard_json.h"
 
 #include <chunkkv/error.h>
@@ -16,7 +16,7 @@
 #include <fstream>
 #include <utility>
 
-namespace chunkkv::eval {
+namespace chunkkv::results {
 
 namespace {
 
@@ -175,4 +175,4 @@ void ResultFile::write(std::string_view text) {
                           std::strerror(reason)));
 }
 
-}  // namespace chunkkv::eval
+}  // namespace chunkkv::results

@@ -1,6 +1,6 @@
-#include "runner/result_line.h"
+#include "results/line.h"
 
-#include "data/blanks.h"
+#include "store/blanks.h"
 #include "store/standard_json.h"
 
 #include <chunkkv/error.h>
@@ -10,7 +10,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace chunkkv::eval {
+namespace chunkkv::results {
 namespace {
 
 /// What a line begins with, and what it begins with after Python has written it again.
@@ -24,7 +24,8 @@ constexpr std::array kKeyFields = {"benchmark",  "task",       "id",    "questio
 /// What may differ when a measurement is repeated.
 constexpr std::array kCircumstances = {"ms", "throughput", "bytes", "machine", "version", "model"};
 
-/// 4000 for 4000.0, which other programs make of it.
+}  // namespace
+
 Json plain_number(const Json& value) {
   constexpr double kExact = 1LL << 53;
   if (!value.is_number_float()) return value;
@@ -33,7 +34,9 @@ Json plain_number(const Json& value) {
   return is_whole ? Json(std::int64_t(number)) : value;
 }
 
-}  // namespace
+double rounded(double value) {
+  return std::round(value * 1000) / 1000;
+}
 
 std::string result_key(const Json& line) {
   Json key = Json::array();
@@ -84,4 +87,4 @@ bool may_begin_line(std::string_view text) {
   });
 }
 
-}  // namespace chunkkv::eval
+}  // namespace chunkkv::results

@@ -6,7 +6,7 @@
 #include <string_view>
 
 /// Lines of results: one JSON object a line, {"benchmark":...} first.
-namespace chunkkv::eval {
+namespace chunkkv::results {
 
 using Json = nlohmann::ordered_json;
 
@@ -18,6 +18,11 @@ std::string result_key(const Json& line);
 /// True when two lines of one key say the same, whatever time and machine they took.
 bool same_result(const Json& a, const Json& b);
 
+/// 4000 for 4000.0, which other programs make of it.
+Json plain_number(const Json& value);
+/// To thousandths: milliseconds and rates as lines hold them.
+double rounded(double value);
+
 /// The line's text with its newline; bytes that are not UTF-8 are replaced.
 std::string to_text(const Json& line);
 
@@ -28,4 +33,4 @@ Json parse_line(std::string_view text);
 /// True when `text` may be the beginning of a line that `to_text` made.
 bool may_begin_line(std::string_view text);
 
-}  // namespace chunkkv::eval
+}  // namespace chunkkv::results

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace chunkkv::eval {
+namespace chunkkv {
 
 /// Blanks, the carriage return of another system's line end, and the zero bytes that a power cut leaves.
 inline constexpr std::string_view kBlanks{" \t\r\0", 4};
@@ -14,4 +14,4 @@ inline std::string_view without_blanks(std::string_view line) {
   return line.substr(0, line.find_last_not_of(kBlanks) + 1);
 }
 
-}  // namespace chunkkv::eval
+}  // namespace chunkkv

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace chunkkv::eval {
+namespace chunkkv::results {
 
 /// Several files of results as one.
 struct Merged {
@@ -20,4 +20,4 @@ struct Merged {
 /// Error with file and line when one holds something else.
 Merged merge_results(std::span<const std::string> paths);
 
-}  // namespace chunkkv::eval
+}  // namespace chunkkv::results

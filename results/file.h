@@ -1,6 +1,6 @@
 #pragma once
 
-#include "runner/result_line.h"
+#include "results/line.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace chunkkv::eval {
+namespace chunkkv::results {
 
 /// A file of results that grows by whole lines and can be continued after any interruption. One process at a
 /// time writes it: it holds a lock (flock) on the file.
@@ -73,4 +73,4 @@ LastLine read_results(const std::string& path,
 /// something else.
 std::optional<Json> whole_result(const LastLine& last, const std::string& path);
 
-}  // namespace chunkkv::eval
+}  // namespace chunkkv::results
