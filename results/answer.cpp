@@ -15,25 +15,24 @@ Json identity(const AnswerRecord& record) {
   return line;
 }
 
-Json to_json(const AnswerRecord& record) {
+Json to_json(const AnswerRecord& record, const AnswerCost& cost, const AnswerText& answer) {
   Json line = identity(record);
-  const AnswerRecord::Milliseconds& ms = record.ms;
-  line["prompt_tokens"] = record.prompt_tokens;
-  line["kept_tokens"] = record.kept_tokens;
-  line["answer"] = record.answer;
+  line["prompt_tokens"] = cost.prompt_tokens;
+  line["kept_tokens"] = cost.kept_tokens;
+  line["answer"] = answer.text;
   line["score"] = nullptr;
-  line["generated_tokens"] = record.generated_tokens;
-  if (record.ended_before) line["compressed"] = false;
-  if (record.compressions > 0) line["compressions"] = record.compressions;
-  line["stop"] = record.stop;
-  line["ms"] = {{"prefill", rounded(ms.prefill)},
-                {"observe", rounded(ms.observe)},
-                {"select", rounded(ms.select)},
-                {"move", rounded(ms.move)},
-                {"restore", rounded(ms.restore)},
-                {"first_token", rounded(ms.first_token)},
-                {"per_token", ms.per_token ? Json(rounded(*ms.per_token)) : Json(nullptr)}};
-  line["bytes"] = {{"before", record.bytes_before}, {"after", record.bytes_after}};
+  line["generated_tokens"] = answer.n_tokens;
+  if (cost.ended_before) line["compressed"] = false;
+  if (cost.compressions > 0) line["compressions"] = cost.compressions;
+  line["stop"] = answer.stop;
+  line["ms"] = {{"prefill", rounded(cost.ms.prefill)},
+                {"observe", rounded(cost.ms.observe)},
+                {"select", rounded(cost.ms.select)},
+                {"move", rounded(cost.ms.move)},
+                {"restore", rounded(cost.ms.restore)},
+                {"first_token", rounded(cost.ms.first_token)},
+                {"per_token", answer.per_token_ms ? Json(rounded(*answer.per_token_ms)) : Json(nullptr)}};
+  line["bytes"] = {{"before", cost.bytes_before}, {"after", cost.bytes_after}};
   add_origin(line, record.origin);
   return line;
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace chunkkv::results {
 
@@ -26,17 +27,32 @@ struct AnswerRecord {
   // What is written only.
   std::int32_t window = 0;                   ///< that a small budget left of the method's; 0: its own
   std::map<std::string, double> facts = {};  ///< of the sample; `length` and `depth` are among them
-  std::int64_t kept_tokens = 0;
-  std::string answer = {};
-  std::size_t generated_tokens = 0;
-  bool ended_before = false;      ///< the plan had not observed enough of the answer to choose
+};
+
+/// What an answer cost.
+struct AnswerCost {
+  std::int32_t prompt_tokens = 0;  ///< read before the cache was compressed
+  std::int32_t kept_tokens = 0;    ///< of them; all where the answer ended before the plan chose
+  std::uint64_t bytes_before = 0;  ///< of the cache, keys and values of all layers
+  std::uint64_t bytes_after = 0;
   std::int32_t compressions = 0;  ///< while answering
-  std::string stop = {};
+  bool ended_before = false;      ///< the answer ended before the plan had observed enough of it to choose
   struct Milliseconds {
-    double prefill = 0, observe = 0, select = 0, move = 0, restore = 0, first_token = 0;
-    std::optional<double> per_token = {};
+    double prefill = 0;      ///< reading what is not taken from the sample before, without observe and select
+    double observe = 0;      ///< of all pairs that share the reading
+    double select = 0;       ///< likewise
+    double restore = 0;      ///< bringing the full cache back
+    double move = 0;         ///< compressing
+    double first_token = 0;  ///< from the compressed cache to the first token, reading the question included
   } ms = {};
-  std::uint64_t bytes_before = 0, bytes_after = 0;  ///< of the cache
+};
+
+/// What was answered.
+struct AnswerText {
+  std::string_view text;
+  std::size_t n_tokens = 0;
+  std::string_view stop;               ///< why it ended
+  std::optional<double> per_token_ms;  ///< of the tokens after the first
 };
 
 /// Names the measurement but for its data. A needle's grid may be in its id or not.
@@ -45,7 +61,7 @@ std::string key(const AnswerRecord& record);
 /// The columns that tell what is asked of whom; their `result_key` is the line's.
 Json identity(const AnswerRecord& record);
 /// The whole line but for the score, which is null.
-Json to_json(const AnswerRecord& record);
+Json to_json(const AnswerRecord& record, const AnswerCost& cost, const AnswerText& answer);
 /// UsageError names what is wrong with a line, or lacks.
 AnswerRecord answer_record(const Json& line);
 

@@ -208,15 +208,13 @@ eval::Sweep make_sweep(const EvalArguments& arguments, const std::shared_ptr<Mod
 
 eval::RunFacts run_facts(const EvalArguments& arguments, const Model& model, const eval::Options& options,
                          std::int32_t n_threads) {
-  return {.benchmark = arguments.name,
-          .max_length = options.max_length,
-          .seed = options.seed,
-          .settings = settings(arguments),
-          .bounded_settings = bounded_settings(arguments),
-          .model = std::filesystem::path(arguments.model.model).filename().string(),
-          .model_hash = identify(model).hash,
-          .version = CHUNKKV_VERSION,
-          .machine = machine(n_threads, arguments.model.gpu_layers)};
+  return {
+      .origin = {std::filesystem::path(arguments.model.model).filename().string(), identify(model).hash,
+                 CHUNKKV_VERSION, machine(n_threads, arguments.model.gpu_layers), std::int64_t(options.seed)},
+      .setting = {.benchmark = arguments.name,
+                  .max_length = options.max_length,
+                  .others = settings(arguments)},
+      .bounded_settings = bounded_settings(arguments)};
 }
 
 eval::Survey survey_of(eval::Runner& runner, Results& results) {

@@ -190,11 +190,13 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     };
     events.answered = [&](const Outcome& outcome) {
       state.reading = false;
-      results::AnswerRecord record =
+      const results::AnswerRecord record =
           asked(facts_, sweep_, outcome.pair, sample, outcome.question, outcome.prompt_tokens, data);
       if (known.contains(result_key(identity(record)))) return;  // an earlier turn of a conversation
-      add_outcome(record, outcome);
-      Json line = to_json(record);
+      const text::Answer& answer = outcome.answer;
+      Json line =
+          to_json(record, outcome,
+                  {answer.text, answer.tokens.size(), text::to_string(answer.stop), answer.per_token_ms});
       if (events_.answered) events_.answered(line);
       const Score score = benchmark_.score(sample, outcome.question, outcome.answer.text);
       std::optional<double> rest;

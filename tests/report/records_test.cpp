@@ -26,13 +26,16 @@ AnswerRecord answer() {
           .length = 4000,
           .depth = 0.5,
           .window = 8,
-          .facts = {{"depth", 0.5}, {"length", 4000}},
-          .answer = "…",
-          .stop = "end"};
+          .facts = {{"depth", 0.5}, {"length", 4000}}};
+}
+
+Json written(const AnswerRecord& record) {
+  return to_json(record, {.prompt_tokens = 4010},
+                 {.text = "…", .n_tokens = 1, .stop = "end", .per_token_ms = {}});
 }
 
 Json scored(const AnswerRecord& record) {
-  Json line = to_json(record);
+  Json line = written(record);
   set_score(line, {.value = record.score, .metrics = record.metrics, .undecided = {}, .rest = 0.25});
   return line;
 }
@@ -53,22 +56,22 @@ void expect_same_sample(const Origin& origin, const Setting& setting, const Samp
 }
 
 TEST(AnswerRecord, ComesBackFromItsLine) {
-  const AnswerRecord written = answer();
-  const Json line = scored(written);
+  const AnswerRecord asked = answer();
+  const Json line = scored(asked);
   const AnswerRecord read = answer_record(parse_line(to_text(line)));
-  expect_same_sample(read.origin, read.setting, read.sample, read.pair, written.setting);
+  expect_same_sample(read.origin, read.setting, read.sample, read.pair, asked.setting);
   EXPECT_EQ(read.prompt_tokens, 4010);
   EXPECT_EQ(read.score, 0.5);
   EXPECT_FALSE(read.undecided);
-  EXPECT_EQ(read.metrics, written.metrics);
+  EXPECT_EQ(read.metrics, asked.metrics);
   EXPECT_EQ(read.length, 4000);
   EXPECT_EQ(read.depth, 0.5);
-  EXPECT_EQ(key(read), key(written));
-  EXPECT_EQ(result_key(line), result_key(identity(written)));
+  EXPECT_EQ(key(read), key(asked));
+  EXPECT_EQ(result_key(line), result_key(identity(asked)));
 }
 
 TEST(AnswerRecord, TellsWhyItHasNoScore) {
-  Json line = to_json(answer());
+  Json line = written(answer());
   EXPECT_TRUE(line.at("score").is_null());
   EXPECT_THROW(answer_record(line), UsageError);
   set_score(line, {.value = 1, .metrics = {}, .undecided = "who knows", .rest = {}});
