@@ -1,11 +1,11 @@
 #include "cli/commands/commands.h"
-#include "cli/commands/open_prompt.h"
 #include "cli/commands/saved_cache.h"
 #include "cli/files/inputs.h"
 #include "cli/files/output_file.h"
 #include "cli/options/effects.h"
 #include "cli/options/observer_name.h"
 #include "cli/options/options.h"
+#include "cli/options/prompt.h"
 #include "cli/show/cache_parts.h"
 #include "cli/show/outcome.h"
 #include "cli/terminal/output.h"
@@ -46,14 +46,14 @@ ObserverKind observer_of(const BuildArguments& arguments) {
 }
 
 /// Reads the document and compresses it.
-Snapshot compressed(Session& session, const OpenPrompt& prompt, const BuildArguments& arguments,
+Snapshot compressed(Session& session, const text::OpenPrompt& prompt, const BuildArguments& arguments,
                     const Plan& wanted, const Progress& progress, CacheFileInfo& info) {
   std::vector<Token> tokens = prompt.tokens;
   Reading reading{
       .plan = wanted, .observer = observer_of(arguments), .keep_question = false, .n_cells = arguments.cells};
   if (!arguments.prompt.question.empty()) {
     const auto question =
-        following_tokens(session.model(), prompt, arguments.prompt.question, arguments.prompt.no_special);
+        text::PromptLayout(session.model(), arguments.prompt).following(prompt, arguments.prompt.question);
     reading.n_question = std::int32_t(question.size());
     tokens.insert(tokens.end(), question.begin(), question.end());
   }
@@ -88,12 +88,11 @@ void build(const BuildArguments& arguments) {
   { const OutputFile writable(arguments.output); }  // said now rather than after the work
 
   const auto model = load_model(arguments.model);
-  const OpenPrompt prompt = open_prompt(*model, document, text);
+  const text::PromptLayout layout(*model, document);
+  const text::OpenPrompt prompt = layout.open(text);
   const Plan wanted = plan_of(arguments.compression, arguments.prompt, *model);
   const std::size_t n_question =
-      arguments.prompt.question.empty()
-          ? 0
-          : following_tokens(*model, prompt, arguments.prompt.question, arguments.prompt.no_special).size();
+      arguments.prompt.question.empty() ? 0 : layout.following(prompt, arguments.prompt.question).size();
   options.n_cells = arguments.cells > 0
                         ? arguments.cells
                         : cells_for(arguments.model, *model, prompt.tokens.size() + n_question, 0);

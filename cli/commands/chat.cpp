@@ -1,14 +1,18 @@
 #include "cli/commands/commands.h"
-#include "cli/commands/conversation.h"
 #include "cli/commands/saved_cache.h"
 #include "cli/files/inputs.h"
 #include "cli/files/text_file.h"
 #include "cli/options/effects.h"
 #include "cli/options/observer_name.h"
 #include "cli/options/options.h"
+#include "cli/options/prompt.h"
+#include "cli/show/outcome.h"
+#include "cli/show/units.h"
 #include "cli/terminal/line_reader.h"
 #include "cli/terminal/output.h"
+#include "cli/terminal/progress.h"
 #include "cli/terminal/signals.h"
+#include "text/conversation.h"
 #include "text/utf8.h"
 
 #include <fmt/format.h>
@@ -51,10 +55,68 @@ std::string read_document(const std::string& path) {
   return text;
 }
 
+std::string statistics(const text::Conversation& conversation) {
+  const Session& session = conversation.session();
+  const text::ConversationRules& rules = conversation.rules();
+  const text::Turn& last = conversation.last_turn();
+  const CacheUse use = session.use(0);
+  std::string text = fmt::format(
+      "{:<10}{} tokens, {} turns\n"
+      "{:<10}{} of {} cells, {} of {}\n",
+      "read", conversation.n_tokens(), conversation.n_turns(), "cache", use.cells_used, rules.cells,
+      mebibytes(use.bytes_used), mebibytes(use.bytes_allocated));
+  if (const std::string parts = describe(session.cache_parts(), session.model().info().n_layer);
+      !parts.empty())
+    text += fmt::format("{:<10}{}; {} of windows and states\n", "layers", parts, mebibytes(use.bytes_fixed));
+  if (const Source* source = conversation.source())
+    text += fmt::format("{:<10}{} tokens, {} in host memory; {} more are read with each question\n", "source",
+                        source->snapshot().n_entries, mebibytes(source->snapshot().state.size()),
+                        source->rest().size());
+  text += fmt::format("{:<10}{} to {}, observed by {}; compressed {} times\n", "method", rules.method->spec(),
+                      rules.keep.to_string(), to_string(rules.observer), conversation.n_compressions());
+  if (conversation.n_turns() > 0) {
+    text += fmt::format("{:<10}{} tokens read in {:.0f} ms, {} answered", "last turn", last.n_read,
+                        last.read_ms, last.answer.tokens.size());
+    if (last.answer.per_token_ms) text += fmt::format(", {:.1f} ms each", *last.answer.per_token_ms);
+    text += "\n";
+  }
+  return text;
+}
+
+void save(const text::Conversation& conversation, const std::string& path) {
+  refuse_input(path);
+  CacheFileInfo info = new_info(conversation.session(), conversation.home());
+  const Snapshot snapshot = conversation.saved(info);
+  if (!info.is_source) info.observer = to_string(conversation.rules().observer);
+  save_cache_file(path, info, snapshot);
+}
+
+/// Says once what a small budget changes, and shows how far a long reading is.
+text::ConversationEvents events(const ProgressArguments& progress) {
+  return {.compressing =
+              [told = false](const ResolvedPlan& resolved) mutable {
+                const std::string changed = note(resolved);
+                if (!told) print_error(changed);
+                told = told || !changed.empty();
+              },
+          .reading =
+              [progress](bool is_long, const std::function<void(const Progress&)>& read) {
+                ProgressDisplay display(is_long ? progress : ProgressArguments{.when = "off"});
+                try {
+                  read(display.callback());
+                } catch (...) {
+                  display.finish();
+                  throw;
+                }
+                display.finish();
+              },
+          .interrupted = stop_requested};
+}
+
 /// Reads lines: questions and commands. Answers go to standard output, all else to standard error.
 class Chat {
  public:
-  explicit Chat(Conversation& conversation) : conversation_(conversation) {}
+  explicit Chat(text::Conversation& conversation) : conversation_(conversation) {}
 
   void run() {
     if (is_terminal_)
@@ -113,7 +175,7 @@ class Chat {
   void ask(const std::string& question) {
     if (const std::size_t at = text::find_invalid_utf8(question); at != std::string::npos)
       throw UsageError(fmt::format("the line is not UTF-8 text (byte {} is wrong)", at));
-    const Turn turn = conversation_.ask(question, [](std::string_view piece) { print(piece); });
+    const text::Turn turn = conversation_.ask(question, [](std::string_view piece) { print(piece); });
     print("\n");
     if (turn.answer.stop == text::Stop::signal) print_error("(interrupted)\n");
     if (turn.answer.stop == text::Stop::limit) print_error("(cut at -n)\n");
@@ -147,7 +209,7 @@ class Chat {
         "\"\"\"...\"\"\"         a question of several lines\n");
   }
 
-  Conversation& conversation_;
+  text::Conversation& conversation_;
   LineReader lines_;
   bool is_terminal_ = isatty(STDIN_FILENO) != 0;
   bool quit_ = false;
@@ -167,10 +229,11 @@ class Chat {
         [this](auto& spec) { conversation_.set_method(spec); }}},
       {"/quit", {"", "end", [this](auto&) { quit_ = true; }}},
       {"/save",
-       {"FILE", "save the conversation's cache as a file", [this](auto& path) { conversation_.save(path); }}},
+       {"FILE", "save the conversation's cache as a file",
+        [this](auto& path) { save(conversation_, path); }}},
       {"/stats",
        {"", "what is in the cache, and how long the last turn took",
-        [this](auto&) { print_error(conversation_.statistics()); }}},
+        [this](auto&) { print_error(statistics(conversation_)); }}},
   };
 };
 
@@ -186,12 +249,12 @@ std::int32_t n_cells(const ChatArguments& arguments, const Model& model, std::si
 
 void chat(const ChatArguments& arguments) {
   const Plan wanted = plan(arguments.compression);
-  ConversationRules rules{.method = wanted.method,
-                          .keep = wanted.budget,
-                          .keep_at_least = wanted.keep_at_least,
-                          .observer = parse_observer(arguments.observer),
-                          .keep_source = arguments.keep_source,
-                          .predict = arguments.predict < 0 ? kMaxCount : arguments.predict};
+  text::ConversationRules rules{.method = wanted.method,
+                                .keep = wanted.budget,
+                                .keep_at_least = wanted.keep_at_least,
+                                .observer = parse_observer(arguments.observer),
+                                .keep_source = arguments.keep_source,
+                                .predict = arguments.predict < 0 ? kMaxCount : arguments.predict};
   if (arguments.prompt.file && arguments.cache)
     throw UsageError("-f and --cache both say what to begin with; use one of them");
   if (arguments.prompt.file == "-") throw UsageError("standard input is for questions; name a file with -f");
@@ -215,7 +278,8 @@ void chat(const ChatArguments& arguments) {
   options.n_cells = n_cells(arguments, *model, n_whole);
   const auto session = open_session(model, options);
   rules.cells = session->options().n_cells;  // the engine rounds up
-  Conversation conversation(*session, arguments.prompt, rules, arguments.sampling, arguments.progress);
+  text::Conversation conversation(*session, {*model, arguments.prompt}, rules, arguments.sampling,
+                                  events(arguments.progress));
   if (!document.empty()) conversation.open(document);
   if (saved) conversation.load(*arguments.cache, std::move(*saved));
   Chat chat(conversation);

@@ -54,7 +54,7 @@ class Input {
   }
 
   std::vector<Token> tokens(const Model& model) const {
-    return ids_ ? to_tokens(*ids_, model) : tokenize_prompt(model, prompt_, text_);
+    return ids_ ? to_tokens(*ids_, model) : text::PromptLayout(model, prompt_).tokens(text_);
   }
 
  private:

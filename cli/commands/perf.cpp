@@ -20,7 +20,8 @@ namespace {
 constexpr std::int32_t kPredict = 64;
 
 std::vector<Token> read_tokens(const PerfArguments& arguments, const Model& model) {
-  std::vector<Token> tokens = tokenize_prompt(model, arguments.prompt, read_prompt(arguments.prompt));
+  std::vector<Token> tokens =
+      text::PromptLayout(model, arguments.prompt).tokens(read_prompt(arguments.prompt));
   if (arguments.n_prompt == 0) return tokens;
   if (tokens.size() < std::size_t(arguments.n_prompt))
     throw UsageError(fmt::format("the text has {} tokens, fewer than --n-prompt {}; give a longer one",

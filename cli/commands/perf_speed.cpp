@@ -58,7 +58,7 @@ std::vector<Token> tokens(const PerfArguments& arguments, const Model& model, st
                           std::int32_t count) {
   std::vector<Token> tokens;
   if (arguments.prompt.text || arguments.prompt.file) {
-    tokens = tokenize_prompt(model, arguments.prompt, read_prompt(arguments.prompt));
+    tokens = text::PromptLayout(model, arguments.prompt).tokens(read_prompt(arguments.prompt));
     for (std::size_t i = 0; tokens.size() < std::size_t(count); ++i) tokens.push_back(tokens[i]);
   } else {
     std::mt19937 random(1);
@@ -80,8 +80,9 @@ class Table {
   }
 
   void measure(const std::shared_ptr<Model>& model, const SessionOptions& options) {
+    const std::int32_t n_system = text::PromptLayout(*model, arguments_.prompt).n_system();
     for (SpeedCase& what : results_.cases)
-      what.plan.protect_first = protected_tokens(*model, arguments_.prompt);
+      what.plan.protect_first = std::max(arguments_.prompt.protect, n_system);
     describe(*model);
     open_file();
     std::int32_t longest = 0;

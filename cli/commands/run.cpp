@@ -51,7 +51,7 @@ class Run {
  public:
   /// `options`: what the session was asked for; the engine rounds the number of cells up.
   Run(const RunArguments& arguments, Plan plan, const SessionOptions& options, std::shared_ptr<Model> model,
-      SplitPrompt prompt)
+      text::SplitPrompt prompt)
       : arguments_(arguments),
         plan_(std::move(plan)),
         options_(options),
@@ -199,7 +199,7 @@ class Run {
   SessionOptions options_;
   std::shared_ptr<Model> model_;
   std::unique_ptr<Session> session_;
-  SplitPrompt prompt_;
+  text::SplitPrompt prompt_;
   std::int32_t n_predict_ = 0;
   std::int32_t n_compressions_ = 0;  ///< of a session that was given back
   std::optional<Timings> spent_;     ///< likewise
@@ -224,7 +224,7 @@ void run(const RunArguments& arguments) {
   const std::string text = read_prompt(arguments.prompt);
 
   const auto model = load_model(arguments.model);
-  const auto prompt = split_prompt(*model, arguments.prompt, text);
+  const auto prompt = text::PromptLayout(*model, arguments.prompt).split(text, arguments.prompt.question);
   wanted = plan_of(arguments.compression, arguments.prompt, *model);
   const auto n_prompt = std::int32_t(prompt.tokens.size());
   const ResolvedPlan resolved = wanted.at(n_prompt, n_prompt, model->info().n_layer);

@@ -137,7 +137,7 @@ void run_cached(const CachedRun& run) {
 
   const auto model = load_model(run.model);
   const std::vector<Token> question =
-      following_tokens(*model, prompt_of(file), run.prompt.question, run.prompt.no_special);
+      text::PromptLayout(*model, run.prompt).following(text::prompt_of(file), run.prompt.question);
   const std::size_t n_read = file.info.rest.size() + question.size();
   options.n_cells = cells_for_question(run, *model, file, n_read);
   const auto session = open_session(model, options);

@@ -60,12 +60,6 @@ CacheFileInfo new_info(const Session& session, const CacheHome& home) {
   return info;
 }
 
-OpenPrompt prompt_of(const CacheFile& file) {
-  OpenPrompt prompt{file.snapshot.tokens, file.info.tail, file.info.end};
-  prompt.tokens.insert(prompt.tokens.end(), file.info.rest.begin(), file.info.rest.end());
-  return prompt;
-}
-
 SessionOptions options_for(const CacheFileInfo& info, const ModelArguments& arguments) {
   ModelArguments wanted = arguments;
   if (wanted.type_k.empty()) wanted.type_k = info.type_k;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "cli/commands/open_prompt.h"
 #include "cli/options/options.h"
 
 #include <chunkkv/cache_file.h>
@@ -13,9 +12,6 @@ namespace chunkkv::cli {
 
 /// What a new file tells about this program, this session and the time; the rest is left to fill in.
 CacheFileInfo new_info(const Session& session, const CacheHome& home);
-
-/// The prompt in a file, as far as it goes.
-OpenPrompt prompt_of(const CacheFile& file);
 
 /// Session options that a file's cache needs: its types count where -ctk, -ctv were not given.
 SessionOptions options_for(const CacheFileInfo& info, const ModelArguments& arguments);

@@ -85,7 +85,7 @@ SessionOptions reading_options(const BoundedArguments& arguments, const SessionO
 }
 
 std::int32_t bounded_cells(const BoundedArguments& arguments, const Model& model,
-                           const SessionOptions& options, const SplitPrompt& prompt, const Plan& plan,
+                           const SessionOptions& options, const text::SplitPrompt& prompt, const Plan& plan,
                            std::int32_t n_predict) {
   const auto n_prompt = std::int32_t(prompt.tokens.size());
   const std::int32_t trained = model.info().n_ctx_train;
@@ -101,8 +101,8 @@ std::int32_t bounded_cells(const BoundedArguments& arguments, const Model& model
          std::max(options.n_ubatch + prompt.n_question, kBuffer);
 }
 
-Reading reading(const BoundedArguments& arguments, const SessionOptions& options, const SplitPrompt& prompt,
-                const Plan& plan) {
+Reading reading(const BoundedArguments& arguments, const SessionOptions& options,
+                const text::SplitPrompt& prompt, const Plan& plan) {
   return {.plan = plan,
           .observer = parse_observer(arguments.observer),
           .n_question = prompt.n_question,

@@ -36,11 +36,11 @@ void check(const BoundedArguments& arguments, const ModelArguments& model);
 
 /// Cells for reading `prompt` in pieces; UsageError when its positions outgrow the model.
 std::int32_t bounded_cells(const BoundedArguments& arguments, const Model& model,
-                           const SessionOptions& options, const SplitPrompt& prompt, const Plan& plan,
+                           const SessionOptions& options, const text::SplitPrompt& prompt, const Plan& plan,
                            std::int32_t n_predict);
 
-Reading reading(const BoundedArguments& arguments, const SessionOptions& options, const SplitPrompt& prompt,
-                const Plan& plan);
+Reading reading(const BoundedArguments& arguments, const SessionOptions& options,
+                const text::SplitPrompt& prompt, const Plan& plan);
 
 /// The buffer of a compression while generating; nothing where the cache may grow.
 std::optional<std::int32_t> answer_buffer(const BoundedArguments& arguments, const SessionOptions& options,

@@ -2,9 +2,7 @@
 
 #include "cli/files/inputs.h"
 #include "cli/files/text_file.h"
-#include "text/chat_template.h"
 #include "text/encoding.h"
-#include "text/untrusted.h"
 #include "text/utf8.h"
 
 #include <fmt/format.h>
@@ -122,51 +120,16 @@ std::string read_prompt(const PromptArguments& arguments) {
     const std::string where = arguments.text ? "-p" : fmt::format("'{}'", *arguments.file);
     throw UsageError(fmt::format("the prompt is empty: {} holds no text; {}", where, kHowToGive));
   }
-  if (!prompt.empty() && !arguments.question.empty()) prompt += kQuestionGap;
+  if (!prompt.empty() && !arguments.question.empty()) prompt += text::kQuestionGap;
   prompt += arguments.question;
   if (is_blank(prompt)) throw UsageError(fmt::format("the prompt is empty; {}", kHowToGive));
   return prompt;
 }
 
-std::vector<Token> tokenize_prompt(const Model& model, const PromptArguments& arguments,
-                                   const std::string& prompt) {
-  const bool chat = !arguments.no_chat_template && text::has_chat_template(model);
-  if (!chat && !arguments.system.empty()) {
-    throw UsageError("--system-prompt needs the model's chat template; put its text into the prompt instead");
-  }
-  if (arguments.no_special) {
-    const std::vector<text::Part> parts = chat ? text::prompt_parts(model, arguments.system, prompt)
-                                               : std::vector<text::Part>{{.text = prompt}};
-    return text::tokenize_untrusted(model, parts, /*add_special=*/true);
-  }
-  const std::string text = chat ? text::apply_chat_template(model, arguments.system, prompt) : prompt;
-  return model.tokenize(text, /*add_special=*/true, /*parse_special=*/true);
-}
-
-std::int32_t protected_tokens(const Model& model, const PromptArguments& arguments) {
-  if (arguments.system.empty()) return arguments.protect;
-  const std::vector<Token> one = tokenize_prompt(model, arguments, "a");
-  const std::vector<Token> other = tokenize_prompt(model, arguments, "1");
-  const auto [end, unused] = std::mismatch(one.begin(), one.end(), other.begin(), other.end());
-  return std::max(arguments.protect, std::int32_t(end - one.begin()));
-}
-
 Plan plan_of(const CompressionArguments& compression, const PromptArguments& prompt, const Model& model) {
   Plan wanted = plan(compression);
-  wanted.protect_first = protected_tokens(model, prompt);
+  wanted.protect_first = std::max(prompt.protect, text::PromptLayout(model, prompt).n_system());
   return wanted;
-}
-
-SplitPrompt split_prompt(const Model& model, const PromptArguments& arguments, const std::string& prompt) {
-  SplitPrompt split{tokenize_prompt(model, arguments, prompt)};
-  const std::size_t n_asked = kQuestionGap.size() + arguments.question.size();
-  if (arguments.question.empty() || prompt.size() <= n_asked) return split;
-  const std::string document = prompt.substr(0, prompt.size() - n_asked);
-  const std::vector<Token> unasked = tokenize_prompt(model, arguments, document);
-  const auto [end, other] =
-      std::mismatch(split.tokens.begin(), split.tokens.end(), unasked.begin(), unasked.end());
-  split.n_question = std::int32_t(split.tokens.end() - end);
-  return split;
 }
 
 }  // namespace chunkkv::cli

@@ -1,33 +1,25 @@
-#include "cli/commands/conversation.h"
-
-#include "cli/commands/saved_cache.h"
-#include "cli/files/inputs.h"
-#include "cli/measure/timer.h"
-#include "cli/options/observer_name.h"
-#include "cli/show/outcome.h"
-#include "cli/show/units.h"
-#include "cli/terminal/output.h"
-#include "cli/terminal/signals.h"
-#include "text/chat_template.h"
+#include "text/conversation.h"
 
 #include <chunkkv/registry.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <exception>
 #include <span>
 #include <utility>
 #include <vector>
 
-namespace chunkkv::cli {
+namespace chunkkv::text {
 namespace {
 
 /// Cells that are left free for the next turn, so that its own queries choose.
 constexpr std::int32_t kRoom = 64;
 /// Entries that a budget keeps at least beside those that are protected.
 constexpr std::int32_t kLeast = 16;
-/// Tokens whose reading is worth a display.
-constexpr std::size_t kLong = 512;
+/// Tokens of a turn whose reading takes long.
+constexpr std::int32_t kLong = 512;
 
 const Method& checked(const Method& method) {
   if (method.layer_budgets()) {
@@ -39,13 +31,13 @@ const Method& checked(const Method& method) {
 
 }  // namespace
 
-Conversation::Conversation(Session& session, PromptArguments prompt, ConversationRules rules,
-                           const text::Sampling& sampling, ProgressArguments progress)
+Conversation::Conversation(Session& session, PromptLayout layout, ConversationRules rules,
+                           const Sampling& sampling, ConversationEvents events)
     : session_(session),
-      arguments_(std::move(prompt)),
+      layout_(std::move(layout)),
       rules_(std::move(rules)),
       sampler_(session.model(), sampling),
-      progress_(std::move(progress)) {
+      events_(std::move(events)) {
   checked(*rules_.method);
   clear();
 }
@@ -57,11 +49,11 @@ void Conversation::clear() {
   compress_next_ = false;
   n_turns_ = n_compressions_ = 0;
   last_ = {};
-  n_protected_ = protected_tokens(model(), arguments_);
+  n_protected_ = layout_.n_system();
 }
 
 void Conversation::open(const std::string& document) {
-  OpenPrompt opened = open_prompt(model(), arguments_, document);
+  OpenPrompt opened = layout_.open(document);
   const auto n = std::int32_t(opened.tokens.size());
   if (n >= model().info().n_ctx_train) {
     throw UsageError(
@@ -76,18 +68,21 @@ void Conversation::open(const std::string& document) {
   }
   clear();
   prompt_ = std::move(opened);
-  ProgressDisplay display(progress_);
   try {
-    if (rules_.keep_source)
-      source_.emplace(session_, prompt_.tokens, plan(0), display.callback());
-    else if (rules_.observer == ObserverKind::window)
-      read(0, display.callback());
+    with_progress(/*is_long=*/true, [&](const Progress& progress) {
+      if (rules_.keep_source)
+        source_.emplace(session_, prompt_.tokens, plan(0), progress);
+      else if (rules_.observer == ObserverKind::window)
+        read(0, progress);
+    });
   } catch (...) {
-    display.finish();
     clear();
     throw;
   }
-  display.finish();
+}
+
+void Conversation::with_progress(bool is_long, const std::function<void(const Progress&)>& read) const {
+  events_.reading ? events_.reading(is_long, read) : read({});
 }
 
 Plan Conversation::plan(std::size_t n_newest) const {
@@ -122,9 +117,7 @@ void Conversation::tell() {
   asked.fit_window = true;
   asked.keep_at_least = rules_.keep_at_least;
   const auto n = std::int32_t(prompt_.tokens.size());
-  const std::string changed = note(asked.at(n, n, session_.n_layers()));
-  if (!told_) print_error(changed);
-  told_ = told_ || !changed.empty();
+  if (events_.compressing) events_.compressing(asked.at(n, n, session_.n_layers()));
 }
 
 void Conversation::read(std::size_t n_question, const Progress& progress) {
@@ -154,58 +147,88 @@ void Conversation::read(std::size_t n_question, const Progress& progress) {
   compress_next_ = false;
 }
 
+/// Takes a turn back that could not be read: the conversation is as it was before, or empty where even that
+/// fails.
+class Conversation::Rollback {
+ public:
+  Rollback(Conversation& conversation, OpenPrompt before, std::size_t n_question)
+      : conversation_(conversation), before_(std::move(before)), n_entries_(session().n_entries()) {
+    if (conversation.source_ || n_entries_ == 0) return;
+    // Entries that a compression drops do not come back otherwise.
+    if (conversation.must_compress(n_question))
+      saved_ = session().snapshot();
+    else
+      place_ = session().checkpoint();
+  }
+  ~Rollback() {
+    if (kept_) return;
+    try {
+      undo();
+    } catch (const std::exception&) {
+      conversation_.clear();
+    }
+  }
+  Rollback(const Rollback&) = delete;
+  Rollback& operator=(const Rollback&) = delete;
+
+  void keep() { kept_ = true; }
+
+ private:
+  Session& session() const { return conversation_.session_; }
+
+  void undo() {
+    conversation_.prompt_ = before_;
+    if (saved_) {
+      conversation_.n_compressions_ += session().n_compressions();
+      session().restore(*saved_);
+    } else if (!conversation_.source_) {
+      n_entries_ > 0 ? session().go_back(place_) : session().clear();
+    }
+  }
+
+  Conversation& conversation_;
+  OpenPrompt before_;
+  std::int32_t n_entries_;
+  std::optional<Snapshot> saved_;
+  Checkpoint place_;
+  bool kept_ = false;
+};
+
 Turn Conversation::ask(const std::string& question, const std::function<void(std::string_view)>& emit) {
-  const std::vector<Token> tokens = prompt_.tokens.empty()
-                                        ? tokenize_prompt(model(), arguments_, question)
-                                        : following_tokens(model(), prompt_, question, arguments_.no_special);
+  const std::vector<Token> tokens =
+      prompt_.tokens.empty() ? layout_.tokens(question) : layout_.following(prompt_, question);
   if (prompt_.tokens.size() + tokens.size() >= std::size_t(model().info().n_ctx_train)) {
     throw UsageError(
         fmt::format("with this there would be {} tokens, but the model was trained for {}; begin anew "
                     "with /clear",
                     prompt_.tokens.size() + tokens.size(), model().info().n_ctx_train));
   }
-  const OpenPrompt before = prompt_;
-  const std::int32_t n_entries = session_.n_entries();
+  OpenPrompt before = prompt_;
   prompt_.tokens.insert(prompt_.tokens.end(), tokens.begin(), tokens.end());
   prompt_.tail.clear();
-  // Entries that a compression drops do not come back otherwise.
-  std::optional<Snapshot> saved;
-  Checkpoint place;
-  if (!source_ && n_entries > 0)
-    must_compress(tokens.size()) ? void(saved = session_.snapshot()) : void(place = session_.checkpoint());
+  Rollback rollback(*this, std::move(before), tokens.size());
 
   Turn turn;
   turn.n_read = std::int32_t(source_ ? source_->rest().size() + tokens.size() : n_unread());
-  ProgressDisplay display(std::size_t(turn.n_read) > kLong ? progress_ : ProgressArguments{.when = "off"});
-  const Timer timer;
-  try {
-    read(tokens.size(), display.callback());
-  } catch (...) {
-    display.finish();
-    prompt_ = before;
-    if (saved) {
-      n_compressions_ += session_.n_compressions();
-      session_.restore(*saved);
-    } else if (!source_) {
-      n_entries > 0 ? session_.go_back(place) : session_.clear();
-    }
-    throw;
-  }
-  display.finish();
-  turn.read_ms = timer.ms();
+  with_progress(turn.n_read > kLong, [&](const Progress& progress) {
+    const auto start = std::chrono::steady_clock::now();
+    read(tokens.size(), progress);
+    turn.read_ms =
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  });
+  rollback.keep();
 
   limit_answer(tokens.size());
   const std::vector<float> logits(session_.logits().begin(), session_.logits().end());
-  turn.answer = text::generate(session_, logits, sampler_,
-                               {.n_predict = rules_.predict, .emit = emit, .interrupted = stop_requested});
+  turn.answer = generate(session_, logits, sampler_,
+                         {.n_predict = rules_.predict, .emit = emit, .interrupted = events_.interrupted});
   turn.n_unobserved = session_.n_until_compression();
   // A short answer leaves the compression to the next question.
   if (turn.n_unobserved > 0 && !source_) compress_next_ = true;
   session_.unlimit();
   const std::vector<Token>& said = turn.answer.tokens;
   prompt_.tokens.insert(prompt_.tokens.end(), said.begin(), said.end());
-  const bool chat = !arguments_.no_chat_template && text::has_chat_template(model());
-  prompt_.end = chat ? CacheEnd::answer : CacheEnd::text;
+  prompt_.end = layout_.is_chat() ? CacheEnd::answer : CacheEnd::text;
   ++n_turns_;
   last_ = turn;
   return turn;
@@ -249,27 +272,24 @@ const CacheHome& Conversation::home() const {
   return *home_;
 }
 
-void Conversation::save(const std::string& path) const {
-  refuse_input(path);
+Snapshot Conversation::saved(CacheFileInfo& info) const {
   const bool is_empty = source_ ? source_->snapshot().n_entries == 0 : session_.n_entries() == 0;
   if (is_empty && source_ && !prompt_.tokens.empty())
     throw UsageError(
         "the text is so short that all of it is read anew with each question; there is nothing to save");
   if (is_empty) throw UsageError("nothing is in the cache yet; ask something first");
-  const Snapshot snapshot = source_ ? source_->snapshot() : session_.snapshot();
-  CacheFileInfo info = new_info(session_, home());
+  Snapshot snapshot = source_ ? source_->snapshot() : session_.snapshot();
   info.method = rules_.method->spec();
   info.is_source = source_.has_value();
   if (!source_) {
     info.keep = rules_.keep.to_string();
-    info.observer = to_string(rules_.observer);
-    info.n_compressions = n_compressions_ + session_.n_compressions();
+    info.n_compressions = n_compressions();
   }
   info.end = prompt_.end;
   info.tail = prompt_.tail;
   info.n_protected = n_protected_;
   info.rest.assign(prompt_.tokens.begin() + std::ptrdiff_t(snapshot.tokens.size()), prompt_.tokens.end());
-  save_cache_file(path, info, snapshot);
+  return snapshot;
 }
 
 void Conversation::load(const std::string& path, CacheFile file) {
@@ -296,29 +316,4 @@ void Conversation::load(const std::string& path, CacheFile file) {
   n_compressions_ = file.info.n_compressions;
 }
 
-std::string Conversation::statistics() const {
-  const CacheUse use = session_.use(0);
-  std::string text = fmt::format(
-      "{:<10}{} tokens, {} turns\n"
-      "{:<10}{} of {} cells, {} of {}\n",
-      "read", prompt_.tokens.size(), n_turns_, "cache", use.cells_used, rules_.cells,
-      mebibytes(use.bytes_used), mebibytes(use.bytes_allocated));
-  if (const std::string parts = describe(session_.cache_parts(), model().info().n_layer); !parts.empty())
-    text += fmt::format("{:<10}{}; {} of windows and states\n", "layers", parts, mebibytes(use.bytes_fixed));
-  if (source_)
-    text += fmt::format("{:<10}{} tokens, {} in host memory; {} more are read with each question\n", "source",
-                        source_->snapshot().n_entries, mebibytes(source_->snapshot().state.size()),
-                        source_->rest().size());
-  text += fmt::format("{:<10}{} to {}, observed by {}; compressed {} times\n", "method",
-                      rules_.method->spec(), rules_.keep.to_string(), to_string(rules_.observer),
-                      n_compressions_ + session_.n_compressions());
-  if (n_turns_ > 0) {
-    text += fmt::format("{:<10}{} tokens read in {:.0f} ms, {} answered", "last turn", last_.n_read,
-                        last_.read_ms, last_.answer.tokens.size());
-    if (last_.answer.per_token_ms) text += fmt::format(", {:.1f} ms each", *last_.answer.per_token_ms);
-    text += "\n";
-  }
-  return text;
-}
-
-}  // namespace chunkkv::cli
+}  // namespace chunkkv::text
