@@ -4,6 +4,7 @@
 #include "cli/files/output_file.h"
 #include "cli/options/effects.h"
 #include "cli/options/observer_name.h"
+#include "cli/options/option_group.h"
 #include "cli/options/options.h"
 #include "cli/options/prompt.h"
 #include "cli/show/cache_parts.h"
@@ -141,23 +142,17 @@ void add_build(CLI::App& parent) {
   add_prompt_options(command, arguments->prompt);
   add_compression_options(command, arguments->compression);
   add_keep_at_least(command, arguments->compression);
-  command.add_option("-o,--output", arguments->output, "file to write")->option_text("FILE");
-  command
-      .add_option("--cells", arguments->cells,
-                  "read the document in pieces into a cache of N cells, compressing in between")
-      ->option_text("N")
-      ->check(CLI::Range(1, 1 << 24));
-  command
-      .add_option("--observer", arguments->observer,
-                  "whose attention chooses: question (default with -q), window (the last tokens) or both")
-      ->option_text("WHO");
-  command
-      .add_option(
-          "--cache-type-prefill", arguments->prefill_type,
-          "type of the cache while the document is read; what is kept is then converted to -ctk and -ctv")
-      ->option_text("TYPE");
-  command.add_flag("--keep-source", arguments->keep_source,
-                   "save the whole document's cache, so that each question gets a selection of its own");
+  const OptionGroup own(command);
+  own.add("-o,--output", arguments->output, "file to write", "FILE");
+  own.add("--cells", arguments->cells,
+          "read the document in pieces into a cache of N cells, compressing in between", "N", 1, 1 << 24);
+  own.add("--observer", arguments->observer,
+          "whose attention chooses: question (default with -q), window (the last tokens) or both", "WHO");
+  own.add("--cache-type-prefill", arguments->prefill_type,
+          "type of the cache while the document is read; what is kept is then converted to -ctk and -ctv",
+          "TYPE");
+  own.flag("--keep-source", arguments->keep_source,
+           "save the whole document's cache, so that each question gets a selection of its own");
   add_progress_options(command, arguments->progress);
   command.callback([arguments, &command] {
     check_keep_at_least(command, arguments->compression);
@@ -198,14 +193,14 @@ void verify(const FileArguments& arguments) {
 }
 
 void add_file_argument(CLI::App& command, FileArguments& arguments) {
-  reads_file(command.add_option("file", arguments.file, "cache file"))->required()->option_text("FILE");
+  reads_file(OptionGroup(command).add("file", arguments.file, "cache file", "FILE"))->required();
 }
 
 void add_info(CLI::App& parent) {
   auto arguments = std::make_shared<FileArguments>();
   CLI::App& command = *parent.add_subcommand("info", "check a cache file and tell what is in it");
   add_file_argument(command, *arguments);
-  command.add_flag("--json", arguments->json, "print one JSON object");
+  OptionGroup(command).flag("--json", arguments->json, "print one JSON object");
   command.callback([arguments] { info(*arguments); });
 }
 

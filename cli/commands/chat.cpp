@@ -4,6 +4,7 @@
 #include "cli/files/text_file.h"
 #include "cli/options/effects.h"
 #include "cli/options/observer_name.h"
+#include "cli/options/option_group.h"
 #include "cli/options/options.h"
 #include "cli/options/prompt.h"
 #include "cli/show/outcome.h"
@@ -295,49 +296,30 @@ void add_chat(CLI::App& app) {
   auto arguments = std::make_shared<ChatArguments>();
   CLI::App& command = *app.add_subcommand("chat", "talk about a document whose cache stays small");
   add_model_options(command, arguments->model);
-  const std::string group = "Conversation";
-  reads_file(command.add_option("-f,--file", arguments->prompt.file, "document to talk about"))
-      ->group(group)
-      ->option_text("FILE");
-  reads_file(command.add_option("--cache", arguments->cache, "go on from a cache file instead"))
-      ->group(group)
-      ->option_text("FILE");
-  command.add_option("--system-prompt,--system", arguments->prompt.system, "-sys: system message")
-      ->group(group)
-      ->option_text("TEXT");
-  command
-      .add_flag(
-          "--no-special", arguments->prompt.no_special,
-          "for text of unknown origin: control tokens written out in document and questions are read as text")
-      ->group(group);
-  command
-      .add_flag("--no-chat-template", arguments->prompt.no_chat_template,
-                "lines follow each other as they are, without the model's chat template")
-      ->group(group);
-  command
-      .add_option("-n,--predict,--n-predict", arguments->predict,
-                  fmt::format("tokens of an answer at most; -1: no limit (default: {})", arguments->predict))
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(-1, kMaxCount));
+  const OptionGroup options(command, "Conversation");
+  reads_file(options.add("-f,--file", arguments->prompt.file, "document to talk about", "FILE"));
+  reads_file(options.add("--cache", arguments->cache, "go on from a cache file instead", "FILE"));
+  options.add("--system-prompt,--system", arguments->prompt.system, "-sys: system message", "TEXT");
+  options.flag(
+      "--no-special", arguments->prompt.no_special,
+      "for text of unknown origin: control tokens written out in document and questions are read as text");
+  options.flag("--no-chat-template", arguments->prompt.no_chat_template,
+               "lines follow each other as they are, without the model's chat template");
+  options.add("-n,--predict,--n-predict", arguments->predict,
+              fmt::format("tokens of an answer at most; -1: no limit (default: {})", arguments->predict), "N",
+              -1, kMaxCount);
   add_compression_options(command, arguments->compression);
   add_keep_at_least(command, arguments->compression);
-  command
-      .add_option("--cells", arguments->cells,
-                  fmt::format("cells of the cache, which it never outgrows (default: {})", kCells))
-      ->group("Compression")
-      ->option_text("N")
-      ->check(CLI::Range(1, 1 << 24));
-  command
-      .add_option("--observer", arguments->observer,
+  const OptionGroup compression(command, "Compression");
+  compression.add("--cells", arguments->cells,
+                  fmt::format("cells of the cache, which it never outgrows (default: {})", kCells), "N", 1,
+                  1 << 24);
+  compression.add("--observer", arguments->observer,
                   "whose attention chooses what is kept of the document: question (default: the first one), "
-                  "window (its own last tokens) or both")
-      ->group("Compression")
-      ->option_text("WHO");
-  command
-      .add_flag("--keep-source", arguments->keep_source,
-                "keep the whole document's cache in host memory, and choose anew for each question")
-      ->group("Compression");
+                  "window (its own last tokens) or both",
+                  "WHO");
+  compression.flag("--keep-source", arguments->keep_source,
+                   "keep the whole document's cache in host memory, and choose anew for each question");
   add_progress_options(command, arguments->progress);
   add_sampling_options(command, arguments->sampling);
   command.callback([arguments, &command] {

@@ -3,6 +3,7 @@
 #include "cli/commands/settings.h"
 #include "cli/files/inputs.h"
 #include "cli/measure/machine.h"
+#include "cli/options/observer_name.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/signals.h"
 
@@ -97,8 +98,7 @@ eval::SweepOptions sweep_options(const EvalArguments& arguments) {
   eval::SweepOptions options;
   options.query = arguments.query == "aware" ? eval::Query::aware : eval::Query::agnostic;
   options.n_cells = arguments.cells;
-  if (arguments.observer == "window") options.observer = ObserverKind::window;
-  if (arguments.observer == "both") options.observer = ObserverKind::both;
+  options.observer = parse_observer(arguments.observer);
   options.separate_questions = arguments.separate_questions;
   options.use_template = !arguments.no_chat_template;
   options.n_predict = arguments.predict;

@@ -3,6 +3,7 @@
 #include "cli/files/output_file.h"
 #include "cli/files/token_file.h"
 #include "cli/options/effects.h"
+#include "cli/options/option_group.h"
 #include "cli/options/options.h"
 #include "cli/options/prompt.h"
 #include "cli/show/cache_parts.h"
@@ -144,15 +145,14 @@ void add_inspect(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("inspect", "show which tokens of a prompt a method keeps");
   add_model_options(command, arguments->model);
   add_prompt_options(command, arguments->prompt);
-  reads_file(command.add_option("--tokens-file", arguments->tokens_file,
-                                "read token ids instead of a text: a JSON array; - is standard input"))
-      ->option_text("FILE");
+  const OptionGroup own(command);
+  reads_file(own.add("--tokens-file", arguments->tokens_file,
+                     "read token ids instead of a text: a JSON array; - is standard input", "FILE"));
   add_compression_options(command, arguments->compression);
   CLI::Option* json =
-      command.add_flag("--json", arguments->json, "print the kept indices of every layer as one JSON object");
+      own.flag("--json", arguments->json, "print the kept indices of every layer as one JSON object");
   command.add_flag("--scores", arguments->scores, "with --json: add the scores of the tokens")->needs(json);
-  command.add_option("--html", arguments->html, "write a page that draws the text with what each layer kept")
-      ->option_text("FILE");
+  own.add("--html", arguments->html, "write a page that draws the text with what each layer kept", "FILE");
   add_progress_options(command, arguments->progress);
   command.callback([arguments, &command] {
     if (arguments->tokens_file)

@@ -1,4 +1,5 @@
 #include "cli/commands/commands.h"
+#include "cli/options/option_group.h"
 #include "cli/show/outcome.h"
 #include "cli/terminal/output.h"
 
@@ -103,7 +104,7 @@ void list_methods(bool json) {
 void add_methods(CLI::App& app) {
   auto json = std::make_shared<bool>(false);
   CLI::App& command = *app.add_subcommand("methods", "list the compression methods with their parameters");
-  command.add_flag("--json", *json, "print a JSON array");
+  OptionGroup(command).flag("--json", *json, "print a JSON array");
   command.callback([json] { list_methods(*json); });
 }
 

@@ -1,4 +1,5 @@
 #include "cli/commands/perf.h"
+#include "cli/options/option_group.h"
 
 #include "cli/commands/commands.h"
 #include "cli/measure/measure.h"
@@ -91,47 +92,38 @@ void check_effects(const PerfArguments& arguments, const CLI::App& command, bool
 void add_perf(CLI::App& app) {
   auto arguments = std::make_shared<PerfArguments>();
   CLI::App& command = *app.add_subcommand("perf", "measure what compression costs and gains on this machine");
-  const auto add = [&](const char* names, auto& value, const std::string& help, const char* text) {
-    return command.add_option(names, value, help)->option_text(text);
-  };
   add_model_options(command, arguments->model);
-  add("--synthetic", arguments->synthetic.shape,
+  const OptionGroup own(command), model(command, "Model and cache");
+  model.add(
+      "--synthetic", arguments->synthetic.shape,
       "a model with random weights, as llama-3.1-8b or llama-3.1-8b:layers=2; written once, to -m FILE or "
       "the "
       "cache folder",
-      "SHAPE")
-      ->group("Model and cache");
-  add("--synthetic-type", arguments->synthetic.type,
-      fmt::format("type of its weights: f16, bf16, q8_0, ... (default: {})", arguments->synthetic.type),
-      "TYPE")
-      ->group("Model and cache");
+      "SHAPE");
+  model.add("--synthetic-type", arguments->synthetic.type,
+            fmt::format("type of its weights: f16, bf16, q8_0, ... (default: {})", arguments->synthetic.type),
+            "TYPE");
   add_prompt_options(command, arguments->prompt);
-  add("--methods", arguments->methods,
-      fmt::format("methods to measure, separated by commas (default: {})", arguments->methods), "SPEC,SPEC");
-  add("--keep", arguments->keep,
-      fmt::format("what each keeps; with --inputs a list (default: {})", arguments->keep), "BUDGET");
-  add("--n-prompt", arguments->n_prompt, "tokens of the text to read (default: all)", "N")
-      ->check(CLI::Range(1, kMaxCount));
-  add("-n,--predict,--n-predict", arguments->predict,
-      fmt::format("tokens to generate from each cache (default: {})", kPredict), "N")
-      ->check(CLI::Range(1, kMaxCount));
-  add("--inputs", arguments->inputs,
+  own.add("--methods", arguments->methods,
+          fmt::format("methods to measure, separated by commas (default: {})", arguments->methods),
+          "SPEC,SPEC");
+  own.add("--keep", arguments->keep,
+          fmt::format("what each keeps; with --inputs a list (default: {})", arguments->keep), "BUDGET");
+  own.add("--n-prompt", arguments->n_prompt, "tokens of the text to read (default: all)", "N", 1, kMaxCount);
+  own.add("-n,--predict,--n-predict", arguments->predict,
+          fmt::format("tokens to generate from each cache (default: {})", kPredict), "N", 1, kMaxCount);
+  own.add_list(
+      "--inputs", arguments->inputs,
       "table of latency, throughput and memory: tokens to read, a list; random ones where no text is given",
-      "N,N")
-      ->delimiter(',')
-      ->take_all()
-      ->allow_extra_args(false)
-      ->check(CLI::Range(1, kMaxCount));
-  add("--outputs", arguments->outputs, "with --inputs: tokens to generate, a list (default: 1024)", "N,N")
-      ->delimiter(',')
-      ->take_all()
-      ->allow_extra_args(false)
-      ->check(CLI::Range(1, kMaxCount));
-  add("-r,--repetitions", arguments->repetitions,
-      fmt::format("repetitions, the methods in turn (default: {})", arguments->repetitions), "N")
-      ->check(CLI::Range(1, 1000));
-  command.add_flag("--json", arguments->json, "print one JSON object");
-  add("-o,--output", arguments->output,
+      "N,N", 1, kMaxCount);
+  own.add_list("--outputs", arguments->outputs, "with --inputs: tokens to generate, a list (default: 1024)",
+               "N,N", 1, kMaxCount);
+  own.add("-r,--repetitions", arguments->repetitions,
+          fmt::format("repetitions, the methods in turn (default: {})", arguments->repetitions), "N", 1,
+          1000);
+  own.flag("--json", arguments->json, "print one JSON object");
+  own.add(
+      "-o,--output", arguments->output,
       "with --inputs: file of results, one JSON line a repetition; what it holds already is not done again",
       "FILE");
   add_progress_options(command, arguments->progress);

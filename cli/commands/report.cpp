@@ -2,6 +2,7 @@
 #include "cli/files/inputs.h"
 #include "cli/files/output_file.h"
 #include "cli/files/text_file.h"
+#include "cli/options/option_group.h"
 #include "cli/terminal/output.h"
 
 #include "report/markdown.h"
@@ -86,19 +87,14 @@ void add_report(CLI::App& app) {
   CLI::App& command = *app.add_subcommand("report", "make a page or tables of the results of eval and perf");
   reads_file(command.add_option("RESULTS", arguments->results, "JSONL files; - is standard input"))
       ->take_all();
-  command
-      .add_option("-o,--output", arguments->html, "HTML page to write; it loads nothing when it is opened")
-      ->option_text("FILE");
-  command
-      .add_option("--markdown", arguments->markdown,
-                  "Markdown tables to write; without FILE, or with -, they are printed")
-      ->option_text("[FILE]")
+  const OptionGroup own(command);
+  own.add("-o,--output", arguments->html, "HTML page to write; it loads nothing when it is opened", "FILE");
+  own.add("--markdown", arguments->markdown,
+          "Markdown tables to write; without FILE, or with -, they are printed", "[FILE]")
       ->expected(0, 1)
       ->default_str("-");
-  command
-      .add_option("--baseline", arguments->baseline,
-                  fmt::format("method that the others are set against (default: {})", arguments->baseline))
-      ->option_text("SPEC");
+  own.add("--baseline", arguments->baseline,
+          fmt::format("method that the others are set against (default: {})", arguments->baseline), "SPEC");
   command.callback([arguments] { write_report(*arguments); });
 }
 

@@ -4,6 +4,7 @@
 #include "cli/measure/timer.h"
 #include "cli/options/bounded.h"
 #include "cli/options/effects.h"
+#include "cli/options/option_group.h"
 #include "cli/options/options.h"
 #include "cli/options/prompt.h"
 #include "cli/show/cache_parts.h"
@@ -291,21 +292,18 @@ void add_run(CLI::App& app) {
   add_model_options(command, arguments->model);
   add_prompt_options(command, arguments->prompt);
   reads_file(
-      command.add_option("--cache", arguments->cache, "ask about a prompt that `chunkkv cache build` saved"))
-      ->group("Prompt")
-      ->option_text("FILE");
+      OptionGroup(command, "Prompt")
+          .add("--cache", arguments->cache, "ask about a prompt that `chunkkv cache build` saved", "FILE"));
   add_compression_options(command, arguments->compression);
   add_keep_at_least(command, arguments->compression);
   add_bounded_options(command, arguments->bounded);
-  command.add_flag("--compare", arguments->compare, "answer from the full cache as well, after one reading");
-  command
-      .add_option(
-          "-n,--predict,--n-predict", arguments->predict,
+  const OptionGroup own(command);
+  own.flag("--compare", arguments->compare, "answer from the full cache as well, after one reading");
+  own.add("-n,--predict,--n-predict", arguments->predict,
           fmt::format("tokens of the answer at most; -1: as many as the trained context holds (default: {})",
-                      arguments->predict))
-      ->option_text("N")
-      ->check(CLI::Range(-1, 1 << 24));
-  command.add_flag("--json", arguments->json, "print one JSON object instead of text and figures");
+                      arguments->predict),
+          "N", -1, 1 << 24);
+  own.flag("--json", arguments->json, "print one JSON object instead of text and figures");
   add_progress_options(command, arguments->progress);
   add_sampling_options(command, arguments->sampling);
   command.callback([arguments, &command] {

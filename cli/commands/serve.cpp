@@ -3,7 +3,9 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/saved_cache.h"
 #include "cli/files/text_file.h"
+#include "cli/options/option_group.h"
 #include "cli/options/options.h"
+#include "cli/options/sampler_options.h"
 #include "cli/show/units.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/signals.h"
@@ -188,106 +190,54 @@ void serve_model(ServeArguments a) {
 }
 
 void add_server_options(CLI::App& app, ServeArguments& a) {
-  const std::string group = "Server";
-  app.add_option("--host", a.http.host, "address to listen on (default: 127.0.0.1: this machine only)")
-      ->group(group)
-      ->option_text("ADDRESS");
-  app.add_option("--port", a.http.port, "port, 0: any free one (default: 8080)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(0, 65535));
-  app.add_option("--api-key", a.http.api_keys,
-                 "key that requests must bring; several with commas (or LLAMA_API_KEY)")
-      ->group(group)
-      ->option_text("KEY")
+  const OptionGroup options(app, "Server");
+  options.add("--host", a.http.host, "address to listen on (default: 127.0.0.1: this machine only)",
+              "ADDRESS");
+  options.add("--port", a.http.port, "port, 0: any free one (default: 8080)", "N", 0, 65535);
+  options
+      .add("--api-key", a.http.api_keys,
+           "key that requests must bring; several with commas (or LLAMA_API_KEY)", "KEY")
       ->delimiter(',')
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--api-key-file", a.key_file, "file with a key a line")->group(group)->option_text("FILE");
-  app.add_option("-a,--alias", a.requests.alias, "the model's name in replies (default: its file's)")
-      ->group(group)
-      ->option_text("NAME");
-  app.add_option("--parallel", a.parallel, "-np: answers in work at once; others wait (default: 4)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(1, 255));
-  app.add_option("--queue", a.queue, "answers that wait at most; then 503 (default: 256)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(1, 4096));
-  app.add_option(
-         "--timeout", a.http.timeout,
-         "-to: seconds that a request waits for its turn, and a connection for its client (default: 600)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(1, 86400));
-  app.add_option("--max-body", a.http.most_bytes, "bytes of a request at most (default: 67108864)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(std::size_t{1024}, std::size_t{1} << 32));
-  app.add_option("--cors-origin", a.http.cors_origin,
-                 "pages of this origin may use the server from a browser; *: all")
-      ->group(group)
-      ->option_text("ORIGIN");
-  app.add_flag("--metrics", a.metrics, "serve /metrics")->group(group);
-  app.add_option("--chat-template-file", a.template_file, "Jinja template instead of the model's")
-      ->group(group)
-      ->option_text("FILE");
-  app.add_flag("--jinja", a.jinja, "templates are Jinja's in any case")->group(group);
+  options.add("--api-key-file", a.key_file, "file with a key a line", "FILE");
+  options.add("-a,--alias", a.requests.alias, "the model's name in replies (default: its file's)", "NAME");
+  options.add("--parallel", a.parallel, "-np: answers in work at once; others wait (default: 4)", "N", 1,
+              255);
+  options.add("--queue", a.queue, "answers that wait at most; then 503 (default: 256)", "N", 1, 4096);
+  options.add(
+      "--timeout", a.http.timeout,
+      "-to: seconds that a request waits for its turn, and a connection for its client (default: 600)", "N",
+      1, 86400);
+  options.add("--max-body", a.http.most_bytes, "bytes of a request at most (default: 67108864)", "N",
+              std::size_t{1024}, std::size_t{1} << 32);
+  options.add("--cors-origin", a.http.cors_origin,
+              "pages of this origin may use the server from a browser; *: all", "ORIGIN");
+  options.flag("--metrics", a.metrics, "serve /metrics");
+  options.add("--chat-template-file", a.template_file, "Jinja template instead of the model's", "FILE");
+  options.flag("--jinja", a.jinja, "templates are Jinja's in any case");
 }
 
 void add_cache_options(CLI::App& app, ServeArguments& a) {
-  const std::string group = "Conversations";
-  app.add_option("--cells", a.cells,
-                 "cells that one conversation uses at most (default: as many as its prompt)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(0, kMaxCount));
-  app.add_option(
-         "--conversations", a.conversations,
-         "conversations held in the cache (default: 64; -np where each has windows or states of its own)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(0, 255));
-  app.add_flag("--source", a.source, "keep whole prompts in host memory, and choose anew for each question")
-      ->group(group);
-  app.add_option("--source-bytes", a.source_bytes,
-                 "host memory for whole prompts and for conversations that leave the cells (default: 1G)")
-      ->group(group)
-      ->option_text("BYTES");
-  app.add_option("--slot-save-path", a.save_path, "folder of saved prompts")
-      ->group(group)
-      ->option_text("FOLDER");
-  app.add_option("-n,--predict,--n-predict", a.requests.n_predict,
-                 "tokens of an answer at most (default: no limit)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(-1, kMaxCount));
+  const OptionGroup options(app, "Conversations");
+  options.add("--cells", a.cells, "cells that one conversation uses at most (default: as many as its prompt)",
+              "N", 0, kMaxCount);
+  options.add(
+      "--conversations", a.conversations,
+      "conversations held in the cache (default: 64; -np where each has windows or states of its own)", "N",
+      0, 255);
+  options.flag("--source", a.source, "keep whole prompts in host memory, and choose anew for each question");
+  options.add("--source-bytes", a.source_bytes,
+              "host memory for whole prompts and for conversations that leave the cells (default: 1G)",
+              "BYTES");
+  options.add("--slot-save-path", a.save_path, "folder of saved prompts", "FOLDER");
+  options.add("-n,--predict,--n-predict", a.requests.n_predict,
+              "tokens of an answer at most (default: no limit)", "N", -1, kMaxCount);
 }
 
 void add_default_sampling(CLI::App& app, ServeArguments& a) {
-  const std::string group = "Sampling, where a request says nothing";
-  app.add_option("--temp,--temperature", a.requests.temperature, "temperature (default: 0.8)")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 100.0));
-  app.add_option("--top-k", a.requests.top_k, "only the K most likely tokens, 0: all (default: 40)")
-      ->group(group)
-      ->option_text("K")
-      ->check(CLI::Range(0, 1 << 24));
-  app.add_option("--top-p", a.requests.top_p,
-                 "only the most likely tokens of this total probability (default: 0.95)")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--min-p", a.requests.min_p,
-                 "only tokens of this share of the best one's probability (default: 0.05)")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("-s,--seed", a.requests.seed, "seed, -1: a random one (default: -1)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(std::int64_t{-1}, std::int64_t{UINT32_MAX} - 1));
+  const OptionGroup options(app, "Sampling, where a request says nothing");
+  add_sampler_options(options, a.requests, "temperature (default: 0.8)",
+                      "seed, -1: a random one (default: -1)");
 }
 
 }  // namespace

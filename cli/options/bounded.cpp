@@ -1,6 +1,7 @@
 #include "cli/options/bounded.h"
 
 #include "cli/options/observer_name.h"
+#include "cli/options/option_group.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -28,36 +29,27 @@ std::int32_t parse_cells(const std::string& text) {
 }  // namespace
 
 void add_bounded_options(CLI::App& app, BoundedArguments& arguments) {
-  const std::string group = "Long prompts and answers";
-  app.add_option(
-         "--cells", arguments.cells,
-         "read the prompt in pieces into a cache of N cells, compressing in between; auto: the budget, "
-         "one piece (-ub) and the question")
-      ->group(group)
-      ->option_text("N|auto");
-  app.add_option(
-         "--observer", arguments.observer,
-         "with --cells, whose attention chooses: question (default), window (each piece's last tokens) "
-         "or both")
-      ->group(group)
-      ->option_text("WHO");
-  app.add_option("--buffer", arguments.buffer,
-                 "compress again whenever the answer has grown by N tokens over the budget (default: with "
-                 "--cells, when the cells are full; else never)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(1, kMaxCount));
-  app.add_option(
-         "--cache-type-prefill", arguments.prefill_type,
-         "type of the cache while the prompt is read; what is kept is then converted to -ctk and -ctv "
-         "(f16 is read several times faster than q8_0 or q4_0 on a CPU)")
-      ->group(group)
-      ->option_text("TYPE");
-  app.add_option("--positions", arguments.positions,
-                 "true (default) or cache: number kept tokens anew, so that text can outgrow the model's "
-                 "trained length; all layers then keep the same tokens")
-      ->group(group)
-      ->option_text("true|cache");
+  const OptionGroup options(app, "Long prompts and answers");
+  options.add("--cells", arguments.cells,
+              "read the prompt in pieces into a cache of N cells, compressing in between; auto: the budget, "
+              "one piece (-ub) and the question",
+              "N|auto");
+  options.add("--observer", arguments.observer,
+              "with --cells, whose attention chooses: question (default), window (each piece's last tokens) "
+              "or both",
+              "WHO");
+  options.add("--buffer", arguments.buffer,
+              "compress again whenever the answer has grown by N tokens over the budget (default: with "
+              "--cells, when the cells are full; else never)",
+              "N", 1, kMaxCount);
+  options.add("--cache-type-prefill", arguments.prefill_type,
+              "type of the cache while the prompt is read; what is kept is then converted to -ctk and -ctv "
+              "(f16 is read several times faster than q8_0 or q4_0 on a CPU)",
+              "TYPE");
+  options.add("--positions", arguments.positions,
+              "true (default) or cache: number kept tokens anew, so that text can outgrow the model's "
+              "trained length; all layers then keep the same tokens",
+              "true|cache");
 }
 
 void check(const BoundedArguments& arguments, const ModelArguments& model) {

@@ -1,5 +1,6 @@
 #include "cli/options/device_options.h"
 
+#include "cli/options/option_group.h"
 #include "cli/options/options.h"
 #include "cli/show/units.h"
 #include "cli/terminal/output.h"
@@ -48,35 +49,23 @@ std::vector<float> shares(const std::string& text) {
 }  // namespace
 
 void add_device_options(CLI::App& app, DeviceArguments& arguments) {
-  const std::string group = "Devices";
-  app.add_option("--rpc", arguments.rpc,
-                 "other machines to put layers on: addresses of llama.cpp's ggml-rpc-server")
-      ->group(group)
-      ->option_text("HOST:PORT,...");
-  app.add_option("--device", arguments.devices,
-                 "-dev: devices to use, in this order, or none (default: all; --list-devices names them)")
-      ->group(group)
-      ->option_text("NAME,...");
-  app.add_option("--split-mode", arguments.split_mode, "-sm: layer (default), row or none")
-      ->group(group)
-      ->option_text("layer|row|none")
+  const OptionGroup options(app, "Devices");
+  options.add("--rpc", arguments.rpc,
+              "other machines to put layers on: addresses of llama.cpp's ggml-rpc-server", "HOST:PORT,...");
+  options.add("--device", arguments.devices,
+              "-dev: devices to use, in this order, or none (default: all; --list-devices names them)",
+              "NAME,...");
+  options.add("--split-mode", arguments.split_mode, "-sm: layer (default), row or none", "layer|row|none")
       ->check(CLI::IsMember({"layer", "row", "none"}));
-  app.add_option("--tensor-split", arguments.tensor_split,
-                 "-ts: shares of the devices, as 3,1 (default: by their free memory)")
-      ->group(group)
-      ->option_text("SHARE,...");
-  app.add_option(
-         "--main-gpu", arguments.main_device,
-         fmt::format("-mg: the device of --split-mode none and row (default: {})", arguments.main_device))
-      ->group(group)
-      ->option_text("INDEX")
-      ->check(CLI::Range(0, 255));
-  app.add_option("--override-tensor", arguments.override_tensor,
-                 "-ot: tensors whose names match go to a memory, as exps=CPU")
-      ->group(group)
-      ->option_text("PATTERN=MEMORY,...");
-  app.add_flag("--list-devices", arguments.list, "print the devices that layers can be put on, and exit")
-      ->group(group);
+  options.add("--tensor-split", arguments.tensor_split,
+              "-ts: shares of the devices, as 3,1 (default: by their free memory)", "SHARE,...");
+  options.add(
+      "--main-gpu", arguments.main_device,
+      fmt::format("-mg: the device of --split-mode none and row (default: {})", arguments.main_device),
+      "INDEX", 0, 255);
+  options.add("--override-tensor", arguments.override_tensor,
+              "-ot: tensors whose names match go to a memory, as exps=CPU", "PATTERN=MEMORY,...");
+  options.flag("--list-devices", arguments.list, "print the devices that layers can be put on, and exit");
 }
 
 void apply(const DeviceArguments& arguments, ModelOptions& options) {

@@ -1,6 +1,8 @@
 #include "cli/options/options.h"
 
 #include "cli/files/inputs.h"
+#include "cli/options/option_group.h"
+#include "cli/options/sampler_options.h"
 #include "cli/show/weight_view.h"
 #include "cli/terminal/engine_log.h"
 #include "cli/terminal/output.h"
@@ -43,99 +45,55 @@ std::int32_t bearable_threads(std::int32_t asked) {
 }  // namespace
 
 void add_model_options(CLI::App& app, ModelArguments& arguments) {
-  const std::string group = "Model and cache";
-  reads_model(app.add_option("-m,--model", arguments.model, "GGUF file"))->group(group)->option_text("FILE");
-  app.add_option("-c,--ctx-size", arguments.ctx_size,
-                 "cells of the cache (default: what prompt and answer need)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(0, kMaxCount));
-  app.add_option("-t,--threads", arguments.threads, "CPU threads (default: all cores)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(0, 1024));
-  app.add_option("--ubatch-size", arguments.ubatch,
-                 fmt::format("-ub: prompt tokens computed together (default: {})", arguments.ubatch))
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(1, kMaxCount));
-  app.add_option("--cache-type-k", arguments.type_k,
-                 "-ctk: type of cached keys: f32, f16 (default), bf16, q8_0, q4_0, ...")
-      ->group(group)
-      ->option_text("TYPE");
-  app.add_option("--cache-type-v", arguments.type_v, "-ctv: type of cached values, likewise")
-      ->group(group)
-      ->option_text("TYPE");
-  app.add_option("--flash-attn", arguments.flash_attention,
-                 "-fa: on (default), auto (on) or off; off: observe only, no compression")
-      ->group(group)
-      ->option_text("on|off|auto");
-  app.add_option("--gpu-layers,--n-gpu-layers", arguments.gpu_layers,
-                 "-ngl: layers computed on the GPU, where there is one (default: all)")
-      ->group(group)
-      ->option_text("N");
-  app.add_flag("--no-kv-offload", arguments.no_kv_offload, "-nkvo: keep the cache in main memory")
-      ->group(group);
-  app.add_flag("--no-fast-prefill", arguments.no_fast_prefill,
-               "compute with llama.cpp's own products and attention only")
-      ->group(group);
-  app.add_flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages")->group(group);
+  const OptionGroup options(app, "Model and cache");
+  reads_model(options.add("-m,--model", arguments.model, "GGUF file", "FILE"));
+  options.add("-c,--ctx-size", arguments.ctx_size,
+              "cells of the cache (default: what prompt and answer need)", "N", 0, kMaxCount);
+  options.add("-t,--threads", arguments.threads, "CPU threads (default: all cores)", "N", 0, 1024);
+  options.add("--ubatch-size", arguments.ubatch,
+              fmt::format("-ub: prompt tokens computed together (default: {})", arguments.ubatch), "N", 1,
+              kMaxCount);
+  options.add("--cache-type-k", arguments.type_k,
+              "-ctk: type of cached keys: f32, f16 (default), bf16, q8_0, q4_0, ...", "TYPE");
+  options.add("--cache-type-v", arguments.type_v, "-ctv: type of cached values, likewise", "TYPE");
+  options.add("--flash-attn", arguments.flash_attention,
+              "-fa: on (default), auto (on) or off; off: observe only, no compression", "on|off|auto");
+  options.add("--gpu-layers,--n-gpu-layers", arguments.gpu_layers,
+              "-ngl: layers computed on the GPU, where there is one (default: all)", "N");
+  options.flag("--no-kv-offload", arguments.no_kv_offload, "-nkvo: keep the cache in main memory");
+  options.flag("--no-fast-prefill", arguments.no_fast_prefill,
+               "compute with llama.cpp's own products and attention only");
+  options.flag("-v,--verbose", arguments.verbose, "show llama.cpp's messages");
   add_device_options(app, arguments.devices);
 }
 
 void add_compression_options(CLI::App& app, CompressionArguments& arguments) {
-  const std::string group = "Compression";
-  app.add_option(
-         "--method", arguments.method,
-         fmt::format("method, as chunkkv:chunk=20; see `chunkkv methods` (default: {})", arguments.method))
-      ->group(group)
-      ->option_text("SPEC");
-  app.add_option(
-         "--keep", arguments.keep,
-         fmt::format("share (10%, 0.1) or tokens (512) of the prompt to keep (default: {})", arguments.keep))
-      ->group(group)
-      ->option_text("BUDGET");
+  const OptionGroup options(app, "Compression");
+  options.add(
+      "--method", arguments.method,
+      fmt::format("method, as chunkkv:chunk=20; see `chunkkv methods` (default: {})", arguments.method),
+      "SPEC");
+  options.add(
+      "--keep", arguments.keep,
+      fmt::format("share (10%, 0.1) or tokens (512) of the prompt to keep (default: {})", arguments.keep),
+      "BUDGET");
 }
 
 void add_keep_at_least(CLI::App& app, CompressionArguments& arguments) {
   arguments.keep_at_least = 256;
-  app.add_option(
-         "--keep-at-least", arguments.keep_at_least,
-         fmt::format("tokens that a share keeps of any prompt, so that a short one is kept whole; 0: no "
-                     "floor (default: {})",
-                     arguments.keep_at_least))
-      ->group("Compression")
-      ->option_text("N")
-      ->check(CLI::Range(0, kMaxCount));
+  OptionGroup(app, "Compression")
+      .add("--keep-at-least", arguments.keep_at_least,
+           fmt::format("tokens that a share keeps of any prompt, so that a short one is kept whole; 0: no "
+                       "floor (default: {})",
+                       arguments.keep_at_least),
+           "N", 0, kMaxCount);
 }
 
 void add_sampling_options(CLI::App& app, text::Sampling& arguments) {
-  const std::string group = "Sampling";
-  app.add_option("--temp,--temperature", arguments.temperature,
-                 "temperature; 0 (default): always the most likely token")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 100.0));
-  app.add_option("--top-k", arguments.top_k, "only the K most likely tokens, 0: all (default: 40)")
-      ->group(group)
-      ->option_text("K")
-      ->check(CLI::Range(0, 1 << 24));
-  app.add_option("--top-p", arguments.top_p,
-                 "only the most likely tokens of this total probability (default: 0.95)")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--min-p", arguments.min_p,
-                 "only tokens of this share of the best one's probability (default: 0.05)")
-      ->group(group)
-      ->option_text("X")
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("-s,--seed", arguments.seed, "seed of the sampling (default: 0), -1: a random one")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(std::int64_t{-1}, std::int64_t{UINT32_MAX} - 1));
-  app.add_flag("--ignore-eos", arguments.ignore_eos, "go on after the end of the answer, to the limit -n")
-      ->group(group);
+  const OptionGroup options(app, "Sampling");
+  add_sampler_options(options, arguments, "temperature; 0 (default): always the most likely token",
+                      "seed of the sampling (default: 0), -1: a random one");
+  options.flag("--ignore-eos", arguments.ignore_eos, "go on after the end of the answer, to the limit -n");
 }
 
 SessionOptions session_options(const ModelArguments& arguments) {

@@ -2,6 +2,7 @@
 
 #include "cli/files/inputs.h"
 #include "cli/files/text_file.h"
+#include "cli/options/option_group.h"
 #include "text/encoding.h"
 #include "text/utf8.h"
 
@@ -66,32 +67,22 @@ std::string read_document(const PromptArguments& arguments) {
 }  // namespace
 
 void add_prompt_options(CLI::App& app, PromptArguments& arguments) {
-  const std::string group = "Prompt";
-  reads_file(app.add_option("-f,--file", arguments.file,
-                            "file with the text; -: standard input, also read without -f and -p"))
-      ->group(group)
-      ->option_text("FILE");
-  app.add_option("-p,--prompt", arguments.text, "the text itself")->group(group)->option_text("TEXT");
-  app.add_option("-q,--question", arguments.question, "question about the text, put after it")
-      ->group(group)
-      ->option_text("TEXT");
-  app.add_option("--system-prompt,--system", arguments.system, "-sys: system message of the chat template")
-      ->group(group)
-      ->option_text("TEXT");
-  app.add_option("--protect", arguments.protect,
-                 "first tokens that are always kept (default: the system prompt)")
-      ->group(group)
-      ->option_text("N")
-      ->check(CLI::Range(0, 1 << 24));
-  app.add_flag("--no-special", arguments.no_special,
-               "for text of unknown origin: control tokens written out in text and question are read as text")
-      ->group(group);
-  app.add_flag("-e,--escape", arguments.escape,
-               R"(\n, \t, \r, \", \', \\ and \xHH in -p, -q and -sys stand for characters)")
-      ->group(group);
-  app.add_flag("--no-chat-template", arguments.no_chat_template,
-               "read the text as it is, without the model's chat template")
-      ->group(group);
+  const OptionGroup options(app, "Prompt");
+  reads_file(options.add("-f,--file", arguments.file,
+                         "file with the text; -: standard input, also read without -f and -p", "FILE"));
+  options.add("-p,--prompt", arguments.text, "the text itself", "TEXT");
+  options.add("-q,--question", arguments.question, "question about the text, put after it", "TEXT");
+  options.add("--system-prompt,--system", arguments.system, "-sys: system message of the chat template",
+              "TEXT");
+  options.add("--protect", arguments.protect,
+              "first tokens that are always kept (default: the system prompt)", "N", 0, 1 << 24);
+  options.flag(
+      "--no-special", arguments.no_special,
+      "for text of unknown origin: control tokens written out in text and question are read as text");
+  options.flag("-e,--escape", arguments.escape,
+               R"(\n, \t, \r, \", \', \\ and \xHH in -p, -q and -sys stand for characters)");
+  options.flag("--no-chat-template", arguments.no_chat_template,
+               "read the text as it is, without the model's chat template");
 }
 
 void unescape(PromptArguments& arguments) {
