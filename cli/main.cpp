@@ -1,10 +1,10 @@
-#include "arguments.h"
-#include "commands.h"
-#include "device_options.h"
-#include "engine_log.h"
-#include "output.h"
-#include "signals.h"
-#include "standard_streams.h"
+#include "cli/commands/commands.h"
+#include "cli/options/arguments.h"
+#include "cli/options/device_options.h"
+#include "cli/terminal/engine_log.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/signals.h"
+#include "cli/terminal/standard_streams.h"
 #include "web/assets.h"
 
 #include <chunkkv/error.h>

@@ -1,8 +1,8 @@
 #include "data/jsonl.h"
 
 #include "benchmark.h"
-#include "data/blanks.h"
 #include "data/files.h"
+#include "store/blanks.h"
 #include "store/standard_json.h"
 
 #include <fmt/format.h>

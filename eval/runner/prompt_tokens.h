@@ -1,7 +1,7 @@
 #pragma once
 
 #include "benchmark.h"
-#include "text/untrusted.h"
+#include "text/prompt_layout.h"
 
 #include <chunkkv/session.h>
 
@@ -40,16 +40,11 @@ class PromptTokens {
   std::vector<Token> turn(std::string_view answer, std::size_t question) const;
 
  private:
-  using Parts = std::vector<text::Part>;
-  /// Of a prompt around the document's end.
-  struct Halves {
-    Parts before, after;
-  };
-  Halves halves(std::size_t question) const;
+  text::PromptHalves halves(std::size_t question) const;
 
   const Model& model_;
   const Sample& sample_;
-  bool use_template_;
+  text::PromptLayout layout_;
 };
 
 }  // namespace chunkkv::eval

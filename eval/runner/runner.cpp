@@ -18,6 +18,11 @@ constexpr double kGenerationEffort = 4;
 /// Share of an answer's limit that an answer usually takes.
 constexpr double kAnswerLength = 0.5;
 
+/// `rest`: the score of `answer_rest`.
+void add_scores(Json& line, const Score& score, std::optional<double> rest = std::nullopt) {
+  results::set_score(line, {score.value, score.metrics, score.undecided, rest});
+}
+
 }  // namespace
 
 Runner::Runner(const Benchmark& benchmark, const Samples& samples, Sweep& sweep, RunFacts facts,
@@ -61,8 +66,7 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
                     sample.source, n_tokens, options_.max_tokens));
   }
   const std::string data = data_of(sample, item.size);
-  const auto [first, is_new] = sources_.try_emplace(
-      result_key(answer_identity(facts_, sweep_, 0, sample, 0, n_tokens, data)), sample.source);
+  const auto [first, is_new] = sources_.try_emplace(key_of(0, sample, 0, n_tokens, data), sample.source);
   if (!is_new) {
     throw BrokenRecord(
         fmt::format("{}: this is the record of {} once more, with the same id and text; remove one",
@@ -80,8 +84,7 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
     }
     std::size_t n_missing = 0;
     for (std::size_t question = 0; question < sample.questions.size(); ++question) {
-      const auto score =
-          known.find(result_key(answer_identity(facts_, sweep_, pair, sample, question, n_tokens, data)));
+      const auto score = known.find(key_of(pair, sample, question, n_tokens, data));
       if (score == known.end()) {
         ++n_missing;
       } else {
@@ -106,6 +109,11 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
   survey.todo.push_back(std::move(item));
 }
 
+std::string Runner::key_of(std::size_t pair, const Sample& sample, std::size_t question,
+                           std::int32_t n_prompt, const std::string& data) const {
+  return result_key(identity(asked(facts_, sweep_, pair, sample, question, n_prompt, data)));
+}
+
 void Runner::add_score(const std::string& task, std::size_t pair, const Json& line) {
   const Json& score = line.at("score");
   score.is_null() ? table_.add_undecided() : table_.add(task, sweep_.pairs()[pair], score.get<double>());
@@ -120,14 +128,13 @@ void Runner::score_saved(Survey& survey, KnownScores& known, const SavedAnswers&
     const auto is_done = [&](std::size_t pair) {
       bool all = true;
       for (std::size_t question = 0; question < sample.questions.size(); ++question) {
-        const std::string key =
-            result_key(answer_identity(facts_, sweep_, pair, sample, question, item.size.prompt, data));
+        const std::string key = key_of(pair, sample, question, item.size.prompt, data);
         const auto answer = saved.find(key);
         if (!known.contains(key) && answer != saved.end()) {
           if (events_.progress && !events_.progress({.task = sample.task, .n_missing = survey.n_missing}))
             throw Interrupted("interrupted");
           Json line = answer->second;
-          set_score(line, benchmark_.score(sample, question, line.at("answer").get<std::string>()));
+          add_scores(line, benchmark_.score(sample, question, line.at("answer").get<std::string>()));
           write(line);
           add_score(sample.task, pair, line);
           const Json& score = line.at("score");
@@ -183,16 +190,19 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     };
     events.answered = [&](const Outcome& outcome) {
       state.reading = false;
-      Json identity = answer_identity(facts_, sweep_, outcome.pair, sample, outcome.question,
-                                      outcome.prompt_tokens, data);
-      if (known.contains(result_key(identity))) return;  // an earlier turn of a conversation
-      Json line = answer_line(std::move(identity), facts_, outcome);
+      const results::AnswerRecord record =
+          asked(facts_, sweep_, outcome.pair, sample, outcome.question, outcome.prompt_tokens, data);
+      if (known.contains(result_key(identity(record)))) return;  // an earlier turn of a conversation
+      const text::Answer& answer = outcome.answer;
+      Json line =
+          to_json(record, outcome,
+                  {answer.text, answer.tokens.size(), text::to_string(answer.stop), answer.per_token_ms});
       if (events_.answered) events_.answered(line);
       const Score score = benchmark_.score(sample, outcome.question, outcome.answer.text);
       std::optional<double> rest;
       if (const auto text = answer_rest(outcome.answer); text && options_.score_rest)
         rest = benchmark_.score(sample, outcome.question, std::string(*text)).value;
-      set_score(line, score, rest);
+      add_scores(line, score, rest);
       write(line);
       add_score(sample.task, outcome.pair, line);
       ++state.n_answers;

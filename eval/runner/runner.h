@@ -1,9 +1,9 @@
 #pragma once
 
 #include "benchmark.h"
+#include "results/line.h"
 #include "runner/answer_line.h"
 #include "runner/pairs.h"
-#include "runner/result_file.h"
 #include "runner/score_table.h"
 #include "runner/sweep.h"
 
@@ -17,6 +17,9 @@
 #include <vector>
 
 namespace chunkkv::eval {
+
+using results::Json;
+using results::result_key;
 
 /// Scores of the answers that there are already, by `result_key`; nothing where the judge was undecided.
 using KnownScores = std::unordered_map<std::string, std::optional<double>>;
@@ -99,6 +102,9 @@ class Runner {
   const ScoreTable& table() const { return table_; }
 
  private:
+  /// The key of the answer to one question under one pair.
+  std::string key_of(std::size_t pair, const Sample& sample, std::size_t question, std::int32_t n_prompt,
+                     const std::string& data) const;
   void add_score(const std::string& task, std::size_t pair, const Json& line);
   /// The digest of all that its answers and scores depend on.
   std::string data_of(const Sample& sample, const Sweep::Size& size) const;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "benchmark.h"
+#include "results/answer.h"
 #include "runner/prompt_tokens.h"
 #include "text/generate.h"
 
@@ -42,24 +43,10 @@ struct SweepOptions {
 };
 
 /// One answer and what it cost.
-struct Outcome {
+struct Outcome : results::AnswerCost {
   std::size_t pair = 0;
   std::size_t question = 0;
-  std::int32_t prompt_tokens = 0;  ///< read before the cache was compressed
-  std::int32_t kept_tokens = 0;    ///< of them; all where the answer ended before the plan chose
-  std::uint64_t bytes_before = 0;  ///< of the cache, keys and values of all layers
-  std::uint64_t bytes_after = 0;
-  std::int32_t compressions = 0;  ///< while answering
-  bool ended_before = false;      ///< the answer ended before the plan had observed enough of it to choose
   text::Answer answer;
-  struct Milliseconds {
-    double prefill = 0;      ///< reading what is not taken from the sample before, without observe and select
-    double observe = 0;      ///< of all pairs that share the reading
-    double select = 0;       ///< likewise
-    double restore = 0;      ///< bringing the full cache back
-    double move = 0;         ///< compressing
-    double first_token = 0;  ///< from the compressed cache to the first token, reading the question included
-  } ms;
 };
 
 struct SweepEvents {

@@ -1,6 +1,6 @@
 // Files of results: what makes a line the same, what survives an interruption, what several files make.
-#include "runner/merge.h"
-#include "runner/result_file.h"
+#include "results/file.h"
+#include "results/merge.h"
 
 #include <chunkkv/error.h>
 
@@ -16,7 +16,7 @@
 #include <filesystem>
 #include <set>
 
-namespace chunkkv::eval {
+namespace chunkkv::results {
 namespace {
 
 using test::content;
@@ -346,4 +346,4 @@ TEST(Merge, RefusesOtherFiles) {
 }
 
 }  // namespace
-}  // namespace chunkkv::eval
+}  // namespace chunkkv::results

@@ -7,6 +7,7 @@
 #include "store/snapshot_codec.h"
 
 #include <chunkkv/cache_file.h>
+#include <chunkkv/error.h>
 
 #include <algorithm>
 #include <cstring>

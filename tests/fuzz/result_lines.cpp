@@ -3,8 +3,8 @@
 #include "fuzz/target.h"
 #include "report/report.h"
 #include "report/results.h"
-#include "runner/merge.h"
-#include "runner/result_file.h"
+#include "results/file.h"
+#include "results/merge.h"
 
 #include <chunkkv/error.h>
 
@@ -15,18 +15,18 @@ namespace {
 using namespace chunkkv;
 using fuzz::require;
 
-const eval::Json& added() {
-  static const eval::Json line = {{"benchmark", "fuzz"}, {"method", "full"}, {"keep", "100%"}};
+const results::Json& added() {
+  static const results::Json line = {{"benchmark", "fuzz"}, {"method", "full"}, {"keep", "100%"}};
   return line;
 }
 
 void go_on(const std::string& path) {
   std::size_t n = 0;
   try {
-    eval::ResultFile file(path, [&](const eval::Json& line) {
+    results::ResultFile file(path, [&](const results::Json& line) {
       ++n;
-      require(eval::same_result(line, line), "a line is itself");
-      require(eval::result_key(eval::parse_line(eval::to_text(line))) == eval::result_key(line),
+      require(results::same_result(line, line), "a line is itself");
+      require(results::result_key(results::parse_line(results::to_text(line))) == results::result_key(line),
               "a line that is written and read keeps its key");
     });
     require(file.n_lines() == n, "lines are counted");
@@ -34,10 +34,10 @@ void go_on(const std::string& path) {
   } catch (const Error&) {
     return;
   }
-  const eval::ResultFile again(path);
+  const results::ResultFile again(path);
   require(again.n_lines() == n + 1 && !again.repaired(), "a file that was continued is whole");
   const std::vector<std::string> paths = {path, path};
-  const eval::Merged merged = eval::merge_results(paths);
+  const results::Merged merged = results::merge_results(paths);
   require(merged.n_lines >= 1 && merged.n_lines + merged.n_duplicates == 2 * (n + 1),
           "each line is merged or repeated");
 }

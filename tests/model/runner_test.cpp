@@ -61,7 +61,7 @@ Finished run(const std::vector<Sample>& samples, const std::vector<Plan>& plans,
     return run.lines.size() < n_lines;
   };
   RunFacts facts;
-  facts.benchmark = "fake";
+  facts.setting.benchmark = "fake";
   Runner runner(benchmark, fakes, all, facts, options, events);
   run.survey = runner.survey(scores);
   try {

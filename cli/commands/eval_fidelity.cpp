@@ -1,0 +1,206 @@
+#include "cli/commands/eval.h"
+#include "cli/commands/eval_results.h"
+#include "cli/commands/fidelity_results.h"
+#include "cli/measure/machine.h"
+#include "cli/terminal/output.h"
+
+#include "runner/pairs.h"
+#include "runner/prompt_tokens.h"
+#include "text/cell_steps.h"
+
+#include <chunkkv/model_identity.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr std::int32_t kAnswer = 64;
+constexpr std::int32_t kSkip = 16;  // as many first tokens as `hybrid` observes
+
+void check_fidelity(const EvalArguments& arguments, const SessionOptions& session) {
+  require_flash_attention(session);
+  if (arguments.cells > 0) throw UsageError("fidelity compares with the full cache; it is not for --cells");
+  if (arguments.parallel > 1)
+    throw UsageError("fidelity reads one given answer under each pair; it is not for --parallel");
+  if (arguments.buffer > 0)
+    throw UsageError("fidelity is measured along the full cache's answer; it is not for --buffer");
+}
+
+/// The run over all samples of a benchmark: each is read once, for all pairs that are missing.
+class FidelityRun {
+ public:
+  FidelityRun(const EvalArguments& arguments, std::vector<Plan> pairs);
+  void run();
+
+ private:
+  struct Item {
+    eval::Sample sample;
+    std::vector<Token> prompt, question;
+    std::vector<std::size_t> missing;  // pairs
+  };
+  /// Nothing for a broken record that is to be left out.
+  std::optional<eval::Sample> sample(std::size_t index);
+  Item item(eval::Sample sample);
+  /// Opens sessions that are large enough.
+  void reserve(const Item& item);
+  void measure(std::size_t index, const Item& item);
+  results::FidelityRecord asked(const Item& item, std::size_t pair) const;
+
+  const EvalArguments& arguments_;
+  std::vector<Plan> pairs_;
+  SessionOptions kept_options_ = cli::session_options(arguments_.model);
+  SessionOptions session_options_ = reading_options(arguments_, kept_options_);
+  std::shared_ptr<Model> model_ = load_model(arguments_.model);
+  eval::ModelTokenizer tokenizer_{*model_};
+  eval::Options options_ = arguments_.benchmark;
+  results::Origin origin_ = {std::filesystem::path(arguments_.model.model).filename().string(),
+                             identify(*model_).hash, CHUNKKV_VERSION,
+                             machine(kept_options_.n_threads, arguments_.model.gpu_layers),
+                             arguments_.sampling.seed};
+  std::int32_t n_answer_ = arguments_.predict > 0 ? arguments_.predict : kAnswer;
+  std::int32_t skip_ = kSkip;
+  std::unique_ptr<eval::Benchmark> benchmark_;
+  std::unique_ptr<eval::Samples> samples_;
+  Campaign campaign_{arguments_.progress, std::chrono::seconds(30)};
+  std::optional<Results> results_;
+  std::unique_ptr<Session> session_, kept_;
+  std::int32_t n_cells_ = 0;
+  std::optional<FidelityTable> table_;
+  std::set<std::size_t> told_;  // pairs whose windows shrink
+};
+
+eval::Options with_seed(eval::Options options, std::int64_t seed) {
+  options.seed = std::uint64_t(std::max<std::int64_t>(seed, 0));
+  return options;
+}
+
+FidelityRun::FidelityRun(const EvalArguments& arguments, std::vector<Plan> pairs)
+    : arguments_(arguments), pairs_(std::move(pairs)) {
+  options_ = with_seed(options_, arguments.sampling.seed);
+  options_.max_length = max_length(arguments, *model_);
+  benchmark_ = eval::make_benchmark(arguments.prompts, options_);
+  samples_ = benchmark_->samples(tokenizer_);
+  results_.emplace(campaign_, arguments.output, arguments.dry_run);
+  // What the pair that observes most of the answer is given: as much is left out for all.
+  for (const Plan& pair : pairs_) skip_ = std::max(skip_, pair.method->request().after);
+  table_.emplace(skip_);
+}
+
+void FidelityRun::run() {
+  const eval::Shard shard = eval::Shard::parse(arguments_.shard);
+  for (const std::string& note : benchmark_->notes()) campaign_.status().print_above(note + "\n");
+  campaign_.run(std::vector<double>(samples_->size(), 1), [&](std::size_t index) {
+    if (!shard.has(index)) return;
+    auto found = sample(index);
+    if (!found) return;
+    const Item now = item(std::move(*found));
+    if (now.missing.empty()) return;
+    if (arguments_.dry_run) {
+      print(
+          fmt::format("{}: {} tokens, {} pairs\n", now.sample.source, now.prompt.size(), now.missing.size()));
+      return;
+    }
+    reserve(now);
+    measure(index, now);
+  });
+  campaign_.status().finish();
+  if (!table_->empty()) print_error(table_->text(pairs_));
+}
+
+std::optional<eval::Sample> FidelityRun::sample(std::size_t index) {
+  try {
+    return samples_->at(index);
+  } catch (const eval::BrokenRecord& error) {
+    if (!arguments_.skip_broken)
+      throw Error(fmt::format("{}; --skip-broken leaves such records out", error.what()));
+    campaign_.status().print_above(fmt::format("left out: {}\n", error.what()));
+    return {};
+  }
+}
+
+FidelityRun::Item FidelityRun::item(eval::Sample sample) {
+  Item result{.sample = std::move(sample), .prompt = {}, .question = {}, .missing = {}};
+  const eval::PromptTokens tokens(*model_, result.sample, !arguments_.no_chat_template);
+  const bool is_agnostic = arguments_.query == "agnostic";
+  if (is_agnostic && result.sample.document.empty())
+    throw UsageError(fmt::format(
+        "{} has no document apart from its question, so there is nothing to compress without knowing it; "
+        "use --query aware",
+        result.sample.source));
+  result.prompt = is_agnostic ? tokens.document() : tokens.whole();
+  if (is_agnostic) result.question = tokens.question(0);
+  const auto n_prompt = std::int32_t(result.prompt.size());
+  for (std::size_t pair = 0; pair < pairs_.size(); ++pair) {
+    if (results_->known().contains(results::result_key(identity(asked(result, pair))))) continue;
+    result.missing.push_back(pair);
+    const ResolvedPlan resolved = pairs_[pair].at(n_prompt, n_prompt, model_->info().n_layer);
+    if (resolved.window > 0 && told_.insert(pair).second)
+      campaign_.status().print_above(fmt::format(
+          "{}: the window shrinks to half of the budget where that is too small, as to {} "
+          "instead of {} for {}\n",
+          eval::to_string(pairs_[pair]), resolved.window, resolved.asked_window, result.sample.source));
+  }
+  return result;
+}
+
+void FidelityRun::reserve(const Item& item) {
+  const auto needed = std::int32_t(item.prompt.size() + item.question.size()) + n_answer_;
+  if (needed > window(arguments_, *model_))
+    throw UsageError(
+        fmt::format("the prompt of {} and an answer of {} tokens need {} cells, but the model's window "
+                    "is {}; give a smaller --max-length, or a larger -c",
+                    item.sample.source, n_answer_, needed, window(arguments_, *model_)));
+  if (session_ && needed <= n_cells_) return;
+  session_.reset();  // before the next one takes its memory
+  kept_.reset();
+  n_cells_ = std::int32_t(text::in_cell_steps(needed));
+  session_options_.n_cells = kept_options_.n_cells = n_cells_;
+  session_ = open_session(model_, session_options_);
+  if (!arguments_.prefill_type.empty()) kept_ = open_session(model_, kept_options_);
+}
+
+void FidelityRun::measure(std::size_t index, const Item& item) {
+  std::vector<Plan> plans;
+  for (const std::size_t pair : item.missing) plans.push_back(pairs_[pair]);
+  const auto tell = [&](const ReadState& read) {
+    return campaign_.tell(double(read.done) / double(read.total), [&](double, const std::string& left) {
+      return fmt::format("{}: sample {} of {}, reading {} of {} tokens; about {} left", item.sample.task,
+                         index + 1, samples_->size(), read.done, read.total, left);
+    });
+  };
+  const std::vector<Fidelity> measured = measure_fidelity(session_->sequence(), item.prompt, plans,
+                                                          {.n_tokens = n_answer_,
+                                                           .question = item.question,
+                                                           .skip = skip_,
+                                                           .progress = tell,
+                                                           .kept = kept_ ? &kept_->sequence() : nullptr});
+  for (std::size_t i = 0; i < item.missing.size(); ++i) {
+    results_->write(to_json(asked(item, item.missing[i]), measured[i]));
+    table_->add(item.missing[i], measured[i]);
+  }
+}
+
+results::FidelityRecord FidelityRun::asked(const Item& item, std::size_t pair) const {
+  return fidelity_asked(arguments_, item.sample, pairs_[pair], std::int32_t(item.prompt.size()),
+                        options_.max_length, n_answer_, origin_);
+}
+
+}  // namespace
+
+void run_fidelity(const EvalArguments& arguments) {
+  // What can be wrong in the arguments is found before the model is loaded.
+  check_fidelity(arguments, cli::session_options(arguments.model));
+  std::vector<Plan> pairs = eval::make_pairs(split_methods(arguments.methods), split_list(arguments.keep));
+  eval::Shard::parse(arguments.shard);
+  eval::make_benchmark(arguments.prompts, with_seed(arguments.benchmark, arguments.sampling.seed));
+  FidelityRun(arguments, std::move(pairs)).run();
+}
+
+}  // namespace chunkkv::cli

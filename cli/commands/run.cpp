@@ -1,0 +1,316 @@
+#include "cli/commands/commands.h"
+#include "cli/commands/run_cached.h"
+#include "cli/files/inputs.h"
+#include "cli/measure/timer.h"
+#include "cli/options/bounded.h"
+#include "cli/options/effects.h"
+#include "cli/options/option_group.h"
+#include "cli/options/options.h"
+#include "cli/options/prompt.h"
+#include "cli/show/cache_parts.h"
+#include "cli/show/outcome.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/progress.h"
+#include "cli/terminal/signals.h"
+#include "text/limit_answer.h"
+#include "text/sampler.h"
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace chunkkv::cli {
+namespace {
+
+struct RunArguments {
+  std::optional<std::string> cache;
+  ModelArguments model;
+  CompressionArguments compression;
+  BoundedArguments bounded;
+  PromptArguments prompt;
+  text::Sampling sampling;
+  ProgressArguments progress;
+  std::int32_t predict = 256;
+  bool compare = false;
+  bool json = false;
+};
+
+/// Tokens of the answer at most. Cache positions never end.
+std::int32_t n_predict(const RunArguments& arguments, const Model& model, std::size_t n_prompt) {
+  if (arguments.predict < 0 && arguments.bounded.positions == "cache") return 1 << 24;
+  return answer_length(arguments.predict, model, n_prompt);
+}
+
+/// One prompt in one session: it is read once, and answered from the full cache, the compressed one or both.
+class Run {
+ public:
+  /// `options`: what the session was asked for; the engine rounds the number of cells up.
+  Run(const RunArguments& arguments, Plan plan, const SessionOptions& options, std::shared_ptr<Model> model,
+      text::SplitPrompt prompt)
+      : arguments_(arguments),
+        plan_(std::move(plan)),
+        options_(options),
+        model_(std::move(model)),
+        session_(open_session(model_, reading_options(arguments.bounded, options))),
+        prompt_(std::move(prompt)),
+        n_predict_(n_predict(arguments, *model_, prompt_.tokens.size())) {}
+
+  void check() const {
+    if (!arguments_.bounded.prefill_type.empty()) require_conversion(*session_);
+    if (arguments_.bounded.buffer > 0)
+      text::require_answer_room(*session_, plan_, std::int32_t(prompt_.tokens.size()),
+                                arguments_.bounded.buffer, n_predict_);
+  }
+  /// What the model's layers keep, where that is not the same in all.
+  std::string parts() const { return parts_line(*session_); }
+
+  void read() {
+    ProgressDisplay display(arguments_.progress);
+    const Timer timer;
+    const Progress show = display.callback();
+    const Progress progress = [&](const ReadState& now) {
+      most_entries_ = std::max(most_entries_, now.n_entries);
+      return show(now);
+    };
+    if (arguments_.bounded.in_pieces())
+      sequence().read(prompt_.tokens, reading(arguments_.bounded, options_, prompt_, plan_), progress);
+    else
+      sequence().prefill(prompt_.tokens, {&plan_, 1}, progress);
+    prefill_ms_ = timer.ms();
+    display.finish();
+    // Both answers start from these, whatever happens to the session in between.
+    const auto logits = session_->logits();
+    logits_.assign(logits.begin(), logits.end());
+    if (arguments_.compare) prompt_end_ = sequence().checkpoint();
+  }
+
+  Outcome answer_from_full_cache() {
+    Outcome outcome = describe("full", Budget().to_string());
+    answer(outcome, session_->timings().prefill, [&]() -> Sequence& {
+      outcome.ms.prefill = session_->timings().prefill;
+      outcome.kept_tokens = outcome.prompt_tokens;
+      return sequence();
+    });
+    return outcome;
+  }
+
+  /// The first tokens come from the whole cache where the plan observes them.
+  Outcome answer_from_compressed_cache() {
+    Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
+    Timer timer;
+    if (!arguments_.bounded.in_pieces()) {
+      if (prompt_end_) sequence().go_back(*prompt_end_);  // forget an earlier answer
+      sequence().compress_when_chosen();
+    }
+    outcome.after = sequence().n_until_compression();
+    const std::int32_t n_whole = sequence().n_entries();
+    const bool converts = !arguments_.bounded.prefill_type.empty();
+    if (outcome.after == 0 && converts) convert();
+    outcome.ended_before = outcome.after > 0;
+    answer(outcome, prefill_ms_ + timer.ms(), [&]() -> Sequence& {
+      outcome.ms = spent();
+      if (outcome.after > 0 && converts) convert();
+      if (const auto buffer =
+              answer_buffer(arguments_.bounded, options_, text::answer_budget(sequence(), plan_)))
+        text::limit_answer(sequence(), plan_, *buffer, n_predict_);
+      outcome.kept_tokens = sequence().n_entries() - outcome.after;
+      outcome.ended_before = false;
+      return sequence();
+    });
+    if (outcome.ended_before) {
+      outcome.ms = spent();
+      outcome.kept_tokens = n_whole;
+    }
+    return outcome;
+  }
+
+ private:
+  Sequence& sequence() { return session_->sequence(); }
+
+  Outcome describe(const std::string& method, const std::string& keep) const {
+    Outcome outcome;
+    outcome.model = session_->model().info().path;
+    outcome.method = method;
+    outcome.keep = keep;
+    outcome.prompt_tokens = std::int32_t(prompt_.tokens.size());
+    const CacheUse use = session_->use();
+    outcome.cells = use.cells_allocated;
+    outcome.bytes_fixed = use.bytes_fixed;
+    outcome.parts = parts_json(session_->cache_parts(), session_->model().info().n_layer);
+    outcome.bytes_before =
+        use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(most_entries_);
+    return outcome;
+  }
+
+  /// What was kept goes into a cache of the types asked for, no larger than it and the answer need; the other
+  /// one is given back.
+  void convert() {
+    const Snapshot kept = sequence().snapshot();
+    SessionOptions options = options_;
+    if (!arguments_.bounded.in_pieces() && arguments_.model.ctx_size == 0)
+      options.n_cells = kept.n_entries + n_predict_;
+    n_compressions_ = sequence().n_compressions();
+    spent_ = session_->timings();
+    session_.reset();
+    session_ = open_session(model_, options);
+    sequence().restore(session_->converted(kept));
+  }
+
+  /// What the session that read the prompt has spent.
+  Timings spent() const { return spent_ ? *spent_ : session_->timings(); }
+
+  /// Lets the model answer; `ms_before` is the time until it could start. `compressed` is called when the
+  /// cache is what the answer is to come from; tokens before come from the whole one.
+  void answer(Outcome& outcome, double ms_before, const std::function<Sequence&()>& compressed) {
+    const auto note_memory = [&] {
+      outcome.bytes_after = sequence().use().bytes_used;
+      outcome.bytes_allocated = session_->use().bytes_allocated;
+    };
+    note_memory();
+    const bool stream = !arguments_.json;
+    if (stream && arguments_.compare) print(fmt::format("== {} ==\n", title(outcome)));
+    text::Sampler sampler(session_->model(), arguments_.sampling);
+    const auto show = [stream](std::string_view piece) {
+      if (stream) print(piece);
+    };
+    const auto from_here = [&]() -> Sequence& {
+      Sequence& compressed_one = compressed();
+      note_memory();
+      return compressed_one;
+    };
+    if (n_predict_ > 0)
+      outcome.answer =
+          text::generate(sequence(), logits_, sampler,
+                         {.n_predict = n_predict_, .emit = show, .interrupted = stop_requested}, from_here);
+    else if (sequence().n_until_compression() == 0)
+      from_here();
+    outcome.compressions = n_compressions_ + sequence().n_compressions();
+    outcome.first_token_ms = ms_before + outcome.answer.first_ms;
+    if (stream) print(arguments_.compare ? "\n\n" : "\n");
+  }
+
+  const RunArguments& arguments_;
+  Plan plan_;
+  SessionOptions options_;
+  std::shared_ptr<Model> model_;
+  std::unique_ptr<Session> session_;
+  text::SplitPrompt prompt_;
+  std::int32_t n_predict_ = 0;
+  std::int32_t n_compressions_ = 0;  ///< of a session that was given back
+  std::optional<Timings> spent_;     ///< likewise
+  std::int32_t most_entries_ = 0;
+  std::vector<float> logits_;
+  std::optional<Checkpoint> prompt_end_;
+  double prefill_ms_ = 0;
+};
+
+void run(const RunArguments& arguments) {
+  // What can be wrong in the arguments is found before the model is loaded.
+  Plan wanted = plan(arguments.compression);
+  SessionOptions options = session_options(arguments.model);
+  if (!options.flash_attention && !wanted.method->keeps_all()) {
+    throw UsageError("a cache without flash attention cannot be compressed; use -fa on, or --method full");
+  }
+  check(arguments.bounded, arguments.model);
+  if (arguments.compare && arguments.bounded.in_pieces()) {
+    throw UsageError("--compare needs the whole prompt in the cache; use it without --cells");
+  }
+  options.cache_positions = arguments.bounded.positions == "cache";
+  const std::string text = read_prompt(arguments.prompt);
+
+  const auto model = load_model(arguments.model);
+  const auto prompt = text::PromptLayout(*model, arguments.prompt).split(text, arguments.prompt.question);
+  wanted = plan_of(arguments.compression, arguments.prompt, *model);
+  const auto n_prompt = std::int32_t(prompt.tokens.size());
+  const ResolvedPlan resolved = wanted.at(n_prompt, n_prompt, model->info().n_layer);
+  print_error(note(resolved));
+  const std::int32_t n_answer = n_predict(arguments, *model, prompt.tokens.size());
+  options.n_cells = arguments.bounded.in_pieces()
+                        ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, n_answer)
+                        : cells_for(arguments.model, *model, prompt.tokens.size(), n_answer);
+  Run run(arguments, wanted, options, model, prompt);
+  run.check();
+  if (!arguments.json) print_error(run.parts());
+  run.read();
+  std::vector<Outcome> outcomes;
+  if (arguments.compare) outcomes.push_back(run.answer_from_full_cache());
+  if (!stop_requested()) outcomes.push_back(run.answer_from_compressed_cache());
+
+  if (!arguments.json) {
+    print_error(figures(outcomes));
+    return;
+  }
+  auto json = to_json(outcomes.back());
+  if (resolved.window > 0) json["window"] = resolved.window;
+  if (outcomes.size() > 1) json["full"] = to_json(outcomes.front());
+  print(dump(json) + "\n");
+}
+
+/// What would have no effect is refused.
+void check_effects(const RunArguments& arguments, const CLI::App& command) {
+  check_sampling(command, arguments.sampling);
+  if (arguments.cache) {
+    refuse_without_effect(command,
+                          {"--compare", "--cells", "--observer", "--buffer", "--positions",
+                           "--cache-type-prefill", "--protect", "--system-prompt", "--no-chat-template"},
+                          "on a prompt that is not read now (--cache)");
+    return;
+  }
+  check_keep_at_least(command, arguments.compression);
+  if (!arguments.bounded.in_pieces()) refuse_without_effect(command, {"--observer"}, "without --cells");
+  if (command.count("--observer") > 0 && arguments.bounded.observer != "window" &&
+      arguments.prompt.question.empty())
+    throw UsageError(
+        fmt::format("--observer {} needs a question; give one with -q", arguments.bounded.observer));
+  if (plan(arguments.compression).method->keeps_all())
+    refuse_without_effect(command, {"--buffer"}, "on a method that drops nothing");
+}
+
+CachedRun cached(const RunArguments& arguments, const CLI::App& command) {
+  return {.file = *arguments.cache,
+          .model = arguments.model,
+          .prompt = arguments.prompt,
+          .compression = arguments.compression,
+          .compression_given =
+              command.count("--method") + command.count("--keep") + command.count("--keep-at-least") > 0,
+          .sampling = arguments.sampling,
+          .predict = arguments.predict,
+          .json = arguments.json};
+}
+
+}  // namespace
+
+void add_run(CLI::App& app) {
+  auto arguments = std::make_shared<RunArguments>();
+  CLI::App& command = *app.add_subcommand("run", "read a prompt, compress its cache, answer");
+  add_model_options(command, arguments->model);
+  add_prompt_options(command, arguments->prompt);
+  reads_file(
+      OptionGroup(command, "Prompt")
+          .add("--cache", arguments->cache, "ask about a prompt that `chunkkv cache build` saved", "FILE"));
+  add_compression_options(command, arguments->compression);
+  add_keep_at_least(command, arguments->compression);
+  add_bounded_options(command, arguments->bounded);
+  const OptionGroup own(command);
+  own.flag("--compare", arguments->compare, "answer from the full cache as well, after one reading");
+  own.add("-n,--predict,--n-predict", arguments->predict,
+          fmt::format("tokens of the answer at most; -1: as many as the trained context holds (default: {})",
+                      arguments->predict),
+          "N", -1, 1 << 24);
+  own.flag("--json", arguments->json, "print one JSON object instead of text and figures");
+  add_progress_options(command, arguments->progress);
+  add_sampling_options(command, arguments->sampling);
+  command.callback([arguments, &command] {
+    check_effects(*arguments, command);
+    unescape(arguments->prompt);
+    arguments->cache ? run_cached(cached(*arguments, command)) : run(*arguments);
+  });
+}
+
+}  // namespace chunkkv::cli

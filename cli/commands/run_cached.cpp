@@ -1,0 +1,170 @@
+#include "cli/commands/run_cached.h"
+
+#include "cli/commands/saved_cache.h"
+#include "cli/measure/timer.h"
+#include "cli/show/cache_parts.h"
+#include "cli/show/outcome.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/signals.h"
+#include "text/generate.h"
+
+#include <chunkkv/source.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace chunkkv::cli {
+namespace {
+
+void check(const CachedRun& run, const CacheFileInfo& info) {
+  if (info.is_source || !run.compression_given) return;
+  throw UsageError(
+      fmt::format("'{}' was compressed already, to {} by {}; leave out --method, --keep and --keep-at-least, "
+                  "or build it with "
+                  "--keep-source to choose for each question",
+                  run.file, info.keep, info.method));
+}
+
+std::int32_t cells_for_question(const CachedRun& run, const Model& model, const CacheFile& file,
+                                std::size_t n_read) {
+  const std::size_t n_entries = std::size_t(file.snapshot.n_entries) + n_read;
+  const std::size_t n_positions = file.snapshot.tokens.size() + n_read;
+  const auto trained = std::size_t(model.info().n_ctx_train);
+  if (n_positions > trained) {
+    throw UsageError(
+        fmt::format("with the question the prompt has {} tokens, but this model was trained for {}; "
+                    "ask a shorter question, or build the cache from a shorter text",
+                    n_positions, trained));
+  }
+  if (run.model.ctx_size > 0 && n_entries > std::size_t(run.model.ctx_size)) {
+    throw UsageError(fmt::format("saved cache and question need {} cells, but -c allows {}; give a larger -c",
+                                 n_entries, run.model.ctx_size));
+  }
+  const std::int32_t cells =
+      cells_for(run.model, model, n_entries, answer_length(run.predict, model, n_positions));
+  if (run.model.ctx_size > 0 || model.info().window == 0) return cells;
+  // Layers with a window are saved as they are, and read a micro-batch beside it.
+  const std::size_t in_window = std::size_t(model.info().window) + std::size_t(run.model.ubatch);
+  return std::max(cells, std::int32_t(std::min(n_positions, in_window)));
+}
+
+void check_prompt(const PromptArguments& prompt) {
+  if (prompt.text || prompt.file)
+    throw UsageError("the prompt is in the cache file; leave out -p and -f, and ask with -q");
+  if (prompt.question.empty()) throw UsageError("ask about the saved prompt with -q TEXT");
+}
+
+/// What is known before anything is read.
+Outcome outcome_of(const Session& session, const CacheFile& file, std::size_t n_question) {
+  Outcome outcome;
+  outcome.model = session.model().info().path;
+  outcome.method = file.info.method;
+  outcome.keep = file.info.keep;
+  outcome.prompt_tokens = std::int32_t(file.snapshot.tokens.size() + file.info.rest.size() + n_question);
+  outcome.cells = session.use().cells_allocated;
+  outcome.bytes_fixed = session.use().bytes_fixed;
+  outcome.parts = parts_json(session.cache_parts(), session.model().info().n_layer);
+  outcome.compressions = file.info.n_compressions;
+  return outcome;
+}
+
+/// Brings the saved prompt back and reads the question; what the plan became that chooses from a source.
+ResolvedPlan read_question(Session& session, CacheFile& file, const Plan& wanted,
+                           std::span<const Token> question, Outcome& outcome) {
+  ResolvedPlan resolved;
+  if (file.info.is_source) {
+    resolved = wanted.at(outcome.prompt_tokens, outcome.prompt_tokens, session.n_layers());
+    print_error(note(resolved));
+    Source source(session.sequence(), std::move(file.snapshot), file.info.rest, wanted);
+    source.ask(question);
+    outcome.method = wanted.method->spec();
+    outcome.keep = wanted.budget.to_string();
+  } else {
+    session.sequence().restore(file.snapshot);
+    std::vector<Token> tokens = file.info.rest;
+    tokens.insert(tokens.end(), question.begin(), question.end());
+    session.sequence().prefill(tokens);
+  }
+  return resolved;
+}
+
+/// `n_before`: compressions before the cache was saved.
+void note_cache(const Sequence& sequence, std::int32_t n_before, Outcome& outcome) {
+  outcome.compressions = n_before + sequence.n_compressions();
+  outcome.ms = sequence.session().timings();
+  outcome.kept_tokens = sequence.n_entries();
+  outcome.bytes_after = sequence.use().bytes_used;
+  outcome.bytes_allocated = sequence.session().use().bytes_allocated;
+  outcome.bytes_before =
+      outcome.bytes_after / std::uint64_t(outcome.kept_tokens) * std::uint64_t(outcome.prompt_tokens);
+}
+
+void answer_from(Sequence& sequence, const CachedRun& run, Outcome& outcome) {
+  const std::int32_t n_before = outcome.compressions;
+  outcome.after = sequence.n_until_compression();
+  outcome.ended_before = outcome.after > 0;
+  note_cache(sequence, n_before, outcome);
+  const auto show = [&](std::string_view piece) {
+    if (!run.json) print(piece);
+  };
+  const auto compressed = [&]() -> Sequence& {
+    note_cache(sequence, n_before, outcome);
+    outcome.kept_tokens -= outcome.after;
+    outcome.ended_before = false;
+    return sequence;
+  };
+  text::Sampler sampler(sequence.session().model(), run.sampling);
+  const std::int32_t n_predict =
+      answer_length(run.predict, sequence.session().model(), sequence.tokens().size());
+  if (n_predict > 0)
+    outcome.answer =
+        text::generate(sequence, sequence.session().logits(), sampler,
+                       {.n_predict = n_predict, .emit = show, .interrupted = stop_requested}, compressed);
+  else if (sequence.n_until_compression() == 0)
+    compressed();
+}
+
+}  // namespace
+
+void run_cached(const CachedRun& run) {
+  check_prompt(run.prompt);
+  Plan wanted = plan(run.compression);
+  CacheFile file = load_cache_file(run.file);
+  check(run, file.info);
+  SessionOptions options = options_for(file.info, run.model);
+
+  const auto model = load_model(run.model);
+  const std::vector<Token> question =
+      text::PromptLayout(*model, run.prompt).following(text::prompt_of(file), run.prompt.question);
+  const std::size_t n_read = file.info.rest.size() + question.size();
+  options.n_cells = cells_for_question(run, *model, file, n_read);
+  const auto session = open_session(model, options);
+  require_home(file.info, run.file, home_of(*session));
+  wanted.protect_first = file.info.n_protected;
+
+  Outcome outcome = outcome_of(*session, file, question.size());
+  const Timer timer;
+  const ResolvedPlan resolved = read_question(*session, file, wanted, question, outcome);
+  const double read_ms = timer.ms();
+  const Timings& spent = session->timings();
+  const double restore_ms = read_ms - (spent.prefill + spent.observe + spent.select + spent.move);
+  answer_from(session->sequence(), run, outcome);
+  outcome.first_token_ms = read_ms + outcome.answer.first_ms;
+
+  if (run.json) {
+    auto json = to_json(outcome);
+    if (resolved.window > 0) json["window"] = resolved.window;
+    json["cache"] = {{"file", run.file}, {"ms", restore_ms}, {"read_tokens", n_read}};
+    print(dump(json) + "\n");
+    return;
+  }
+  print("\n");
+  print_error(figures({&outcome, 1}));
+  print_error(fmt::format("{} restored in {:.1f} ms; {} of {} tokens were read\n", run.file, restore_ms,
+                          n_read, outcome.prompt_tokens));
+}
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,131 @@
+#include "cli/show/outcome.h"
+
+#include "cli/show/units.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+namespace chunkkv::cli {
+namespace {
+
+std::string milliseconds(double ms) {
+  return ms < 100 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.0f} ms", ms);
+}
+
+std::string describe(text::Stop stop) {
+  switch (stop) {
+    case text::Stop::end:
+      return "complete";
+    case text::Stop::text:
+      return "complete";
+    case text::Stop::limit:
+      return "cut at -n";
+    case text::Stop::context:
+      return "cut: cache full";
+    case text::Stop::signal:
+      return "interrupted";
+    case text::Stop::pause:
+      break;
+  }
+  return "";
+}
+
+std::string compressed(const Outcome& outcome) {
+  if (outcome.ended_before) return "not: short answer";
+  std::string text = fmt::format("{} times", outcome.compressions);
+  if (outcome.after > 0) text += fmt::format(", {} tokens on", outcome.after);
+  return text;
+}
+
+struct Row {
+  const char* name;
+  std::function<std::string(const Outcome&)> value;
+};
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> all = {
+      {"prompt", [](const Outcome& o) { return fmt::format("{} tokens", o.prompt_tokens); }},
+      {"kept", [](const Outcome& o) { return fmt::format("{} tokens", o.kept_tokens); }},
+      {"cache", [](const Outcome& o) { return fmt::format("{} cells", o.cells); }},
+      {"  used before", [](const Outcome& o) { return mebibytes(o.bytes_before); }},
+      {"  used after", [](const Outcome& o) { return mebibytes(o.bytes_after); }},
+      {"  compressed", [](const Outcome& o) { return compressed(o); }},
+      {"prefill", [](const Outcome& o) { return milliseconds(o.prefill_ms()); }},
+      {"  observe", [](const Outcome& o) { return milliseconds(o.ms.observe); }},
+      {"  select", [](const Outcome& o) { return milliseconds(o.ms.select); }},
+      {"move", [](const Outcome& o) { return milliseconds(o.ms.move); }},
+      {"first token", [](const Outcome& o) { return milliseconds(o.first_token_ms); }},
+      {"each token after",
+       [](const Outcome& o) { return o.answer.per_token_ms ? milliseconds(*o.answer.per_token_ms) : "-"; }},
+      {"answer", [](const Outcome& o) { return fmt::format("{} tokens", o.answer.tokens.size()); }},
+      {"", [](const Outcome& o) { return describe(o.answer.stop); }},
+  };
+  return all;
+}
+
+}  // namespace
+
+std::string title(const Outcome& outcome) {
+  if (outcome.method == "full") return "full cache";
+  return fmt::format("{}, {} kept", outcome.method, outcome.keep);
+}
+
+nlohmann::ordered_json to_json(const Outcome& outcome) {
+  using Json = nlohmann::ordered_json;
+  const Timings& ms = outcome.ms;
+  const auto& per_token = outcome.answer.per_token_ms;
+  return {
+      {"model", outcome.model},
+      {"method", outcome.method},
+      {"keep", outcome.keep},
+      {"prompt_tokens", outcome.prompt_tokens},
+      {"kept_tokens", outcome.kept_tokens},
+      {"cells", outcome.cells},
+      {"compressions", outcome.compressions},
+      {"after", outcome.after},
+      {"cache_bytes",
+       {{"before", outcome.bytes_before},
+        {"after", outcome.bytes_after},
+        {"allocated", outcome.bytes_allocated},
+        {"compressible", outcome.bytes_allocated},
+        {"fixed", outcome.bytes_fixed},
+        {"all", outcome.bytes_allocated + outcome.bytes_fixed}}},
+      {"cache_parts", outcome.parts},
+      {"ms",
+       {{"prefill", rounded(outcome.prefill_ms())},
+        {"observe", rounded(ms.observe)},
+        {"select", rounded(ms.select)},
+        {"move", rounded(ms.move)},
+        {"first_token", rounded(outcome.first_token_ms)},
+        {"per_token", per_token ? Json(rounded(*per_token)) : Json(nullptr)}}},
+      {"generated_tokens", outcome.answer.tokens.size()},
+      {"stop", to_string(outcome.answer.stop)},
+      {"answer", outcome.answer.text},
+  };
+}
+
+std::string figures(std::span<const Outcome> outcomes) {
+  constexpr std::size_t kNameWidth = 17, kGap = 2;
+  std::vector<std::string> lines(rows().size() + 1, std::string());
+  for (std::size_t r = 0; r < rows().size(); ++r)
+    lines[r + 1] = fmt::format("{:<{}}", rows()[r].name, kNameWidth);
+  lines[0] = std::string(kNameWidth, ' ');
+
+  for (const Outcome& outcome : outcomes) {
+    std::vector<std::string> column = {title(outcome)};
+    for (const Row& row : rows()) column.push_back(row.value(outcome));
+    std::size_t width = 0;
+    for (const std::string& cell : column) width = std::max(width, cell.size());
+    for (std::size_t r = 0; r < lines.size(); ++r) lines[r] += fmt::format("{:>{}}", column[r], width + kGap);
+  }
+  return fmt::format("{}\n", fmt::join(lines, "\n"));
+}
+
+std::string dump(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace chunkkv::cli

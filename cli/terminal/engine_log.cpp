@@ -1,0 +1,71 @@
+#include "cli/terminal/engine_log.h"
+
+#include "cli/terminal/output.h"
+
+#include <llama.h>
+#include <log.h>
+
+#include <cstddef>
+#include <deque>
+#include <mutex>
+
+namespace chunkkv::cli {
+namespace {
+
+constexpr std::size_t kMaxLines = 8;
+
+std::mutex mutex;
+bool shown = false;
+std::deque<std::string> errors;  // pieces; a line may come in several
+
+void keep_errors(ggml_log_level level, const char* text, void*) {
+  static thread_local bool in_error = false;
+  if (level != GGML_LOG_LEVEL_CONT) in_error = level == GGML_LOG_LEVEL_ERROR;
+  if (!in_error) return;
+  const std::lock_guard lock(mutex);
+  if (level == GGML_LOG_LEVEL_CONT && !errors.empty()) {
+    errors.back() += text;
+    return;
+  }
+  errors.emplace_back(text);
+  if (errors.size() > kMaxLines) errors.pop_front();
+}
+
+void show(ggml_log_level level, const char* text, void*) {
+  if (level != GGML_LOG_LEVEL_DEBUG) print_error(text);
+}
+
+/// Takes the place of a debugger's trace, which would go to standard output.
+void report_abort(const char* message) {
+  print_error(
+      "chunkkv: llama.cpp stopped at a fault of its own; please report it with this command. It said: ");
+  print_error(message);
+  print_error("\n");
+}
+
+}  // namespace
+
+void set_engine_log(bool verbose) {
+  shown = verbose;
+  llama_log_set(verbose ? show : keep_errors, nullptr);
+  ggml_set_abort_callback(report_abort);
+  common_log_set_verbosity_thold(verbose ? LOG_LEVEL_INFO : LOG_LEVEL_OUTPUT);
+}
+
+bool shows_engine_log() {
+  return shown;
+}
+
+std::string silenced_errors() {
+  const std::lock_guard lock(mutex);
+  std::string all;
+  for (const std::string& line : errors) all += line;
+  while (!all.empty() && all.back() == '\n') all.pop_back();
+  return all;
+}
+
+std::string engine_version() {
+  return llama_version();
+}
+
+}  // namespace chunkkv::cli

@@ -1,0 +1,178 @@
+#include "results/file.h"
+
+#include "store/blanks.h"
+#include "store/standard_json.h"
+
+#include <chunkkv/error.h>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+namespace chunkkv::results {
+
+namespace {
+
+constexpr int kOpenings = 16;
+
+/// False when a run holds it.
+bool lock(int descriptor) {
+  return flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+bool names(const std::string& path, int descriptor) {
+  struct stat named = {}, opened = {};
+  return stat(path.c_str(), &named) == 0 && fstat(descriptor, &opened) == 0 &&
+         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+[[noreturn]] void fail_locked(const std::string& path) {
+  throw Error(fmt::format(
+      "another run is writing '{}'; give this one a file of its own (`chunkkv eval merge` joins them)",
+      path));
+}
+
+[[noreturn]] void fail_line(const std::string& path, std::size_t number, const char* why) {
+  throw Error(fmt::format("line {} of '{}' is not a line of results: {}; name another file, or remove it",
+                          number, path, why));
+}
+
+}  // namespace
+
+LastLine read_results(const std::string& path,
+                      const std::function<void(Json&& line, std::size_t number)>& visit) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(fmt::format("cannot read '{}': {}", path, std::strerror(errno)));
+  std::string text;
+  std::size_t number = 1;
+  for (; std::getline(file, text); ++number) {
+    if (file.eof()) return {std::move(text), number};
+    if (without_blanks(text).empty()) continue;
+    Json line;
+    try {
+      line = parse_line(text);
+    } catch (const Error& error) {
+      fail_line(path, number, error.what());
+    }
+    visit(std::move(line), number);
+  }
+  if (file.bad()) throw Error(fmt::format("cannot read '{}': {}", path, std::strerror(errno)));
+  return {{}, number};
+}
+
+std::optional<Json> whole_result(const LastLine& last, const std::string& path) {
+  const std::string_view text = without_blanks(last.text);
+  if (text.empty()) return std::nullopt;
+  // A line is complete once its last brace is there, and cannot be read before.
+  if (!Json::accept(standard_json(text)) && may_begin_line(text)) return std::nullopt;
+  try {
+    return parse_line(text);
+  } catch (const Error& error) {
+    fail_line(path, last.number, error.what());
+  }
+}
+
+ResultLock::ResultLock(const std::string& path) : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (descriptor_ < 0 || lock(descriptor_)) return;
+  close(descriptor_);
+  fail_locked(path);
+}
+
+ResultLock::~ResultLock() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+ResultFile::ResultFile(std::string path, const std::function<void(const Json&)>& visit)
+    : path_(std::move(path)) {
+  struct stat status = {};
+  if (stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+    throw UsageError(fmt::format("'{}' is no regular file; name a file to write", path_));
+  open_locked();
+  try {
+    read(visit);
+  } catch (...) {
+    close(descriptor_);
+    throw;
+  }
+}
+
+/// What is replaced between opening and locking is opened anew.
+void ResultFile::open_locked() {
+  for (int attempt = 0; attempt < kOpenings; ++attempt) {
+    descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) {
+      throw Error(
+          fmt::format("cannot write '{}': {}; choose another file or folder", path_, std::strerror(errno)));
+    }
+    const bool locked = lock(descriptor_);
+    if (locked && names(path_, descriptor_)) return;
+    close(descriptor_);
+    if (!locked) fail_locked(path_);
+  }
+  throw Error(fmt::format("'{}' is replaced again and again by another program; choose another file", path_));
+}
+
+ResultFile::~ResultFile() {
+  close(descriptor_);
+}
+
+void ResultFile::read(const std::function<void(const Json&)>& visit) {
+  const auto take = [&](const Json& line) {
+    ++n_lines_;
+    if (visit) visit(line);
+  };
+  const LastLine last = read_results(path_, [&](const Json& line, std::size_t) { take(line); });
+  const std::optional<Json> whole = whole_result(last, path_);
+  const std::string_view kept = without_blanks(last.text);
+  if (whole) {
+    take(*whole);
+    cut(last.text.size() - std::size_t(kept.data() - last.text.data()) - kept.size());
+    write("\n");
+  } else {
+    cut(last.text.size());
+    repaired_ = !kept.empty();
+  }
+}
+
+/// Takes so many bytes off the end.
+void ResultFile::cut(std::uint64_t n_bytes) {
+  if (n_bytes == 0) return;
+  struct stat status = {};
+  if (fstat(descriptor_, &status) != 0 || ftruncate(descriptor_, status.st_size - off_t(n_bytes)) != 0)
+    throw Error(fmt::format("cannot write '{}': {}", path_, std::strerror(errno)));
+}
+
+void ResultFile::append(const Json& line) {
+  write(to_text(line));
+  ++n_lines_;
+}
+
+void ResultFile::write(std::string_view text) {
+  struct stat before = {};
+  const bool known = fstat(descriptor_, &before) == 0;
+  ssize_t n = 0;
+  do {
+    n = ::write(descriptor_, text.data(), text.size());
+  } while (n < 0 && errno == EINTR);
+  if (n == ssize_t(text.size()) && fdatasync(descriptor_) == 0) {
+    if (names(path_, descriptor_)) return;
+    throw Error(fmt::format(
+        "'{}' was removed, renamed or replaced while this run was writing it, so the run stops; start "
+        "the same command again, and what is missing there is done",
+        path_));
+  }
+  const int reason = n >= 0 && n < ssize_t(text.size()) ? ENOSPC : errno;
+  // What was written of the line goes away again; where that fails, the next start does it.
+  if (known && n > 0 && ftruncate(descriptor_, before.st_size) != 0) errno = 0;
+  throw Error(fmt::format("cannot write '{}': {}; make room, and start the same command again", path_,
+                          std::strerror(reason)));
+}
+
+}  // namespace chunkkv::results

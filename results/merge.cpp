@@ -1,0 +1,49 @@
+#include "results/merge.h"
+
+#include "results/file.h"
+#include "store/blanks.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <unordered_map>
+
+namespace chunkkv::results {
+namespace {
+
+struct Found {
+  std::size_t offset, length;  ///< of the line in the merged text
+  std::string place;
+};
+
+}  // namespace
+
+Merged merge_results(std::span<const std::string> paths) {
+  Merged merged;
+  std::unordered_map<std::string, Found> known;
+  for (const std::string& path : paths) {
+    const auto take = [&](const Json& line, std::size_t number) {
+      const std::string place = fmt::format("'{}', line {}", path, number);
+      const std::string text = to_text(line);
+      const auto [found, is_new] =
+          known.try_emplace(result_key(line), Found{merged.text.size(), text.size(), place});
+      if (is_new) {
+        merged.text += text;
+        ++merged.n_lines;
+        return;
+      }
+      ++merged.n_duplicates;
+      const Found& first = found->second;
+      if (!same_result(parse_line(std::string_view(merged.text).substr(first.offset, first.length)), line))
+        merged.conflicts.push_back(fmt::format("{} differs from {}", place, first.place));
+    };
+    const LastLine last = read_results(path, take);
+    if (const std::optional<Json> whole = whole_result(last, path))
+      take(*whole, last.number);
+    else if (!without_blanks(last.text).empty())
+      merged.cut.push_back(path);
+  }
+  return merged;
+}
+
+}  // namespace chunkkv::results

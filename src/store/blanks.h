@@ -1,0 +1,17 @@
+#pragma once
+
+#include <algorithm>
+#include <string_view>
+
+namespace chunkkv {
+
+/// Blanks, the carriage return of another system's line end, and the zero bytes that a power cut leaves.
+inline constexpr std::string_view kBlanks{" \t\r\0", 4};
+
+/// A line without the blanks around it.
+inline std::string_view without_blanks(std::string_view line) {
+  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  return line.substr(0, line.find_last_not_of(kBlanks) + 1);
+}
+
+}  // namespace chunkkv

@@ -1,0 +1,80 @@
+"""The source's structure is what ARCHITECTURE.md says: no circle of includes, the command line's rooms on floors, short files."""
+
+import pathlib
+import re
+import unittest
+
+ROOT = pathlib.Path(__file__).parents[2]
+FOLDERS = ["include", "src", "text", "results", "eval", "report", "serve", "web", "cli"]
+# What an include may be relative to.
+BASES = [ROOT, ROOT / "include", ROOT / "src", ROOT / "eval"]
+MOST_LINES = 400
+# Of cli/: each room includes those after it.
+FLOORS = ["main", "commands", "measure", "options", "files", "terminal", "show"]
+
+
+def sources():
+    for folder in FOLDERS:
+        yield from (p for p in sorted((ROOT / folder).rglob("*")) if p.suffix in (".h", ".cpp"))
+
+
+def included(path):
+    """The project's files that `path` includes."""
+    for name in re.findall(r'^#include ["<]([^">]+)[">]', path.read_text(), re.MULTILINE):
+        found = next((base / name for base in [path.parent, *BASES] if (base / name).is_file()), None)
+        if found:
+            yield found.resolve()
+
+
+def circle(graph):
+    """A list of nodes each of which leads to the next, the last to the first; None where there is none."""
+    done = set()
+
+    def search(node, way):
+        if node in way:
+            return way[way.index(node) :]
+        if node in done:
+            return None
+        done.add(node)
+        return next((found for other in sorted(graph.get(node, [])) if (found := search(other, way + [node]))), None)
+
+    return next((found for node in sorted(graph) if (found := search(node, []))), None)
+
+
+def room(path):
+    folder = path.relative_to(ROOT / "cli").parent.name
+    return folder or "main"
+
+
+class Structure(unittest.TestCase):
+    def test_finds_circles(self):
+        self.assertIsNone(circle({"a": ["b", "c"], "b": ["c"], "c": []}))
+        self.assertEqual(circle({"a": ["b"], "b": ["c"], "c": ["b"]}), ["b", "c"])
+
+    def test_no_circle_of_includes(self):
+        graph = {path.resolve(): list(included(path)) for path in sources()}
+        self.assertGreater(sum(map(len, graph.values())), 500)
+        self.assertIsNone(circle(graph))
+
+    def test_rooms_of_the_command_line_lie_on_floors(self):
+        arrows = set()
+        for path in (ROOT / "cli").rglob("*.*"):
+            for other in included(path) if path.suffix in (".h", ".cpp") else []:
+                if other.is_relative_to(ROOT / "cli") and room(other) != room(path):
+                    arrows.add((room(path), room(other)))
+        self.assertEqual({name for arrow in arrows for name in arrow}, set(FLOORS))
+        up = [f"{a} -> {b}" for a, b in sorted(arrows) if FLOORS.index(a) > FLOORS.index(b)]
+        self.assertEqual(up, [])
+
+    def test_nothing_includes_the_command_line(self):
+        for path in sources():
+            if not path.is_relative_to(ROOT / "cli"):
+                self.assertFalse([p for p in included(path) if p.is_relative_to(ROOT / "cli")], path)
+
+    def test_files_are_short(self):
+        long = [f"{path}: {n}" for path in sources() if (n := len(path.read_text().splitlines())) > MOST_LINES]
+        self.assertEqual(long, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
