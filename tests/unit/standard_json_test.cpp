@@ -5,7 +5,6 @@
 
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <string>
 
 namespace chunkkv {
@@ -30,8 +29,10 @@ TEST(StandardJson, LeavesOtherTextAlone) {
     for (int n = random.integer(0, 40); n > 0; --n)
       text += "{}[]\",:\\u0d8 \naf\xC3\xA9"[random.integer(0, 17)];
     // The letters may spell half of a pair, "\ud8.." to "\udf..", which would be replaced.
-    static const std::regex half("ud[8adf]");
-    if (!std::regex_search(text, half)) {
+    bool has_half = false;
+    for (const char* half : {"ud8", "uda", "udd", "udf"})
+      has_half = has_half || text.find(half) != std::string::npos;
+    if (!has_half) {
       EXPECT_EQ(standard_json(text), text);
     }
   }
