@@ -209,9 +209,19 @@ CHUNKKV_INLINE const float* numbers(const char* memory) {
 constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
-constexpr std::size_t aligned(std::size_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
+
+/// Hands out a thread's memory, part by part, aligned to 64 bytes; without any it only counts.
+struct OwnMemory {
+  char* own;
+  std::size_t bytes = 0;
+
+  char* take(std::size_t n) {
+    char* const part = own == nullptr ? nullptr : own + bytes;
+    bytes += (n + 63) / 64 * 64;
+    return part;
+  }
+  float* take_floats(std::size_t n) { return numbers(take(n * sizeof(float))); }
+};
 
 }  // namespace
 }  // namespace chunkkv::kernels

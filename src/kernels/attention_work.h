@@ -29,22 +29,17 @@ struct AttentionWork {
     Memory(const AttentionTask& task, std::int64_t chunk, char* own) {
       const std::int64_t depth = task.depth;
       const auto tiles = std::size_t((chunk * (task.n_head / task.n_head_kv) + lanes - 1) / lanes);
-      std::size_t at = 0;
-      const auto take = [&](std::size_t n) {
-        const std::size_t start = at;
-        at += aligned(n);
-        return own == nullptr ? nullptr : own + start;
-      };
-      keys = take(A::key_bytes(depth));
-      values = take(A::value_bytes(depth));
-      queries = take(tiles * A::query_bytes(depth));
-      sums = numbers(take(tiles * std::size_t((depth + 2) * lanes) * sizeof(float)));
-      logits = numbers(take(std::size_t(A::strip(depth) * lanes) * sizeof(float)));
-      weights = take(std::size_t(A::strip(depth)) * A::weight_bytes);
-      columns = numbers(take(std::size_t(depth * lanes) * sizeof(float)));
-      mean = numbers(take(std::size_t(depth) * sizeof(float)));
-      totals = numbers(take(std::size_t(A::block(depth) * V::width) * sizeof(float)));
-      bytes = at;
+      OwnMemory all{own};
+      keys = all.take(A::key_bytes(depth));
+      values = all.take(A::value_bytes(depth));
+      queries = all.take(tiles * A::query_bytes(depth));
+      sums = all.take_floats(tiles * std::size_t((depth + 2) * lanes));
+      logits = all.take_floats(std::size_t(A::strip(depth) * lanes));
+      weights = all.take(std::size_t(A::strip(depth)) * A::weight_bytes);
+      columns = all.take_floats(std::size_t(depth * lanes));
+      mean = all.take_floats(std::size_t(depth));
+      totals = all.take_floats(std::size_t(A::block(depth) * V::width));
+      bytes = all.bytes;
     }
 
     TileSums tile(std::int64_t i, std::int64_t depth) const {

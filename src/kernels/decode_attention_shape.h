@@ -26,19 +26,14 @@ class DecodeAttention {
 
     Memory(const AttentionTask& task, char* own) {
       const auto group = std::size_t(task.n_head / task.n_head_kv), depth = std::size_t(task.depth);
-      std::size_t at = 0;
-      const auto take = [&](std::size_t n) {
-        const std::size_t start = at;
-        at += aligned(n * sizeof(float));
-        return own == nullptr ? nullptr : numbers(own + start);
-      };
-      rows = take(block * depth);
-      queries = take(group * depth);
-      weights = take(group * block);
-      most = take(group);
-      total = take(group);
-      values = take(group * depth);
-      bytes = at;
+      OwnMemory all{own};
+      rows = all.take_floats(block * depth);
+      queries = all.take_floats(group * depth);
+      weights = all.take_floats(group * block);
+      most = all.take_floats(group);
+      total = all.take_floats(group);
+      values = all.take_floats(group * depth);
+      bytes = all.bytes;
     }
   };
 

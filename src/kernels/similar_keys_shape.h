@@ -22,17 +22,12 @@ class SimilarKeys {
     std::size_t bytes;
 
     Memory(std::int64_t depth, char* own) {
-      std::size_t at = 0;
-      const auto take = [&](std::size_t n) {
-        const std::size_t start = at;
-        at += aligned(n);
-        return own == nullptr ? nullptr : own + start;
-      };
-      block = take(A::key_bytes(depth));
-      tile = take(A::query_bytes(depth));
-      products = numbers(take(std::size_t(A::strip(depth) * lanes) * sizeof(float)));
-      open = static_cast<std::int32_t*>(static_cast<void*>(take(item_keys * sizeof(std::int32_t))));
-      bytes = at;
+      OwnMemory all{own};
+      block = all.take(A::key_bytes(depth));
+      tile = all.take(A::query_bytes(depth));
+      products = all.take_floats(std::size_t(A::strip(depth) * lanes));
+      open = static_cast<std::int32_t*>(static_cast<void*>(all.take(item_keys * sizeof(std::int32_t))));
+      bytes = all.bytes;
     }
   };
 

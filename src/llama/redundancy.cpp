@@ -2,10 +2,9 @@
 
 #include "kernels/attention.h"
 #include "kernels/similar_keys.h"
-#include "llama/aligned_block.h"
+#include "llama/kernel_run.h"
 
 #include <algorithm>
-#include <atomic>
 #include <numeric>
 
 namespace chunkkv::engine {
@@ -15,19 +14,6 @@ constexpr float smallest_norm = 1e-8f;
 constexpr std::int64_t first_block = 64;
 constexpr std::int64_t largest_block = 1024;
 constexpr std::size_t tile_rows = 4096;
-
-/// The search for similar keys by a kernel of ours, as an operation of a graph.
-struct KeySearch {
-  kernels::SimilarKeysTask task;
-  std::vector<AlignedBlock> own;  // of each thread
-  std::atomic<std::int64_t> next = 0;
-
-  static const kernels::SimilarKeysKernel& kernel() { return kernels::similar_keys_kernels().front(); }
-  static void compute(ggml_tensor*, int thread, int, void* data) {
-    auto& self = *static_cast<KeySearch*>(data);
-    kernel().run(self.task, self.own[std::size_t(thread)].get(), self.next);
-  }
-};
 
 /// Similarities of one KV head's keys.
 class HeadSimilarity {
@@ -125,23 +111,17 @@ class HeadSimilarity {
       for (std::size_t d = 0; d < dim; ++d) sums[d] += double(unit[i + d]);
     const std::vector<float> sum(sums.begin(), sums.end());
 
-    KeySearch search{{.n = std::int64_t(cells_.size()),
-                      .depth = head_dim(),
-                      .keys = unit.data(),
-                      .sum = sum.data(),
-                      .threshold = threshold,
-                      .newest = zeroed_.data(),
-                      .of_newest = removed_.data(),
-                      .of_others = of_others_.data()},
-                     std::vector<AlignedBlock>(std::size_t(compute_.n_threads()))};
-    for (AlignedBlock& own : search.own) own.reserve(KeySearch::kernel().thread_bytes(search.task));
-    Graph g = graph();
-    float done = 0;  // an operation needs an input and an output
-    ggml_tensor* input = g.input(GGML_TYPE_F32, {1, 1, 1, 1}, &done);
-    g.output(ggml_custom_4d(g.ctx(), GGML_TYPE_F32, 1, 1, 1, 1, &input, 1, &KeySearch::compute,
-                            GGML_N_TASKS_MAX, &search),
-             &done);
-    g.run();
+    const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
+    const kernels::SimilarKeysTask task{.n = std::int64_t(cells_.size()),
+                                        .depth = head_dim(),
+                                        .keys = unit.data(),
+                                        .sum = sum.data(),
+                                        .threshold = threshold,
+                                        .newest = zeroed_.data(),
+                                        .of_newest = removed_.data(),
+                                        .of_others = of_others_.data()};
+    run_kernel(compute_, cache_.k, kernel.thread_bytes(task),
+               [&](char* own, std::atomic<std::int64_t>& next) { kernel.run(task, own, next); });
   }
 
   /// For each i the last j != i with k_i . k_j > threshold; 0 where there is none.

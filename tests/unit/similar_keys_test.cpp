@@ -112,16 +112,11 @@ TEST_P(SimilarKeys, WhatIsNoNumberResemblesNothing) {
   for (std::size_t i = 0; i < 90; ++i) EXPECT_EQ(result[i], i >= 88 ? 0 : i == 87 ? 86 : 87);
 }
 
-std::string name_of(const testing::TestParamInfo<SimilarKeysKernel>& info) {
-  std::string name;
-  for (const char* c = info.param.name; *c != 0; ++c)
-    if (std::isalnum(static_cast<unsigned char>(*c)) != 0) name += *c;
-  return name;
-}
-
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SimilarKeys);
-INSTANTIATE_TEST_SUITE_P(, SimilarKeys, testing::ValuesIn(similar_keys_kernels()), name_of);
-INSTANTIATE_TEST_SUITE_P(Emulated, SimilarKeys, testing::ValuesIn(emulated_similar_keys_kernels()), name_of);
+INSTANTIATE_TEST_SUITE_P(, SimilarKeys, testing::ValuesIn(similar_keys_kernels()),
+                         kernel_name<SimilarKeysKernel>);
+INSTANTIATE_TEST_SUITE_P(Emulated, SimilarKeys, testing::ValuesIn(emulated_similar_keys_kernels()),
+                         kernel_name<SimilarKeysKernel>);
 
 }  // namespace
 }  // namespace chunkkv::kernels
