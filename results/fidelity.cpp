@@ -15,11 +15,11 @@ namespace {
 constexpr std::array kFigures = {
     "kl", "top1", "kv_l1", "attention_cosine", "attention_mass", "adjacent_similarity"};
 
+}  // namespace
+
 double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
 }
-
-}  // namespace
 
 std::string key(const FidelityRecord& record) {
   return sample_key(record.origin, record.setting, record.sample, record.pair);

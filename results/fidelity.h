@@ -29,6 +29,9 @@ struct FidelityRecord {
   std::map<std::string, double> facts = {};  ///< of the sample
 };
 
+/// Of what each layer has.
+double mean(const std::vector<double>& values);
+
 /// Names the measurement but for its data.
 std::string key(const FidelityRecord& record);
 

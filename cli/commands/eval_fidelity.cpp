@@ -13,7 +13,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 #include <set>
 #include <utility>
@@ -60,10 +59,8 @@ class FidelityRun {
   std::shared_ptr<Model> model_ = load_model(arguments_.model);
   eval::ModelTokenizer tokenizer_{*model_};
   eval::Options options_ = arguments_.benchmark;
-  results::Origin origin_ = {std::filesystem::path(arguments_.model.model).filename().string(),
-                             identify(*model_).hash, CHUNKKV_VERSION,
-                             machine(kept_options_.n_threads, arguments_.model.gpu_layers),
-                             arguments_.sampling.seed};
+  results::Origin origin_ =
+      origin_of(*model_, identify(*model_), kept_options_.n_threads, arguments_.model.gpu_layers);
   std::int32_t n_answer_ = arguments_.predict > 0 ? arguments_.predict : kAnswer;
   std::int32_t skip_ = kSkip;
   std::unique_ptr<eval::Benchmark> benchmark_;
@@ -83,6 +80,7 @@ eval::Options with_seed(eval::Options options, std::int64_t seed) {
 
 FidelityRun::FidelityRun(const EvalArguments& arguments, std::vector<Plan> pairs)
     : arguments_(arguments), pairs_(std::move(pairs)) {
+  origin_.seed = arguments.sampling.seed;
   options_ = with_seed(options_, arguments.sampling.seed);
   options_.max_length = max_length(arguments, *model_);
   benchmark_ = eval::make_benchmark(arguments.prompts, options_);

@@ -19,7 +19,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -208,13 +207,13 @@ eval::Sweep make_sweep(const EvalArguments& arguments, const std::shared_ptr<Mod
 
 eval::RunFacts run_facts(const EvalArguments& arguments, const Model& model, const eval::Options& options,
                          std::int32_t n_threads) {
-  return {
-      .origin = {std::filesystem::path(arguments.model.model).filename().string(), identify(model).hash,
-                 CHUNKKV_VERSION, machine(n_threads, arguments.model.gpu_layers), std::int64_t(options.seed)},
-      .setting = {.benchmark = arguments.name,
-                  .max_length = options.max_length,
-                  .others = settings(arguments)},
-      .bounded_settings = bounded_settings(arguments)};
+  eval::RunFacts facts = {.origin = origin_of(model, identify(model), n_threads, arguments.model.gpu_layers),
+                          .setting = {.benchmark = arguments.name,
+                                      .max_length = options.max_length,
+                                      .others = settings(arguments)},
+                          .bounded_settings = bounded_settings(arguments)};
+  facts.origin.seed = std::int64_t(options.seed);
+  return facts;
 }
 
 eval::Survey survey_of(eval::Runner& runner, Results& results) {

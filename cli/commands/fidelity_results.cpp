@@ -5,15 +5,10 @@
 
 #include <fmt/format.h>
 
-#include <numeric>
 #include <utility>
 
 namespace chunkkv::cli {
 namespace {
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / double(values.size());
-}
 
 /// Of what fidelity depends on: no references, and no later question.
 std::string prompt_digest(const eval::Sample& sample, std::int32_t n_answer) {
@@ -47,9 +42,9 @@ void FidelityTable::add(std::size_t pair, const Fidelity& f) {
     s.kl_rest += f.kl_rest;
     ++s.n_rest;
   }
-  s.l1 += mean(f.kv_l1);
-  s.cosine += mean(f.attention_cosine);
-  s.mass += mean(f.attention_mass);
+  s.l1 += results::mean(f.kv_l1);
+  s.cosine += results::mean(f.attention_cosine);
+  s.mass += results::mean(f.attention_mass);
   s.similarity += f.adjacent_similarity;
   ++s.n;
 }

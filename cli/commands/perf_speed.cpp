@@ -138,11 +138,7 @@ class Table {
     settings.add("no-fast-prefill", given.no_fast_prefill, usual.no_fast_prefill);
     settings_ = settings.text();
     const ModelIdentity identity = identify(model);
-    origin_ = {.model = std::filesystem::path(model.info().path).filename().string(),
-               .model_hash = identity.hash,
-               .version = CHUNKKV_VERSION,
-               .machine = machine(given.threads, given.gpu_layers),
-               .seed = {}};
+    origin_ = origin_of(model, identity, given.threads, given.gpu_layers);
     n_vocab_ = identity.n_vocab;
   }
 

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -49,6 +50,15 @@ std::string machine(std::int32_t n_threads, std::int32_t gpu_layers) {
     for (const ggml_backend_dev_t gpu : gpus())
       text += fmt::format(", {}", ggml_backend_dev_description(gpu));
   return text;
+}
+
+results::Origin origin_of(const Model& model, const ModelIdentity& identity, std::int32_t n_threads,
+                          std::int32_t gpu_layers) {
+  return {.model = std::filesystem::path(model.info().path).filename().string(),
+          .model_hash = identity.hash,
+          .version = CHUNKKV_VERSION,
+          .machine = machine(n_threads, gpu_layers),
+          .seed = {}};
 }
 
 std::uint64_t peak_memory() {

@@ -14,6 +14,9 @@
 /// computed as it is when all is read as one prompt: on the CPU bit for bit.
 namespace chunkkv {
 
+/// Last tokens of a prompt whose queries such a plan reads one by one.
+std::size_t observed_length(const Plan& plan);
+
 /// How many of a prompt's first tokens a source can hold for such a plan, so that the others are computed
 /// with a question as in a prompt read at once; 0 where the prompt is too short for one.
 std::size_t source_length(std::size_t n_tokens, const Plan& plan, std::int32_t n_ubatch);

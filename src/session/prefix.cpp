@@ -17,11 +17,14 @@ bool reads_all_queries(const Plan& plan) {
 
 }  // namespace
 
+std::size_t observed_length(const Plan& plan) {
+  const ObservationRequest request = plan.method->request();
+  return request.queries == Queries::window ? std::size_t(request.window) : 0;
+}
+
 std::size_t source_length(std::size_t n_tokens, const Plan& plan, std::int32_t n_ubatch) {
   if (!plan.method) throw UsageError("a source needs a plan with a method");
-  const ObservationRequest request = plan.method->request();
-  const std::int32_t n_observed = request.queries == Queries::window ? request.window : 0;
-  return separable_length(n_tokens, std::size_t(n_observed), std::size_t(n_ubatch));
+  return separable_length(n_tokens, observed_length(plan), std::size_t(n_ubatch));
 }
 
 std::size_t shared_prefix(std::span<const Token> a, std::span<const Token> b, std::int32_t n_ubatch) {

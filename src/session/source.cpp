@@ -14,12 +14,6 @@ const Plan& checked(const Plan& plan) {
   return plan;
 }
 
-/// Last tokens of a prompt whose queries the plan reads one by one.
-std::size_t observed(const Plan& plan) {
-  const ObservationRequest request = plan.method->request();
-  return request.queries == Queries::window ? std::size_t(request.window) : 0;
-}
-
 }  // namespace
 
 Source::Source(Sequence& sequence, std::span<const Token> document, const Plan& plan,
@@ -38,10 +32,10 @@ Source::Source(Sequence& sequence, Snapshot snapshot, std::vector<Token> rest, c
 
 void Source::check(const Plan& plan) const {
   if (snapshot_.n_entries == 0) return;  // everything is read with the question
-  if (observed(plan) > rest_.size())
+  if (observed_length(plan) > rest_.size())
     throw UsageError("this source leaves " + std::to_string(rest_.size()) +
                      " tokens to be read with a question, but " + plan.method->spec() + " observes " +
-                     std::to_string(observed(plan)) + "; make the source with that method");
+                     std::to_string(observed_length(plan)) + "; make the source with that method");
   if (!has_history(snapshot_, plan))
     throw UsageError("this source does not hold the attention of all queries, which " + plan.method->spec() +
                      " reads; make the source with that method");
@@ -74,7 +68,8 @@ void Source::ask(std::span<const Token> question, const Progress& progress) {
   else
     sequence_.clear();
   // What was appended goes into the copy once it is worth that.
-  if (rest_.size() > observed(plan_) + std::size_t(sequence_.session().options().n_ubatch)) advance(progress);
+  if (rest_.size() > observed_length(plan_) + std::size_t(sequence_.session().options().n_ubatch))
+    advance(progress);
 
   std::vector<Token> tokens = rest_;
   tokens.insert(tokens.end(), question.begin(), question.end());
