@@ -2,6 +2,7 @@
 
 #include "kernels/amx_tiles.h"
 #include "kernels/attention.h"
+#include "kernels/attention_tile_steps.h"
 #include "kernels/attention_vectors.h"
 
 #ifdef __AVX512F__
@@ -11,23 +12,24 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Attention in BF16 on tiles, with sums in single precision. Two by two tiles at a time: 32 cells or numbers
-/// of values with 32 queries, so that loading hides behind multiplying.
+/// Attention in BF16 on tiles, with sums in single precision.
 template <class T>
 struct TilePrecision {
   using Vector = Vectors<16>;
   using V = Vector;
   using F = V::F;
   static constexpr int columns = 2;
-  static constexpr int lanes = 32;
-  static constexpr int key_unit = 32;
+  static constexpr int lanes = attention_tile_lanes;
+  static constexpr int key_unit = attention_tile_keys;
   static constexpr int pair_distance = 16;  // a pair of cells comes from two tiles, so nothing is shuffled
-  static constexpr int exp2_degree = 3;
   static constexpr float slack = 8;
   static constexpr float value_unit = 1;
   static constexpr bool centres_keys = true;
   static constexpr int item_lanes = 1536;
   using Scope = TileScope<T>;
+  static constexpr bool has_steps = true;
+  using Logits = LogitSteps<T>;
+  using Values = ValueSteps<T>;
 
   static constexpr int strip(std::int64_t) { return 128; }
   static constexpr int block(std::int64_t depth) { return depth <= 128 ? 1024 : 512; }
@@ -88,58 +90,34 @@ struct TilePrecision {
 
   static void logits(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin,
                      std::int64_t end, float* out) {
-    const std::int64_t tiles = whole(depth) / 32;
-    for (std::int64_t key = begin; key < end; key += key_unit, out += key_unit * lanes) {
-      const char* first = keys + key / 16 * tile_bytes * tiles;
-      const char* second = first + tile_bytes * tiles;
-      zero_sums();
-      for (std::int64_t i = 0; i < tiles; ++i)
-        multiply(first + i * tile_bytes, second + i * tile_bytes, queries + i * 16 * row_bytes_of_lanes);
-      store_sums(out);
-    }
+    for (Logits steps(queries, keys, depth, begin, end, out); steps.left() > 0;) steps.next();
+  }
+
+  /// As Vector::exp2<3>, whose last product only adds to the exponent: what is not a number in BF16 stays so.
+  static CHUNKKV_INLINE F exp2(F x) {
+    const auto power = Vector::split_exp2<3>(x);
+    return (F)((Vector::I)power.fraction + power.exponent);
   }
 
   /// Rounded to nearest by half of the last bit that stays. `sum` takes the rounded weights.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {
-    const Words pairs = bf16_pairs(a, b);
+    const Words pairs = (((Words)a + 0x8000u) >> 16) | (((Words)b + 0x8000u) & 0xffff0000u);
     std::memcpy(pair, &pairs, sizeof pairs);
-    sum += (F)(pairs << 16) + (F)(pairs & 0xffff0000u);
-  }
-
-  static void add_values(const float*, const char* weights, const char* values, std::int64_t depth,
-                         std::int64_t begin, std::int64_t end, float* out) {
-    const std::int64_t tiles = depth / 16;
-    const std::size_t group = std::size_t(tiles) * tile_bytes;
-    values += std::size_t(begin / key_unit) * group;
-    const std::int64_t groups = (end - begin) / key_unit;
-    std::int64_t i = 0;
-    for (; i + 2 <= tiles; i += 2, out += 32 * lanes) {
-      load_sums(out);
-      const char* tile = values + i * tile_bytes;
-      for (std::int64_t g = 0; g < groups; ++g, tile += group)
-        multiply(tile, tile + tile_bytes, weights + g * 16 * row_bytes_of_lanes);
-      store_sums(out);
-    }
-    if (i == tiles) return;
-    T::template load<0>(out, row_bytes_of_lanes);
-    T::template load<1>(out + 16, row_bytes_of_lanes);
-    for (std::int64_t g = 0; g < groups; ++g) {
-      T::template load<4>(values + i * tile_bytes + std::size_t(g) * group, 64);
-      T::template load<6>(weights + g * 16 * row_bytes_of_lanes, row_bytes_of_lanes);
-      T::template load<7>(weights + g * 16 * row_bytes_of_lanes + 64, row_bytes_of_lanes);
-      T::template multiply<0, 4, 6>();
-      T::template multiply<1, 4, 7>();
-    }
-    T::template store<0>(out, row_bytes_of_lanes);
-    T::template store<1>(out + 16, row_bytes_of_lanes);
+#ifdef __AVX512BF16__
+    const __m512i ones = _mm512_set1_epi32(0x3f803f80);
+    sum = (F)_mm512_dpbf16_ps((__m512)sum, (__m512bh)pairs, (__m512bh)ones);
+#else
+    sum = (sum + (F)(pairs & 0xffff0000u)) + (F)(pairs << 16);
+#endif
   }
 
  private:
-  static constexpr int tile_bytes = 1024;
-  static constexpr int row_bytes_of_lanes = lanes * 4;
+  static constexpr int tile_bytes = attention_tile_bytes;
 
   /// Depth in whole tiles.
-  static constexpr std::int64_t whole(std::int64_t depth) { return (depth + 31) / 32 * 32; }
+  static constexpr std::int64_t whole(std::int64_t depth) {
+    return (depth + 31) / 32 * 32;
+  }
 
   static CHUNKKV_INLINE void store_transposed(Words (&rows)[16], char* to) {
 #ifdef __AVX512F__
@@ -154,36 +132,6 @@ struct TilePrecision {
         std::memcpy(to + 64 * row + 4 * i, &pair, sizeof pair);
       }
 #endif
-  }
-
-  // Tiles 0 to 3 are the sums, by rows and by lanes.
-  static CHUNKKV_INLINE void zero_sums() {
-    T::template zero<0>();
-    T::template zero<1>();
-    T::template zero<2>();
-    T::template zero<3>();
-  }
-  static CHUNKKV_INLINE void load_sums(const float* from) {
-    T::template load<0>(from, row_bytes_of_lanes);
-    T::template load<1>(from + 16, row_bytes_of_lanes);
-    T::template load<2>(from + 16 * lanes, row_bytes_of_lanes);
-    T::template load<3>(from + 16 * lanes + 16, row_bytes_of_lanes);
-  }
-  static CHUNKKV_INLINE void store_sums(float* to) {
-    T::template store<0>(to, row_bytes_of_lanes);
-    T::template store<1>(to + 16, row_bytes_of_lanes);
-    T::template store<2>(to + 16 * lanes, row_bytes_of_lanes);
-    T::template store<3>(to + 16 * lanes + 16, row_bytes_of_lanes);
-  }
-  static CHUNKKV_INLINE void multiply(const char* first, const char* second, const char* pairs) {
-    T::template load<4>(first, 64);
-    T::template load<6>(pairs, row_bytes_of_lanes);
-    T::template load<5>(second, 64);
-    T::template load<7>(pairs + 64, row_bytes_of_lanes);
-    T::template multiply<0, 4, 6>();
-    T::template multiply<1, 4, 7>();
-    T::template multiply<2, 5, 6>();
-    T::template multiply<3, 5, 7>();
   }
 };
 

@@ -18,7 +18,7 @@ struct HalfPrecision {
   static constexpr int lanes = columns * 16;
   static constexpr int key_unit = rows;
   static constexpr int pair_distance = 1;
-  static constexpr int exp2_degree = 3;
+  static constexpr bool has_steps = false;
   // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
   static constexpr float slack = 0;
   static constexpr float value_unit = 64;
@@ -111,6 +111,8 @@ struct HalfPrecision {
         for (int c = 0; c < columns; ++c, out += 16) V::store(out, V::load(out) * V::load(units + 16 * c));
     }
   }
+
+  static CHUNKKV_INLINE F exp2(F x) { return V::template exp2<3>(x); }
 
   /// `sum` takes the rounded weights.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {

@@ -16,7 +16,7 @@ struct SinglePrecision {
   static constexpr int lanes = Columns * V::width;
   static constexpr int key_unit = Rows;    // keys are taken by so many
   static constexpr int pair_distance = 1;  // of keys whose weights are stored together
-  static constexpr int exp2_degree = 5;
+  static constexpr bool has_steps = false;
   static constexpr float slack = 8;  // the maximum may be exceeded by so many powers of two
   static constexpr bool centres_keys = false;
   static constexpr float value_unit = 1;
@@ -83,6 +83,8 @@ struct SinglePrecision {
     for (std::int64_t key = begin; key < end; key += Rows, out += Rows * lanes)
       multiply<false>(numbers(keys) + key * depth, numbers(queries), depth, out);
   }
+
+  static CHUNKKV_INLINE F exp2(F x) { return V::template exp2<5>(x); }
 
   /// Weights of two keys; `sum` takes what is stored.
   static CHUNKKV_INLINE void store_weights(float* first, float* second, char*, F a, F b, F& sum) {

@@ -1,6 +1,8 @@
 #pragma once
 
-#include "kernels/attention_work.h"
+#include "kernels/attention_strips.h"
+
+#include <type_traits>
 
 namespace chunkkv::kernels {
 namespace {
@@ -13,6 +15,7 @@ class Attention {
   using Work = AttentionWork<A>;
   using Memory = typename Work::Memory;
   using Item = typename Work::Item;
+  using Strips = std::conditional_t<A::has_steps, OverlappedStrips<A>, StripsInTurn<A>>;
   static constexpr std::int64_t lanes = A::lanes;
 
  public:
@@ -63,9 +66,11 @@ class Attention {
       if (task.out != nullptr)
         A::pack_values(task.v + task.v_head * std::size_t(item.kv_head) + task.v_cell * std::size_t(cell),
                        task.v_cell, n, task.depth, task.by_any + cell / 32, item.memory.values);
+      Strips strips(item);
       for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile)
         for (std::int64_t s = 0; s < n; s += A::strip(task.depth))
-          step(item, tile, cell, s, least(s + A::strip(task.depth), n));
+          strips.take(queries_of(item, tile), tile, cell, s, least(s + A::strip(task.depth), n));
+      strips.finish();
     }
     for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) finish(item, tile);
   }
@@ -91,23 +96,6 @@ class Attention {
       sums.weight[i] = 1;
     }
     for (std::int64_t i = 0; i < task.depth * lanes; ++i) sums.values[i] = 0;
-  }
-
-  /// One tile with the cells from `begin` to `end` of the block that starts at `cell`.
-  static void step(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
-                   std::int64_t end) {
-    typename Work::View view;
-    Work::look(item, tile, cell, begin, end, view);
-    if (view.high == 0) return;
-    const Memory& memory = item.memory;
-    const AttentionTask& task = item.task;
-    const TileSums sums = memory.tile(tile, task.depth);
-    Work::logits(item, queries_of(item, tile), begin, view);
-    Softmax<A>::run(memory.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
-                    sums, memory.weights);
-    if (task.out != nullptr)
-      A::add_values(memory.logits, memory.weights, memory.values, task.depth, begin + view.low,
-                    begin + view.high, sums.values);
   }
 
   static void finish(const Item& item, std::int64_t tile) {

@@ -23,15 +23,17 @@ struct Softmax {
       V::store(row, V::capped(V::load(row), softcap));
   }
 
-  /// Cells `begin` to `end` of a strip. `seen`: [groups of 32 cells][lanes], null where all is seen.
+  /// Cells `begin` to `end` of a strip. `seen`: [groups of 32 cells][lanes], null where all is seen. `other`
+  /// does its work `beside` each row, and finishes what changes the sums of values before they are scaled.
+  template <class Other>
   static void run(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen,
-                  std::int64_t depth, const TileSums& sums, char* weights) {
+                  std::int64_t depth, const TileSums& sums, char* weights, Other& other) {
     if (seen != nullptr) hide(logits, begin, end, seen);
-    raise(logits, end - begin, depth, sums);
+    raise(logits, end - begin, depth, sums, other);
     if (seen != nullptr)
-      weigh<true>(logits, begin, end, sums, weights);
+      weigh<true>(logits, begin, end, sums, weights, other);
     else
-      weigh<false>(logits, begin, end, sums, weights);
+      weigh<false>(logits, begin, end, sums, weights, other);
   }
 
   /// Minus infinity where a lane does not see a cell.
@@ -46,7 +48,7 @@ struct Softmax {
 
   template <bool Hidden>
   static CHUNKKV_INLINE F weight_of(F logit, F most) {
-    const F weight = V::template exp2<A::exp2_degree>(logit - most);
+    const F weight = A::exp2(logit - most);
     if constexpr (!Hidden) return weight;
     // Exactly 0 for a hidden cell, and not a number for what is none.
     const I visible = logit != V::all(-__builtin_inff());
@@ -55,17 +57,22 @@ struct Softmax {
 
  private:
   /// Raises the maximum of the lanes that exceed theirs by more than the slack.
-  static void raise(const float* logits, std::int64_t n, std::int64_t depth, const TileSums& sums) {
+  template <class Other>
+  static CHUNKKV_INLINE void raise(const float* logits, std::int64_t n, std::int64_t depth,
+                                   const TileSums& sums, Other& other) {
     F top[A::columns];
+#pragma GCC unroll 4
     for (int c = 0; c < A::columns; ++c) top[c] = V::load(logits + c * V::width);
     for (const float* row = logits + A::lanes; row < logits + n * A::lanes; row += A::lanes)
 #pragma GCC unroll 4
       for (int c = 0; c < A::columns; ++c) top[c] = V::maximum(V::load(row + c * V::width), top[c]);
 
+#pragma GCC unroll 4
     for (int c = 0; c < A::columns; ++c) {
       const F old = V::load(sums.most + c * V::width);
       const I higher = top[c] > old + V::all(A::slack);
       if (!V::any(higher)) continue;
+      other.finish_values();
       const F now = (F)(((I)top[c] & higher) | ((I)old & ~higher));
       // Exactly 1 in the lanes that stay.
       const F factor = (F)(((I)V::template exp2<5>(old - now) & higher) | ((I)V::all(1.0f) & ~higher));
@@ -76,9 +83,9 @@ struct Softmax {
     }
   }
 
-  template <bool Hidden>
-  static void weigh(float* logits, std::int64_t begin, std::int64_t end, const TileSums& sums,
-                    char* weights) {
+  template <bool Hidden, class Other>
+  static CHUNKKV_INLINE void weigh(float* logits, std::int64_t begin, std::int64_t end, const TileSums& sums,
+                                   char* weights, Other& other) {
     F most[A::columns], weight[A::columns];
     for (int c = 0; c < A::columns; ++c) {
       most[c] = V::load(sums.most + c * V::width);
@@ -96,6 +103,7 @@ struct Softmax {
           A::store_weights(a, b, pair + c * V::width * 4, weight_of<Hidden>(V::load(a), most[c]),
                            weight_of<Hidden>(V::load(b), most[c]), weight[c]);
         }
+        other.beside();
       }
     for (int c = 0; c < A::columns; ++c) V::store(sums.weight + c * V::width, weight[c]);
   }

@@ -79,9 +79,15 @@ struct Vectors {
     return (F)(((I)x & ~unseen) | (unseen & (std::int32_t)0xff800000));
   }
 
-  /// 2^x for x up to 126; no less than 2^-125, but not a number for what is none.
+  /// A power of two as a number near 1 and what is to be added to its exponent, in place.
+  struct SplitPower {
+    F fraction;
+    I exponent;
+  };
+
+  /// 2^x for x up to 126; of less than -125, as for -125.
   template <int Degree>
-  static CHUNKKV_INLINE F exp2(F x) {
+  static CHUNKKV_INLINE SplitPower split_exp2(F x) {
     static_assert(Degree == 3 || Degree == 5);
     const F bounded = maximum(all(-125.0f), x);
     const F shifted = bounded + all(0x1.8p23f);  // whole numbers in the lowest bits
@@ -99,7 +105,14 @@ struct Vectors {
       p = p * f + all(0.69314697f);
       p = p * f + all(1.00000007f);
     }
-    return p * (F)(((I)shifted << 23) + 0x3f800000);
+    return {p, (I)shifted << 23};
+  }
+
+  /// Likewise as one number, but not a number for what is none.
+  template <int Degree>
+  static CHUNKKV_INLINE F exp2(F x) {
+    const SplitPower power = split_exp2<Degree>(x);
+    return power.fraction * (F)(power.exponent + 0x3f800000);
   }
 
   /// softcap tanh(x / softcap) in powers of two, of x / softcap doubled in powers of two:

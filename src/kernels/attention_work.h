@@ -19,8 +19,8 @@ struct AttentionWork {
     char *keys, *values;
     char* queries;   ///< tile after tile
     float* sums;     ///< a tile after the other: most, weight, values
-    float* logits;   ///< of a strip
-    char* weights;   ///< of a strip
+    float* logits;   ///< of a strip, or two
+    char* weights;   ///< likewise
     float* columns;  ///< [depth][lanes]
     float* mean;     ///< [depth]
     float* totals;   ///< of the cells of a block, each in a vector
@@ -34,8 +34,9 @@ struct AttentionWork {
       values = all.take(A::value_bytes(depth));
       queries = all.take(tiles * A::query_bytes(depth));
       sums = all.take_floats(tiles * std::size_t((depth + 2) * lanes));
-      logits = all.take_floats(std::size_t(A::strip(depth) * lanes));
-      weights = all.take(std::size_t(A::strip(depth)) * A::weight_bytes);
+      const auto strips = std::size_t((A::has_steps ? 2 : 1) * A::strip(depth));
+      logits = all.take_floats(strips * std::size_t(lanes));
+      weights = all.take(strips * A::weight_bytes);
       columns = all.take_floats(std::size_t(depth * lanes));
       mean = all.take_floats(std::size_t(depth));
       totals = all.take_floats(std::size_t(A::block(depth) * V::width));

@@ -181,6 +181,34 @@ void multiply_step(const ProductTask& task, const char* x, const char* panel, ch
       __builtin_memcpy(out + task.out_row * std::size_t(r), sums + sums_row * std::size_t(r), sums_row);
 }
 
+/// Panels of outputs, each with all tokens, but for the last few that do not go round: each with a part of
+/// the tokens, so that no thread waits long for another. Reading weights twice costs little from so many
+/// tokens on.
+struct Shares {
+  static constexpr std::int64_t fewest_tokens = 128;
+  std::int64_t n_tokens, whole, parts, count;
+
+  struct Share {
+    std::int64_t output, first, end;  ///< tokens from `first` to `end`
+  };
+
+  Shares(const ProductTask& task, int n_threads) : n_tokens(task.n_tokens) {
+    const std::int64_t panels = task.n_out / product_outputs, rest = panels % n_threads;
+    whole = panels - rest;
+    parts = least(n_threads, n_tokens / fewest_tokens);
+    if (parts < 1) parts = 1;
+    count = whole + rest * parts;
+  }
+
+  Share at(std::int64_t i) const {
+    if (i < whole) return {i * product_outputs, 0, n_tokens};
+    const std::int64_t part = (i - whole) % parts;
+    const auto bound = [&](std::int64_t p) { return n_tokens * p / parts / step_tokens * step_tokens; };
+    return {(whole + (i - whole) / parts) * product_outputs, bound(part),
+            part + 1 == parts ? n_tokens : bound(part + 1)};
+  }
+};
+
 template <class T>
 void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
   const AmxOwn at;
@@ -190,15 +218,15 @@ void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, c
   meet(team, n_threads);
 
   const TileScope<T> scope;
-  for (;;) {
-    const std::int64_t o = team.next.fetch_add(1) * product_outputs;
-    if (o >= task.n_out) return;
+  const Shares shares(task, n_threads);
+  for (std::int64_t i; (i = team.next.fetch_add(1)) < shares.count;) {
+    const auto [o, first, end] = shares.at(i);
     for (std::int64_t k = 0; k < depth; k += panel_depth) {
       const std::int64_t n = least(panel_depth, depth - k);
       for (std::int64_t t = 0; t < panel_tiles; ++t)
         take_weights(task.weights, o + t * tile_rows, k, n, (float*)(own + at.numbers),
                      own + at.panel + t * tile_bytes);
-      for (std::int64_t t = 0; t < task.n_tokens; t += step_tokens)
+      for (std::int64_t t = first; t < end; t += step_tokens)
         multiply_step<T>(task, shared, own + at.panel, own + at.sums, t, o, k, n);
     }
   }

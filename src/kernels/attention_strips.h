@@ -1,0 +1,130 @@
+#pragma once
+
+#include "kernels/attention_work.h"
+
+namespace chunkkv::kernels {
+namespace {
+
+/// The strips of a block one after the other.
+template <class A>
+class StripsInTurn {
+  using Work = AttentionWork<A>;
+  using Item = typename Work::Item;
+
+ public:
+  explicit StripsInTurn(const Item& item) : item_(item) {}
+
+  /// One tile with the cells from `begin` to `end` of the block that starts at `cell`.
+  void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
+    typename Work::View view;
+    Work::look(item_, tile, cell, begin, end, view);
+    if (view.high == 0) return;
+    const typename Work::Memory& memory = item_.memory;
+    const AttentionTask& task = item_.task;
+    const TileSums sums = memory.tile(tile, task.depth);
+    Work::logits(item_, queries, begin, view);
+    Softmax<A>::run(memory.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
+                    sums, memory.weights, *this);
+    if (task.out != nullptr)
+      A::add_values(memory.logits, memory.weights, memory.values, task.depth, begin + view.low,
+                    begin + view.high, sums.values);
+  }
+  void finish() {}
+
+  /// Nothing is done beside the soft max.
+  void finish_values() {}
+  CHUNKKV_INLINE void beside() {}
+
+ private:
+  const Item& item_;
+};
+
+/// The same, for arithmetic that comes in steps: beside a strip's soft max go the values of the strip before
+/// it and the logits of the next. What is added up, and in which order, stays.
+template <class A>
+class OverlappedStrips {
+  using Work = AttentionWork<A>;
+  using Item = typename Work::Item;
+  static constexpr std::int64_t lanes = A::lanes;
+
+ public:
+  explicit OverlappedStrips(const Item& item) : item_(item) {}
+
+  /// One tile with the cells from `begin` to `end` of the block that starts at `cell`.
+  void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
+    const std::int64_t depth = item_.task.depth, strip = A::strip(depth);
+    Strip next;
+    Work::look(item_, tile, cell, begin, end, next.view);
+    if (next.view.high == 0) return;
+    next.is_real = true;
+    next.tile = tile;
+    next.begin = begin;
+    next.logits = item_.memory.logits + turn_ * strip * lanes;
+    next.weights = item_.memory.weights + turn_ * strip * std::int64_t(A::weight_bytes);
+    turn_ = 1 - turn_;
+    logits_ = {queries, item_.memory.keys, depth, begin + next.view.low, begin + next.view.high, next.logits};
+    weigh();
+    now_ = next;
+  }
+
+  void finish() {
+    weigh();
+    finish_values();
+  }
+
+  /// For the soft max: before sums of values change, and after each of its rows.
+  void finish_values() {
+    while (values_.left() > 0) values_.next();
+  }
+  CHUNKKV_INLINE void beside() {
+    for (due_ += steps_; due_ >= rows_; due_ -= rows_)
+      if (values_.left() > 0)
+        values_.next();
+      else if (logits_.left() > 0)
+        logits_.next();
+  }
+
+ private:
+  struct Strip {
+    bool is_real = false;
+    std::int64_t tile = 0, begin = 0;
+    float* logits = nullptr;
+    char* weights = nullptr;
+    typename Work::View view;
+  };
+
+  /// The soft max of the strip whose logits are there, and all steps that wait.
+  void weigh() {
+    if (now_.is_real) {
+      const AttentionTask& task = item_.task;
+      const TileSums sums = item_.memory.tile(now_.tile, task.depth);
+      const typename Work::View& view = now_.view;
+      if (task.softcap != 0) Softmax<A>::cap(now_.logits, view.high - view.low, task.softcap);
+      steps_ = values_.left() + logits_.left();
+      rows_ = (view.high - view.low) / 2;
+      due_ = 0;
+      Softmax<A>::run(now_.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
+                      sums, now_.weights, *this);
+    }
+    finish_values();
+    while (logits_.left() > 0) logits_.next();
+    if (now_.is_real && item_.task.out != nullptr)
+      values_ = {now_.weights,
+                 item_.memory.values,
+                 item_.task.depth,
+                 now_.begin + now_.view.low,
+                 now_.begin + now_.view.high,
+                 item_.memory.tile(now_.tile, item_.task.depth).values};
+    now_.is_real = false;
+  }
+
+  const Item& item_;
+  Strip now_;
+  int turn_ = 0;  // whose logits and weights are written next
+  typename A::Values values_;
+  typename A::Logits logits_;
+  std::int64_t steps_ = 0, rows_ = 1, due_ = 0;
+};
+
+}  // namespace
+}  // namespace chunkkv::kernels

@@ -1,0 +1,175 @@
+#pragma once
+
+#include "kernels/amx_tiles.h"
+#include "kernels/attention_vectors.h"
+
+// The products of attention on tiles, two by two tiles at a time: 32 cells or numbers of values with 32
+// queries. Each is cut into quarters of a few instructions. The processor can take up few writes to tiles at
+// once and stops at the next, so they are spread over other work (attention_strips.h).
+namespace chunkkv::kernels {
+namespace {
+
+constexpr int attention_tile_bytes = 1024;
+constexpr int attention_tile_lanes = 32;
+constexpr int attention_tile_row = attention_tile_lanes * 4;  // bytes of a row of lanes
+constexpr int attention_tile_keys = 32;
+constexpr int quarters = 4;
+
+/// Tiles 0 to 3 are the sums, by rows and by lanes.
+template <class T>
+struct TileSquare {
+  static CHUNKKV_INLINE void zero() {
+    T::template zero<0>();
+    T::template zero<1>();
+    T::template zero<2>();
+    T::template zero<3>();
+  }
+  static CHUNKKV_INLINE void load(const float* from) {
+    load_upper(from);
+    T::template load<2>(from + 16 * attention_tile_lanes, attention_tile_row);
+    T::template load<3>(from + 16 * attention_tile_lanes + 16, attention_tile_row);
+  }
+  static CHUNKKV_INLINE void store(float* to) {
+    store_upper(to);
+    T::template store<2>(to + 16 * attention_tile_lanes, attention_tile_row);
+    T::template store<3>(to + 16 * attention_tile_lanes + 16, attention_tile_row);
+  }
+  static CHUNKKV_INLINE void load_upper(const float* from) {
+    T::template load<0>(from, attention_tile_row);
+    T::template load<1>(from + 16, attention_tile_row);
+  }
+  static CHUNKKV_INLINE void store_upper(float* to) {
+    T::template store<0>(to, attention_tile_row);
+    T::template store<1>(to + 16, attention_tile_row);
+  }
+
+  /// sums += both tiles of rows times two tiles of `pairs`, in quarters.
+  static CHUNKKV_INLINE void multiply(int quarter, const char* upper, const char* lower, const char* pairs) {
+    switch (quarter) {
+      case 0:
+        T::template load<4>(upper, 64);
+        T::template load<6>(pairs, attention_tile_row);
+        break;
+      case 1:
+        T::template multiply<0, 4, 6>();
+        T::template load<7>(pairs + 64, attention_tile_row);
+        break;
+      case 2:
+        T::template multiply<1, 4, 7>();
+        T::template load<5>(lower, 64);
+        break;
+      default:
+        T::template multiply<2, 5, 6>();
+        T::template multiply<3, 5, 7>();
+    }
+  }
+  /// Of the upper tile alone.
+  static CHUNKKV_INLINE void multiply_upper(int quarter, const char* upper, const char* pairs) {
+    switch (quarter) {
+      case 0:
+        T::template load<4>(upper, 64);
+        break;
+      case 1:
+        T::template load<6>(pairs, attention_tile_row);
+        break;
+      case 2:
+        T::template load<7>(pairs + 64, attention_tile_row);
+        break;
+      default:
+        T::template multiply<0, 4, 6>();
+        T::template multiply<1, 4, 7>();
+    }
+  }
+};
+
+/// Logits [keys from `begin` to `end`][lanes], from tiles of keys and rows of pairs of the queries.
+template <class T>
+class LogitSteps {
+  using Square = TileSquare<T>;
+
+ public:
+  LogitSteps() = default;
+  LogitSteps(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin, std::int64_t end,
+             float* out)
+      : queries_(queries),
+        keys_(keys + begin / 16 * attention_tile_bytes * ((depth + 31) / 32)),
+        out_(out),
+        tiles_((depth + 31) / 32),
+        left_(quarters * tiles_ * ((end - begin) / attention_tile_keys)) {}
+
+  std::int64_t left() const { return left_; }
+
+  CHUNKKV_INLINE void next() {
+    --left_;
+    if (quarter_ == 0 && tile_ == 0) Square::zero();
+    Square::multiply(quarter_, keys_ + tile_ * attention_tile_bytes,
+                     keys_ + (tiles_ + tile_) * attention_tile_bytes,
+                     queries_ + tile_ * 16 * attention_tile_row);
+    quarter_ = (quarter_ + 1) % quarters;
+    if (quarter_ != 0 || ++tile_ < tiles_) return;
+    Square::store(out_);
+    tile_ = 0;
+    keys_ += 2 * tiles_ * attention_tile_bytes;
+    out_ += attention_tile_keys * attention_tile_lanes;
+  }
+
+ private:
+  const char *queries_ = nullptr, *keys_ = nullptr;
+  float* out_ = nullptr;
+  std::int64_t tiles_ = 0;  // of the depth
+  std::int64_t left_ = 0, tile_ = 0;
+  int quarter_ = 0;
+};
+
+/// sums [depth][lanes] += values of the cells from `begin` to `end` times their weights.
+template <class T>
+class ValueSteps {
+  using Square = TileSquare<T>;
+
+ public:
+  ValueSteps() = default;
+  ValueSteps(const char* weights, const char* values, std::int64_t depth, std::int64_t begin,
+             std::int64_t end, float* sums)
+      : weights_(weights),
+        values_(values + begin / attention_tile_keys * (depth / 16) * attention_tile_bytes),
+        sums_(sums),
+        tiles_(depth / 16),
+        groups_((end - begin) / attention_tile_keys),
+        left_(quarters * groups_ * ((tiles_ + 1) / 2)) {}
+
+  std::int64_t left() const { return left_; }
+
+  CHUNKKV_INLINE void next() {
+    --left_;
+    const char* upper = values_ + (group_ * tiles_ + tile_) * attention_tile_bytes;
+    const char* pairs = weights_ + group_ * 16 * attention_tile_row;
+    const bool whole = tile_ + 1 < tiles_, first = quarter_ == 0 && group_ == 0;
+    if (whole) {
+      if (first) Square::load(sums_);
+      Square::multiply(quarter_, upper, upper + attention_tile_bytes, pairs);
+    } else {
+      if (first) Square::load_upper(sums_);
+      Square::multiply_upper(quarter_, upper, pairs);
+    }
+    quarter_ = (quarter_ + 1) % quarters;
+    if (quarter_ != 0 || ++group_ < groups_) return;
+    if (whole)
+      Square::store(sums_);
+    else
+      Square::store_upper(sums_);
+    group_ = 0;
+    tile_ += 2;
+    sums_ += 32 * attention_tile_lanes;
+  }
+
+ private:
+  const char *weights_ = nullptr, *values_ = nullptr;
+  float* sums_ = nullptr;
+  std::int64_t tiles_ = 0;   // of the depth
+  std::int64_t groups_ = 0;  // of cells
+  std::int64_t left_ = 0, tile_ = 0, group_ = 0;
+  int quarter_ = 0;
+};
+
+}  // namespace
+}  // namespace chunkkv::kernels
