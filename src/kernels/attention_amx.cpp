@@ -3,11 +3,16 @@
 #include "kernels/attention_bf16.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"
+#include "kernels/similar_keys_shape.h"
 
 namespace chunkkv::kernels {
 
 AttentionKernel attention_amx() {
   return attention_kernel<TilePrecision<Tiles>>("AMX-BF16");
+}
+
+SimilarKeysKernel similar_keys_amx() {
+  return similar_keys_kernel<TilePrecision<Tiles>>("AMX-BF16");
 }
 
 }  // namespace chunkkv::kernels

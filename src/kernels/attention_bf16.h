@@ -28,6 +28,7 @@ struct TilePrecision {
   static constexpr int item_lanes = 1536;
   using Scope = TileScope<T>;
   static constexpr bool has_steps = true;
+  static constexpr bool rounds_products = true;
   using Logits = LogitSteps<T>;
   using Values = ValueSteps<T>;
 
@@ -53,11 +54,16 @@ struct TilePrecision {
       take_row<V>(rows, row_bytes, key, n, depth, seen, row);
       for (std::int64_t d = 0; d < depth; d += 16) V::store(row + d, V::load(row + d) - V::load(mean + d));
       V::store(row + depth, F{});
-      char* to = packed + key / 16 * tile_bytes * (whole(depth) / 32) + key % 16 * 64;
-      for (std::int64_t d = 0; d < depth; d += 32, to += tile_bytes) {
-        const Words pairs = bf16_pairs(V::load(row + d), V::load(row + d + 16));
-        std::memcpy(to, &pairs, sizeof pairs);
-      }
+      pack_key(row, depth, key, packed);
+    }
+  }
+  /// Likewise of rows [n][depth] in single precision.
+  static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
+    const std::int64_t end = (n + key_unit - 1) / key_unit * key_unit;
+    for (std::int64_t key = 0; key < end; ++key) {
+      alignas(64) float row[most_attention_depth + 16] = {};
+      if (key < n) std::memcpy(row, rows + key * depth, std::size_t(depth) * sizeof(float));
+      pack_key(row, depth, key, packed);
     }
   }
 
@@ -71,7 +77,7 @@ struct TilePrecision {
       for (std::int64_t d = 0; d < depth; d += 16, packed += tile_bytes) {
         Words pairs[16];
         for (int i = 0; i < 16; ++i) pairs[i] = bf16_pairs(V::load(cells[i] + d), V::load(cells[i + 16] + d));
-        store_transposed(pairs, packed);
+        store_transposed(pairs, packed, 64);
       }
     }
   }
@@ -86,6 +92,19 @@ struct TilePrecision {
           const Words pairs = bf16_pairs(V::load(first), second);
           std::memcpy(packed, &pairs, sizeof pairs);
         }
+  }
+
+  /// Likewise of the rows of all lanes, as they are.
+  static void pack_lanes(const float* const* rows, std::int64_t depth, char* packed) {
+    for (std::int64_t d = 0; d < depth; d += 32, packed += 16 * attention_tile_row)
+      for (int c = 0; c < columns; ++c) {
+        Words pairs[16];
+        for (int i = 0; i < 16; ++i) {
+          const float* row = rows[c * 16 + i] + d;
+          pairs[i] = bf16_pairs(V::load(row), d + 16 < depth ? V::load(row + 16) : F{});
+        }
+        store_transposed(pairs, packed + 64 * c, attention_tile_row);
+      }
   }
 
   static void logits(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin,
@@ -114,22 +133,30 @@ struct TilePrecision {
  private:
   static constexpr int tile_bytes = attention_tile_bytes;
 
+  static CHUNKKV_INLINE void pack_key(const float* row, std::int64_t depth, std::int64_t key, char* packed) {
+    char* to = packed + key / 16 * tile_bytes * (whole(depth) / 32) + key % 16 * 64;
+    for (std::int64_t d = 0; d < depth; d += 32, to += tile_bytes) {
+      const Words pairs = bf16_pairs(V::load(row + d), V::load(row + d + 16));
+      std::memcpy(to, &pairs, sizeof pairs);
+    }
+  }
+
   /// Depth in whole tiles.
   static constexpr std::int64_t whole(std::int64_t depth) {
     return (depth + 31) / 32 * 32;
   }
 
-  static CHUNKKV_INLINE void store_transposed(Words (&rows)[16], char* to) {
+  static CHUNKKV_INLINE void store_transposed(Words (&rows)[16], char* to, int stride) {
 #ifdef __AVX512F__
     __m512i r[16];
     for (int i = 0; i < 16; ++i) r[i] = (__m512i)rows[i];
     transpose(r);
-    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 64 * i, r[i]);
+    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + stride * i, r[i]);
 #else
     for (int row = 0; row < 16; ++row)
       for (int i = 0; i < 16; ++i) {
         const std::uint32_t pair = rows[i][row];
-        std::memcpy(to + 64 * row + 4 * i, &pair, sizeof pair);
+        std::memcpy(to + stride * row + 4 * i, &pair, sizeof pair);
       }
 #endif
   }

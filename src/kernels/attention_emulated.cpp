@@ -97,6 +97,7 @@ const std::vector<DecodeAttentionKernel>& emulated_decode_attention_kernels() {
 
 const std::vector<SimilarKeysKernel>& emulated_similar_keys_kernels() {
   static const std::vector<SimilarKeysKernel> kernels{
+      similar_keys_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated"),
       similar_keys_kernel<SinglePrecision<Vectors<16>, 8, 3>>("AVX-512, emulated"),
       similar_keys_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2, emulated")};
   return kernels;

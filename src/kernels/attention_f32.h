@@ -17,6 +17,7 @@ struct SinglePrecision {
   static constexpr int key_unit = Rows;    // keys are taken by so many
   static constexpr int pair_distance = 1;  // of keys whose weights are stored together
   static constexpr bool has_steps = false;
+  static constexpr bool rounds_products = false;
   static constexpr float slack = 8;  // the maximum may be exceeded by so many powers of two
   static constexpr bool centres_keys = false;
   static constexpr float value_unit = 1;
@@ -75,6 +76,13 @@ struct SinglePrecision {
   /// `columns` [depth][lanes], scaled.
   static void pack_queries(const float* from, std::int64_t depth, char* packed) {
     std::memcpy(packed, from, query_bytes(depth));
+  }
+
+  /// Likewise of the rows of all lanes, as they are.
+  static void pack_lanes(const float* const* rows, std::int64_t depth, char* packed) {
+    float* to = numbers(packed);
+    for (std::int64_t i = 0; i < lanes; ++i)
+      for (std::int64_t d = 0; d < depth; ++d) to[d * lanes + i] = rows[i][d];
   }
 
   /// Logits [keys from `begin` to `end`][lanes].

@@ -15,5 +15,6 @@ DecodeAttentionKernel decode_attention_avx2();
 DecodeAttentionKernel decode_attention_avx512();
 SimilarKeysKernel similar_keys_avx2();
 SimilarKeysKernel similar_keys_avx512();
+SimilarKeysKernel similar_keys_amx();
 
 }  // namespace chunkkv::kernels

@@ -19,9 +19,9 @@ struct SimilarKeysTask {
   float *of_newest = nullptr, *of_others = nullptr;
 };
 
-/// One implementation, in single precision. Keys are compared with blocks of others from the newest
-/// backwards, and one that has found its own leaves the search: near-linear wherever new keys resemble old
-/// ones, and quadratic in the worst case.
+/// One implementation; it decides as single precision does. Keys are compared with blocks of others from the
+/// newest backwards, and one that has found its own leaves the search: near-linear wherever new keys resemble
+/// old ones, and quadratic in the worst case.
 struct SimilarKeysKernel {
   const char* name;
   /// Memory of one thread, aligned to 64 bytes.

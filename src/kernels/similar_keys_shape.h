@@ -7,13 +7,15 @@ namespace chunkkv::kernels {
 namespace {
 
 /// Keys in search are the lanes of tiles; what they are compared with is packed in blocks, as for attention.
+/// Products of rounded numbers only tell which pairs may be alike: single precision decides about those that
+/// are near the threshold.
 template <class A>
 class SimilarKeys {
   using V = typename A::Vector;
   using F = typename V::F;
   using I = typename V::I;
   static constexpr std::int64_t lanes = A::lanes;
-  static constexpr std::int64_t item_keys = 48 * lanes;  // that search together
+  static constexpr std::int64_t item_keys = 2304 / lanes * lanes;  // that search together
 
   struct Memory {
     char *block, *tile;
@@ -35,10 +37,12 @@ class SimilarKeys {
   static std::size_t thread_bytes(const SimilarKeysTask& task) { return Memory(task.depth, nullptr).bytes; }
 
   static void run(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next) {
+    [[maybe_unused]] const typename A::Scope scope;
     const Memory memory(task.depth, own);
+    const float margin = A::rounds_products ? rounding_of(task) : 0;
     for (std::int64_t first; (first = next.fetch_add(item_keys, std::memory_order_relaxed)) < task.n;) {
       const std::int64_t count = least(item_keys, task.n - first);
-      search(task, memory, first, count);
+      search(task, memory, margin, first, count);
       for (std::int64_t i = first; i < first + count; ++i) multiply(task, i);
     }
   }
@@ -56,13 +60,29 @@ class SimilarKeys {
     task.of_newest[i] = total(of_newest);
     task.of_others[i] = total(of_others);
   }
+  static float product(const SimilarKeysTask& task, std::int64_t i, std::int64_t j) {
+    const float *a = task.keys + i * task.depth, *b = task.keys + j * task.depth;
+    F sum{};
+    for (std::int64_t d = 0; d < task.depth; d += V::width) sum += V::load(a + d) * V::load(b + d);
+    return total(sum);
+  }
   static float total(F x) {
     float sum = 0;
     for (int i = 0; i < V::width; ++i) sum += x[i];
     return sum;
   }
 
-  static void search(const SimilarKeysTask& task, const Memory& memory, std::int64_t first,
+  /// How much a product of keys may differ when both are rounded to BF16, each number by 2^-9 of it at most.
+  static float rounding_of(const SimilarKeysTask& task) {
+    float longest = 0;
+    for (std::int64_t i = 0; i < task.n; ++i) {
+      const float square = product(task, i, i);
+      if (square > longest) longest = square;
+    }
+    return longest * 0x1.04p-8f;
+  }
+
+  static void search(const SimilarKeysTask& task, const Memory& memory, float margin, std::int64_t first,
                      std::int64_t n_open) {
     for (std::int64_t i = 0; i < n_open; ++i) {
       memory.open[i] = std::int32_t(first + i);
@@ -72,7 +92,7 @@ class SimilarKeys {
       const std::int64_t n = least(A::block(task.depth), end);
       A::pack_rows(task.keys + (end - n) * task.depth, n, task.depth, memory.block);
       for (std::int64_t i = 0; i < n_open; i += lanes)
-        compare(task, memory, memory.open + i, least(lanes, n_open - i), end - n, n);
+        compare(task, memory, margin, memory.open + i, least(lanes, n_open - i), end - n, n);
       std::int64_t still_open = 0;
       for (std::int64_t i = 0; i < n_open; ++i)
         if (task.newest[memory.open[i]] < 0) memory.open[still_open++] = memory.open[i];
@@ -82,44 +102,70 @@ class SimilarKeys {
   }
 
   /// Some keys with the block of `n` that starts at `begin`, the newest strip first.
-  static void compare(const SimilarKeysTask& task, const Memory& memory, const std::int32_t* keys,
-                      std::int64_t count, std::int64_t begin, std::int64_t n) {
-    float* columns = numbers(memory.tile);
-    for (std::int64_t i = 0; i < lanes; ++i) {
-      const float* key = task.keys + keys[least(i, count - 1)] * task.depth;
-      for (std::int64_t d = 0; d < task.depth; ++d) columns[d * lanes + i] = key[d];
-    }
+  static void compare(const SimilarKeysTask& task, const Memory& memory, float margin,
+                      const std::int32_t* keys, std::int64_t count, std::int64_t begin, std::int64_t n) {
+    const float* rows[lanes];
+    for (std::int64_t i = 0; i < lanes; ++i) rows[i] = task.keys + keys[least(i, count - 1)] * task.depth;
+    A::pack_lanes(rows, task.depth, memory.tile);
     const std::int64_t strip = A::strip(task.depth);
     std::int64_t searching = count;
     for (std::int64_t s = (n - 1) / strip * strip; s >= 0 && searching > 0; s -= strip) {
       const std::int64_t length = least(strip, n - s);
-      A::logits(memory.tile, memory.block, task.depth, s, s + length, memory.products);
+      const std::int64_t whole = (length + A::key_unit - 1) / A::key_unit * A::key_unit;
+      A::logits(memory.tile, memory.block, task.depth, s, s + whole, memory.products);
       for (std::int64_t i = 0; i < count; ++i) {  // a key is not like itself
         const std::int64_t own = keys[i] - begin - s;
         if (own >= 0 && own < length) memory.products[own * lanes + i] = -__builtin_inff();
       }
       std::int32_t last[lanes];
-      find_last(memory.products, length, task.threshold, last);
+      find_last(memory.products, length, task.threshold - margin, last);
       for (std::int64_t i = 0; i < count; ++i) {
         std::int32_t& newest = task.newest[keys[i]];
-        if (newest >= 0 || last[i] < 0) continue;
+        if (newest >= 0) continue;
+        if (A::rounds_products)
+          last[i] = confirm(task, memory.products + i, margin, keys[i], begin + s, last[i]);
+        if (last[i] < 0) continue;
         newest = std::int32_t(begin + s) + last[i];
         --searching;
       }
     }
   }
 
+  /// The last cell of a strip, from `last` backwards, that is like `key` in single precision; -1: none.
+  /// `products` are a lane's, with the strip that starts at `begin`.
+  static std::int32_t confirm(const SimilarKeysTask& task, const float* products, float margin,
+                              std::int64_t key, std::int64_t begin, std::int32_t last) {
+    for (; last >= 0; --last) {
+      const float rounded = products[last * lanes];
+      if (!(rounded > task.threshold - margin)) continue;
+      if (rounded > task.threshold + margin || product(task, key, begin + last) > task.threshold) break;
+    }
+    return last;
+  }
+
   /// The last of each lane's products that exceeds the threshold; -1: none.
   static void find_last(const float* products, std::int64_t n, float threshold, std::int32_t* last) {
     const F bound = V::all(threshold);
     for (int c = 0; c < A::columns; ++c) {
+      const float* column = products + c * V::width;
       I found = I{} - 1;
-      for (std::int64_t i = 0; i < n; ++i) {
-        const I hit = V::load(products + i * lanes + c * V::width) > bound;
-        found = (hit & std::int32_t(i)) | (found & ~hit);
-      }
+      if (V::any(highest(column, n) > bound))  // in most strips nothing is alike
+        for (std::int64_t i = 0; i < n; ++i) {
+          const I hit = V::load(column + i * lanes) > bound;
+          found = (hit & std::int32_t(i)) | (found & ~hit);
+        }
       std::memcpy(last + c * V::width, &found, sizeof found);
     }
+  }
+  static CHUNKKV_INLINE F highest(const float* column, std::int64_t n) {
+    F most[4];
+    for (F& x : most) x = V::all(-__builtin_inff());
+    std::int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) most[k] = V::maximum(V::load(column + (i + k) * lanes), most[k]);
+    for (; i < n; ++i) most[0] = V::maximum(V::load(column + i * lanes), most[0]);
+    return V::maximum(V::maximum(most[0], most[1]), V::maximum(most[2], most[3]));
   }
 };
 

@@ -108,7 +108,8 @@ class HeadSimilarity {
     });
     std::vector<double> sums(dim);
     for (std::size_t i = 0; i < unit.size(); i += dim)
-      for (std::size_t d = 0; d < dim; ++d) sums[d] += double(unit[i + d]);
+      for (std::size_t d = 0; d < dim; d += 16)  // a known number, for vectors
+        for (std::size_t at = d; at < d + 16; ++at) sums[at] += double(unit[i + at]);
     const std::vector<float> sum(sums.begin(), sums.end());
 
     const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
