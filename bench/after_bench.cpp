@@ -10,7 +10,7 @@
 
 namespace {
 
-constexpr std::int32_t n_steps = 16;
+constexpr std::int32_t kNSteps = 16;
 
 std::shared_ptr<chunkkv::Model> model() {
   static const char* path = std::getenv("CHUNKKV_BENCH_MODEL");
@@ -27,7 +27,7 @@ void after(benchmark::State& state, const char* spec, bool choose) {
   }
   const auto n = std::int32_t(state.range(0));
   chunkkv::SessionOptions options;
-  options.n_cells = n + n_steps;
+  options.n_cells = n + kNSteps;
   options.n_threads = 1;
   chunkkv::Session session(model(), options);
   const std::vector<chunkkv::Token> prompt(std::size_t(n), 40);
@@ -37,7 +37,7 @@ void after(benchmark::State& state, const char* spec, bool choose) {
     session.sequence().clear();
     session.sequence().prefill(prompt, {&plan, 1});
     if (!choose) state.ResumeTiming();
-    for (std::int32_t i = 0; i + 1 < n_steps; ++i) session.sequence().decode(50 + i);
+    for (std::int32_t i = 0; i + 1 < kNSteps; ++i) session.sequence().decode(50 + i);
     if (choose)
       state.ResumeTiming();
     else

@@ -16,7 +16,7 @@
 namespace chunkkv::engine {
 namespace {
 
-constexpr std::int64_t n_out = 1536, depth = 1536, n_tokens = 512;
+constexpr std::int64_t kNOut = 1536, kDepth = 1536, kNTokens = 512;
 
 struct FreeBuffer {
   void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
@@ -40,8 +40,8 @@ class Product {
                             .mem_buffer = nullptr,
                             .no_alloc = true})) {
     ggml_backend_cpu_set_n_threads(backend_.get(), 1);
-    weights_ = ggml_new_tensor_2d(context_.get(), type, depth, n_out);
-    ggml_tensor* x = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, depth, tokens);
+    weights_ = ggml_new_tensor_2d(context_.get(), type, kDepth, kNOut);
+    ggml_tensor* x = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, kDepth, tokens);
     product_ = ggml_mul_mat(context_.get(), weights_, x);
     graph_ = ggml_new_graph(context_.get());
     ggml_build_forward_expand(graph_, product_);
@@ -53,11 +53,11 @@ class Product {
     possible_ = ggml_backend_supports_op(backend_.get(), product_) && (plain || weights_->extra != nullptr);
     if (!possible_ || !with_data) return;
     std::vector<char> data(ggml_nbytes(weights_));
-    ggml_quantize_chunk(type, random_numbers(std::size_t(n_out * depth)).data(), data.data(), 0, n_out, depth,
-                        nullptr);
+    ggml_quantize_chunk(type, random_numbers(std::size_t(kNOut * kDepth)).data(), data.data(), 0, kNOut,
+                        kDepth, nullptr);
     ggml_backend_tensor_set(weights_, data.data(), 0, data.size());
     rest_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ggml_backend_cpu_buffer_type()));
-    ggml_backend_tensor_set(x, random_numbers(std::size_t(tokens * depth)).data(), 0, ggml_nbytes(x));
+    ggml_backend_tensor_set(x, random_numbers(std::size_t(tokens * kDepth)).data(), 0, ggml_nbytes(x));
   }
 
   bool possible() const { return possible_; }
@@ -76,12 +76,12 @@ class Product {
 };
 
 void count_operations(benchmark::State& state) {
-  state.counters["GFLOPS"] = benchmark::Counter(2e-9 * double(n_tokens * n_out * depth),
+  state.counters["GFLOPS"] = benchmark::Counter(2e-9 * double(kNTokens * kNOut * kDepth),
                                                 benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void engine_prompt(benchmark::State& state, ggml_type type, ggml_backend_buffer_type_t layout) {
-  Product product(type, layout, n_tokens);
+  Product product(type, layout, kNTokens);
   if (!product.possible()) return state.SkipWithError("not in this layout");
   for ([[maybe_unused]] auto _ : state) product.compute();
   count_operations(state);
@@ -91,7 +91,7 @@ void engine_token(benchmark::State& state, ggml_type type, ggml_backend_buffer_t
   Product product(type, layout, 1);
   if (!product.possible()) return state.SkipWithError("not in this layout");
   for ([[maybe_unused]] auto _ : state) product.compute();
-  state.SetBytesProcessed(state.iterations() * std::int64_t(ggml_row_size(type, depth)) * n_out);
+  state.SetBytesProcessed(state.iterations() * std::int64_t(ggml_row_size(type, kDepth)) * kNOut);
 }
 
 struct Free {
@@ -107,12 +107,12 @@ bool can_read(const kernels::ProductKernel& kernel, const ggml_tensor* tensor) {
 
 void our_prompt(benchmark::State& state, ggml_type type, ggml_backend_buffer_type_t layout,
                 const kernels::ProductKernel* kernel) {
-  const Product engines(type, layout, n_tokens);
+  const Product engines(type, layout, kNTokens);
   if (!engines.possible()) return state.SkipWithError("not in this layout");
   const auto weights = source_of(engines.weights());
   const ggml_tensor* x = engines.product()->src[1];
-  const kernels::ProductTask task{.n_tokens = n_tokens,
-                                  .n_out = n_out,
+  const kernels::ProductTask task{.n_tokens = kNTokens,
+                                  .n_out = kNOut,
                                   .weights = *weights,
                                   .x = static_cast<const char*>(x->data),
                                   .x_row = x->nb[1],
@@ -145,7 +145,7 @@ void register_all() {
     }
 }
 
-const bool registered = (register_all(), true);
+const bool kRegistered = (register_all(), true);
 
 }  // namespace
 }  // namespace chunkkv::engine

@@ -14,16 +14,16 @@
 namespace chunkkv::serve {
 namespace {
 
-constexpr std::size_t most_bytes = 1 << 20;
-constexpr int deepest = 200;         // parentheses
-constexpr int longest_chain = 1000;  // of rules that begin with one another
+constexpr std::size_t kMostBytes = 1 << 20;
+constexpr int kDeepest = 200;        // parentheses
+constexpr int kLongestChain = 1000;  // of rules that begin with one another
 /// Ways to go on at one place: the engine tries each token against all of them.
-constexpr double most_ways = 1500;
+constexpr double kMostWays = 1500;
 /// Characters of a class that cost as much as one more way.
-constexpr double class_share = 1.0 / 16;
+constexpr double kClassShare = 1.0 / 16;
 /// How often all rules are looked at until each knows what the others begin with.
-constexpr int most_sweeps = 100;
-constexpr int no_rule = -1;
+constexpr int kMostSweeps = 100;
+constexpr int kNoRule = -1;
 
 [[noreturn]] void refuse(const std::string& why) {
   throw UsageError("the grammar is too large to be used: " + why);
@@ -40,7 +40,7 @@ struct Start {
 struct Element {
   double n_ways = 1;  // of a text
   bool is_empty = false;
-  int rule = no_rule;  // that a name or a group stands for
+  int rule = kNoRule;  // that a name or a group stands for
   double repeats = 1;  // at most; 0: without limit
   bool is_optional = false;
 };
@@ -111,7 +111,7 @@ class GrammarReader {
   }
 
   bool read_alternatives(Alternatives& alternatives, int depth) {
-    if (depth > deepest) refuse(fmt::format("it nests more than {} levels deep", deepest));
+    if (depth > kDeepest) refuse(fmt::format("it nests more than {} levels deep", kDeepest));
     while (true) {
       if (!read_sequence(alternatives.emplace_back(), depth)) return false;
       if (next() != '|') return true;
@@ -130,7 +130,7 @@ class GrammarReader {
         element.is_empty = n == 0;
       } else if (c == '[') {
         if (!skip_until(']', n)) return false;
-        element.n_ways = 1 + n * class_share;
+        element.n_ways = 1 + n * kClassShare;
       } else if (c == '.') {
         ++at_;
       } else if (c == '<' || c == '!') {
@@ -204,7 +204,7 @@ class WayCounter {
   explicit WayCounter(const std::vector<Alternatives>& rules) : rules_(rules), starts_(rules.size()) {}
 
   void require_few() {
-    for (int sweep = 0; sweep < most_sweeps; ++sweep) {
+    for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
       bool changes = false;
       for (std::size_t i = 0; i < rules_.size(); ++i)
         changes |= update(sweep % 2 == 0 ? rules_.size() - 1 - i : i);
@@ -232,7 +232,7 @@ class WayCounter {
     for (std::size_t i = sequence.size(); i-- > 0;) {
       const Element& element = sequence[i];
       Start own{.n_ways = element.n_ways, .may_be_empty = element.is_empty};
-      if (element.rule != no_rule) own = starts_[std::size_t(element.rule)];
+      if (element.rule != kNoRule) own = starts_[std::size_t(element.rule)];
       if (own.may_be_empty) own.n_ways *= element.repeats;
       own.may_be_empty |= element.is_optional;
       if (own.may_be_empty) {
@@ -247,9 +247,9 @@ class WayCounter {
   }
 
   static void require_few(const Start& start) {
-    if (start.n_ways > most_ways)
-      refuse(fmt::format("it leaves more than {} ways open at one place", most_ways));
-    if (start.depth > longest_chain) refuse("too many rules begin with one another");
+    if (start.n_ways > kMostWays)
+      refuse(fmt::format("it leaves more than {} ways open at one place", kMostWays));
+    if (start.depth > kLongestChain) refuse("too many rules begin with one another");
   }
 
   const std::vector<Alternatives>& rules_;
@@ -259,8 +259,8 @@ class WayCounter {
 }  // namespace
 
 void require_small_grammar(std::string_view grammar) {
-  if (grammar.size() > most_bytes)
-    refuse(fmt::format("it has {} bytes, and {} are the most", grammar.size(), most_bytes));
+  if (grammar.size() > kMostBytes)
+    refuse(fmt::format("it has {} bytes, and {} are the most", grammar.size(), kMostBytes));
   GrammarReader reader(grammar);
   if (reader.read()) WayCounter(reader.rules()).require_few();
 }

@@ -15,17 +15,17 @@ namespace {
 
 using Json = common_json;
 
-constexpr std::size_t most_stops = 256, longest_stop = 1024;
-constexpr std::size_t most_breakers = 64, longest_breaker = 64;
-constexpr std::int32_t most_probs = 1000;
+constexpr std::size_t kMostStops = 256, kLongestStop = 1024;
+constexpr std::size_t kMostBreakers = 64, kLongestBreaker = 64;
+constexpr std::int32_t kMostProbs = 1000;
 /// Candidates that llama.cpp's infill sampler may compare with one another.
-constexpr std::int32_t most_infill = 1000;
-constexpr std::size_t longest_tool_name = 256;
+constexpr std::int32_t kMostInfill = 1000;
+constexpr std::size_t kLongestToolName = 256;
 /// Properties of one object in a JSON schema: turning it into a grammar takes their square in time.
-constexpr std::size_t most_properties = 500;
+constexpr std::size_t kMostProperties = 500;
 
 /// What the chat parser tells the sampler and the reply's parser: from outside it could be anything.
-constexpr const char* internal_fields[] = {
+constexpr const char* kInternalFields[] = {
     "chat_format",
     "chat_parser",
     "generation_prompt",
@@ -87,16 +87,16 @@ void require_tools(Dialect dialect, const Json& body) {
     const Json& function = is_nested ? tool.at("function") : tool;
     if (dialect == Dialect::responses && json_value(function, "type", std::string()) != "function") continue;
     const std::string name = json_value(function, "name", std::string());
-    if (name.empty() || name.size() > longest_tool_name)
-      throw UsageError(fmt::format("a tool has a name of 1 to {} bytes", longest_tool_name));
+    if (name.empty() || name.size() > kLongestToolName)
+      throw UsageError(fmt::format("a tool has a name of 1 to {} bytes", kLongestToolName));
   }
 }
 
 void require_small_schema(const Json& schema) {
   if (schema.is_object() && schema.contains("properties") && schema.at("properties").is_object() &&
-      schema.at("properties").size() > most_properties)
+      schema.at("properties").size() > kMostProperties)
     throw UsageError(fmt::format("a JSON schema has {} properties in an object, and {} are the most",
-                                 schema.at("properties").size(), most_properties));
+                                 schema.at("properties").size(), kMostProperties));
   if (!schema.is_object() && !schema.is_array()) return;
   for (const auto& item : schema.items()) require_small_schema(item.value());
 }
@@ -104,7 +104,7 @@ void require_small_schema(const Json& schema) {
 }  // namespace
 
 void require_plain_body(Dialect dialect, const Json& body) {
-  for (const char* name : internal_fields)
+  for (const char* name : kInternalFields)
     if (is_set(body, name)) throw UsageError(fmt::format("'{}' is no field of a request", name));
   for (const char* name : {"json_schema", "response_format", "text", "tools"})
     if (body.contains(name)) require_small_schema(body.at(name));
@@ -117,21 +117,21 @@ void limit_params(task_params& params, std::size_t n_context) {
   common_params_sampling& sampling = params.sampling;
   require_small_grammar(common_grammar_value(sampling.grammar));
 
-  if (params.antiprompt.size() > most_stops)
+  if (params.antiprompt.size() > kMostStops)
     throw UsageError(
-        fmt::format("there are {} stop texts, and {} are the most", params.antiprompt.size(), most_stops));
+        fmt::format("there are {} stop texts, and {} are the most", params.antiprompt.size(), kMostStops));
   for (const std::string& stop : params.antiprompt)
-    if (stop.size() > longest_stop)
-      throw UsageError(fmt::format("a stop text has {} bytes at most", longest_stop));
+    if (stop.size() > kLongestStop)
+      throw UsageError(fmt::format("a stop text has {} bytes at most", kLongestStop));
 
-  if (sampling.n_probs > most_probs)
-    throw UsageError(fmt::format("the probabilities of {} tokens are the most", most_probs));
+  if (sampling.n_probs > kMostProbs)
+    throw UsageError(fmt::format("the probabilities of {} tokens are the most", kMostProbs));
 
-  if (sampling.dry_sequence_breakers.size() > most_breakers)
-    throw UsageError(fmt::format("dry_sequence_breakers has {} texts at most", most_breakers));
+  if (sampling.dry_sequence_breakers.size() > kMostBreakers)
+    throw UsageError(fmt::format("dry_sequence_breakers has {} texts at most", kMostBreakers));
   for (const std::string& breaker : sampling.dry_sequence_breakers)
-    if (breaker.size() > longest_breaker)
-      throw UsageError(fmt::format("a text of dry_sequence_breakers has {} bytes at most", longest_breaker));
+    if (breaker.size() > kLongestBreaker)
+      throw UsageError(fmt::format("a text of dry_sequence_breakers has {} bytes at most", kLongestBreaker));
 
   const auto longest = std::int32_t(n_context);
   sampling.penalty_last_n = std::min(sampling.penalty_last_n, longest);
@@ -139,9 +139,9 @@ void limit_params(task_params& params, std::size_t n_context) {
 
   bool are_few = false;
   for (const common_sampler_type sampler : sampling.samplers) {
-    are_few |= sampler == COMMON_SAMPLER_TYPE_TOP_K && sampling.top_k > 0 && sampling.top_k <= most_infill;
+    are_few |= sampler == COMMON_SAMPLER_TYPE_TOP_K && sampling.top_k > 0 && sampling.top_k <= kMostInfill;
     if (sampler == COMMON_SAMPLER_TYPE_INFILL && !are_few)
-      throw UsageError(fmt::format("the infill sampler needs top_k before it, of {} at most", most_infill));
+      throw UsageError(fmt::format("the infill sampler needs top_k before it, of {} at most", kMostInfill));
   }
 }
 

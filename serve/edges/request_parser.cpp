@@ -17,11 +17,11 @@ namespace {
 
 using Json = common_json;
 
-constexpr int deepest_nesting = 100;
+constexpr int kDeepestNesting = 100;
 /// Longest question that is told apart from what it asks about, in bytes.
-constexpr std::size_t longest_question = 4096;
+constexpr std::size_t kLongestQuestion = 4096;
 /// Stands for what is left out of a rendered template.
-constexpr const char* left_out = "\u00b6";
+constexpr const char* kLeftOut = "\u00b6";
 
 /// The edge's parsers throw errors of several kinds for a wrong request.
 template <class Do>
@@ -156,8 +156,8 @@ nlohmann::ordered_json parse_object(std::string_view body) {
   const auto parsed = nlohmann::ordered_json::parse(
       body,
       [](int depth, nlohmann::ordered_json::parse_event_t, nlohmann::ordered_json&) {
-        if (depth > deepest_nesting)
-          throw UsageError(fmt::format("the body nests more than {} levels deep", deepest_nesting));
+        if (depth > kDeepestNesting)
+          throw UsageError(fmt::format("the body nests more than {} levels deep", kDeepestNesting));
         return true;
       },
       false);
@@ -262,17 +262,17 @@ struct RequestParser::Impl {
       Json only = body;
       Json dummy = Json::object();
       dummy["role"] = "user";
-      dummy["content"] = left_out;
+      dummy["content"] = kLeftOut;
       system.push_back(dummy);
       only["messages"] = system;
       prompt.n_system = tokens_within(prompt.tokens, common_prefix(text, prompt_of(only)));
     }
     std::size_t start = std::string::npos;
-    if (said.size() > longest_question) {  // a document with a question after it
+    if (said.size() > kLongestQuestion) {  // a document with a question after it
       const std::size_t gap = said.rfind("\n\n", said.find_last_not_of(" \t\r\n"));
-      if (gap != said.npos && said.size() - gap <= longest_question) start = text.rfind(said.substr(gap + 2));
+      if (gap != said.npos && said.size() - gap <= kLongestQuestion) start = text.rfind(said.substr(gap + 2));
     } else if (!said.empty() && messages.size() > 1) {
-      last["content"] = left_out;
+      last["content"] = kLeftOut;
       start = common_prefix(text, prompt_of(without));
     } else if (const std::size_t gap = said.rfind("\n\n", said.find_last_not_of(" \t\r\n"));
                gap != said.npos) {

@@ -13,7 +13,7 @@ namespace chunkkv::serve {
 namespace {
 
 /// Seconds of one token under a grammar; the next one may well take several times as long.
-constexpr double longest_choice = 3;
+constexpr double kLongestChoice = 3;
 
 /// Seconds that this thread has computed: a busy machine is no fault of a grammar.
 double seconds_computed() {
@@ -114,7 +114,7 @@ TokenOutput TokenSampler::sample(Session& session, std::int32_t index) {
   }
   common_sampler_accept(sampler, token, true);
   // All other answers wait meanwhile.
-  if (impl_->has_grammar && seconds_computed() - start > longest_choice)
+  if (impl_->has_grammar && seconds_computed() - start > kLongestChoice)
     throw UsageError("the grammar leaves so many ways open that a token takes seconds");
   return output;
 }

@@ -11,7 +11,7 @@ namespace chunkkv::serve {
 namespace {
 
 /// One that another request is about to have read is worth waiting for.
-constexpr std::int32_t worth_waiting = 256;
+constexpr std::int32_t kWorthWaiting = 256;
 
 }  // namespace
 
@@ -27,7 +27,7 @@ bool Scheduler::is_read_by_another(const Task& task, const Base& base) const {
     common = std::min(common, std::int32_t(task.prompt.tokens.size()) - 1);
     // Who has waited for the first half waits for the other as well.
     const bool is_begun = base.live == answer.conversation && base.copies;
-    if (common >= base.n_reused + (is_begun ? 1 : worth_waiting)) return true;
+    if (common >= base.n_reused + (is_begun ? 1 : kWorthWaiting)) return true;
   }
   return false;
 }
@@ -71,7 +71,7 @@ Conversation* Scheduler::place(const Base& base) {
     copy = copy_of(*base.live);
   } else if (base.host != nullptr) {
     store_.use(*base.host);
-    const bool goes_on = !base.host->is_source && base.n_tokens - n_reused < worth_a_copy;
+    const bool goes_on = !base.host->is_source && base.n_tokens - n_reused < kWorthACopy;
     copy = goes_on ? store_.take(*base.host) : *base.host;
   } else if (!base.file.empty()) {
     try {
@@ -92,9 +92,9 @@ Conversation* Scheduler::place(const Base& base) {
 }
 
 std::string Scheduler::reread_reason(const Task& task, const Base& base) const {
-  if (task.prompt_probs && base.n_known >= worth_a_copy)
+  if (task.prompt_probs && base.n_known >= kWorthACopy)
     return "the probability of every token of the prompt is asked for";
-  if (base.n_known - base.n_reused < worth_a_copy) return {};
+  if (base.n_known - base.n_reused < kWorthACopy) return {};
   if (task.kv.source && base.host != nullptr && base.host->is_source)
     return "what is kept is chosen anew for this question: its source ends before what observes, which is "
            "read again";

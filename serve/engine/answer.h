@@ -5,7 +5,7 @@
 namespace chunkkv::serve {
 
 /// A common beginning shorter than this is not worth a copy, nor a word when it is read again.
-inline constexpr std::int32_t worth_a_copy = 64;
+inline constexpr std::int32_t kWorthACopy = 64;
 
 /// An answer in work.
 struct Scheduler::Answer {

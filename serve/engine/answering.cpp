@@ -13,7 +13,7 @@ namespace chunkkv::serve {
 namespace {
 
 /// One micro-batch of so many is of the prompt that is read for longest.
-constexpr std::int64_t turns_of_the_oldest = 4;
+constexpr std::int64_t kTurnsOfTheOldest = 4;
 
 Event new_event(Event::Kind kind, const Task& task) {
   Event event;
@@ -37,7 +37,7 @@ Scheduler::Answer* Scheduler::next_to_read() {
     if (oldest == nullptr) oldest = &answer;
     if (shortest == nullptr || n_left(answer) < n_left(*shortest)) shortest = &answer;
   }
-  return ++n_readings_ % turns_of_the_oldest == 0 ? oldest : shortest;
+  return ++n_readings_ % kTurnsOfTheOldest == 0 ? oldest : shortest;
 }
 
 void Scheduler::read_one() {

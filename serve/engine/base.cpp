@@ -46,7 +46,7 @@ struct Scheduler::BaseSearch {
       know(common, fmt::format("its cache was compressed by {}", c.key));
     const std::int32_t length = c.is_busy ? 0 : scheduler.conversations_.reusable(c, prompt, usable);
     // A conversation that goes on elsewhere after this beginning is not cut for it.
-    const bool is_same = common >= c.n_prompt || (length >= worth_a_copy && beyond < worth_a_copy);
+    const bool is_same = common >= c.n_prompt || (length >= kWorthACopy && beyond < kWorthACopy);
     if (is_same && length > base.n_reused)
       continue_in_place(c, length);
     else if (session.can_share())
@@ -61,12 +61,12 @@ struct Scheduler::BaseSearch {
   }
   void share(Conversation& c, std::int32_t common) {
     const std::int32_t length = std::min({common, std::int32_t(prompt.size()) - 1, c.sequence->n_intact()});
-    if (length <= base.n_reused || length < worth_a_copy) return;
+    if (length <= base.n_reused || length < kWorthACopy) return;
     take(c, true, length);
     base.n_held = base.n_tokens = length;
   }
   void copy(Conversation& c, std::int32_t length) {
-    if (length > base.n_reused && length >= worth_a_copy) take(c, true, length);
+    if (length > base.n_reused && length >= kWorthACopy) take(c, true, length);
   }
   void take(Conversation& c, bool copies, std::int32_t length) {
     base = {.live = &c,
@@ -86,7 +86,7 @@ struct Scheduler::BaseSearch {
     const std::int32_t length = std::min(common, std::int32_t(prompt.size()) - 1);
     const auto n_tokens = std::int32_t(stored.tokens.size());
     if (!is_usable || length < stored.n_first || (!can_be_cut && length < n_tokens)) return;
-    if (length <= base.n_reused || length < worth_a_copy) return;
+    if (length <= base.n_reused || length < kWorthACopy) return;
     base = {.host = stored.host,
             .file = stored.file,
             .n_tokens = n_tokens,

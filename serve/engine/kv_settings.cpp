@@ -11,13 +11,13 @@
 namespace chunkkv::serve {
 namespace {
 
-constexpr const char* between = " at ";
-constexpr std::int32_t most_cells = 1 << 24;
+constexpr const char* kBetween = " at ";
+constexpr std::int32_t kMostCells = 1 << 24;
 
 std::int32_t count(const nlohmann::ordered_json& value, const char* name) {
-  if (!value.is_number_integer() || value.get<double>() < 0 || value.get<double>() > most_cells)
+  if (!value.is_number_integer() || value.get<double>() < 0 || value.get<double>() > kMostCells)
     throw UsageError(
-        fmt::format("kv.{} is a number of tokens from 0 to {}, not {}", name, most_cells, value.dump()));
+        fmt::format("kv.{} is a number of tokens from 0 to {}, not {}", name, kMostCells, value.dump()));
   return value.get<std::int32_t>();
 }
 
@@ -33,13 +33,13 @@ std::string KvSettings::key() const {
 }
 
 std::string key_of(const std::string& method, const std::string& keep) {
-  return method + between + keep;
+  return method + kBetween + keep;
 }
 
 KeyParts parts_of_key(const std::string& key) {
-  const std::size_t at = key.find(between);
+  const std::size_t at = key.find(kBetween);
   if (at == key.npos) return {key, "100%"};
-  return {key.substr(0, at), key.substr(at + std::strlen(between))};
+  return {key.substr(0, at), key.substr(at + std::strlen(kBetween))};
 }
 
 void require_plain_name(const std::string& name) {

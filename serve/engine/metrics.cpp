@@ -16,7 +16,7 @@ std::string metric(const char* name, const char* kind, const char* help, Number 
 }  // namespace
 
 void Histogram::add(double seconds) {
-  const auto at = std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin();
+  const auto at = std::lower_bound(kBounds.begin(), kBounds.end(), seconds) - kBounds.begin();
   ++counts_[std::size_t(at)];
   sum_ += seconds;
 }
@@ -24,9 +24,9 @@ void Histogram::add(double seconds) {
 std::string Histogram::text(const std::string& name, const std::string& help) const {
   std::string text = fmt::format("# HELP chunkkv_{0} {1}\n# TYPE chunkkv_{0} histogram\n", name, help);
   std::uint64_t count = 0;
-  for (std::size_t i = 0; i < bounds.size(); ++i) {
+  for (std::size_t i = 0; i < kBounds.size(); ++i) {
     count += counts_[i];
-    text += fmt::format("chunkkv_{}_bucket{{le=\"{}\"}} {}\n", name, bounds[i], count);
+    text += fmt::format("chunkkv_{}_bucket{{le=\"{}\"}} {}\n", name, kBounds[i], count);
   }
   count += counts_.back();
   text += fmt::format("chunkkv_{0}_bucket{{le=\"+Inf\"}} {1}\nchunkkv_{0}_sum {2}\nchunkkv_{0}_count {1}\n",

@@ -14,9 +14,9 @@ class Histogram {
   std::string text(const std::string& name, const std::string& help) const;
 
  private:
-  static constexpr std::array<double, 14> bounds{.005, .01, .025, .05, .1, .25, .5,
-                                                 1,    2.5, 5,    10,  30, 60,  300};
-  std::array<std::uint64_t, bounds.size() + 1> counts_{};
+  static constexpr std::array<double, 14> kBounds{.005, .01, .025, .05, .1, .25, .5,
+                                                  1,    2.5, 5,    10,  30, 60,  300};
+  std::array<std::uint64_t, kBounds.size() + 1> counts_{};
   double sum_ = 0;
 };
 

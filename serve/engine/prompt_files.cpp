@@ -17,10 +17,10 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Prompts that wait to be written, at most: what they hold is host memory, too.
-constexpr std::size_t longest_queue = 4;
+constexpr std::size_t kLongestQueue = 4;
 /// Of prompts that left host memory, and their names.
-constexpr std::size_t most_automatic = 64;
-constexpr std::string_view automatic = "prompt-";
+constexpr std::size_t kMostAutomatic = 64;
+constexpr std::string_view kAutomatic = "prompt-";
 
 std::string saved_key(const CacheFileInfo& info) {
   return info.keep.empty() ? "full" : key_of(info.method, info.keep);
@@ -106,7 +106,7 @@ std::uint64_t PromptFiles::save(const std::string& name, const HostCopy& copy) {
   info.end = CacheEnd::text;
   save_cache_file(file, info, copy.snapshot);
   index(name, copy);
-  if (name.starts_with(automatic)) remove_old();
+  if (name.starts_with(kAutomatic)) remove_old();
   return fs::file_size(file);
 }
 
@@ -114,10 +114,10 @@ void PromptFiles::remove_old() const {
   std::vector<std::pair<fs::file_time_type, fs::path>> found;
   std::error_code failed;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_, failed))
-    if (entry.path().filename().string().starts_with(automatic))
+    if (entry.path().filename().string().starts_with(kAutomatic))
       found.emplace_back(entry.last_write_time(failed), entry.path());
   std::sort(found.begin(), found.end());
-  for (std::size_t i = 0; i + most_automatic < found.size(); ++i) fs::remove(found[i].second, failed);
+  for (std::size_t i = 0; i + kMostAutomatic < found.size(); ++i) fs::remove(found[i].second, failed);
 }
 
 void PromptFiles::save_later(std::string name, HostCopy copy,
@@ -125,7 +125,7 @@ void PromptFiles::save_later(std::string name, HostCopy copy,
   path(name);
   {
     const std::lock_guard lock(mutex_);
-    if (jobs_.size() >= longest_queue) jobs_.pop_front();
+    if (jobs_.size() >= kLongestQueue) jobs_.pop_front();
     jobs_.push_back({std::move(name), std::move(copy), std::move(done)});
   }
   wake_.notify_all();
@@ -172,7 +172,7 @@ std::string PromptFiles::name_for(const HostCopy& copy) {
   };
   for (const Token token : copy.snapshot.tokens) add(std::uint32_t(token));
   for (const char c : copy.key) add(std::uint32_t(static_cast<unsigned char>(c)));
-  return fmt::format("{}{:016x}", automatic, hash);
+  return fmt::format("{}{:016x}", kAutomatic, hash);
 }
 
 }  // namespace chunkkv::serve

@@ -11,18 +11,18 @@ namespace chunkkv::serve {
 namespace {
 
 /// Cells that are set aside for an answer whose length is not bounded, or longer.
-constexpr std::int32_t answer_reserve = 256;
+constexpr std::int32_t kAnswerReserve = 256;
 /// A conversation is compressed again when it has outgrown its budget by a quarter and so many entries: a
 /// turn that is just said stays whole.
-constexpr std::int32_t turn_slack = 256;
+constexpr std::int32_t kTurnSlack = 256;
 
 /// Entries that are kept at least beside those that are protected and the window.
-constexpr std::int32_t least_beside_protected = 16;
+constexpr std::int32_t kLeastBesideProtected = 16;
 /// The shortest piece that is worth reading between two compressions.
-constexpr std::int32_t shortest_piece = 64;
+constexpr std::int32_t kShortestPiece = 64;
 
 std::int32_t reserve_of(const Task& task) {
-  return task.n_predict < 0 ? answer_reserve : std::min(task.n_predict, answer_reserve);
+  return task.n_predict < 0 ? kAnswerReserve : std::min(task.n_predict, kAnswerReserve);
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ Plan plan_of(const Task& task) {
   plan.budget = task.kv.keep;
   // A long system prompt, with tools for example, may be more than a small share.
   const std::int32_t least =
-      plan.protect_first + std::max(plan.method->request().window, 1) + least_beside_protected;
+      plan.protect_first + std::max(plan.method->request().window, 1) + kLeastBesideProtected;
   if (plan.n_to_keep(n) < least && plan.protect_first > 0) plan.budget = Budget::tokens(least);
   return plan;
 }
@@ -69,7 +69,7 @@ ReadingShape shape_of(const Task& task, const ReadingBase& base, const Session& 
   const std::int32_t budget = std::min(plan.n_to_keep(n), whole);
   const std::int32_t bound = task.kv.cells > 0 ? std::min(task.kv.cells, total) : total;
   const std::int32_t after = plan.method->request().after;
-  const bool outgrows = base.is_compressed ? whole > budget + budget / 4 + turn_slack : whole > budget;
+  const bool outgrows = base.is_compressed ? whole > budget + budget / 4 + kTurnSlack : whole > budget;
   if (!outgrows && whole + reserve <= bound) {
     shape.kind = Kind::plain;
     shape.peak = shape.later = whole + reserve;
@@ -139,7 +139,7 @@ void PromptReading::begin_rest() {
       }
       const std::int32_t room =
           shape_.cells - plan_.n_to_keep(std::int32_t(task_.prompt.tokens.size())) - reading.n_question;
-      reading.piece = std::clamp(room, shortest_piece, sequence_.session().options().n_ubatch);
+      reading.piece = std::clamp(room, kShortestPiece, sequence_.session().options().n_ubatch);
       sequence_.start_read(rest, reading);
       break;
     }

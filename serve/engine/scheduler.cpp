@@ -16,7 +16,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Tokens of prompts that had to go which are remembered, to say so when they are asked for again.
-constexpr std::size_t most_lost_tokens = 1 << 20;
+constexpr std::size_t kMostLostTokens = 1 << 20;
 
 }  // namespace
 
@@ -248,7 +248,7 @@ void Scheduler::remember_lost(std::vector<Token> tokens, std::string why) {
   std::size_t n = 0;
   for (std::size_t i = 0; i < lost_.size(); ++i) {
     n += lost_[i].tokens.size();
-    if (n > most_lost_tokens) lost_.resize(std::max<std::size_t>(i, 1));
+    if (n > kMostLostTokens) lost_.resize(std::max<std::size_t>(i, 1));
   }
 }
 

@@ -18,9 +18,9 @@ using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
 /// How often a waiting connection looks whether its client is still there.
-constexpr auto look = 200ms;
+constexpr auto kLook = 200ms;
 /// Prompts and answers of one request together.
-constexpr std::size_t most_answers = 1024;
+constexpr std::size_t kMostAnswers = 1024;
 
 /// The answers of one request on their way to one client.
 class Exchange {
@@ -28,7 +28,7 @@ class Exchange {
   Exchange(const Service& service, ParsedRequest request, const KvSettings& kv)
       : service_(service), request_(std::move(request)), channel_(std::make_shared<Channel>()) {
     const std::size_t n = request_.prompts.size() * std::size_t(request_.n_answers);
-    if (n > most_answers) throw UsageError(fmt::format("a request has {} answers at most", most_answers));
+    if (n > kMostAnswers) throw UsageError(fmt::format("a request has {} answers at most", kMostAnswers));
     const std::string id = new_reply_id(request_.dialect);
     for (std::size_t p = 0; p < request_.prompts.size(); ++p) {
       ParsedPrompt& prompt = request_.prompts[p];
@@ -54,7 +54,7 @@ class Exchange {
 
   bool submit() { return service_.scheduler.submit(std::move(tasks_)); }
   const ParsedRequest& request() const { return request_; }
-  std::optional<Event> next() { return channel_->pop(look); }
+  std::optional<Event> next() { return channel_->pop(kLook); }
   bool is_done() const { return n_open_ == 0; }
 
   /// An event as the stream's text.
@@ -151,7 +151,7 @@ void send_whole(Exchange& exchange, const httplib::Request& request, httplib::Re
     if (std::optional<Event> event = exchange.next())
       if (const std::optional<Reply> reply = exchange.take(std::move(*event))) return send(*reply, response);
     const auto now = std::chrono::steady_clock::now();
-    if (now - looked < look) continue;  // tokens come more often than that
+    if (now - looked < kLook) continue;  // tokens come more often than that
     looked = now;
     if (request.is_connection_closed()) return;  // nobody reads it; the exchange ends with this
   }

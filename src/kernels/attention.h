@@ -42,7 +42,7 @@ struct AttentionTask {
   std::size_t out_query = 0, out_head = 0;
 };
 
-constexpr std::int64_t most_attention_depth = 256;
+constexpr std::int64_t kMostAttentionDepth = 256;
 
 /// Queries first, first + stride, ...
 struct QueryList {

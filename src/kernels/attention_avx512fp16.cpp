@@ -12,7 +12,7 @@ namespace {
 struct Halves {
   using F = Vectors<16>::F;
   using Pairs = __m512h;
-  static constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  static constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
   static CHUNKKV_INLINE Pairs zero() { return _mm512_setzero_ph(); }
   static CHUNKKV_INLINE Pairs load(const char* from) { return (Pairs)_mm512_loadu_si512(from); }
@@ -30,10 +30,10 @@ struct Halves {
     return (F)_mm512_add_ps(even, odd);
   }
   static CHUNKKV_INLINE void to_half(F x, char* to) {
-    _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph((__m512)x, nearest));
+    _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph((__m512)x, kNearest));
   }
   static CHUNKKV_INLINE void to_pairs(F a, F b, char* to, F& sum) {
-    const __m256i first = _mm512_cvtps_ph((__m512)a, nearest), second = _mm512_cvtps_ph((__m512)b, nearest);
+    const __m256i first = _mm512_cvtps_ph((__m512)a, kNearest), second = _mm512_cvtps_ph((__m512)b, kNearest);
     sum += (F)_mm512_add_ps(_mm512_cvtph_ps(first), _mm512_cvtph_ps(second));
     _mm512_storeu_si512(to, _mm512_or_si512(_mm512_cvtepu16_epi32(first),
                                             _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16)));

@@ -18,17 +18,17 @@ struct TilePrecision {
   using Vector = Vectors<16>;
   using V = Vector;
   using F = V::F;
-  static constexpr int columns = 2;
-  static constexpr int lanes = attention_tile_lanes;
-  static constexpr int key_unit = attention_tile_keys;
-  static constexpr int pair_distance = 16;  // a pair of cells comes from two tiles, so nothing is shuffled
-  static constexpr float slack = 8;
-  static constexpr float value_unit = 1;
-  static constexpr bool centres_keys = true;
-  static constexpr int item_lanes = 1536;
+  static constexpr int kColumns = 2;
+  static constexpr int kLanes = kAttentionTileLanes;
+  static constexpr int kKeyUnit = kAttentionTileKeys;
+  static constexpr int kPairDistance = 16;  // a pair of cells comes from two tiles, so nothing is shuffled
+  static constexpr float kSlack = 8;
+  static constexpr float kValueUnit = 1;
+  static constexpr bool kCentresKeys = true;
+  static constexpr int kItemLanes = 1536;
   using Scope = TileScope<T>;
-  static constexpr bool has_steps = true;
-  static constexpr bool rounds_products = true;
+  static constexpr bool kHasSteps = true;
+  static constexpr bool kRoundsProducts = true;
   using Logits = LogitSteps<T>;
   using Values = ValueSteps<T>;
 
@@ -41,16 +41,16 @@ struct TilePrecision {
     return std::size_t(block(depth) * depth) * 2;
   }
   static constexpr std::size_t query_bytes(std::int64_t depth) {
-    return std::size_t(whole(depth) * lanes) * 2;
+    return std::size_t(whole(depth) * kLanes) * 2;
   }
-  static constexpr std::size_t weight_bytes = lanes * 2;
+  static constexpr std::size_t kWeightBytes = kLanes * 2;
 
   /// Tiles of 16 cells: each row 32 numbers as 16 pairs (d, d + 16).
   static void pack_keys(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                         const std::uint32_t* seen, const float* mean, char* packed) {
-    const std::int64_t end = (n + key_unit - 1) / key_unit * key_unit;
+    const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
     for (std::int64_t key = 0; key < end; ++key) {
-      alignas(64) float row[most_attention_depth + 16];
+      alignas(64) float row[kMostAttentionDepth + 16];
       take_row<V>(rows, row_bytes, key, n, depth, seen, row);
       for (std::int64_t d = 0; d < depth; d += 16) V::store(row + d, V::load(row + d) - V::load(mean + d));
       V::store(row + depth, F{});
@@ -59,9 +59,9 @@ struct TilePrecision {
   }
   /// Likewise of rows [n][depth] in single precision.
   static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
-    const std::int64_t end = (n + key_unit - 1) / key_unit * key_unit;
+    const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
     for (std::int64_t key = 0; key < end; ++key) {
-      alignas(64) float row[most_attention_depth + 16] = {};
+      alignas(64) float row[kMostAttentionDepth + 16] = {};
       if (key < n) std::memcpy(row, rows + key * depth, std::size_t(depth) * sizeof(float));
       pack_key(row, depth, key, packed);
     }
@@ -70,11 +70,11 @@ struct TilePrecision {
   /// Tiles of 16 numbers of 32 cells: each row 16 pairs of cells (c, c + 16).
   static void pack_values(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                           const std::uint32_t* seen, char* packed) {
-    const std::int64_t end = (n + key_unit - 1) / key_unit * key_unit;
-    float cells[key_unit][most_attention_depth];
-    for (std::int64_t cell = 0; cell < end; cell += key_unit) {
-      for (int i = 0; i < key_unit; ++i) take_row<V>(rows, row_bytes, cell + i, n, depth, seen, cells[i]);
-      for (std::int64_t d = 0; d < depth; d += 16, packed += tile_bytes) {
+    const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
+    float cells[kKeyUnit][kMostAttentionDepth];
+    for (std::int64_t cell = 0; cell < end; cell += kKeyUnit) {
+      for (int i = 0; i < kKeyUnit; ++i) take_row<V>(rows, row_bytes, cell + i, n, depth, seen, cells[i]);
+      for (std::int64_t d = 0; d < depth; d += 16, packed += kTileBytes) {
         Words pairs[16];
         for (int i = 0; i < 16; ++i) pairs[i] = bf16_pairs(V::load(cells[i] + d), V::load(cells[i + 16] + d));
         store_transposed(pairs, packed, 64);
@@ -86,9 +86,9 @@ struct TilePrecision {
   static void pack_queries(const float* from, std::int64_t depth, char* packed) {
     for (std::int64_t d = 0; d < depth; d += 32)
       for (int i = 0; i < 16; ++i)
-        for (int c = 0; c < columns; ++c, packed += 64) {
-          const float* first = from + (d + i) * lanes + c * 16;
-          const F second = d + 16 < depth ? V::load(first + 16 * lanes) : F{};
+        for (int c = 0; c < kColumns; ++c, packed += 64) {
+          const float* first = from + (d + i) * kLanes + c * 16;
+          const F second = d + 16 < depth ? V::load(first + 16 * kLanes) : F{};
           const Words pairs = bf16_pairs(V::load(first), second);
           std::memcpy(packed, &pairs, sizeof pairs);
         }
@@ -96,14 +96,14 @@ struct TilePrecision {
 
   /// Likewise of the rows of all lanes, as they are.
   static void pack_lanes(const float* const* rows, std::int64_t depth, char* packed) {
-    for (std::int64_t d = 0; d < depth; d += 32, packed += 16 * attention_tile_row)
-      for (int c = 0; c < columns; ++c) {
+    for (std::int64_t d = 0; d < depth; d += 32, packed += 16 * kAttentionTileRow)
+      for (int c = 0; c < kColumns; ++c) {
         Words pairs[16];
         for (int i = 0; i < 16; ++i) {
           const float* row = rows[c * 16 + i] + d;
           pairs[i] = bf16_pairs(V::load(row), d + 16 < depth ? V::load(row + 16) : F{});
         }
-        store_transposed(pairs, packed + 64 * c, attention_tile_row);
+        store_transposed(pairs, packed + 64 * c, kAttentionTileRow);
       }
   }
 
@@ -131,11 +131,11 @@ struct TilePrecision {
   }
 
  private:
-  static constexpr int tile_bytes = attention_tile_bytes;
+  static constexpr int kTileBytes = kAttentionTileBytes;
 
   static CHUNKKV_INLINE void pack_key(const float* row, std::int64_t depth, std::int64_t key, char* packed) {
-    char* to = packed + key / 16 * tile_bytes * (whole(depth) / 32) + key % 16 * 64;
-    for (std::int64_t d = 0; d < depth; d += 32, to += tile_bytes) {
+    char* to = packed + key / 16 * kTileBytes * (whole(depth) / 32) + key % 16 * 64;
+    for (std::int64_t d = 0; d < depth; d += 32, to += kTileBytes) {
       const Words pairs = bf16_pairs(V::load(row + d), V::load(row + d + 16));
       std::memcpy(to, &pairs, sizeof pairs);
     }

@@ -12,16 +12,16 @@ template <class V, int Rows, int Columns>
 struct SinglePrecision {
   using Vector = V;
   using F = typename V::F;
-  static constexpr int columns = Columns;
-  static constexpr int lanes = Columns * V::width;
-  static constexpr int key_unit = Rows;    // keys are taken by so many
-  static constexpr int pair_distance = 1;  // of keys whose weights are stored together
-  static constexpr bool has_steps = false;
-  static constexpr bool rounds_products = false;
-  static constexpr float slack = 8;  // the maximum may be exceeded by so many powers of two
-  static constexpr bool centres_keys = false;
-  static constexpr float value_unit = 1;
-  static constexpr int item_lanes = 384;
+  static constexpr int kColumns = Columns;
+  static constexpr int kLanes = Columns * V::kWidth;
+  static constexpr int kKeyUnit = Rows;    // keys are taken by so many
+  static constexpr int kPairDistance = 1;  // of keys whose weights are stored together
+  static constexpr bool kHasSteps = false;
+  static constexpr bool kRoundsProducts = false;
+  static constexpr float kSlack = 8;  // the maximum may be exceeded by so many powers of two
+  static constexpr bool kCentresKeys = false;
+  static constexpr float kValueUnit = 1;
+  static constexpr int kItemLanes = 384;
 
   struct Scope {};
 
@@ -35,16 +35,16 @@ struct SinglePrecision {
     return std::size_t(value_offset(block(depth), depth)) * sizeof(float);
   }
   static constexpr std::size_t query_bytes(std::int64_t depth) {
-    return std::size_t(depth * lanes) * sizeof(float);
+    return std::size_t(depth * kLanes) * sizeof(float);
   }
-  static constexpr std::size_t weight_bytes = 0;  // they take the logits' place
+  static constexpr std::size_t kWeightBytes = 0;  // they take the logits' place
 
   /// Panels [depth][Rows].
   static void pack_keys(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                         const std::uint32_t* seen, const float*, char* packed) {
     float* to = numbers(packed);
     for (std::int64_t key = 0; key < n; key += Rows, to += Rows * depth) {
-      float row[Rows][most_attention_depth];
+      float row[Rows][kMostAttentionDepth];
       for (int r = 0; r < Rows; ++r) take_row<V>(rows, row_bytes, key + r, n, depth, seen, row[r]);
       pack_panel(row, depth, to);
     }
@@ -53,7 +53,7 @@ struct SinglePrecision {
   static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
     float* to = numbers(packed);
     for (std::int64_t key = 0; key < n; key += Rows, to += Rows * depth) {
-      float row[Rows][most_attention_depth] = {};
+      float row[Rows][kMostAttentionDepth] = {};
       for (std::int64_t r = 0; r < least(Rows, n - key); ++r)
         std::memcpy(row[r], rows + (key + r) * depth, std::size_t(depth) * sizeof(float));
       pack_panel(row, depth, to);
@@ -65,7 +65,7 @@ struct SinglePrecision {
                           const std::uint32_t* seen, char* packed) {
     const std::int64_t whole = (n + Rows - 1) / Rows * Rows;
     for (std::int64_t key = 0; key < whole; ++key) {
-      float row[most_attention_depth];
+      float row[kMostAttentionDepth];
       take_row<V>(rows, row_bytes, key, n, depth, seen, row);
       float* to = numbers(packed) + value_offset(key, depth);
       for (std::int64_t d = 0; d < depth; d += Rows, to += panel_numbers(depth))
@@ -81,14 +81,14 @@ struct SinglePrecision {
   /// Likewise of the rows of all lanes, as they are.
   static void pack_lanes(const float* const* rows, std::int64_t depth, char* packed) {
     float* to = numbers(packed);
-    for (std::int64_t i = 0; i < lanes; ++i)
-      for (std::int64_t d = 0; d < depth; ++d) to[d * lanes + i] = rows[i][d];
+    for (std::int64_t i = 0; i < kLanes; ++i)
+      for (std::int64_t d = 0; d < depth; ++d) to[d * kLanes + i] = rows[i][d];
   }
 
   /// Logits [keys from `begin` to `end`][lanes].
   static void logits(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin,
                      std::int64_t end, float* out) {
-    for (std::int64_t key = begin; key < end; key += Rows, out += Rows * lanes)
+    for (std::int64_t key = begin; key < end; key += Rows, out += Rows * kLanes)
       multiply<false>(numbers(keys) + key * depth, numbers(queries), depth, out);
   }
 
@@ -104,15 +104,15 @@ struct SinglePrecision {
   static void add_values(const float* weights, const char*, const char* values, std::int64_t depth,
                          std::int64_t begin, std::int64_t end, float* out) {
     const float* panel = numbers(values) + value_offset(begin, depth);
-    for (std::int64_t d = 0; d < depth; d += Rows, out += Rows * lanes, panel += panel_numbers(depth))
+    for (std::int64_t d = 0; d < depth; d += Rows, out += Rows * kLanes, panel += panel_numbers(depth))
       multiply<true>(panel, weights, end - begin, out);
   }
 
  private:
-  static CHUNKKV_INLINE void pack_panel(const float (&row)[Rows][most_attention_depth], std::int64_t depth,
+  static CHUNKKV_INLINE void pack_panel(const float (&row)[Rows][kMostAttentionDepth], std::int64_t depth,
                                         float* to) {
     if constexpr (Rows == 4) {
-      for (std::int64_t d = 0; d < depth; d += V::width)
+      for (std::int64_t d = 0; d < depth; d += V::kWidth)
         V::store_columns(V::load(row[0] + d), V::load(row[1] + d), V::load(row[2] + d), V::load(row[3] + d),
                          to + d * Rows);
     } else {
@@ -121,8 +121,8 @@ struct SinglePrecision {
     }
   }
 
-  static constexpr int line = 16;  // numbers; panels do not begin at multiples of a large power of two
-  static constexpr std::int64_t panel_numbers(std::int64_t depth) { return strip(depth) * Rows + line; }
+  static constexpr int kLine = 16;  // numbers; panels do not begin at multiples of a large power of two
+  static constexpr std::int64_t panel_numbers(std::int64_t depth) { return strip(depth) * Rows + kLine; }
   static constexpr std::int64_t value_offset(std::int64_t key, std::int64_t depth) {
     return key / strip(depth) * (depth / Rows) * panel_numbers(depth) + key % strip(depth) * Rows;
   }
@@ -134,12 +134,12 @@ struct SinglePrecision {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 16
-      for (int c = 0; c < Columns; ++c) sums[r][c] = Add ? V::load(out + r * lanes + c * V::width) : F{};
+      for (int c = 0; c < Columns; ++c) sums[r][c] = Add ? V::load(out + r * kLanes + c * V::kWidth) : F{};
 #pragma GCC unroll 4
-    for (std::int64_t k = 0; k < n; ++k, a += Rows, b += lanes) {
+    for (std::int64_t k = 0; k < n; ++k, a += Rows, b += kLanes) {
       F column[Columns];
 #pragma GCC unroll 16
-      for (int c = 0; c < Columns; ++c) column[c] = V::load(b + c * V::width);
+      for (int c = 0; c < Columns; ++c) column[c] = V::load(b + c * V::kWidth);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
         const F number = V::all(a[r]);
@@ -150,7 +150,7 @@ struct SinglePrecision {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 16
-      for (int c = 0; c < Columns; ++c) V::store(out + r * lanes + c * V::width, sums[r][c]);
+      for (int c = 0; c < Columns; ++c) V::store(out + r * kLanes + c * V::kWidth, sums[r][c]);
   }
 };
 

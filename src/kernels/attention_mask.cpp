@@ -9,7 +9,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr std::uint16_t minus_infinity = 0xfc00;  // in F16
+constexpr std::uint16_t kMinusInfinity = 0xfc00;  // in F16
 
 /// Which of 32 numbers are 0; false if one is neither that nor minus infinity.
 bool read_group(const char* from, std::uint32_t& word) {
@@ -24,7 +24,7 @@ bool read_group(const char* from, std::uint32_t& word) {
     return low | high << 16;
   };
   word = same(0);
-  return (word | same(std::int16_t(minus_infinity))) == 0xffffffffu;
+  return (word | same(std::int16_t(kMinusInfinity))) == 0xffffffffu;
 #else
   std::uint16_t values[32];
   std::memcpy(values, from, sizeof values);
@@ -52,7 +52,7 @@ bool VisibleCells::read(const char* mask, std::int64_t queries, std::int64_t cel
       const std::int64_t n = cells - 32 * g;
       const char* from = mask == nullptr ? nullptr : mask + row_bytes * std::size_t(q) + 64 * g;
       if (n < 32 || from == nullptr) {
-        for (std::uint16_t& value : last) value = minus_infinity;
+        for (std::uint16_t& value : last) value = kMinusInfinity;
         for (std::int64_t i = 0; i < n && i < 32; ++i) last[i] = 0;
         if (from != nullptr) std::memcpy(last, from, std::size_t(n) * 2);
         from = reinterpret_cast<const char*>(last);

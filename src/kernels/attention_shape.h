@@ -15,8 +15,8 @@ class Attention {
   using Work = AttentionWork<A>;
   using Memory = typename Work::Memory;
   using Item = typename Work::Item;
-  using Strips = std::conditional_t<A::has_steps, OverlappedStrips<A>, StripsInTurn<A>>;
-  static constexpr std::int64_t lanes = A::lanes;
+  using Strips = std::conditional_t<A::kHasSteps, OverlappedStrips<A>, StripsInTurn<A>>;
+  static constexpr std::int64_t kLanes = A::kLanes;
 
  public:
   static std::size_t thread_bytes(const AttentionTask& task, int n_threads) {
@@ -43,12 +43,12 @@ class Attention {
   static std::int64_t chunk_of(const AttentionTask& task, int n_threads) {
     const std::int64_t group = task.n_head / task.n_head_kv;
     // Whole tiles, and several items for each thread.
-    std::int64_t unit = lanes;
+    std::int64_t unit = kLanes;
     for (std::int64_t g = group; g % 2 == 0 && unit > 1; g /= 2) unit /= 2;
     if (unit % 3 == 0 && group % 3 == 0) unit /= 3;
-    std::int64_t chunks = (task.n_queries * group + A::item_lanes - 1) / A::item_lanes;
+    std::int64_t chunks = (task.n_queries * group + A::kItemLanes - 1) / A::kItemLanes;
     const std::int64_t wanted = (3 * std::int64_t(n_threads) + task.n_head_kv - 1) / task.n_head_kv;
-    if (chunks < wanted) chunks = least(wanted, (task.n_queries * group + lanes - 1) / lanes);
+    if (chunks < wanted) chunks = least(wanted, (task.n_queries * group + kLanes - 1) / kLanes);
     const std::int64_t even = (task.n_queries + chunks - 1) / chunks;
     return (even + unit - 1) / unit * unit;
   }
@@ -56,7 +56,7 @@ class Attention {
  private:
   static void compute(const Item& item) {
     const AttentionTask& task = item.task;
-    if constexpr (A::centres_keys) Work::find_mean(item);
+    if constexpr (A::kCentresKeys) Work::find_mean(item);
     for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(item, tile);
     const std::int64_t block = A::block(task.depth);
     for (std::int64_t cell = 0; cell < task.n_cells; cell += block) {
@@ -83,25 +83,25 @@ class Attention {
     const AttentionTask& task = item.task;
     Work::pack_queries(item, tile, queries_of(item, tile));
     const TileSums sums = item.memory.tile(tile, task.depth);
-    for (std::int64_t i = 0; i < lanes; ++i) {
+    for (std::int64_t i = 0; i < kLanes; ++i) {
       sums.most[i] = -1e30f;
       sums.weight[i] = 0;
       if (task.sinks == nullptr) continue;
       // The sink is the first to be seen. The other logits have lost the mean key's.
-      float sink = task.sinks[item.lane(tile, i).head] * Work::log2e;
-      if constexpr (A::centres_keys)
+      float sink = task.sinks[item.lane(tile, i).head] * Work::kLog2e;
+      if constexpr (A::kCentresKeys)
         for (std::int64_t d = 0; d < task.depth; ++d)
-          sink -= item.memory.columns[d * lanes + i] * item.memory.mean[d];
+          sink -= item.memory.columns[d * kLanes + i] * item.memory.mean[d];
       sums.most[i] = sink;
       sums.weight[i] = 1;
     }
-    for (std::int64_t i = 0; i < task.depth * lanes; ++i) sums.values[i] = 0;
+    for (std::int64_t i = 0; i < task.depth * kLanes; ++i) sums.values[i] = 0;
   }
 
   static void finish(const Item& item, std::int64_t tile) {
     const AttentionTask& task = item.task;
     const TileSums sums = item.memory.tile(tile, task.depth);
-    for (std::int64_t i = 0; i < lanes; ++i) {
+    for (std::int64_t i = 0; i < kLanes; ++i) {
       const auto lane = item.lane(tile, i);
       if (!lane.is_real) return;
       const float weight = sums.weight[i];
@@ -115,7 +115,7 @@ class Attention {
       float* row = numbers(task.out + task.out_head * std::size_t(lane.head) +
                            task.out_query * std::size_t(lane.token));
       for (std::int64_t d = 0; d < task.depth; ++d)
-        row[d] = sums.values[d * lanes + i] * (factor * A::value_unit);
+        row[d] = sums.values[d * kLanes + i] * (factor * A::kValueUnit);
     }
   }
 };
@@ -146,7 +146,7 @@ class AttentionSums {
   using Work = AttentionWork<A>;
   using Memory = typename Work::Memory;
   using Item = typename Work::Item;
-  static constexpr std::int64_t lanes = A::lanes;
+  static constexpr std::int64_t kLanes = A::kLanes;
 
   /// One block of cells.
   static void compute(const Item& item, std::int64_t cell, float* out) {
@@ -154,12 +154,12 @@ class AttentionSums {
     const std::int64_t n = least(A::block(task.depth), task.n_cells - cell), strip = A::strip(task.depth);
     const bool seen = Work::is_seen(item, cell, n);
     if (seen) {
-      if constexpr (A::centres_keys) Work::find_mean(item);
+      if constexpr (A::kCentresKeys) Work::find_mean(item);
       Work::pack_keys(item, cell, n);
     }
     float* totals = item.memory.totals;
     for (std::int64_t h = 0; h < item.group(); ++h) {
-      for (std::int64_t c = 0; c < n * V::width; ++c) totals[c] = 0;
+      for (std::int64_t c = 0; c < n * V::kWidth; ++c) totals[c] = 0;
       for (std::int64_t tile = h * item.tiles_of_head(); seen && tile < (h + 1) * item.tiles_of_head();
            ++tile) {
         Work::pack_queries(item, tile, item.memory.queries);
@@ -168,7 +168,7 @@ class AttentionSums {
       float* to = out + (item.kv_head * item.group() + h) * task.n_cells + cell;
       for (std::int64_t c = 0; c < n; ++c) {
         float sum = 0;
-        for (int i = 0; i < V::width; ++i) sum += totals[c * V::width + i];
+        for (int i = 0; i < V::kWidth; ++i) sum += totals[c * V::kWidth + i];
         to[c] = sum;
       }
     }
@@ -181,23 +181,23 @@ class AttentionSums {
     if (view.high == 0) return;
     Work::logits(item, item.memory.queries, begin, view);
     if (!view.all) Softmax<A>::hide(item.memory.logits, view.low, view.high, view.words);
-    float most[lanes], factor[lanes];
-    for (std::int64_t i = 0; i < lanes; ++i) {
+    float most[kLanes], factor[kLanes];
+    for (std::int64_t i = 0; i < kLanes; ++i) {
       const auto lane = item.lane(tile, i);
       const float* known = item.task.statistics + 2 * (lane.head * item.task.n_queries + lane.token);
       most[i] = known[0];
       factor[i] = known[1];
     }
     const float* row = item.memory.logits;
-    float* total = item.memory.totals + (begin + view.low) * V::width;
+    float* total = item.memory.totals + (begin + view.low) * V::kWidth;
     // The last cells of a unit may lie beyond the block.
     const std::int64_t high = least(view.high, end - begin);
-    for (std::int64_t c = view.low; c < high; ++c, row += lanes, total += V::width) {
+    for (std::int64_t c = view.low; c < high; ++c, row += kLanes, total += V::kWidth) {
       F sum = V::load(total);
-      for (int i = 0; i < A::columns; ++i)
-        sum +=
-            Softmax<A>::template weight_of<true>(V::load(row + i * V::width), V::load(most + i * V::width)) *
-            V::load(factor + i * V::width);
+      for (int i = 0; i < A::kColumns; ++i)
+        sum += Softmax<A>::template weight_of<true>(V::load(row + i * V::kWidth),
+                                                    V::load(most + i * V::kWidth)) *
+               V::load(factor + i * V::kWidth);
       V::store(total, sum);
     }
   }

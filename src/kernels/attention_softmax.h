@@ -19,7 +19,7 @@ struct Softmax {
   using I = typename V::I;
 
   static void cap(float* logits, std::int64_t n, float softcap) {
-    for (float* row = logits; row < logits + n * A::lanes; row += V::width)
+    for (float* row = logits; row < logits + n * A::kLanes; row += V::kWidth)
       V::store(row, V::capped(V::load(row), softcap));
   }
 
@@ -38,10 +38,10 @@ struct Softmax {
 
   /// Minus infinity where a lane does not see a cell.
   static void hide(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen) {
-    for (std::int64_t cell = begin; cell < end; ++cell, logits += A::lanes)
-      for (int c = 0; c < A::columns; ++c) {
-        const I words = V::load(seen + cell / 32 * A::lanes + c * V::width);
-        float* at = logits + c * V::width;
+    for (std::int64_t cell = begin; cell < end; ++cell, logits += A::kLanes)
+      for (int c = 0; c < A::kColumns; ++c) {
+        const I words = V::load(seen + cell / 32 * A::kLanes + c * V::kWidth);
+        float* at = logits + c * V::kWidth;
         V::store(at, V::shown(words, int(cell % 32), V::load(at)));
       }
   }
@@ -60,25 +60,25 @@ struct Softmax {
   template <class Other>
   static CHUNKKV_INLINE void raise(const float* logits, std::int64_t n, std::int64_t depth,
                                    const TileSums& sums, Other& other) {
-    F top[A::columns];
+    F top[A::kColumns];
 #pragma GCC unroll 4
-    for (int c = 0; c < A::columns; ++c) top[c] = V::load(logits + c * V::width);
-    for (const float* row = logits + A::lanes; row < logits + n * A::lanes; row += A::lanes)
+    for (int c = 0; c < A::kColumns; ++c) top[c] = V::load(logits + c * V::kWidth);
+    for (const float* row = logits + A::kLanes; row < logits + n * A::kLanes; row += A::kLanes)
 #pragma GCC unroll 4
-      for (int c = 0; c < A::columns; ++c) top[c] = V::maximum(V::load(row + c * V::width), top[c]);
+      for (int c = 0; c < A::kColumns; ++c) top[c] = V::maximum(V::load(row + c * V::kWidth), top[c]);
 
 #pragma GCC unroll 4
-    for (int c = 0; c < A::columns; ++c) {
-      const F old = V::load(sums.most + c * V::width);
-      const I higher = top[c] > old + V::all(A::slack);
+    for (int c = 0; c < A::kColumns; ++c) {
+      const F old = V::load(sums.most + c * V::kWidth);
+      const I higher = top[c] > old + V::all(A::kSlack);
       if (!V::any(higher)) continue;
       other.finish_values();
       const F now = (F)(((I)top[c] & higher) | ((I)old & ~higher));
       // Exactly 1 in the lanes that stay.
       const F factor = (F)(((I)V::template exp2<5>(old - now) & higher) | ((I)V::all(1.0f) & ~higher));
-      V::store(sums.most + c * V::width, now);
-      V::store(sums.weight + c * V::width, V::load(sums.weight + c * V::width) * factor);
-      for (float* row = sums.values + c * V::width; row < sums.values + depth * A::lanes; row += A::lanes)
+      V::store(sums.most + c * V::kWidth, now);
+      V::store(sums.weight + c * V::kWidth, V::load(sums.weight + c * V::kWidth) * factor);
+      for (float* row = sums.values + c * V::kWidth; row < sums.values + depth * A::kLanes; row += A::kLanes)
         V::store(row, V::load(row) * factor);
     }
   }
@@ -86,26 +86,26 @@ struct Softmax {
   template <bool Hidden, class Other>
   static CHUNKKV_INLINE void weigh(float* logits, std::int64_t begin, std::int64_t end, const TileSums& sums,
                                    char* weights, Other& other) {
-    F most[A::columns], weight[A::columns];
-    for (int c = 0; c < A::columns; ++c) {
-      most[c] = V::load(sums.most + c * V::width);
-      weight[c] = V::load(sums.weight + c * V::width);
+    F most[A::kColumns], weight[A::kColumns];
+    for (int c = 0; c < A::kColumns; ++c) {
+      most[c] = V::load(sums.most + c * V::kWidth);
+      weight[c] = V::load(sums.weight + c * V::kWidth);
     }
-    constexpr int distance = A::pair_distance;
+    constexpr int distance = A::kPairDistance;
     for (std::int64_t cell = begin; cell < end; cell += 2 * distance)
       for (int i = 0; i < distance; ++i) {
-        float* first = logits + (cell - begin + i) * A::lanes;
-        float* second = first + distance * A::lanes;
-        char* pair = weights + ((cell - begin) / 2 + i) * A::lanes * 4;
+        float* first = logits + (cell - begin + i) * A::kLanes;
+        float* second = first + distance * A::kLanes;
+        char* pair = weights + ((cell - begin) / 2 + i) * A::kLanes * 4;
 #pragma GCC unroll 4
-        for (int c = 0; c < A::columns; ++c) {
-          float *a = first + c * V::width, *b = second + c * V::width;
-          A::store_weights(a, b, pair + c * V::width * 4, weight_of<Hidden>(V::load(a), most[c]),
+        for (int c = 0; c < A::kColumns; ++c) {
+          float *a = first + c * V::kWidth, *b = second + c * V::kWidth;
+          A::store_weights(a, b, pair + c * V::kWidth * 4, weight_of<Hidden>(V::load(a), most[c]),
                            weight_of<Hidden>(V::load(b), most[c]), weight[c]);
         }
         other.beside();
       }
-    for (int c = 0; c < A::columns; ++c) V::store(sums.weight + c * V::width, weight[c]);
+    for (int c = 0; c < A::kColumns; ++c) V::store(sums.weight + c * V::kWidth, weight[c]);
   }
 };
 

@@ -45,7 +45,7 @@ template <class A>
 class OverlappedStrips {
   using Work = AttentionWork<A>;
   using Item = typename Work::Item;
-  static constexpr std::int64_t lanes = A::lanes;
+  static constexpr std::int64_t kLanes = A::kLanes;
 
  public:
   explicit OverlappedStrips(const Item& item) : item_(item) {}
@@ -59,8 +59,8 @@ class OverlappedStrips {
     next.is_real = true;
     next.tile = tile;
     next.begin = begin;
-    next.logits = item_.memory.logits + turn_ * strip * lanes;
-    next.weights = item_.memory.weights + turn_ * strip * std::int64_t(A::weight_bytes);
+    next.logits = item_.memory.logits + turn_ * strip * kLanes;
+    next.weights = item_.memory.weights + turn_ * strip * std::int64_t(A::kWeightBytes);
     turn_ = 1 - turn_;
     logits_ = {queries, item_.memory.keys, depth, begin + next.view.low, begin + next.view.high, next.logits};
     weigh();

@@ -9,11 +9,11 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr int attention_tile_bytes = 1024;
-constexpr int attention_tile_lanes = 32;
-constexpr int attention_tile_row = attention_tile_lanes * 4;  // bytes of a row of lanes
-constexpr int attention_tile_keys = 32;
-constexpr int quarters = 4;
+constexpr int kAttentionTileBytes = 1024;
+constexpr int kAttentionTileLanes = 32;
+constexpr int kAttentionTileRow = kAttentionTileLanes * 4;  // bytes of a row of lanes
+constexpr int kAttentionTileKeys = 32;
+constexpr int kQuarters = 4;
 
 /// Tiles 0 to 3 are the sums, by rows and by lanes.
 template <class T>
@@ -26,21 +26,21 @@ struct TileSquare {
   }
   static CHUNKKV_INLINE void load(const float* from) {
     load_upper(from);
-    T::template load<2>(from + 16 * attention_tile_lanes, attention_tile_row);
-    T::template load<3>(from + 16 * attention_tile_lanes + 16, attention_tile_row);
+    T::template load<2>(from + 16 * kAttentionTileLanes, kAttentionTileRow);
+    T::template load<3>(from + 16 * kAttentionTileLanes + 16, kAttentionTileRow);
   }
   static CHUNKKV_INLINE void store(float* to) {
     store_upper(to);
-    T::template store<2>(to + 16 * attention_tile_lanes, attention_tile_row);
-    T::template store<3>(to + 16 * attention_tile_lanes + 16, attention_tile_row);
+    T::template store<2>(to + 16 * kAttentionTileLanes, kAttentionTileRow);
+    T::template store<3>(to + 16 * kAttentionTileLanes + 16, kAttentionTileRow);
   }
   static CHUNKKV_INLINE void load_upper(const float* from) {
-    T::template load<0>(from, attention_tile_row);
-    T::template load<1>(from + 16, attention_tile_row);
+    T::template load<0>(from, kAttentionTileRow);
+    T::template load<1>(from + 16, kAttentionTileRow);
   }
   static CHUNKKV_INLINE void store_upper(float* to) {
-    T::template store<0>(to, attention_tile_row);
-    T::template store<1>(to + 16, attention_tile_row);
+    T::template store<0>(to, kAttentionTileRow);
+    T::template store<1>(to + 16, kAttentionTileRow);
   }
 
   /// sums += both tiles of rows times two tiles of `pairs`, in quarters.
@@ -48,11 +48,11 @@ struct TileSquare {
     switch (quarter) {
       case 0:
         T::template load<4>(upper, 64);
-        T::template load<6>(pairs, attention_tile_row);
+        T::template load<6>(pairs, kAttentionTileRow);
         break;
       case 1:
         T::template multiply<0, 4, 6>();
-        T::template load<7>(pairs + 64, attention_tile_row);
+        T::template load<7>(pairs + 64, kAttentionTileRow);
         break;
       case 2:
         T::template multiply<1, 4, 7>();
@@ -70,10 +70,10 @@ struct TileSquare {
         T::template load<4>(upper, 64);
         break;
       case 1:
-        T::template load<6>(pairs, attention_tile_row);
+        T::template load<6>(pairs, kAttentionTileRow);
         break;
       case 2:
-        T::template load<7>(pairs + 64, attention_tile_row);
+        T::template load<7>(pairs + 64, kAttentionTileRow);
         break;
       default:
         T::template multiply<0, 4, 6>();
@@ -92,25 +92,25 @@ class LogitSteps {
   LogitSteps(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin, std::int64_t end,
              float* out)
       : queries_(queries),
-        keys_(keys + begin / 16 * attention_tile_bytes * ((depth + 31) / 32)),
+        keys_(keys + begin / 16 * kAttentionTileBytes * ((depth + 31) / 32)),
         out_(out),
         tiles_((depth + 31) / 32),
-        left_(quarters * tiles_ * ((end - begin) / attention_tile_keys)) {}
+        left_(kQuarters * tiles_ * ((end - begin) / kAttentionTileKeys)) {}
 
   std::int64_t left() const { return left_; }
 
   CHUNKKV_INLINE void next() {
     --left_;
     if (quarter_ == 0 && tile_ == 0) Square::zero();
-    Square::multiply(quarter_, keys_ + tile_ * attention_tile_bytes,
-                     keys_ + (tiles_ + tile_) * attention_tile_bytes,
-                     queries_ + tile_ * 16 * attention_tile_row);
-    quarter_ = (quarter_ + 1) % quarters;
+    Square::multiply(quarter_, keys_ + tile_ * kAttentionTileBytes,
+                     keys_ + (tiles_ + tile_) * kAttentionTileBytes,
+                     queries_ + tile_ * 16 * kAttentionTileRow);
+    quarter_ = (quarter_ + 1) % kQuarters;
     if (quarter_ != 0 || ++tile_ < tiles_) return;
     Square::store(out_);
     tile_ = 0;
-    keys_ += 2 * tiles_ * attention_tile_bytes;
-    out_ += attention_tile_keys * attention_tile_lanes;
+    keys_ += 2 * tiles_ * kAttentionTileBytes;
+    out_ += kAttentionTileKeys * kAttentionTileLanes;
   }
 
  private:
@@ -131,27 +131,27 @@ class ValueSteps {
   ValueSteps(const char* weights, const char* values, std::int64_t depth, std::int64_t begin,
              std::int64_t end, float* sums)
       : weights_(weights),
-        values_(values + begin / attention_tile_keys * (depth / 16) * attention_tile_bytes),
+        values_(values + begin / kAttentionTileKeys * (depth / 16) * kAttentionTileBytes),
         sums_(sums),
         tiles_(depth / 16),
-        groups_((end - begin) / attention_tile_keys),
-        left_(quarters * groups_ * ((tiles_ + 1) / 2)) {}
+        groups_((end - begin) / kAttentionTileKeys),
+        left_(kQuarters * groups_ * ((tiles_ + 1) / 2)) {}
 
   std::int64_t left() const { return left_; }
 
   CHUNKKV_INLINE void next() {
     --left_;
-    const char* upper = values_ + (group_ * tiles_ + tile_) * attention_tile_bytes;
-    const char* pairs = weights_ + group_ * 16 * attention_tile_row;
+    const char* upper = values_ + (group_ * tiles_ + tile_) * kAttentionTileBytes;
+    const char* pairs = weights_ + group_ * 16 * kAttentionTileRow;
     const bool whole = tile_ + 1 < tiles_, first = quarter_ == 0 && group_ == 0;
     if (whole) {
       if (first) Square::load(sums_);
-      Square::multiply(quarter_, upper, upper + attention_tile_bytes, pairs);
+      Square::multiply(quarter_, upper, upper + kAttentionTileBytes, pairs);
     } else {
       if (first) Square::load_upper(sums_);
       Square::multiply_upper(quarter_, upper, pairs);
     }
-    quarter_ = (quarter_ + 1) % quarters;
+    quarter_ = (quarter_ + 1) % kQuarters;
     if (quarter_ != 0 || ++group_ < groups_) return;
     if (whole)
       Square::store(sums_);
@@ -159,7 +159,7 @@ class ValueSteps {
       Square::store_upper(sums_);
     group_ = 0;
     tile_ += 2;
-    sums_ += 32 * attention_tile_lanes;
+    sums_ += 32 * kAttentionTileLanes;
   }
 
  private:

@@ -33,7 +33,7 @@ struct VectorTypes<16> {
 /// is one instruction where the source is compiled for such.
 template <int Width>
 struct Vectors {
-  static constexpr int width = Width;
+  static constexpr int kWidth = Width;
   using F = typename VectorTypes<Width>::F;
   using I = typename VectorTypes<Width>::I;
 
@@ -209,7 +209,7 @@ CHUNKKV_INLINE void take_row(const char* rows, std::size_t row_bytes, std::int64
     return;
   }
   const char* from = rows + row_bytes * std::size_t(row);
-  for (std::int64_t d = 0; d < depth; d += V::width) V::store(to + d, V::from_half(from + 2 * d));
+  for (std::int64_t d = 0; d < depth; d += V::kWidth) V::store(to + d, V::from_half(from + 2 * d));
 }
 
 CHUNKKV_INLINE float* numbers(char* memory) {

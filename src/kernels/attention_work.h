@@ -12,8 +12,8 @@ namespace {
 template <class A>
 struct AttentionWork {
   using V = typename A::Vector;
-  static constexpr std::int64_t lanes = A::lanes;
-  static constexpr float log2e = 1.44269504f;
+  static constexpr std::int64_t kLanes = A::kLanes;
+  static constexpr float kLog2e = 1.44269504f;
 
   struct Memory {
     char *keys, *values;
@@ -28,24 +28,24 @@ struct AttentionWork {
 
     Memory(const AttentionTask& task, std::int64_t chunk, char* own) {
       const std::int64_t depth = task.depth;
-      const auto tiles = std::size_t((chunk * (task.n_head / task.n_head_kv) + lanes - 1) / lanes);
+      const auto tiles = std::size_t((chunk * (task.n_head / task.n_head_kv) + kLanes - 1) / kLanes);
       OwnMemory all{own};
       keys = all.take(A::key_bytes(depth));
       values = all.take(A::value_bytes(depth));
       queries = all.take(tiles * A::query_bytes(depth));
-      sums = all.take_floats(tiles * std::size_t((depth + 2) * lanes));
-      const auto strips = std::size_t((A::has_steps ? 2 : 1) * A::strip(depth));
-      logits = all.take_floats(strips * std::size_t(lanes));
-      weights = all.take(strips * A::weight_bytes);
-      columns = all.take_floats(std::size_t(depth * lanes));
+      sums = all.take_floats(tiles * std::size_t((depth + 2) * kLanes));
+      const auto strips = std::size_t((A::kHasSteps ? 2 : 1) * A::strip(depth));
+      logits = all.take_floats(strips * std::size_t(kLanes));
+      weights = all.take(strips * A::kWeightBytes);
+      columns = all.take_floats(std::size_t(depth * kLanes));
       mean = all.take_floats(std::size_t(depth));
-      totals = all.take_floats(std::size_t(A::block(depth) * V::width));
+      totals = all.take_floats(std::size_t(A::block(depth) * V::kWidth));
       bytes = all.bytes;
     }
 
     TileSums tile(std::int64_t i, std::int64_t depth) const {
-      float* start = sums + i * (depth + 2) * lanes;
-      return {start, start + lanes, start + 2 * lanes};
+      float* start = sums + i * (depth + 2) * kLanes;
+      return {start, start + kLanes, start + 2 * kLanes};
     }
   };
 
@@ -62,16 +62,16 @@ struct AttentionWork {
     bool by_head = false;                ///< a tile holds tokens of one head; else heads change fastest
 
     std::int64_t group() const { return task.n_head / task.n_head_kv; }
-    std::int64_t tiles_of_head() const { return (count + lanes - 1) / lanes; }
+    std::int64_t tiles_of_head() const { return (count + kLanes - 1) / kLanes; }
     std::int64_t n_tiles() const {
-      return by_head ? group() * tiles_of_head() : (count * group() + lanes - 1) / lanes;
+      return by_head ? group() * tiles_of_head() : (count * group() + kLanes - 1) / kLanes;
     }
     Lane lane(std::int64_t tile, std::int64_t i) const {
       if (by_head) {
-        const std::int64_t t = tile % tiles_of_head() * lanes + i;
+        const std::int64_t t = tile % tiles_of_head() * kLanes + i;
         return {first + least(t, count - 1) * stride, kv_head * group() + tile / tiles_of_head(), t < count};
       }
-      const std::int64_t at = tile * lanes + i, last = least(at, count * group() - 1);
+      const std::int64_t at = tile * kLanes + i, last = least(at, count * group() - 1);
       return {first + last / group(), kv_head * group() + last % group(), at == last};
     }
   };
@@ -88,11 +88,11 @@ struct AttentionWork {
     for (std::int64_t cell = 0; cell < least(most_cells, task.n_cells); ++cell) {
       if ((task.by_any[std::size_t(cell / 32)] >> (cell % 32) & 1) == 0) continue;
       const char* key = task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell);
-      float row[most_attention_depth];
+      float row[kMostAttentionDepth];
       bool finite = true;
-      for (std::int64_t d = 0; d < task.depth; d += V::width) {
+      for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
         V::store(row + d, V::from_half(key + 2 * d));
-        for (int i = 0; i < V::width; ++i) finite = finite && row[d + i] - row[d + i] == 0;
+        for (int i = 0; i < V::kWidth; ++i) finite = finite && row[d + i] - row[d + i] == 0;
       }
       if (!finite) continue;
       ++n;
@@ -120,13 +120,13 @@ struct AttentionWork {
   /// Queries of a tile, scaled so that logits are in powers of two; doubled where they are capped.
   static void pack_queries(const Item& item, std::int64_t tile, char* packed) {
     const AttentionTask& task = item.task;
-    const float scale = task.softcap != 0 ? task.scale / task.softcap * 2 * log2e : task.scale * log2e;
+    const float scale = task.softcap != 0 ? task.scale / task.softcap * 2 * kLog2e : task.scale * kLog2e;
     float* columns = item.memory.columns;
-    for (std::int64_t i = 0; i < lanes; ++i) {
+    for (std::int64_t i = 0; i < kLanes; ++i) {
       const Lane lane = item.lane(tile, i);
       const float* row =
           numbers(task.q + task.q_head * std::size_t(lane.head) + task.q_query * std::size_t(lane.token));
-      for (std::int64_t d = 0; d < task.depth; ++d) columns[d * lanes + i] = row[d] * scale;
+      for (std::int64_t d = 0; d < task.depth; ++d) columns[d * kLanes + i] = row[d] * scale;
     }
     A::pack_queries(columns, task.depth, packed);
   }
@@ -135,7 +135,7 @@ struct AttentionWork {
   struct View {
     std::int64_t low, high = 0;
     bool all = true;
-    std::uint32_t words[A::strip(0) / 32 * lanes];  ///< [groups of 32 cells][lanes], unless all is seen
+    std::uint32_t words[A::strip(0) / 32 * kLanes];  ///< [groups of 32 cells][lanes], unless all is seen
 
     const std::uint32_t* seen() const { return all ? nullptr : words; }
   };
@@ -144,7 +144,7 @@ struct AttentionWork {
   static void look(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
                    std::int64_t end, View& view) {
     const AttentionTask& task = item.task;
-    const Lane first = item.lane(tile, 0), last = item.lane(tile, lanes - 1);
+    const Lane first = item.lane(tile, 0), last = item.lane(tile, kLanes - 1);
     const std::int64_t first_group = (cell + begin) / 32, n_groups = (end - begin + 31) / 32;
     view.low = end - begin;
     view.all = last.is_real || !item.by_head;
@@ -160,13 +160,13 @@ struct AttentionWork {
       view.low = least(view.low, 32 * g + __builtin_ctz(any));
       view.high = 32 * g + 32 - __builtin_clz(any);
     }
-    view.low = view.low / A::key_unit * A::key_unit;
-    view.high = (view.high + A::key_unit - 1) / A::key_unit * A::key_unit;
+    view.low = view.low / A::kKeyUnit * A::kKeyUnit;
+    view.high = (view.high + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
     if (view.all || view.high == 0) return;
-    for (std::int64_t i = 0; i < lanes; ++i) {
+    for (std::int64_t i = 0; i < kLanes; ++i) {
       const Lane lane = item.lane(tile, i);
       for (std::int64_t g = 0; g < n_groups; ++g)
-        view.words[g * lanes + i] =
+        view.words[g * kLanes + i] =
             item.by_head && !lane.is_real ? 0 : task.visible[(first_group + g) * task.n_queries + lane.token];
     }
   }

@@ -8,15 +8,11 @@ const ByteQuants* byte_quants([[maybe_unused]] std::string_view type, [[maybe_un
     std::string_view type;
     const ByteQuants* quants;
   };
-  static const Entry entries[] = {{"q4_0", &quants_q4_0},
-                                  {"q4_1", &quants_q4_1},
-                                  {"q5_0", &quants_q5_0},
-                                  {"q5_1", &quants_q5_1},
-                                  {"q4_K", &quants_q4_k},
-                                  {"q5_K", &quants_q5_k},
-                                  {"q6_K", &quants_q6_k},
-                                  {"q4_0", &quants_q4_0_interleaved},
-                                  {"q4_K", &quants_q4_k_interleaved}};
+  static const Entry entries[] = {{"q4_0", &kQuantsQ40},           {"q4_1", &kQuantsQ41},
+                                  {"q5_0", &kQuantsQ50},           {"q5_1", &kQuantsQ51},
+                                  {"q4_K", &kQuantsQ4K},           {"q5_K", &kQuantsQ5K},
+                                  {"q6_K", &kQuantsQ6K},           {"q4_0", &kQuantsQ40Interleaved},
+                                  {"q4_K", &kQuantsQ4KInterleaved}};
   for (const Entry& entry : entries)
     if (entry.type == type && entry.quants->interleaved == interleaved) return entry.quants;
 #endif

@@ -21,14 +21,14 @@ struct ByteQuants {
                float* leasts) = nullptr;
 };
 
-constexpr std::int64_t most_quant_depth = 256;
+constexpr std::int64_t kMostQuantDepth = 256;
 
 /// Those of a type, in plain or interleaved layout; null where there are none, or no processor with AVX2 is
 /// compiled for. Types by the engine's names: "q4_K".
 const ByteQuants* byte_quants(std::string_view type, bool interleaved);
 
 // Compiled for AVX2.
-extern const ByteQuants quants_q4_0, quants_q4_1, quants_q5_0, quants_q5_1, quants_q4_k, quants_q5_k,
-    quants_q6_k, quants_q4_0_interleaved, quants_q4_k_interleaved;
+extern const ByteQuants kQuantsQ40, kQuantsQ41, kQuantsQ50, kQuantsQ51, kQuantsQ4K, kQuantsQ5K, kQuantsQ6K,
+    kQuantsQ40Interleaved, kQuantsQ4KInterleaved;
 
 }  // namespace chunkkv::kernels

@@ -8,7 +8,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr int n_rows = 8;
+constexpr int kNRows = 8;
 using Byte = std::uint8_t;
 
 float half_at(const Byte* from) {
@@ -42,9 +42,9 @@ void add_fifth_bits(const Byte* bits, Byte* to) {
 /// Without a least the numbers are meant to be less by half of their range.
 template <bool Least, bool Five>
 void read_small(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
-  for (int r = 0; r < n_rows; ++r) {
+  for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
-    Byte* to = numbers + most_quant_depth * r;
+    Byte* to = numbers + kMostQuantDepth * r;
     scales[r] = half_at(from);
     leasts[r] = Least ? -half_at(from + 2) : scales[r] * (Five ? 16.0f : 8.0f);
     from += Least ? 4 : 2;
@@ -58,8 +58,8 @@ void read_scales(const Byte* b, float d, float d_least, int r, float* scales, fl
   for (int p = 0; p < 8; ++p) {
     const int scale = p < 4 ? b[p] & 63 : (b[p + 4] & 15) | b[p - 4] >> 6 << 4;
     const int least = p < 4 ? b[p + 4] & 63 : b[p + 4] >> 4 | b[p] >> 6 << 4;
-    scales[n_rows * p + r] = d * float(scale);
-    leasts[n_rows * p + r] = d_least * float(least);
+    scales[kNRows * p + r] = d * float(scale);
+    leasts[kNRows * p + r] = d_least * float(least);
   }
 }
 
@@ -67,13 +67,13 @@ void read_scales(const Byte* b, float d, float d_least, int r, float* scales, fl
 /// two parts together.
 template <bool Five>
 void read_parts(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
-  for (int r = 0; r < n_rows; ++r) {
+  for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
     read_scales(from + 4, half_at(from), half_at(from + 2), r, scales, leasts);
     const Byte* fifth = from + 16;
     const Byte* low = from + (Five ? 48 : 16);
     for (int p = 0; p < 8; p += 2) {
-      Byte* to = numbers + most_quant_depth * r + 32 * p;
+      Byte* to = numbers + kMostQuantDepth * r + 32 * p;
       split(low + 16 * p, 32, to);
       if (Five)
         for (int j = 0; j < 32; ++j) {
@@ -88,17 +88,17 @@ void read_parts(const char* block, std::size_t row, Byte* numbers, float* scales
 /// depths, of which the first two have the lower and the others the upper 4 bits of the same bytes, and each
 /// two bits of the same byte.
 void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
-  for (int r = 0; r < n_rows; ++r) {
+  for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
     const float d = half_at(from + 208);
     for (int p = 0; p < 16; ++p) {
-      scales[n_rows * p + r] = d * float((signed char)from[192 + p]);
-      leasts[n_rows * p + r] = 32 * scales[n_rows * p + r];
+      scales[kNRows * p + r] = d * float((signed char)from[192 + p]);
+      leasts[kNRows * p + r] = 32 * scales[kNRows * p + r];
     }
     for (int half = 0; half < 2; ++half) {
       const Byte* low = from + 64 * half;
       const Byte* high = from + 128 + 32 * half;
-      Byte* to = numbers + most_quant_depth * r + 128 * half;
+      Byte* to = numbers + kMostQuantDepth * r + 128 * half;
       for (int j = 0; j < 32; ++j) {
         to[j] = Byte((low[j] & 15) | (high[j] & 3) << 4);
         to[32 + j] = Byte((low[32 + j] & 15) | (high[j] >> 2 & 3) << 4);
@@ -113,12 +113,12 @@ void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales,
 /// flipped.
 void read_q4_0_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* leasts) {
   const Byte* from = (const Byte*)block;
-  for (int r = 0; r < n_rows; ++r) {
+  for (int r = 0; r < kNRows; ++r) {
     scales[r] = half_at(from + 2 * r);
     leasts[r] = 8 * scales[r];
     Byte bytes[16];
-    for (int j = 0; j < 16; ++j) bytes[j] = Byte(from[2 * n_rows + (j / 8 * n_rows + r) * 8 + j % 8] ^ 0x88);
-    split(bytes, 16, numbers + most_quant_depth * r);
+    for (int j = 0; j < 16; ++j) bytes[j] = Byte(from[2 * kNRows + (j / 8 * kNRows + r) * 8 + j % 8] ^ 0x88);
+    split(bytes, 16, numbers + kMostQuantDepth * r);
   }
 }
 
@@ -126,33 +126,33 @@ void read_q4_0_interleaved(const char* block, std::size_t, Byte* numbers, float*
 void read_q4_k_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* leasts) {
   const Byte* from = (const Byte*)block;
   for (int p = 0; p < 8; ++p) {
-    const Byte* b = from + 4 * n_rows + 12 * p;
-    for (int r = 0; r < n_rows; ++r) {
+    const Byte* b = from + 4 * kNRows + 12 * p;
+    for (int r = 0; r < kNRows; ++r) {
       const int scale = r < 4 ? b[r] & 63 : (b[r + 4] & 15) | b[r - 4] >> 6 << 4;
       const int least = r < 4 ? b[r + 4] & 63 : b[r + 4] >> 4 | b[r] >> 6 << 4;
-      scales[n_rows * p + r] = half_at(from + 2 * r) * float(scale);
-      leasts[n_rows * p + r] = half_at(from + 2 * (n_rows + r)) * float(least);
+      scales[kNRows * p + r] = half_at(from + 2 * r) * float(scale);
+      leasts[kNRows * p + r] = half_at(from + 2 * (kNRows + r)) * float(least);
     }
   }
-  const Byte* pieces = from + 4 * n_rows + 12 * 8;
-  for (int r = 0; r < n_rows; ++r)
+  const Byte* pieces = from + 4 * kNRows + 12 * 8;
+  for (int r = 0; r < kNRows; ++r)
     for (int p = 0; p < 8; p += 2) {
       Byte bytes[32];
-      for (int j = 0; j < 32; j += 8) __builtin_memcpy(bytes + j, pieces + (16 * p + j) * n_rows + 8 * r, 8);
-      split(bytes, 32, numbers + most_quant_depth * r + 32 * p);
+      for (int j = 0; j < 32; j += 8) __builtin_memcpy(bytes + j, pieces + (16 * p + j) * kNRows + 8 * r, 8);
+      split(bytes, 32, numbers + kMostQuantDepth * r + 32 * p);
     }
 }
 
 }  // namespace
 
-const ByteQuants quants_q4_0 = {32, 18, 32, 8, false, read_small<false, false>};
-const ByteQuants quants_q4_1 = {32, 20, 32, 8, false, read_small<true, false>};
-const ByteQuants quants_q5_0 = {32, 22, 32, 4, false, read_small<false, true>};
-const ByteQuants quants_q5_1 = {32, 24, 32, 4, false, read_small<true, true>};
-const ByteQuants quants_q4_k = {256, 144, 32, 8, false, read_parts<false>};
-const ByteQuants quants_q5_k = {256, 176, 32, 4, false, read_parts<true>};
-const ByteQuants quants_q6_k = {256, 210, 16, 2, false, read_q6_k};
-const ByteQuants quants_q4_0_interleaved = {32, 18, 32, 8, true, read_q4_0_interleaved};
-const ByteQuants quants_q4_k_interleaved = {256, 144, 32, 8, true, read_q4_k_interleaved};
+const ByteQuants kQuantsQ40 = {32, 18, 32, 8, false, read_small<false, false>};
+const ByteQuants kQuantsQ41 = {32, 20, 32, 8, false, read_small<true, false>};
+const ByteQuants kQuantsQ50 = {32, 22, 32, 4, false, read_small<false, true>};
+const ByteQuants kQuantsQ51 = {32, 24, 32, 4, false, read_small<true, true>};
+const ByteQuants kQuantsQ4K = {256, 144, 32, 8, false, read_parts<false>};
+const ByteQuants kQuantsQ5K = {256, 176, 32, 4, false, read_parts<true>};
+const ByteQuants kQuantsQ6K = {256, 210, 16, 2, false, read_q6_k};
+const ByteQuants kQuantsQ40Interleaved = {32, 18, 32, 8, true, read_q4_0_interleaved};
+const ByteQuants kQuantsQ4KInterleaved = {256, 144, 32, 8, true, read_q4_k_interleaved};
 
 }  // namespace chunkkv::kernels

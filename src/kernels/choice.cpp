@@ -63,8 +63,8 @@ Layout best_layout(const Machine& machine, const WeightShape& weights) {
 
 Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout) {
   // F32 weights stay as exact as they are.
-  if (layout == Layout::other || weights.type == "f32" || weights.n_out % product_outputs != 0 ||
-      weights.depth % product_depth != 0)
+  if (layout == Layout::other || weights.type == "f32" || weights.n_out % kProductOutputs != 0 ||
+      weights.depth % kProductDepth != 0)
     return Arithmetic::engine;
   if (machine.amx) return Arithmetic::bf16_amx;
   if (layout == Layout::amx) return Arithmetic::engine;

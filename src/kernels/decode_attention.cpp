@@ -8,7 +8,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr std::int64_t fewest_cells_of_part = 256, most_parts = 16;
+constexpr std::int64_t kFewestCellsOfPart = 256, kMostParts = 16;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ void CellLists::read(const VisibleCells& visible) {
         cells.push_back(std::uint32_t(32 * g + __builtin_ctz(word)));
     const std::int64_t n = std::int64_t(cells.size()) - begin;
     const std::int64_t n_parts =
-        std::clamp((n + fewest_cells_of_part - 1) / fewest_cells_of_part, std::int64_t(1), most_parts);
+        std::clamp((n + kFewestCellsOfPart - 1) / kFewestCellsOfPart, std::int64_t(1), kMostParts);
     for (std::int64_t p = 0; p < n_parts; ++p)
       parts.push_back({q, begin + p * n / n_parts, begin + (p + 1) * n / n_parts});
     first_parts.push_back(std::int64_t(parts.size()));

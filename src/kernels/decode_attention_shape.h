@@ -11,9 +11,9 @@ namespace {
 template <class V>
 class DecodeAttention {
   using F = typename V::F;
-  static constexpr std::int64_t block = 32;  // cells; their rows stay in the first cache
-  static constexpr std::int64_t rows_together = 4;
-  static constexpr float log2e = 1.44269504f;
+  static constexpr std::int64_t kBlock = 32;  // cells; their rows stay in the first cache
+  static constexpr std::int64_t kRowsTogether = 4;
+  static constexpr float kLog2e = 1.44269504f;
 
   struct Memory {
     float* rows;     ///< [block][depth], keys and then values
@@ -27,9 +27,9 @@ class DecodeAttention {
     Memory(const AttentionTask& task, char* own) {
       const auto group = std::size_t(task.n_head / task.n_head_kv), depth = std::size_t(task.depth);
       OwnMemory all{own};
-      rows = all.take_floats(block * depth);
+      rows = all.take_floats(kBlock * depth);
       queries = all.take_floats(group * depth);
-      weights = all.take_floats(group * block);
+      weights = all.take_floats(group * kBlock);
       most = all.take_floats(group);
       total = all.take_floats(group);
       values = all.take_floats(group * depth);
@@ -68,9 +68,9 @@ class DecodeAttention {
     start(task, part.query, kv_head, memory);
     const char* keys = task.k + task.k_head * std::size_t(kv_head);
     const char* values = task.v + task.v_head * std::size_t(kv_head);
-    for (std::int64_t at = part.begin; at < part.end; at += block) {
+    for (std::int64_t at = part.begin; at < part.end; at += kBlock) {
       const std::uint32_t* list = work.cells + at;
-      const std::int64_t n = least(block, part.end - at);
+      const std::int64_t n = least(kBlock, part.end - at);
       take_rows(keys, task.k_cell, list, n, task.depth, memory.rows);
       std::int64_t head = 0;
       for (; head + 2 <= group; head += 2) logits<2>(task.depth, n, head, memory);
@@ -86,7 +86,7 @@ class DecodeAttention {
   static void start(const AttentionTask& task, std::int64_t query, std::int64_t kv_head,
                     const Memory& memory) {
     const std::int64_t group = group_of(task);
-    const float scale = task.softcap != 0 ? task.scale / task.softcap * 2 * log2e : task.scale * log2e;
+    const float scale = task.softcap != 0 ? task.scale / task.softcap * 2 * kLog2e : task.scale * kLog2e;
     for (std::int64_t h = 0; h < group; ++h) {
       const float* from = numbers(task.q + task.q_head * std::size_t(kv_head * group + h) +
                                   task.q_query * std::size_t(query));
@@ -102,58 +102,58 @@ class DecodeAttention {
                         std::int64_t depth, float* to) {
     for (std::int64_t i = 0; i < n; ++i, to += depth) {
       const char* from = rows + row_bytes * std::size_t(list[i]);
-      for (std::int64_t d = 0; d < depth; d += V::width) V::store(to + d, V::from_half(from + 2 * d));
+      for (std::int64_t d = 0; d < depth; d += V::kWidth) V::store(to + d, V::from_half(from + 2 * d));
     }
-    for (; n % rows_together != 0; ++n, to += depth) std::memset(to, 0, std::size_t(depth) * sizeof(float));
+    for (; n % kRowsTogether != 0; ++n, to += depth) std::memset(to, 0, std::size_t(depth) * sizeof(float));
   }
 
   template <int Heads>
   static void logits(std::int64_t depth, std::int64_t n, std::int64_t head, const Memory& memory) {
     const float* queries = memory.queries + head * depth;
-    for (std::int64_t c = 0; c < n; c += rows_together) {
+    for (std::int64_t c = 0; c < n; c += kRowsTogether) {
       const float* rows = memory.rows + c * depth;
-      F sums[Heads][rows_together] = {};
+      F sums[Heads][kRowsTogether] = {};
 #pragma GCC unroll 2
-      for (std::int64_t d = 0; d < depth; d += V::width) {
-        F row[rows_together];
+      for (std::int64_t d = 0; d < depth; d += V::kWidth) {
+        F row[kRowsTogether];
 #pragma GCC unroll 4
-        for (int r = 0; r < rows_together; ++r) row[r] = V::load(rows + r * depth + d);
+        for (int r = 0; r < kRowsTogether; ++r) row[r] = V::load(rows + r * depth + d);
 #pragma GCC unroll 2
         for (int h = 0; h < Heads; ++h) {
           const F query = V::load(queries + h * depth + d);
 #pragma GCC unroll 4
-          for (int r = 0; r < rows_together; ++r) sums[h][r] += query * row[r];
+          for (int r = 0; r < kRowsTogether; ++r) sums[h][r] += query * row[r];
         }
       }
 #pragma GCC unroll 2
       for (int h = 0; h < Heads; ++h)
         V::store_sums(sums[h][0], sums[h][1], sums[h][2], sums[h][3],
-                      memory.weights + (head + h) * block + c);
+                      memory.weights + (head + h) * kBlock + c);
     }
   }
 
   /// Logits of a head's block become weights; its sums follow the maximum.
   static void weigh(const AttentionTask& task, std::int64_t n, std::int64_t head, const Memory& memory) {
-    float* weights = memory.weights + head * block;
-    for (std::int64_t c = n; c < block; ++c) weights[c] = 0;
+    float* weights = memory.weights + head * kBlock;
+    for (std::int64_t c = n; c < kBlock; ++c) weights[c] = 0;
     if (task.softcap != 0)
-      for (std::int64_t c = 0; c < block; c += V::width)
+      for (std::int64_t c = 0; c < kBlock; c += V::kWidth)
         V::store(weights + c, V::capped(V::load(weights + c), task.softcap));
-    for (std::int64_t c = n; c < block; ++c) weights[c] = -__builtin_inff();
+    for (std::int64_t c = n; c < kBlock; ++c) weights[c] = -__builtin_inff();
     F top = V::load(weights);
-    for (std::int64_t c = V::width; c < block; c += V::width) top = V::maximum(V::load(weights + c), top);
+    for (std::int64_t c = V::kWidth; c < kBlock; c += V::kWidth) top = V::maximum(V::load(weights + c), top);
     float most = memory.most[head];
-    for (int i = 0; i < V::width; ++i) most = top[i] > most ? top[i] : most;
+    for (int i = 0; i < V::kWidth; ++i) most = top[i] > most ? top[i] : most;
     if (most > memory.most[head]) {
       const float factor = power(memory.most[head] - most);
       memory.most[head] = most;
       memory.total[head] *= factor;
       float* values = memory.values + head * task.depth;
-      for (std::int64_t d = 0; d < task.depth; d += V::width)
+      for (std::int64_t d = 0; d < task.depth; d += V::kWidth)
         V::store(values + d, V::load(values + d) * V::all(factor));
     }
     F total{};
-    for (std::int64_t c = 0; c < block; c += V::width) {
+    for (std::int64_t c = 0; c < kBlock; c += V::kWidth) {
       const F logit = V::load(weights + c);
       const F weight = V::template exp2<5>(logit - V::all(most));
       // Exactly 0 beyond the last cell, and not a number for what is none.
@@ -161,34 +161,34 @@ class DecodeAttention {
       V::store(weights + c, shown);
       total += shown;
     }
-    for (int i = 0; i < V::width; ++i) memory.total[head] += total[i];
+    for (int i = 0; i < V::kWidth; ++i) memory.total[head] += total[i];
   }
 
   template <int Heads>
   static void add_values(std::int64_t depth, std::int64_t n, std::int64_t head, const Memory& memory) {
     std::int64_t d = 0;
-    for (; d + 4 * V::width <= depth; d += 4 * V::width) add_columns<Heads, 4>(depth, n, head, d, memory);
-    for (; d < depth; d += V::width) add_columns<Heads, 1>(depth, n, head, d, memory);
+    for (; d + 4 * V::kWidth <= depth; d += 4 * V::kWidth) add_columns<Heads, 4>(depth, n, head, d, memory);
+    for (; d < depth; d += V::kWidth) add_columns<Heads, 1>(depth, n, head, d, memory);
   }
 
   template <int Heads, int Columns>
   static void add_columns(std::int64_t depth, std::int64_t n, std::int64_t head, std::int64_t d,
                           const Memory& memory) {
-    const float* weights = memory.weights + head * block;
+    const float* weights = memory.weights + head * kBlock;
     float* values = memory.values + head * depth + d;
     F sums[Heads][Columns];
 #pragma GCC unroll 2
     for (int h = 0; h < Heads; ++h)
 #pragma GCC unroll 4
-      for (int i = 0; i < Columns; ++i) sums[h][i] = V::load(values + h * depth + i * V::width);
+      for (int i = 0; i < Columns; ++i) sums[h][i] = V::load(values + h * depth + i * V::kWidth);
     const float* row = memory.rows + d;
     for (std::int64_t c = 0; c < n; ++c, row += depth) {
       F part[Columns];
 #pragma GCC unroll 4
-      for (int i = 0; i < Columns; ++i) part[i] = V::load(row + i * V::width);
+      for (int i = 0; i < Columns; ++i) part[i] = V::load(row + i * V::kWidth);
 #pragma GCC unroll 2
       for (int h = 0; h < Heads; ++h) {
-        const F weight = V::all(weights[h * block + c]);
+        const F weight = V::all(weights[h * kBlock + c]);
 #pragma GCC unroll 4
         for (int i = 0; i < Columns; ++i) sums[h][i] += weight * part[i];
       }
@@ -196,7 +196,7 @@ class DecodeAttention {
 #pragma GCC unroll 2
     for (int h = 0; h < Heads; ++h)
 #pragma GCC unroll 4
-      for (int i = 0; i < Columns; ++i) V::store(values + h * depth + i * V::width, sums[h][i]);
+      for (int i = 0; i < Columns; ++i) V::store(values + h * depth + i * V::kWidth, sums[h][i]);
   }
 
   static float* part_of(const DecodeAttentionTask& work, const PartSums& known, std::int64_t part,
@@ -222,12 +222,12 @@ class DecodeAttention {
     const std::int64_t group = group_of(task), begin = work.first_parts[query],
                        end = work.first_parts[query + 1];
     for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-      float most = task.sinks == nullptr ? -1e30f : task.sinks[head] * log2e;
+      float most = task.sinks == nullptr ? -1e30f : task.sinks[head] * kLog2e;
       for (std::int64_t p = begin; p < end; ++p) {
         const float x = part_of(work, known, p, head)[0];
         most = x > most ? x : most;
       }
-      float total = task.sinks == nullptr ? 0 : power(task.sinks[head] * log2e - most);
+      float total = task.sinks == nullptr ? 0 : power(task.sinks[head] * kLog2e - most);
       float* row =
           numbers(task.out + task.out_head * std::size_t(head) + task.out_query * std::size_t(query));
       for (std::int64_t d = 0; d < task.depth; ++d) row[d] = 0;

@@ -20,7 +20,7 @@ struct DotsTask {
   float* out = nullptr;  ///< [n_head][n_queries][n_cells], contiguous
 };
 
-constexpr std::int64_t most_dots_depth = 512;
+constexpr std::int64_t kMostDotsDepth = 512;
 
 /// Whether this processor can run `dots`: AVX-512.
 bool has_fast_dots();

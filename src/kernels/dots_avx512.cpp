@@ -6,8 +6,8 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr int block_cells = 32;  // two vectors, so that a number of a query is multiplied with both
-constexpr int most_queries = 8;
+constexpr int kBlockCells = 32;  // two vectors, so that a number of a query is multiplied with both
+constexpr int kMostQueries = 8;
 
 /// Up to 32 keys with their cells side by side: [depth][32].
 void take_keys(const DotsTask& task, const char* keys, std::int64_t n, float* columns) {
@@ -25,7 +25,7 @@ void take_keys(const DotsTask& task, const char* keys, std::int64_t n, float* co
           rows[r] = _mm512_loadu_si512(row + 4 * d);
       }
       transpose(rows);
-      for (int r = 0; r < 16; ++r) _mm512_store_si512(columns + (d + r) * block_cells + 16 * half, rows[r]);
+      for (int r = 0; r < 16; ++r) _mm512_store_si512(columns + (d + r) * kBlockCells + 16 * half, rows[r]);
     }
 }
 
@@ -35,8 +35,8 @@ void multiply(const DotsTask& task, const char* q, const float* columns, __mmask
   __m512 sums[Queries][2];
   for (int i = 0; i < Queries; ++i) sums[i][0] = sums[i][1] = _mm512_setzero_ps();
   for (std::int64_t d = 0; d < task.depth; ++d) {
-    const __m512 a = _mm512_load_ps(columns + d * block_cells);
-    const __m512 b = _mm512_load_ps(columns + d * block_cells + 16);
+    const __m512 a = _mm512_load_ps(columns + d * kBlockCells);
+    const __m512 b = _mm512_load_ps(columns + d * kBlockCells + 16);
     for (int i = 0; i < Queries; ++i) {
       const __m512 x = _mm512_set1_ps(((const float*)(q + task.q_query * std::size_t(i)))[d]);
       sums[i][0] = _mm512_fmadd_ps(a, x, sums[i][0]);
@@ -56,9 +56,9 @@ __mmask16 lowest(std::int64_t n) {
 }  // namespace
 
 void dots(const DotsTask& task, int thread, int n_threads) {
-  alignas(64) float columns[most_dots_depth * block_cells];
+  alignas(64) float columns[kMostDotsDepth * kBlockCells];
   const std::int64_t group = task.n_head / task.n_head_kv;
-  for (std::int64_t cell = thread * block_cells; cell < task.n_cells; cell += n_threads * block_cells) {
+  for (std::int64_t cell = thread * kBlockCells; cell < task.n_cells; cell += n_threads * kBlockCells) {
     const std::int64_t n = task.n_cells - cell;
     const __mmask16 first = lowest(n), second = lowest(n - 16);
     for (std::int64_t head = 0; head < task.n_head; ++head) {
@@ -66,8 +66,8 @@ void dots(const DotsTask& task, int thread, int n_threads) {
         take_keys(task, task.k + task.k_head * std::size_t(head / group) + task.k_cell * std::size_t(cell), n,
                   columns);
       std::int64_t i = 0;
-      for (; i + most_queries <= task.n_queries; i += most_queries)
-        multiply<most_queries>(task, task.q + task.q_head * std::size_t(head) + task.q_query * std::size_t(i),
+      for (; i + kMostQueries <= task.n_queries; i += kMostQueries)
+        multiply<kMostQueries>(task, task.q + task.q_head * std::size_t(head) + task.q_query * std::size_t(i),
                                columns, first, second,
                                task.out + (head * task.n_queries + i) * task.n_cells + cell);
       for (; i < task.n_queries; ++i)

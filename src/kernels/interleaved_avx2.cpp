@@ -9,21 +9,21 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr int n_rows = 8;
-constexpr int piece = 8;
+constexpr int kNRows = 8;
+constexpr int kPiece = 8;
 
 /// Types with 32 weights a block: `Factor` bytes of scale and 16 bytes of numbers, whose highest bits are
 /// flipped where `Flipped`.
 template <int Factor, bool Flipped>
 void read_small(const char* block, ToFloat plain, float* to, std::int64_t row) {
-  for (int r = 0; r < n_rows; ++r) {
+  for (int r = 0; r < kNRows; ++r) {
     alignas(4) char one[Factor + 16];
     __builtin_memcpy(one, block + Factor * r, Factor);
     for (int p = 0; p < 2; ++p) {
       std::uint64_t numbers;
-      __builtin_memcpy(&numbers, block + Factor * n_rows + (p * n_rows + r) * piece, piece);
+      __builtin_memcpy(&numbers, block + Factor * kNRows + (p * kNRows + r) * kPiece, kPiece);
       if (Flipped) numbers ^= 0x8888888888888888u;
-      __builtin_memcpy(one + Factor + p * piece, &numbers, piece);
+      __builtin_memcpy(one + Factor + p * kPiece, &numbers, kPiece);
     }
     plain(one, to + row * r, 32);
   }
@@ -32,15 +32,15 @@ void read_small(const char* block, ToFloat plain, float* to, std::int64_t row) {
 /// 256 weights: two F16 factors, 16 scales of two neighbouring parts a row, 64 bytes of numbers.
 void read_q2_k(const char* block, ToFloat plain, float* to, std::int64_t row) {
   constexpr int n_scales = 16, n_numbers = 64;
-  const char* scales = block + 4 * n_rows;
-  const char* numbers = scales + n_scales * n_rows;
-  for (int r = 0; r < n_rows; ++r) {
+  const char* scales = block + 4 * kNRows;
+  const char* numbers = scales + n_scales * kNRows;
+  for (int r = 0; r < kNRows; ++r) {
     alignas(4) char one[n_scales + n_numbers + 4];
-    for (int i = 0; i < n_scales; i += 2) __builtin_memcpy(one + i, scales + i * n_rows + 2 * r, 2);
-    for (int i = 0; i < n_numbers; i += piece)
-      __builtin_memcpy(one + n_scales + i, numbers + i * n_rows + r * piece, piece);
+    for (int i = 0; i < n_scales; i += 2) __builtin_memcpy(one + i, scales + i * kNRows + 2 * r, 2);
+    for (int i = 0; i < n_numbers; i += kPiece)
+      __builtin_memcpy(one + n_scales + i, numbers + i * kNRows + r * kPiece, kPiece);
     __builtin_memcpy(one + n_scales + n_numbers, block + 2 * r, 2);
-    __builtin_memcpy(one + n_scales + n_numbers + 2, block + 2 * (n_rows + r), 2);
+    __builtin_memcpy(one + n_scales + n_numbers + 2, block + 2 * (kNRows + r), 2);
     plain(one, to + row * r, 256);
   }
 }
@@ -49,12 +49,12 @@ void read_q2_k(const char* block, ToFloat plain, float* to, std::int64_t row) {
 /// in 12 bytes: rows 0 to 3 in bytes of their own, of which the upper two bits belong to rows 4 to 7.
 void read_q4_k(const char* block, ToFloat, float* to, std::int64_t row) {
   constexpr int n_parts = 8, part = 32, packed = 12;
-  const unsigned char* scales = (const unsigned char*)block + 4 * n_rows;
-  const char* numbers = block + 4 * n_rows + packed * n_parts;
+  const unsigned char* scales = (const unsigned char*)block + 4 * kNRows;
+  const char* numbers = block + 4 * kNRows + packed * n_parts;
   const __m256i low = _mm256_set1_epi32(15);
   const __m256 d = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)block));
-  const __m256 d_least = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(block + 2 * n_rows)));
-  alignas(32) float scale[n_parts][n_rows], least[n_parts][n_rows];
+  const __m256 d_least = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(block + 2 * kNRows)));
+  alignas(32) float scale[n_parts][kNRows], least[n_parts][kNRows];
   for (int i = 0; i < n_parts; ++i) {
     const unsigned char* b = scales + packed * i;
     for (int r = 0; r < 4; ++r) {
@@ -66,14 +66,14 @@ void read_q4_k(const char* block, ToFloat, float* to, std::int64_t row) {
     _mm256_store_ps(scale[i], _mm256_mul_ps(d, _mm256_load_ps(scale[i])));
     _mm256_store_ps(least[i], _mm256_mul_ps(d_least, _mm256_load_ps(least[i])));
   }
-  for (int r = 0; r < n_rows; ++r)
+  for (int r = 0; r < kNRows; ++r)
     for (int i = 0; i < n_parts; i += 2) {  // one in the lower, one in the upper half of 32 bytes
       const __m256 s0 = _mm256_set1_ps(scale[i][r]), l0 = _mm256_set1_ps(least[i][r]);
       const __m256 s1 = _mm256_set1_ps(scale[i + 1][r]), l1 = _mm256_set1_ps(least[i + 1][r]);
       float* out = to + row * r + part * i;
-      for (int j = 0; j < part; j += piece) {
+      for (int j = 0; j < part; j += kPiece) {
         const __m256i bytes = _mm256_cvtepu8_epi32(
-            _mm_loadl_epi64((const __m128i*)(numbers + (part / 2 * i + j) * n_rows + r * piece)));
+            _mm_loadl_epi64((const __m128i*)(numbers + (part / 2 * i + j) * kNRows + r * kPiece)));
         _mm256_storeu_ps(out + j, _mm256_fmsub_ps(s0, _mm256_cvtepi32_ps(_mm256_and_si256(bytes, low)), l0));
         _mm256_storeu_ps(out + part + j,
                          _mm256_fmsub_ps(s1, _mm256_cvtepi32_ps(_mm256_srli_epi32(bytes, 4)), l1));
@@ -83,10 +83,10 @@ void read_q4_k(const char* block, ToFloat, float* to, std::int64_t row) {
 
 }  // namespace
 
-const BlockLayout interleaved_q4_0 = {n_rows, 32, 18 * n_rows, false, read_small<2, true>};
-const BlockLayout interleaved_iq4_nl = {n_rows, 32, 18 * n_rows, false, read_small<2, false>};
-const BlockLayout interleaved_mxfp4 = {n_rows, 32, 17 * n_rows, false, read_small<1, false>};
-const BlockLayout interleaved_q2_k = {n_rows, 256, 84 * n_rows, false, read_q2_k};
-const BlockLayout interleaved_q4_k = {n_rows, 256, 144 * n_rows, false, read_q4_k};
+const BlockLayout kInterleavedQ40 = {kNRows, 32, 18 * kNRows, false, read_small<2, true>};
+const BlockLayout kInterleavedIq4Nl = {kNRows, 32, 18 * kNRows, false, read_small<2, false>};
+const BlockLayout kInterleavedMxfp4 = {kNRows, 32, 17 * kNRows, false, read_small<1, false>};
+const BlockLayout kInterleavedQ2K = {kNRows, 256, 84 * kNRows, false, read_q2_k};
+const BlockLayout kInterleavedQ4K = {kNRows, 256, 144 * kNRows, false, read_q4_k};
 
 }  // namespace chunkkv::kernels

@@ -18,11 +18,11 @@ template <std::size_t N>
 
 const BlockLayout* interleaved_layout([[maybe_unused]] std::string_view type) {
 #ifdef CHUNKKV_AVX2
-  static const Named layouts[] = {{"q4_0", &interleaved_q4_0},
-                                  {"iq4_nl", &interleaved_iq4_nl},
-                                  {"mxfp4", &interleaved_mxfp4},
-                                  {"q2_K", &interleaved_q2_k},
-                                  {"q4_K", &interleaved_q4_k}};
+  static const Named layouts[] = {{"q4_0", &kInterleavedQ40},
+                                  {"iq4_nl", &kInterleavedIq4Nl},
+                                  {"mxfp4", &kInterleavedMxfp4},
+                                  {"q2_K", &kInterleavedQ2K},
+                                  {"q4_K", &kInterleavedQ4K}};
   return layout_named(layouts, type);
 #else
   return nullptr;
@@ -31,8 +31,8 @@ const BlockLayout* interleaved_layout([[maybe_unused]] std::string_view type) {
 
 const BlockLayout* amx_layout([[maybe_unused]] std::string_view type) {
 #ifdef CHUNKKV_AMX
-  static const Named layouts[] = {{"q4_0", &amx_q4_0}, {"q4_1", &amx_q4_1}, {"q8_0", &amx_q8_0},
-                                  {"q4_K", &amx_q4_k}, {"q5_K", &amx_q5_k}, {"q6_K", &amx_q6_k}};
+  static const Named layouts[] = {{"q4_0", &kAmxQ40}, {"q4_1", &kAmxQ41}, {"q8_0", &kAmxQ80},
+                                  {"q4_K", &kAmxQ4K}, {"q5_K", &kAmxQ5K}, {"q6_K", &kAmxQ6K}};
   return layout_named(layouts, type);
 #else
   return nullptr;

@@ -15,8 +15,8 @@ const BlockLayout* interleaved_layout(std::string_view type);
 const BlockLayout* amx_layout(std::string_view type);
 
 // Each is in a source compiled for the processors that use it.
-extern const BlockLayout interleaved_q4_0, interleaved_iq4_nl, interleaved_mxfp4, interleaved_q2_k,
-    interleaved_q4_k;
-extern const BlockLayout amx_q4_0, amx_q4_1, amx_q8_0, amx_q4_k, amx_q5_k, amx_q6_k;
+extern const BlockLayout kInterleavedQ40, kInterleavedIq4Nl, kInterleavedMxfp4, kInterleavedQ2K,
+    kInterleavedQ4K;
+extern const BlockLayout kAmxQ40, kAmxQ41, kAmxQ80, kAmxQ4K, kAmxQ5K, kAmxQ6K;
 
 }  // namespace chunkkv::kernels

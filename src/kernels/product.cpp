@@ -24,15 +24,15 @@ const std::vector<const ProductKernel*>& product_kernels() {
   static const std::vector<const ProductKernel*> result = [] {
     std::vector<const ProductKernel*> kernels;
 #ifdef CHUNKKV_AMX
-    if (has_amx()) kernels.push_back(&product_amx);
+    if (has_amx()) kernels.push_back(&kProductAmx);
 #endif
 #ifdef CHUNKKV_AVX512FP16
-    if (has_avx512fp16()) kernels.push_back(&product_avx512fp16);
+    if (has_avx512fp16()) kernels.push_back(&kProductAvx512fp16);
 #endif
 #ifdef CHUNKKV_AVX2
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-      kernels.push_back(&product_avx2);
-      kernels.push_back(&product_bytes_avx2);
+      kernels.push_back(&kProductAvx2);
+      kernels.push_back(&kProductBytesAvx2);
     }
 #endif
     return kernels;

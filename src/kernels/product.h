@@ -20,8 +20,8 @@ struct ProductTask {
   std::size_t out_row = 0;  ///< bytes
 };
 
-constexpr std::int64_t product_outputs = 64;
-constexpr std::int64_t product_depth = 32;
+constexpr std::int64_t kProductOutputs = 64;
+constexpr std::int64_t kProductDepth = 32;
 
 enum class Arithmetic : std::uint8_t {
   engine,         ///< the engine's own kernels
@@ -47,7 +47,7 @@ struct ProductKernel {
 };
 
 // Each is in a source compiled for the processors that can run it.
-extern const ProductKernel product_amx, product_avx512fp16, product_avx2, product_bytes_avx2;
+extern const ProductKernel kProductAmx, kProductAvx512fp16, kProductAvx2, kProductBytesAvx2;
 
 /// Those that this processor can run. None on other processors than x86 with AVX2.
 const std::vector<const ProductKernel*>& product_kernels();

@@ -6,18 +6,18 @@
 
 namespace chunkkv::kernels {
 
-const ProductKernel product_amx = {.arithmetic = Arithmetic::bf16_amx,
+const ProductKernel kProductAmx = {.arithmetic = Arithmetic::bf16_amx,
                                    .name = "BF16, AMX",
                                    .reads_by_depth = true,
                                    .shared_bytes = amx_shared_bytes,
                                    .thread_bytes = amx_thread_bytes,
                                    .run = amx_run<Tiles>};
 
-const BlockLayout amx_q4_0 = {16, 32, 288, true, read_amx_q4_0};
-const BlockLayout amx_q4_1 = {16, 32, 320, true, read_amx_q4_1};
-const BlockLayout amx_q8_0 = {16, 32, 608, true, read_amx_q8_0};
-const BlockLayout amx_q4_k = {16, 256, 2368, true, read_amx_q4_k};
-const BlockLayout amx_q5_k = {16, 256, 2880, true, read_amx_q5_k};
-const BlockLayout amx_q6_k = {16, 256, 3360, true, read_amx_q6_k};
+const BlockLayout kAmxQ40 = {16, 32, 288, true, read_amx_q4_0};
+const BlockLayout kAmxQ41 = {16, 32, 320, true, read_amx_q4_1};
+const BlockLayout kAmxQ80 = {16, 32, 608, true, read_amx_q8_0};
+const BlockLayout kAmxQ4K = {16, 256, 2368, true, read_amx_q4_k};
+const BlockLayout kAmxQ5K = {16, 256, 2880, true, read_amx_q5_k};
+const BlockLayout kAmxQ6K = {16, 256, 3360, true, read_amx_q6_k};
 
 }  // namespace chunkkv::kernels

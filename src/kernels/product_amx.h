@@ -13,12 +13,12 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr std::int64_t tile_rows = 16;
-constexpr std::int64_t tile_depth = 32;
-constexpr std::int64_t tile_bytes = 1024;
-constexpr std::int64_t panel_tiles = product_outputs / tile_rows;
-constexpr std::int64_t step_tokens = 2 * tile_rows;  // two by two tiles of sums fill the registers
-constexpr std::int64_t panel_depth = 1536;  // whole blocks of every type; a panel of so many stays in L2
+constexpr std::int64_t kTileRows = 16;
+constexpr std::int64_t kTileDepth = 32;
+constexpr std::int64_t kTileBytes = 1024;
+constexpr std::int64_t kPanelTiles = kProductOutputs / kTileRows;
+constexpr std::int64_t kStepTokens = 2 * kTileRows;  // two by two tiles of sums fill the registers
+constexpr std::int64_t kPanelDepth = 1536;  // whole blocks of every type; a panel of so many stays in L2
 
 constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
@@ -31,17 +31,17 @@ struct AmxOwn {
   std::size_t panel, numbers, sums, bytes;
   AmxOwn()
       : panel(0),
-        numbers(std::size_t(panel_depth * product_outputs) * 2),
-        sums(numbers + std::size_t(panel_depth * tile_rows) * 4),
-        bytes(sums + std::size_t(step_tokens * product_outputs) * 4) {}
+        numbers(std::size_t(kPanelDepth * kProductOutputs) * 2),
+        sums(numbers + std::size_t(kPanelDepth * kTileRows) * 4),
+        bytes(sums + std::size_t(kStepTokens * kProductOutputs) * 4) {}
 };
 
 std::int64_t token_tiles(const ProductTask& task) {
-  return (task.n_tokens + step_tokens - 1) / step_tokens * 2;
+  return (task.n_tokens + kStepTokens - 1) / kStepTokens * 2;
 }
 
 std::size_t amx_shared_bytes(const ProductTask& task) {
-  return std::size_t(token_tiles(task) * (task.weights.depth / tile_depth) * tile_bytes);
+  return std::size_t(token_tiles(task) * (task.weights.depth / kTileDepth) * kTileBytes);
 }
 
 std::size_t amx_thread_bytes(const ProductTask&) {
@@ -89,11 +89,11 @@ inline void transpose_words(Words (&r)[16]) {
 
 /// 16 tokens as tiles, one for 32 of depth; zeros for tokens that do not exist.
 void take_tokens(const ProductTask& task, std::int64_t tile, char* to) {
-  for (std::int64_t r = 0; r < tile_rows; ++r) {
-    const std::int64_t token = tile * tile_rows + r;
+  for (std::int64_t r = 0; r < kTileRows; ++r) {
+    const std::int64_t token = tile * kTileRows + r;
     const float* from = (const float*)(task.x + task.x_row * std::size_t(token));
-    for (std::int64_t k = 0; k < task.weights.depth; k += tile_depth)
-      store(to + k / tile_depth * tile_bytes + 64 * r,
+    for (std::int64_t k = 0; k < task.weights.depth; k += kTileDepth)
+      store(to + k / kTileDepth * kTileBytes + 64 * r,
             token < task.n_tokens ? bf16_numbers(from + k) : Words{});
   }
 }
@@ -103,25 +103,25 @@ void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, st
                   char* to) {
   const BlockLayout* layout = weights.layout;
   if (layout == nullptr || !layout->by_depth) {
-    read_rows(weights, first, tile_rows, k, n, numbers, panel_depth);
-    for (std::int64_t i = 0; i < n; i += tile_depth) {
+    read_rows(weights, first, kTileRows, k, n, numbers, kPanelDepth);
+    for (std::int64_t i = 0; i < n; i += kTileDepth) {
       Words rows[16];
-      for (int r = 0; r < 16; ++r) rows[r] = bf16_numbers(numbers + panel_depth * r + i);
+      for (int r = 0; r < 16; ++r) rows[r] = bf16_numbers(numbers + kPanelDepth * r + i);
       transpose_words(rows);
-      for (int r = 0; r < 16; ++r) store(to + i / tile_depth * panel_tiles * tile_bytes + 64 * r, rows[r]);
+      for (int r = 0; r < 16; ++r) store(to + i / kTileDepth * kPanelTiles * kTileBytes + 64 * r, rows[r]);
     }
     return;
   }
   const char* block =
       weights.data +
-      layout->bytes * std::size_t(first / tile_rows * (weights.depth / layout->depth) + k / layout->depth);
+      layout->bytes * std::size_t(first / kTileRows * (weights.depth / layout->depth) + k / layout->depth);
   for (std::int64_t i = 0; i < n; i += layout->depth, block += layout->bytes) {
-    layout->read(block, weights.to_float, numbers, tile_rows);
+    layout->read(block, weights.to_float, numbers, kTileRows);
     for (std::int64_t d = 0; d < layout->depth; d += 2) {
       Floats even, odd;
-      __builtin_memcpy(&even, numbers + tile_rows * d, sizeof even);
-      __builtin_memcpy(&odd, numbers + tile_rows * (d + 1), sizeof odd);
-      store(to + (i + d) / tile_depth * panel_tiles * tile_bytes + d % tile_depth / 2 * 64,
+      __builtin_memcpy(&even, numbers + kTileRows * d, sizeof even);
+      __builtin_memcpy(&odd, numbers + kTileRows * (d + 1), sizeof odd);
+      store(to + (i + d) / kTileDepth * kPanelTiles * kTileBytes + d % kTileDepth / 2 * 64,
             bf16_pairs(even, odd));
     }
   }
@@ -131,7 +131,7 @@ void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, st
 template <class T>
 void multiply_tiles(const char* x, std::size_t x_row, const char* panel, std::int64_t tiles, char* out,
                     std::size_t out_row, bool add) {
-  char* lower = out + out_row * tile_rows;
+  char* lower = out + out_row * kTileRows;
   if (add) {
     T::template load<0>(out, out_row);
     T::template load<1>(out + 64, out_row);
@@ -144,13 +144,13 @@ void multiply_tiles(const char* x, std::size_t x_row, const char* panel, std::in
     T::template zero<3>();
   }
   for (std::int64_t i = 0; i < tiles; ++i) {
-    const char* w = panel + i * panel_tiles * tile_bytes;
-    T::template load<4>(x + i * tile_bytes, 64);
+    const char* w = panel + i * kPanelTiles * kTileBytes;
+    T::template load<4>(x + i * kTileBytes, 64);
     T::template load<6>(w, 64);
     T::template multiply<0, 4, 6>();
-    T::template load<7>(w + tile_bytes, 64);
+    T::template load<7>(w + kTileBytes, 64);
     T::template multiply<1, 4, 7>();
-    T::template load<5>(x + x_row + i * tile_bytes, 64);
+    T::template load<5>(x + x_row + i * kTileBytes, 64);
     T::template multiply<2, 5, 6>();
     T::template multiply<3, 5, 7>();
   }
@@ -164,17 +164,17 @@ void multiply_tiles(const char* x, std::size_t x_row, const char* panel, std::in
 template <class T>
 void multiply_step(const ProductTask& task, const char* x, const char* panel, char* sums, std::int64_t token,
                    std::int64_t output, std::int64_t k, std::int64_t n) {
-  const std::int64_t rows = least(step_tokens, task.n_tokens - token);
-  const std::size_t x_row = std::size_t(task.weights.depth / tile_depth * tile_bytes);
-  const char* from = x + x_row * std::size_t(token / tile_rows) + k / tile_depth * tile_bytes;
+  const std::int64_t rows = least(kStepTokens, task.n_tokens - token);
+  const std::size_t x_row = std::size_t(task.weights.depth / kTileDepth * kTileBytes);
+  const char* from = x + x_row * std::size_t(token / kTileRows) + k / kTileDepth * kTileBytes;
   char* out = task.out + task.out_row * std::size_t(token) + 4 * output;
-  constexpr std::size_t sums_row = product_outputs * 4;
-  const bool whole = rows == step_tokens;
+  constexpr std::size_t sums_row = kProductOutputs * 4;
+  const bool whole = rows == kStepTokens;
   if (!whole && k > 0)
     for (std::int64_t r = 0; r < rows; ++r)
       __builtin_memcpy(sums + sums_row * std::size_t(r), out + task.out_row * std::size_t(r), sums_row);
-  for (std::int64_t t = 0; t < panel_tiles; t += 2)
-    multiply_tiles<T>(from, x_row, panel + t * tile_bytes, n / tile_depth, (whole ? out : sums) + 64 * t,
+  for (std::int64_t t = 0; t < kPanelTiles; t += 2)
+    multiply_tiles<T>(from, x_row, panel + t * kTileBytes, n / kTileDepth, (whole ? out : sums) + 64 * t,
                       whole ? task.out_row : sums_row, k > 0);
   if (!whole)
     for (std::int64_t r = 0; r < rows; ++r)
@@ -185,7 +185,7 @@ void multiply_step(const ProductTask& task, const char* x, const char* panel, ch
 /// the tokens, so that no thread waits long for another. Reading weights twice costs little from so many
 /// tokens on.
 struct Shares {
-  static constexpr std::int64_t fewest_tokens = 128;
+  static constexpr std::int64_t kFewestTokens = 128;
   std::int64_t n_tokens, whole, parts, count;
 
   struct Share {
@@ -193,18 +193,18 @@ struct Shares {
   };
 
   Shares(const ProductTask& task, int n_threads) : n_tokens(task.n_tokens) {
-    const std::int64_t panels = task.n_out / product_outputs, rest = panels % n_threads;
+    const std::int64_t panels = task.n_out / kProductOutputs, rest = panels % n_threads;
     whole = panels - rest;
-    parts = least(n_threads, n_tokens / fewest_tokens);
+    parts = least(n_threads, n_tokens / kFewestTokens);
     if (parts < 1) parts = 1;
     count = whole + rest * parts;
   }
 
   Share at(std::int64_t i) const {
-    if (i < whole) return {i * product_outputs, 0, n_tokens};
+    if (i < whole) return {i * kProductOutputs, 0, n_tokens};
     const std::int64_t part = (i - whole) % parts;
-    const auto bound = [&](std::int64_t p) { return n_tokens * p / parts / step_tokens * step_tokens; };
-    return {(whole + (i - whole) / parts) * product_outputs, bound(part),
+    const auto bound = [&](std::int64_t p) { return n_tokens * p / parts / kStepTokens * kStepTokens; };
+    return {(whole + (i - whole) / parts) * kProductOutputs, bound(part),
             part + 1 == parts ? n_tokens : bound(part + 1)};
   }
 };
@@ -214,19 +214,19 @@ void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, c
   const AmxOwn at;
   const std::int64_t depth = task.weights.depth;
   for (std::int64_t t = thread; t < token_tiles(task); t += n_threads)
-    take_tokens(task, t, shared + t * (depth / tile_depth) * tile_bytes);
+    take_tokens(task, t, shared + t * (depth / kTileDepth) * kTileBytes);
   meet(team, n_threads);
 
   const TileScope<T> scope;
   const Shares shares(task, n_threads);
   for (std::int64_t i; (i = team.next.fetch_add(1)) < shares.count;) {
     const auto [o, first, end] = shares.at(i);
-    for (std::int64_t k = 0; k < depth; k += panel_depth) {
-      const std::int64_t n = least(panel_depth, depth - k);
-      for (std::int64_t t = 0; t < panel_tiles; ++t)
-        take_weights(task.weights, o + t * tile_rows, k, n, (float*)(own + at.numbers),
-                     own + at.panel + t * tile_bytes);
-      for (std::int64_t t = first; t < end; t += step_tokens)
+    for (std::int64_t k = 0; k < depth; k += kPanelDepth) {
+      const std::int64_t n = least(kPanelDepth, depth - k);
+      for (std::int64_t t = 0; t < kPanelTiles; ++t)
+        take_weights(task.weights, o + t * kTileRows, k, n, (float*)(own + at.numbers),
+                     own + at.panel + t * kTileBytes);
+      for (std::int64_t t = first; t < end; t += kStepTokens)
         multiply_step<T>(task, shared, own + at.panel, own + at.sums, t, o, k, n);
     }
   }

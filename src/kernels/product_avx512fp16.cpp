@@ -10,14 +10,14 @@ namespace {
 
 // A vector holds two neighbouring numbers of depth for each of 16 outputs, so that a pair of activations
 // reaches all of its lanes by a plain broadcast.
-constexpr int vector_outputs = 16;
-constexpr int panel_vectors = int(product_outputs) / vector_outputs;
-constexpr int most_tokens = 6;                // with panel_vectors they fill the registers
-constexpr std::int64_t chain = 32;            // pairs that are added up in F16
-constexpr std::int64_t depth_at_once = 4096;  // a panel of so many fits into the second-level cache
-constexpr float highest_activation = 16;      // 64 products with weights up to 1 stay below 1024
-constexpr int rows_at_once = 8;               // of a layout of the engine's
-constexpr std::size_t pair_bytes = 4;
+constexpr int kVectorOutputs = 16;
+constexpr int kPanelVectors = int(kProductOutputs) / kVectorOutputs;
+constexpr int kMostTokens = 6;               // with panel_vectors they fill the registers
+constexpr std::int64_t kChain = 32;          // pairs that are added up in F16
+constexpr std::int64_t kDepthAtOnce = 4096;  // a panel of so many fits into the second-level cache
+constexpr float kHighestActivation = 16;     // 64 products with weights up to 1 stay below 1024
+constexpr int kRowsAtOnce = 8;               // of a layout of the engine's
+constexpr std::size_t kPairBytes = 4;
 
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
@@ -38,10 +38,10 @@ struct Own {
   std::size_t panel, rows, row, scales, bytes;
   explicit Own(const ProductTask& task)
       : panel(0),
-        rows(std::size_t(least(task.weights.depth, depth_at_once)) * std::size_t(product_outputs) * 2),
-        row(rows + std::size_t(task.weights.depth) * vector_outputs * 2),
-        scales(row + std::size_t(task.weights.depth) * rows_at_once * 4),
-        bytes(scales + aligned(std::size_t(product_outputs) * 4)) {}
+        rows(std::size_t(least(task.weights.depth, kDepthAtOnce)) * std::size_t(kProductOutputs) * 2),
+        row(rows + std::size_t(task.weights.depth) * kVectorOutputs * 2),
+        scales(row + std::size_t(task.weights.depth) * kRowsAtOnce * 4),
+        bytes(scales + aligned(std::size_t(kProductOutputs) * 4)) {}
 };
 
 /// Rounds a row to F16, scaled so that its largest number is `highest`. Returns what undoes the scaling.
@@ -61,9 +61,9 @@ float to_half(const float* row, std::int64_t n, float highest, char* to) {
 
 /// 16 rows of weights in F16, and their scales.
 void take_rows(const Weights& weights, std::int64_t first, char* rows, float* buffer, float* scales) {
-  for (int r = 0; r < vector_outputs; r += rows_at_once) {
-    read_rows(weights, first + r, rows_at_once, 0, weights.depth, buffer, weights.depth);
-    for (int i = 0; i < rows_at_once; ++i)
+  for (int r = 0; r < kVectorOutputs; r += kRowsAtOnce) {
+    read_rows(weights, first + r, kRowsAtOnce, 0, weights.depth, buffer, weights.depth);
+    for (int i = 0; i < kRowsAtOnce; ++i)
       scales[r + i] =
           to_half(buffer + weights.depth * i, weights.depth, 1.0f, rows + 2 * weights.depth * (r + i));
   }
@@ -76,7 +76,7 @@ void pack(const char* rows, std::int64_t depth, std::int64_t first, std::int64_t
     for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(rows + 2 * (depth * i + first + k));
     transpose(r);
     for (int i = 0; i < 16; ++i)
-      _mm512_store_si512(panel + (k / 2 + i) * product_outputs * std::int64_t(pair_bytes) + 64 * v, r[i]);
+      _mm512_store_si512(panel + (k / 2 + i) * kProductOutputs * std::int64_t(kPairBytes) + 64 * v, r[i]);
   }
 }
 
@@ -84,27 +84,27 @@ void pack(const char* rows, std::int64_t depth, std::int64_t first, std::int64_t
 template <int Tokens>
 void multiply(const char* x, std::size_t x_row, const float* x_scales, const char* panel,
               const float* weight_scales, std::int64_t n, float* out, std::size_t out_row, bool add) {
-  __m512 sums[Tokens][panel_vectors][2];
+  __m512 sums[Tokens][kPanelVectors][2];
   for (int t = 0; t < Tokens; ++t)
-    for (int v = 0; v < panel_vectors; ++v) sums[t][v][0] = sums[t][v][1] = _mm512_setzero_ps();
+    for (int v = 0; v < kPanelVectors; ++v) sums[t][v][0] = sums[t][v][1] = _mm512_setzero_ps();
 
   const std::int64_t pairs = n / 2;
-  for (std::int64_t first = 0; first < pairs; first += chain) {
-    const std::int64_t end = least(first + chain, pairs);
-    __m512h s[Tokens][panel_vectors];
+  for (std::int64_t first = 0; first < pairs; first += kChain) {
+    const std::int64_t end = least(first + kChain, pairs);
+    __m512h s[Tokens][kPanelVectors];
     for (int t = 0; t < Tokens; ++t)
-      for (int v = 0; v < panel_vectors; ++v) s[t][v] = _mm512_setzero_ph();
+      for (int v = 0; v < kPanelVectors; ++v) s[t][v] = _mm512_setzero_ph();
     for (std::int64_t k = first; k < end; ++k) {
-      __m512h w[panel_vectors];
-      for (int v = 0; v < panel_vectors; ++v)
-        w[v] = (__m512h)_mm512_load_si512(panel + k * product_outputs * std::int64_t(pair_bytes) + 64 * v);
+      __m512h w[kPanelVectors];
+      for (int v = 0; v < kPanelVectors; ++v)
+        w[v] = (__m512h)_mm512_load_si512(panel + k * kProductOutputs * std::int64_t(kPairBytes) + 64 * v);
       for (int t = 0; t < Tokens; ++t) {
         const __m512h pair = (__m512h)_mm512_set1_epi32(*(const int*)(x + x_row * std::size_t(t) + 4 * k));
-        for (int v = 0; v < panel_vectors; ++v) s[t][v] = _mm512_fmadd_ph(w[v], pair, s[t][v]);
+        for (int v = 0; v < kPanelVectors; ++v) s[t][v] = _mm512_fmadd_ph(w[v], pair, s[t][v]);
       }
     }
     for (int t = 0; t < Tokens; ++t)
-      for (int v = 0; v < panel_vectors; ++v) {
+      for (int v = 0; v < kPanelVectors; ++v) {
         const __m512i bits = (__m512i)s[t][v];
         sums[t][v][0] = _mm512_add_ps(sums[t][v][0], _mm512_cvtph_ps(_mm512_castsi512_si256(bits)));
         sums[t][v][1] = _mm512_add_ps(sums[t][v][1], _mm512_cvtph_ps(_mm512_extracti64x4_epi64(bits, 1)));
@@ -115,13 +115,13 @@ void multiply(const char* x, std::size_t x_row, const float* x_scales, const cha
   const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
   for (int t = 0; t < Tokens; ++t) {
     float* to = (float*)((char*)out + out_row * std::size_t(t));
-    for (int v = 0; v < panel_vectors; ++v) {
+    for (int v = 0; v < kPanelVectors; ++v) {
       const __m512 a = sums[t][v][0], b = sums[t][v][1];
       __m512 y = _mm512_add_ps(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b));
       y = _mm512_mul_ps(
-          y, _mm512_mul_ps(_mm512_set1_ps(x_scales[t]), _mm512_load_ps(weight_scales + vector_outputs * v)));
-      if (add) y = _mm512_add_ps(y, _mm512_loadu_ps(to + vector_outputs * v));
-      _mm512_storeu_ps(to + vector_outputs * v, y);
+          y, _mm512_mul_ps(_mm512_set1_ps(x_scales[t]), _mm512_load_ps(weight_scales + kVectorOutputs * v)));
+      if (add) y = _mm512_add_ps(y, _mm512_loadu_ps(to + kVectorOutputs * v));
+      _mm512_storeu_ps(to + kVectorOutputs * v, y);
     }
   }
 }
@@ -130,13 +130,13 @@ void multiply(const char* x, std::size_t x_row, const float* x_scales, const cha
 void multiply_all(const ProductTask& task, const char* halves, const float* x_scales, const char* panel,
                   const float* scales, std::int64_t output, std::int64_t k, std::int64_t n) {
   const std::size_t x_row = std::size_t(task.weights.depth) * 2;
-  for (std::int64_t t = 0; t < task.n_tokens; t += most_tokens) {
+  for (std::int64_t t = 0; t < task.n_tokens; t += kMostTokens) {
     const char* x = halves + x_row * std::size_t(t) + 2 * k;
     float* out = (float*)(task.out + task.out_row * std::size_t(t)) + output;
     auto run = [&](auto multiply_some) {
       multiply_some(x, x_row, x_scales + t, panel, scales, n, out, task.out_row, k > 0);
     };
-    switch (least(most_tokens, task.n_tokens - t)) {
+    switch (least(kMostTokens, task.n_tokens - t)) {
       case 6:
         run(multiply<6>);
         break;
@@ -172,19 +172,19 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
   const std::int64_t depth = task.weights.depth;
   float* x_scales = (float*)(shared + in.scales);
   for (std::int64_t t = thread; t < task.n_tokens; t += n_threads)
-    x_scales[t] = to_half((const float*)(task.x + task.x_row * std::size_t(t)), depth, highest_activation,
+    x_scales[t] = to_half((const float*)(task.x + task.x_row * std::size_t(t)), depth, kHighestActivation,
                           shared + std::size_t(depth) * 2 * std::size_t(t));
   meet(team, n_threads);
 
   float* scales = (float*)(own + at.scales);
   for (;;) {
-    const std::int64_t o = team.next.fetch_add(1) * product_outputs;
+    const std::int64_t o = team.next.fetch_add(1) * kProductOutputs;
     if (o >= task.n_out) return;
-    for (std::int64_t k = 0; k < depth; k += depth_at_once) {
-      const std::int64_t n = least(depth_at_once, depth - k);
-      for (int v = 0; v < panel_vectors; ++v) {
-        take_rows(task.weights, o + v * vector_outputs, own + at.rows, (float*)(own + at.row),
-                  scales + v * vector_outputs);
+    for (std::int64_t k = 0; k < depth; k += kDepthAtOnce) {
+      const std::int64_t n = least(kDepthAtOnce, depth - k);
+      for (int v = 0; v < kPanelVectors; ++v) {
+        take_rows(task.weights, o + v * kVectorOutputs, own + at.rows, (float*)(own + at.row),
+                  scales + v * kVectorOutputs);
         pack(own + at.rows, depth, k, n, v, own + at.panel);
       }
       multiply_all(task, shared + in.x, x_scales, own + at.panel, scales, o, k, n);
@@ -194,7 +194,7 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
 
 }  // namespace
 
-const ProductKernel product_avx512fp16 = {.arithmetic = Arithmetic::f16_avx512,
+const ProductKernel kProductAvx512fp16 = {.arithmetic = Arithmetic::f16_avx512,
                                           .name = "F16, AVX512-FP16",
                                           .reads_by_depth = false,
                                           .shared_bytes = shared_bytes,

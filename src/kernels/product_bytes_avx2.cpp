@@ -11,16 +11,16 @@ namespace {
 // Quantised weights stay the small numbers that they are; activations become 8 bits with one factor for 32 of
 // depth, as in the engine. A vector holds four neighbouring numbers of depth for each of 8 outputs:
 // `vpmaddubsw` multiplies 32 and adds up pairs in 16 bits.
-constexpr int vector_outputs = 8;
-constexpr int strip_vectors = 2;
-constexpr int strip_outputs = vector_outputs * strip_vectors;
-constexpr std::int64_t share_outputs = 32;   // what a thread takes at a time
-constexpr int most_tokens = 6;               // 12 sums, two weights, activations and products: 16 registers
-constexpr std::int64_t block = 32;           // of depth, with one factor of activations
-constexpr std::int64_t depth_at_once = 512;  // a share of so many stays in the first-level cache
-constexpr int block_vectors = 8;
-constexpr std::size_t block_bytes = block * strip_outputs;
-constexpr float largest = 127;
+constexpr int kVectorOutputs = 8;
+constexpr int kStripVectors = 2;
+constexpr int kStripOutputs = kVectorOutputs * kStripVectors;
+constexpr std::int64_t kShareOutputs = 32;  // what a thread takes at a time
+constexpr int kMostTokens = 6;              // 12 sums, two weights, activations and products: 16 registers
+constexpr std::int64_t kBlock = 32;         // of depth, with one factor of activations
+constexpr std::int64_t kDepthAtOnce = 512;  // a share of so many stays in the first-level cache
+constexpr int kBlockVectors = 8;
+constexpr std::size_t kBlockBytes = kBlock * kStripOutputs;
+constexpr float kLargest = 127;
 
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
@@ -34,23 +34,23 @@ struct Shared {
   explicit Shared(const ProductTask& task)
       : x(0),
         factors(aligned(std::size_t(task.n_tokens * task.weights.depth))),
-        sums(factors + aligned(std::size_t(task.n_tokens * task.weights.depth / block) * 4)),
-        bytes(sums + aligned(std::size_t(task.n_tokens * task.weights.depth / block) * 8)) {}
+        sums(factors + aligned(std::size_t(task.n_tokens * task.weights.depth / kBlock) * 4)),
+        bytes(sums + aligned(std::size_t(task.n_tokens * task.weights.depth / kBlock) * 8)) {}
 };
 
 // Of scales and leasts there is room for parts of 16: [parts][outputs of a strip].
-constexpr std::size_t strip_bytes = std::size_t(depth_at_once) * strip_outputs;
-constexpr std::size_t strip_scales = std::size_t(depth_at_once / 16) * strip_outputs;
-constexpr std::size_t n_strips = std::size_t(share_outputs / strip_outputs);
+constexpr std::size_t kStripBytes = std::size_t(kDepthAtOnce) * kStripOutputs;
+constexpr std::size_t kStripScales = std::size_t(kDepthAtOnce / 16) * kStripOutputs;
+constexpr std::size_t kNStrips = std::size_t(kShareOutputs / kStripOutputs);
 
 struct Own {
   std::size_t strips, scales, leasts, numbers, bytes;
   Own()
       : strips(0),
-        scales(strip_bytes * n_strips),
-        leasts(scales + strip_scales * n_strips * 4),
-        numbers(leasts + strip_scales * n_strips * 4),
-        bytes(numbers + std::size_t(most_quant_depth) * vector_outputs) {}
+        scales(kStripBytes * kNStrips),
+        leasts(scales + kStripScales * kNStrips * 4),
+        numbers(leasts + kStripScales * kNStrips * 4),
+        bytes(numbers + std::size_t(kMostQuantDepth) * kVectorOutputs) {}
 };
 
 float sum_of(__m256 v) {
@@ -76,7 +76,7 @@ void to_bytes(const float* from, signed char* to, float* factor, float* sums) {
     spoilt = _mm256_fmadd_ps(v[i], _mm256_setzero_ps(), spoilt);
   }
   const float highest = largest_of(most);
-  *factor = highest > 1e-30f ? highest / largest : 1.0f;
+  *factor = highest > 1e-30f ? highest / kLargest : 1.0f;
   const __m256 scale = _mm256_set1_ps(1 / *factor);
   *factor += sum_of(spoilt);
   __m256i n[4];
@@ -96,25 +96,25 @@ void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64
   std::uint8_t* numbers = (std::uint8_t*)(own + Own().numbers);
   const std::size_t blocks = std::size_t(weights.depth / quants.depth);
   const std::size_t row = quants.interleaved ? 0 : weights.row;
-  const std::size_t step = quants.bytes * (quants.interleaved ? vector_outputs : 1);
+  const std::size_t step = quants.bytes * (quants.interleaved ? kVectorOutputs : 1);
   const char* from = weights.data + (quants.interleaved ? std::size_t(first) * quants.bytes * blocks
                                                         : std::size_t(first) * weights.row);
   from += step * std::size_t(k / quants.depth);
   for (std::int64_t d = 0; d < n; d += quants.depth, from += step) {
-    float scale[most_quant_depth / 16 * vector_outputs], least[most_quant_depth / 16 * vector_outputs];
+    float scale[kMostQuantDepth / 16 * kVectorOutputs], least[kMostQuantDepth / 16 * kVectorOutputs];
     quants.read(from, row, numbers, scale, least);
     for (std::int64_t p = 0; p < quants.depth / quants.part; ++p) {
-      const std::int64_t to = (d / quants.part + p) * strip_outputs + vector_outputs * v;
-      _mm256_store_ps(scales + to, _mm256_loadu_ps(scale + vector_outputs * p));
-      _mm256_store_ps(leasts + to, _mm256_loadu_ps(least + vector_outputs * p));
+      const std::int64_t to = (d / quants.part + p) * kStripOutputs + kVectorOutputs * v;
+      _mm256_store_ps(scales + to, _mm256_loadu_ps(scale + kVectorOutputs * p));
+      _mm256_store_ps(leasts + to, _mm256_loadu_ps(least + kVectorOutputs * p));
     }
-    for (std::int64_t i = 0; i < quants.depth; i += block) {
+    for (std::int64_t i = 0; i < quants.depth; i += kBlock) {
       __m256i r[8];
       for (int j = 0; j < 8; ++j)
-        r[j] = _mm256_loadu_si256((const __m256i*)(numbers + most_quant_depth * j + i));
+        r[j] = _mm256_loadu_si256((const __m256i*)(numbers + kMostQuantDepth * j + i));
       transpose(r);
       for (int j = 0; j < 8; ++j)
-        _mm256_store_si256((__m256i*)(strip + (d + i) * strip_outputs + 64 * j + 32 * v), r[j]);
+        _mm256_store_si256((__m256i*)(strip + (d + i) * kStripOutputs + 64 * j + 32 * v), r[j]);
     }
   }
 }
@@ -139,23 +139,23 @@ struct Activations {
 template <int Tokens, int Part, int Chain>
 void multiply(const Activations& a, const char* strip, const float* scales, const float* leasts,
               std::int64_t n, float* out, std::size_t out_row, bool add) {
-  constexpr int parts = int(block) / Part, part_vectors = block_vectors / parts;
-  __m256 results[Tokens][strip_vectors];
+  constexpr int parts = int(kBlock) / Part, part_vectors = kBlockVectors / parts;
+  __m256 results[Tokens][kStripVectors];
 #pragma GCC unroll 8
   for (int t = 0; t < Tokens; ++t)
 #pragma GCC unroll 8
-    for (int v = 0; v < strip_vectors; ++v)
+    for (int v = 0; v < kStripVectors; ++v)
       results[t][v] = add ? _mm256_loadu_ps((const float*)((const char*)out + out_row * std::size_t(t)) +
-                                            vector_outputs * v)
+                                            kVectorOutputs * v)
                           : _mm256_setzero_ps();
-  for (std::int64_t b = 0; b < n / block; ++b)
+  for (std::int64_t b = 0; b < n / kBlock; ++b)
     for (int p = 0; p < parts; ++p) {
-      const char* w = strip + std::size_t(b) * block_bytes + 64 * part_vectors * p;
-      const signed char* x = a.x + block * b + Part * p;
-      __m256i whole[Tokens][strip_vectors];
+      const char* w = strip + std::size_t(b) * kBlockBytes + 64 * part_vectors * p;
+      const signed char* x = a.x + kBlock * b + Part * p;
+      __m256i whole[Tokens][kStripVectors];
 #pragma GCC unroll 4
       for (int c = 0; c < part_vectors; c += Chain) {
-        __m256i sums[Tokens][strip_vectors];
+        __m256i sums[Tokens][kStripVectors];
 #pragma GCC unroll 8
         for (int t = 0; t < Tokens; ++t) sums[t][0] = sums[t][1] = _mm256_setzero_si256();
         for (int i = c; i < c + Chain; ++i) {
@@ -172,21 +172,21 @@ void multiply(const Activations& a, const char* strip, const float* scales, cons
 #pragma GCC unroll 8
         for (int t = 0; t < Tokens; ++t)
 #pragma GCC unroll 8
-          for (int v = 0; v < strip_vectors; ++v) {
+          for (int v = 0; v < kStripVectors; ++v) {
             const __m256i s = _mm256_madd_epi16(sums[t][v], ones);
             whole[t][v] = c == 0 ? s : _mm256_add_epi32(whole[t][v], s);
           }
       }
       const std::int64_t part = b * parts + p;
 #pragma GCC unroll 8
-      for (int v = 0; v < strip_vectors; ++v) {
-        const __m256 scale = _mm256_load_ps(scales + part * strip_outputs + vector_outputs * v);
-        const __m256 least = _mm256_load_ps(leasts + part * strip_outputs + vector_outputs * v);
+      for (int v = 0; v < kStripVectors; ++v) {
+        const __m256 scale = _mm256_load_ps(scales + part * kStripOutputs + kVectorOutputs * v);
+        const __m256 least = _mm256_load_ps(leasts + part * kStripOutputs + kVectorOutputs * v);
 #pragma GCC unroll 8
         for (int t = 0; t < Tokens; ++t) {
           const float* both = a.sums + a.depth / 16 * t + 2 * b;
           const __m256 sum = _mm256_set1_ps(both[p]);
-          const __m256 factor = _mm256_set1_ps(a.factors[a.depth / block * t + b]);
+          const __m256 factor = _mm256_set1_ps(a.factors[a.depth / kBlock * t + b]);
           results[t][v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole[t][v]), _mm256_mul_ps(scale, factor),
                                           _mm256_fnmadd_ps(least, sum, results[t][v]));
         }
@@ -195,8 +195,8 @@ void multiply(const Activations& a, const char* strip, const float* scales, cons
 #pragma GCC unroll 8
   for (int t = 0; t < Tokens; ++t)
 #pragma GCC unroll 8
-    for (int v = 0; v < strip_vectors; ++v)
-      _mm256_storeu_ps((float*)((char*)out + out_row * std::size_t(t)) + vector_outputs * v, results[t][v]);
+    for (int v = 0; v < kStripVectors; ++v)
+      _mm256_storeu_ps((float*)((char*)out + out_row * std::size_t(t)) + kVectorOutputs * v, results[t][v]);
 }
 
 using Multiply = void (*)(const Activations&, const char*, const float*, const float*, std::int64_t, float*,
@@ -206,7 +206,7 @@ template <int Part, int Chain>
 Multiply multiply_for(std::int64_t tokens) {
   constexpr Multiply all[] = {multiply<1, Part, Chain>, multiply<2, Part, Chain>, multiply<3, Part, Chain>,
                               multiply<4, Part, Chain>, multiply<5, Part, Chain>, multiply<6, Part, Chain>};
-  return all[least_of(most_tokens, tokens) - 1];
+  return all[least_of(kMostTokens, tokens) - 1];
 }
 
 Multiply multiply_for(const ByteQuants& quants, std::int64_t tokens) {
@@ -231,38 +231,38 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
   float *factors = (float*)(shared + in.factors), *sums = (float*)(shared + in.sums);
   for (std::int64_t t = thread; t < task.n_tokens; t += n_threads) {
     const float* from = (const float*)(task.x + task.x_row * std::size_t(t));
-    for (std::int64_t k = 0; k < depth; k += block) {
+    for (std::int64_t k = 0; k < depth; k += kBlock) {
       float* both = sums + (depth * t + k) / 16;
-      to_bytes(from + k, x + depth * t + k, factors + (depth * t + k) / block, both);
-      if (task.weights.quants->part == block) both[0] += both[1];
+      to_bytes(from + k, x + depth * t + k, factors + (depth * t + k) / kBlock, both);
+      if (task.weights.quants->part == kBlock) both[0] += both[1];
     }
   }
   meet(team, n_threads);
 
   for (;;) {
-    const std::int64_t o = team.next.fetch_add(1) * share_outputs;
+    const std::int64_t o = team.next.fetch_add(1) * kShareOutputs;
     if (o >= task.n_out) return;
-    for (std::int64_t k = 0; k < depth; k += depth_at_once) {
-      const std::int64_t n = least_of(depth_at_once, depth - k);
-      const auto strip = [&](std::int64_t s) { return own + at.strips + strip_bytes * std::size_t(s); };
+    for (std::int64_t k = 0; k < depth; k += kDepthAtOnce) {
+      const std::int64_t n = least_of(kDepthAtOnce, depth - k);
+      const auto strip = [&](std::int64_t s) { return own + at.strips + kStripBytes * std::size_t(s); };
       const auto scales = [&](std::int64_t s) {
-        return (float*)(own + at.scales) + strip_scales * std::size_t(s);
+        return (float*)(own + at.scales) + kStripScales * std::size_t(s);
       };
       const auto leasts = [&](std::int64_t s) {
-        return (float*)(own + at.leasts) + strip_scales * std::size_t(s);
+        return (float*)(own + at.leasts) + kStripScales * std::size_t(s);
       };
-      for (std::int64_t r = 0; r < share_outputs; r += vector_outputs) {
-        const std::int64_t s = r / strip_outputs;
-        pack(task.weights, o + r, k, n, int(r / vector_outputs % strip_vectors), own, strip(s), scales(s),
+      for (std::int64_t r = 0; r < kShareOutputs; r += kVectorOutputs) {
+        const std::int64_t s = r / kStripOutputs;
+        pack(task.weights, o + r, k, n, int(r / kVectorOutputs % kStripVectors), own, strip(s), scales(s),
              leasts(s));
       }
-      for (std::int64_t t = 0; t < task.n_tokens; t += most_tokens) {
-        const Activations a{x + depth * t + k, factors + (depth * t + k) / block, sums + (depth * t + k) / 16,
-                            depth};
+      for (std::int64_t t = 0; t < task.n_tokens; t += kMostTokens) {
+        const Activations a{x + depth * t + k, factors + (depth * t + k) / kBlock,
+                            sums + (depth * t + k) / 16, depth};
         const Multiply multiply_some = multiply_for(*task.weights.quants, task.n_tokens - t);
-        for (std::int64_t s = 0; s < share_outputs / strip_outputs; ++s)
+        for (std::int64_t s = 0; s < kShareOutputs / kStripOutputs; ++s)
           multiply_some(a, strip(s), scales(s), leasts(s), n,
-                        (float*)(task.out + task.out_row * std::size_t(t)) + o + s * strip_outputs,
+                        (float*)(task.out + task.out_row * std::size_t(t)) + o + s * kStripOutputs,
                         task.out_row, k > 0);
       }
     }
@@ -271,11 +271,11 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
 
 }  // namespace
 
-const ProductKernel product_bytes_avx2 = {.arithmetic = Arithmetic::bytes_avx2,
-                                          .name = "8-bit integers, AVX2",
-                                          .reads_by_depth = false,
-                                          .shared_bytes = shared_bytes,
-                                          .thread_bytes = thread_bytes,
-                                          .run = run};
+const ProductKernel kProductBytesAvx2 = {.arithmetic = Arithmetic::bytes_avx2,
+                                         .name = "8-bit integers, AVX2",
+                                         .reads_by_depth = false,
+                                         .shared_bytes = shared_bytes,
+                                         .thread_bytes = thread_bytes,
+                                         .run = run};
 
 }  // namespace chunkkv::kernels

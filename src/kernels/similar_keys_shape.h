@@ -14,8 +14,8 @@ class SimilarKeys {
   using V = typename A::Vector;
   using F = typename V::F;
   using I = typename V::I;
-  static constexpr std::int64_t lanes = A::lanes;
-  static constexpr std::int64_t item_keys = 2304 / lanes * lanes;  // that search together
+  static constexpr std::int64_t kLanes = A::kLanes;
+  static constexpr std::int64_t kItemKeys = 2304 / kLanes * kLanes;  // that search together
 
   struct Memory {
     char *block, *tile;
@@ -27,8 +27,8 @@ class SimilarKeys {
       OwnMemory all{own};
       block = all.take(A::key_bytes(depth));
       tile = all.take(A::query_bytes(depth));
-      products = all.take_floats(std::size_t(A::strip(depth) * lanes));
-      open = static_cast<std::int32_t*>(static_cast<void*>(all.take(item_keys * sizeof(std::int32_t))));
+      products = all.take_floats(std::size_t(A::strip(depth) * kLanes));
+      open = static_cast<std::int32_t*>(static_cast<void*>(all.take(kItemKeys * sizeof(std::int32_t))));
       bytes = all.bytes;
     }
   };
@@ -39,9 +39,9 @@ class SimilarKeys {
   static void run(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next) {
     [[maybe_unused]] const typename A::Scope scope;
     const Memory memory(task.depth, own);
-    const float margin = A::rounds_products ? rounding_of(task) : 0;
-    for (std::int64_t first; (first = next.fetch_add(item_keys, std::memory_order_relaxed)) < task.n;) {
-      const std::int64_t count = least(item_keys, task.n - first);
+    const float margin = A::kRoundsProducts ? rounding_of(task) : 0;
+    for (std::int64_t first; (first = next.fetch_add(kItemKeys, std::memory_order_relaxed)) < task.n;) {
+      const std::int64_t count = least(kItemKeys, task.n - first);
       search(task, memory, margin, first, count);
       for (std::int64_t i = first; i < first + count; ++i) multiply(task, i);
     }
@@ -52,7 +52,7 @@ class SimilarKeys {
     if (task.newest[i] < 0) task.newest[i] = 0;
     const float *key = task.keys + i * task.depth, *newest = task.keys + task.newest[i] * task.depth;
     F of_newest{}, of_others{};
-    for (std::int64_t d = 0; d < task.depth; d += V::width) {
+    for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
       const F x = V::load(key + d);
       of_newest += x * V::load(newest + d);
       of_others += x * (V::load(task.sum + d) - x);
@@ -63,12 +63,12 @@ class SimilarKeys {
   static float product(const SimilarKeysTask& task, std::int64_t i, std::int64_t j) {
     const float *a = task.keys + i * task.depth, *b = task.keys + j * task.depth;
     F sum{};
-    for (std::int64_t d = 0; d < task.depth; d += V::width) sum += V::load(a + d) * V::load(b + d);
+    for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sum += V::load(a + d) * V::load(b + d);
     return total(sum);
   }
   static float total(F x) {
     float sum = 0;
-    for (int i = 0; i < V::width; ++i) sum += x[i];
+    for (int i = 0; i < V::kWidth; ++i) sum += x[i];
     return sum;
   }
 
@@ -91,8 +91,8 @@ class SimilarKeys {
     for (std::int64_t end = task.n; end > 0 && n_open > 0;) {
       const std::int64_t n = least(A::block(task.depth), end);
       A::pack_rows(task.keys + (end - n) * task.depth, n, task.depth, memory.block);
-      for (std::int64_t i = 0; i < n_open; i += lanes)
-        compare(task, memory, margin, memory.open + i, least(lanes, n_open - i), end - n, n);
+      for (std::int64_t i = 0; i < n_open; i += kLanes)
+        compare(task, memory, margin, memory.open + i, least(kLanes, n_open - i), end - n, n);
       std::int64_t still_open = 0;
       for (std::int64_t i = 0; i < n_open; ++i)
         if (task.newest[memory.open[i]] < 0) memory.open[still_open++] = memory.open[i];
@@ -104,25 +104,25 @@ class SimilarKeys {
   /// Some keys with the block of `n` that starts at `begin`, the newest strip first.
   static void compare(const SimilarKeysTask& task, const Memory& memory, float margin,
                       const std::int32_t* keys, std::int64_t count, std::int64_t begin, std::int64_t n) {
-    const float* rows[lanes];
-    for (std::int64_t i = 0; i < lanes; ++i) rows[i] = task.keys + keys[least(i, count - 1)] * task.depth;
+    const float* rows[kLanes];
+    for (std::int64_t i = 0; i < kLanes; ++i) rows[i] = task.keys + keys[least(i, count - 1)] * task.depth;
     A::pack_lanes(rows, task.depth, memory.tile);
     const std::int64_t strip = A::strip(task.depth);
     std::int64_t searching = count;
     for (std::int64_t s = (n - 1) / strip * strip; s >= 0 && searching > 0; s -= strip) {
       const std::int64_t length = least(strip, n - s);
-      const std::int64_t whole = (length + A::key_unit - 1) / A::key_unit * A::key_unit;
+      const std::int64_t whole = (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
       A::logits(memory.tile, memory.block, task.depth, s, s + whole, memory.products);
       for (std::int64_t i = 0; i < count; ++i) {  // a key is not like itself
         const std::int64_t own = keys[i] - begin - s;
-        if (own >= 0 && own < length) memory.products[own * lanes + i] = -__builtin_inff();
+        if (own >= 0 && own < length) memory.products[own * kLanes + i] = -__builtin_inff();
       }
-      std::int32_t last[lanes];
+      std::int32_t last[kLanes];
       find_last(memory.products, length, task.threshold - margin, last);
       for (std::int64_t i = 0; i < count; ++i) {
         std::int32_t& newest = task.newest[keys[i]];
         if (newest >= 0) continue;
-        if (A::rounds_products)
+        if (A::kRoundsProducts)
           last[i] = confirm(task, memory.products + i, margin, keys[i], begin + s, last[i]);
         if (last[i] < 0) continue;
         newest = std::int32_t(begin + s) + last[i];
@@ -136,7 +136,7 @@ class SimilarKeys {
   static std::int32_t confirm(const SimilarKeysTask& task, const float* products, float margin,
                               std::int64_t key, std::int64_t begin, std::int32_t last) {
     for (; last >= 0; --last) {
-      const float rounded = products[last * lanes];
+      const float rounded = products[last * kLanes];
       if (!(rounded > task.threshold - margin)) continue;
       if (rounded > task.threshold + margin || product(task, key, begin + last) > task.threshold) break;
     }
@@ -146,15 +146,15 @@ class SimilarKeys {
   /// The last of each lane's products that exceeds the threshold; -1: none.
   static void find_last(const float* products, std::int64_t n, float threshold, std::int32_t* last) {
     const F bound = V::all(threshold);
-    for (int c = 0; c < A::columns; ++c) {
-      const float* column = products + c * V::width;
+    for (int c = 0; c < A::kColumns; ++c) {
+      const float* column = products + c * V::kWidth;
       I found = I{} - 1;
       if (V::any(highest(column, n) > bound))  // in most strips nothing is alike
         for (std::int64_t i = 0; i < n; ++i) {
-          const I hit = V::load(column + i * lanes) > bound;
+          const I hit = V::load(column + i * kLanes) > bound;
           found = (hit & std::int32_t(i)) | (found & ~hit);
         }
-      std::memcpy(last + c * V::width, &found, sizeof found);
+      std::memcpy(last + c * V::kWidth, &found, sizeof found);
     }
   }
   static CHUNKKV_INLINE F highest(const float* column, std::int64_t n) {
@@ -163,8 +163,8 @@ class SimilarKeys {
     std::int64_t i = 0;
     for (; i + 4 <= n; i += 4)
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) most[k] = V::maximum(V::load(column + (i + k) * lanes), most[k]);
-    for (; i < n; ++i) most[0] = V::maximum(V::load(column + i * lanes), most[0]);
+      for (int k = 0; k < 4; ++k) most[k] = V::maximum(V::load(column + (i + k) * kLanes), most[k]);
+    for (; i < n; ++i) most[0] = V::maximum(V::load(column + i * kLanes), most[0]);
     return V::maximum(V::maximum(most[0], most[1]), V::maximum(most[2], most[3]));
   }
 };

@@ -14,7 +14,7 @@ namespace {
 bool has_kernel(const Graph& g, const ggml_tensor* keys, const ggml_tensor* q) {
   return g.on_cpu() && kernels::has_fast_dots() && q->type == GGML_TYPE_F32 && q->nb[0] == sizeof(float) &&
          (keys->type == GGML_TYPE_F16 || keys->type == GGML_TYPE_F32) && keys->ne[0] % 16 == 0 &&
-         keys->ne[0] <= kernels::most_dots_depth;
+         keys->ne[0] <= kernels::kMostDotsDepth;
 }
 
 void compute_dots(ggml_tensor* out, int thread, int n_threads, void*) {
@@ -125,7 +125,7 @@ ggml_tensor* sum_rows_by_halves(Graph& g, ggml_tensor* t) {
   return t;
 }
 
-constexpr std::size_t max_tensors = 128;
+constexpr std::size_t kMaxTensors = 128;
 
 /// So many queries are taken at once: on the CPU the usual window, small enough for its caches; other devices
 /// want few large graphs, of 256 MiB of attention weights at most.
@@ -185,7 +185,7 @@ std::vector<float> past_mask(std::span<const std::uint8_t> past, std::int32_t n_
 }
 
 std::size_t group_max_tensors(const CacheLayer& cache) {
-  return max_tensors + 4 * std::size_t(cache.n_head);
+  return kMaxTensors + 4 * std::size_t(cache.n_head);
 }
 
 }  // namespace
@@ -193,7 +193,7 @@ std::size_t group_max_tensors(const CacheLayer& cache) {
 std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, const Attention& a,
                                      QueryRange queries) {
   std::vector<float> result(std::size_t(a.n_kv) * std::size_t(queries.count) * std::size_t(cache.n_head));
-  Graph g(compute.device_of(cache.k), max_tensors);
+  Graph g(compute.device_of(cache.k), kMaxTensors);
   g.output(weights(g, cache, a, in_graph(g, a, queries)), result.data());
   g.run();
   return result;
@@ -207,7 +207,7 @@ std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, con
   for (std::int32_t done = 0; done < queries.count; done += tile) {
     const QueryRange now{queries.first + done * queries.stride, std::min(tile, queries.count - done),
                          queries.stride};
-    Graph g(compute.device_of(cache.k), max_tensors);
+    Graph g(compute.device_of(cache.k), kMaxTensors);
     add_column_sums(g, weights(g, cache, a, in_graph(g, a, now)), sums);
   }
   return sums;
@@ -219,7 +219,7 @@ std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, con
   const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, sums.size());
   for (std::int32_t done = 0; done < count; done += tile) {
     const HostQueries now(queries, {done, std::min(tile, count - done)}, a.n_kv);
-    Graph g(compute.device_of(cache.k), max_tensors);
+    Graph g(compute.device_of(cache.k), kMaxTensors);
     add_column_sums(g, weights(g, cache, a, now.in_graph(g)), sums);
   }
   return sums;

@@ -7,7 +7,7 @@
 namespace chunkkv {
 namespace {
 
-constexpr std::array<std::pair<CacheType, std::string_view>, 9> names{{
+constexpr std::array<std::pair<CacheType, std::string_view>, 9> kNames{{
     {CacheType::f32, "f32"},
     {CacheType::f16, "f16"},
     {CacheType::bf16, "bf16"},
@@ -23,7 +23,7 @@ constexpr std::array<std::pair<CacheType, std::string_view>, 9> names{{
 
 CacheType parse_cache_type(std::string_view name) {
   std::string all;
-  for (const auto& [type, known] : names) {
+  for (const auto& [type, known] : kNames) {
     if (known == name) return type;
     all += (all.empty() ? "" : ", ") + std::string(known);
   }
@@ -31,7 +31,7 @@ CacheType parse_cache_type(std::string_view name) {
 }
 
 std::string_view to_string(CacheType type) {
-  for (const auto& [known, name] : names)
+  for (const auto& [known, name] : kNames)
     if (known == type) return name;
   return "?";
 }

@@ -18,8 +18,8 @@
 namespace chunkkv {
 namespace {
 
-constexpr int connect_ms = 5000;
-constexpr std::chrono::seconds greeting_time(10);
+constexpr int kConnectMs = 5000;
+constexpr std::chrono::seconds kGreetingTime(10);
 
 struct Address {
   std::string host, port;
@@ -48,7 +48,7 @@ bool connects(const addrinfo& address) {
     pollfd wait{.fd = fd, .events = POLLOUT, .revents = 0};
     socklen_t size = sizeof error;
     if (error == EINPROGRESS &&
-        (poll(&wait, 1, connect_ms) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0))
+        (poll(&wait, 1, kConnectMs) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0))
       error = ETIMEDOUT;
   }
   close(fd);
@@ -78,7 +78,7 @@ ggml_backend_reg_t greeted(const std::string& server, AddServer add_server) {
   std::thread([server, add_server, promise = std::move(promise)]() mutable {
     promise.set_value(add_server(server.c_str()));
   }).detach();
-  if (answer.wait_for(greeting_time) != std::future_status::ready)
+  if (answer.wait_for(kGreetingTime) != std::future_status::ready)
     refuse(server, "does not answer; it may be serving another client, and it serves one at a time");
   return answer.get();
 }

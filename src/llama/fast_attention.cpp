@@ -12,7 +12,7 @@ namespace chunkkv::engine {
 namespace {
 
 /// From so many queries on packing keys and values for all of them pays.
-constexpr std::int64_t many_queries = 32;
+constexpr std::int64_t kManyQueries = 32;
 
 // A view of the cache itself: what is cast from a cache of another type stays with the engine.
 bool is_half_cache(const ggml_tensor* t, std::int64_t depth) {
@@ -33,7 +33,7 @@ bool has_kernel(const ggml_tensor* node) {
   const std::int64_t depth = q->ne[0];
   const float max_bias = op_float(node, 1);
   return q->type == GGML_TYPE_F32 && q->ne[3] == 1 && q->nb[0] == sizeof(float) && depth % 16 == 0 &&
-         depth <= kernels::most_attention_depth && is_half_cache(k, depth) && is_half_cache(v, depth) &&
+         depth <= kernels::kMostAttentionDepth && is_half_cache(k, depth) && is_half_cache(v, depth) &&
          k->ne[1] == v->ne[1] && k->ne[2] == v->ne[2] && q->ne[2] % k->ne[2] == 0 && max_bias == 0 &&
          mask != nullptr && is_plain_mask(mask, q->ne[1], k->ne[1]) && in_host_memory(q) &&
          in_host_memory(node) && node->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float) &&
@@ -95,7 +95,7 @@ const FastAttention::Mask& FastAttention::read(const ggml_tensor* tensor) {
   if (mask.known) return mask;
   mask.usable =
       mask.visible.read(static_cast<const char*>(tensor->data), tensor->ne[1], tensor->ne[0], tensor->nb[1]);
-  if (mask.usable && tensor->ne[1] < many_queries) mask.lists.read(mask.visible);
+  if (mask.usable && tensor->ne[1] < kManyQueries) mask.lists.read(mask.visible);
   mask.known = true;
   return mask;
 }
@@ -111,7 +111,7 @@ void FastAttention::take(ggml_tensor* node) {
   call.task = attention_of(node);
   call.next = 0;
   std::memcpy(call.parameters, node->op_params, sizeof call.parameters);
-  if (call.task.n_queries < many_queries) {
+  if (call.task.n_queries < kManyQueries) {
     prepare_few(call, mask.lists);
     become_custom(node, &compute_few, &call);
   } else {

@@ -14,7 +14,7 @@ namespace {
 
 // Fewer tokens do not pay for unpacking the weights. The engine's attention has its own change of path here
 // too, so that a prompt is cut in one place for both (session/micro_batches.h).
-constexpr std::int64_t fewest_tokens = 64;
+constexpr std::int64_t kFewestTokens = 64;
 
 /// Whether the operation is one of those that our kernels compute, whatever the weights.
 bool is_plain_product(const ggml_tensor* node) {
@@ -75,7 +75,7 @@ void FastProducts::Block::reserve(std::size_t n) {
 }
 
 void FastProducts::take(ggml_tensor* node) {
-  if (node->op != GGML_OP_MUL_MAT || node->src[1]->ne[1] < fewest_tokens || !is_plain_product(node)) return;
+  if (node->op != GGML_OP_MUL_MAT || node->src[1]->ne[1] < kFewestTokens || !is_plain_product(node)) return;
   const kernels::ProductKernel* kernel = prompt_kernel(node->src[0]);
   if (kernel == nullptr) return;
   const auto task = task_of(node);

@@ -8,9 +8,9 @@
 namespace chunkkv::engine {
 namespace {
 
-constexpr std::size_t rows_at_once = 2048;
-constexpr std::size_t most_tensors = 32;
-constexpr float smallest_key_norm = 1e-12f;
+constexpr std::size_t kRowsAtOnce = 2048;
+constexpr std::size_t kMostTensors = 32;
+constexpr float kSmallestKeyNorm = 1e-12f;
 
 /// Runs `build(graph, tile of cells)`, whose result is [.., n_head_kv values a row], for all tiles and
 /// turns the rows around: [n_head_kv][cells.size()].
@@ -20,9 +20,9 @@ std::vector<float> by_head(Compute& compute, const CacheLayer& cache, const RowK
   const std::size_t heads = std::size_t(cache.n_head_kv);
   std::vector<float> result(heads * cells.size());
   std::vector<float> part;
-  for (std::size_t done = 0; done < cells.size(); done += rows_at_once) {
-    const auto tile = cells.subspan(done, std::min(rows_at_once, cells.size() - done));
-    Graph g(compute.device_of(rows.rows), most_tensors);
+  for (std::size_t done = 0; done < cells.size(); done += kRowsAtOnce) {
+    const auto tile = cells.subspan(done, std::min(kRowsAtOnce, cells.size() - done));
+    Graph g(compute.device_of(rows.rows), kMostTensors);
     part.resize(heads * tile.size());
     g.output(build(g, tile), part.data());
     g.run();
@@ -39,10 +39,10 @@ std::vector<float> mean_direction(Compute& compute, const CacheLayer& cache,
   const std::size_t dim = width / std::size_t(cache.n_head_kv);
   std::vector<double> sum(width);
   std::vector<float> part(width);
-  for (std::size_t done = 0; done < cells.size(); done += rows_at_once) {
-    const auto tile = cells.subspan(done, std::min(rows_at_once, cells.size() - done));
-    Graph g(compute.device_of(cache.k), most_tensors);
-    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, keys_of(cache), tile), smallest_key_norm);
+  for (std::size_t done = 0; done < cells.size(); done += kRowsAtOnce) {
+    const auto tile = cells.subspan(done, std::min(kRowsAtOnce, cells.size() - done));
+    Graph g(compute.device_of(cache.k), kMostTensors);
+    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, keys_of(cache), tile), kSmallestKeyNorm);
     ggml_tensor* columns = ggml_reshape_2d(g.ctx(), keys, cache.k->ne[0], std::int64_t(tile.size()));
     g.output(ggml_sum_rows(g.ctx(), ggml_cont(g.ctx(), ggml_transpose(g.ctx(), columns))), part.data());
     g.run();
@@ -52,7 +52,7 @@ std::vector<float> mean_direction(Compute& compute, const CacheLayer& cache,
   for (std::size_t head = 0; head < width; head += dim) {
     double norm = 0;
     for (std::size_t i = head; i < head + dim; ++i) norm += sum[i] * sum[i];
-    norm = std::max(std::sqrt(norm), double(smallest_key_norm));
+    norm = std::max(std::sqrt(norm), double(kSmallestKeyNorm));
     for (std::size_t i = head; i < head + dim; ++i) direction[i] = float(sum[i] / norm);
   }
   return direction;
@@ -79,7 +79,7 @@ std::vector<float> key_similarity(Compute& compute, const CacheLayer& cache,
   const std::vector<float> direction = mean_direction(compute, cache, cells);
   const std::int64_t dim = cache.k->ne[0] / cache.n_head_kv;
   return by_head(compute, cache, keys_of(cache), cells, [&](Graph& g, std::span<const std::int32_t> tile) {
-    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, keys_of(cache), tile), smallest_key_norm);
+    ggml_tensor* keys = ggml_l2_norm(g.ctx(), gather(g, cache, keys_of(cache), tile), kSmallestKeyNorm);
     ggml_tensor* mean = g.input(GGML_TYPE_F32, {dim, cache.n_head_kv, 1, 1}, direction.data());
     return ggml_sum_rows(g.ctx(), ggml_mul(g.ctx(), keys, mean));
   });

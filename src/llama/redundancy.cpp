@@ -10,10 +10,10 @@
 namespace chunkkv::engine {
 namespace {
 
-constexpr float smallest_norm = 1e-8f;
-constexpr std::int64_t first_block = 64;
-constexpr std::int64_t largest_block = 1024;
-constexpr std::size_t tile_rows = 4096;
+constexpr float kSmallestNorm = 1e-8f;
+constexpr std::int64_t kFirstBlock = 64;
+constexpr std::int64_t kLargestBlock = 1024;
+constexpr std::size_t kTileRows = 4096;
 
 /// Similarities of one KV head's keys.
 class HeadSimilarity {
@@ -50,14 +50,14 @@ class HeadSimilarity {
     ggml_tensor* rows = g.alias(k, k->type, {dim, k->ne[1], 1, 1}, {k->nb[0], k->nb[1], k->nb[2], k->nb[2]},
                                 cache_.head_bytes(k) * std::size_t(head_));
     ggml_tensor* index = g.input(GGML_TYPE_I32, {std::int64_t(cells.size()), 1, 1, 1}, cells.data());
-    return ggml_l2_norm(g.ctx(), ggml_get_rows(g.ctx(), rows, index), smallest_norm);
+    return ggml_l2_norm(g.ctx(), ggml_get_rows(g.ctx(), rows, index), kSmallestNorm);
   }
 
   Graph graph() { return Graph(compute_.device_of(cache_.k), 64); }
 
   template <class Do>
   void for_tiles(std::size_t n, Do&& act) {
-    for (std::size_t first = 0; first < n; first += tile_rows) act(first, std::min(tile_rows, n - first));
+    for (std::size_t first = 0; first < n; first += kTileRows) act(first, std::min(kTileRows, n - first));
   }
 
   /// total[j] = sum over all i of k_i . k_j, own[j] = k_j . k_j.
@@ -94,7 +94,7 @@ class HeadSimilarity {
 
   bool has_kernel() const {
     return compute_.device_of(cache_.k).is_cpu && !kernels::similar_keys_kernels().empty() &&
-           head_dim() % 16 == 0 && head_dim() <= kernels::most_attention_depth;
+           head_dim() % 16 == 0 && head_dim() <= kernels::kMostAttentionDepth;
   }
   std::int64_t head_dim() const { return cache_.k->ne[0] / cache_.n_head_kv; }
 
@@ -132,8 +132,8 @@ class HeadSimilarity {
     std::vector<std::int32_t> open(cells_.size());
     std::iota(open.begin(), open.end(), 0);
     std::int64_t end = n;
-    for (std::int64_t size = first_block; end > 0 && !open.empty();
-         size = std::min(2 * size, largest_block)) {
+    for (std::int64_t size = kFirstBlock; end > 0 && !open.empty();
+         size = std::min(2 * size, kLargestBlock)) {
       const std::int64_t first = std::max<std::int64_t>(0, end - size);
       std::vector<std::int32_t> still_open;
       for_tiles(open.size(), [&](std::size_t at, std::size_t count) {

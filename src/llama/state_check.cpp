@@ -41,23 +41,23 @@ class StateReader {
   std::span<const std::byte> left_;
 };
 
-constexpr auto require = StateReader::require;
+constexpr auto kRequire = StateReader::require;
 
 void check_type(std::int32_t type, const ggml_tensor* rows, StateTypes types) {
   if (types == StateTypes::own)
-    require(type == rows->type, "its keys or values have other types (-ctk, -ctv)");
+    kRequire(type == rows->type, "its keys or values have other types (-ctk, -ctv)");
   else
-    require(std::find(kCacheTypes.begin(), kCacheTypes.end(), type) != kCacheTypes.end() &&
-                rows->ne[0] % ggml_blck_size(ggml_type(type)) == 0,
-            "its keys or values have a type that no cache has");
+    kRequire(std::find(kCacheTypes.begin(), kCacheTypes.end(), type) != kCacheTypes.end() &&
+                 rows->ne[0] % ggml_blck_size(ggml_type(type)) == 0,
+             "its keys or values have a type that no cache has");
 }
 
 /// A row a cell: their type, the size of one, the rows.
 void check_rows(StateReader& state, const ggml_tensor* rows, std::uint32_t n_cells, StateTypes types) {
   const auto type = state.take<std::int32_t>();
   check_type(type, rows, types);
-  require(state.take<std::uint64_t>() == ggml_row_size(ggml_type(type), rows->ne[0]),
-          "its rows have another size");
+  kRequire(state.take<std::uint64_t>() == ggml_row_size(ggml_type(type), rows->ne[0]),
+           "its rows have another size");
   state.skip(n_cells, ggml_row_size(ggml_type(type), rows->ne[0]));
 }
 
@@ -66,9 +66,9 @@ void check_columns(StateReader& state, const ggml_tensor* rows, std::uint32_t n_
   const auto type = state.take<std::int32_t>();
   check_type(type, rows, types);
   const std::uint64_t size = ggml_type_size(ggml_type(type));
-  require(state.take<std::uint32_t>() == size, "its values have another size");
+  kRequire(state.take<std::uint32_t>() == size, "its values have another size");
   const auto n_rows = state.take<std::uint32_t>();
-  require(std::int64_t(n_rows) == rows->ne[0], "its values have another size");
+  kRequire(std::int64_t(n_rows) == rows->ne[0], "its values have another size");
   state.skip(n_rows, size * n_cells);
 }
 
@@ -79,27 +79,27 @@ void check_state(std::span<const std::byte> whole, const std::map<std::int32_t, 
   StateReader state(whole);
   state.take<std::uint32_t>();  // a magic number, which the engine checks
   state.take<std::int32_t>();   // the sequence that it was
-  require(state.take<std::uint32_t>() == 1, "it has several streams of cells");
+  kRequire(state.take<std::uint32_t>() == 1, "it has several streams of cells");
   const auto n_cells = state.take<std::uint32_t>();
-  require(n_cells == positions.size(), "it has another number of cells than entries");
+  kRequire(n_cells == positions.size(), "it has another number of cells than entries");
   for (const Position position : positions) {
-    require(state.take<std::int32_t>() == position, "a cell has another position than its entry");
-    require(state.take<std::uint32_t>() == 1, "it shares cells between sequences");
+    kRequire(state.take<std::int32_t>() == position, "a cell has another position than its entry");
+    kRequire(state.take<std::uint32_t>() == 1, "it shares cells between sequences");
     state.skip(1, extension);
     state.take<std::int32_t>();  // the sequence again
   }
   const bool has_values = layers.empty() || layers.begin()->second.v != nullptr;
   const bool v_transposed = !layers.empty() && layers.begin()->second.v_transposed;
   const auto is_transposed = state.take<std::uint32_t>();
-  require(!has_values || is_transposed == std::uint32_t(v_transposed),
-          "one was made with flash attention (-fa) and the other without");
-  require(state.take<std::uint32_t>() == layers.size(), "it has another number of layers");
+  kRequire(!has_values || is_transposed == std::uint32_t(v_transposed),
+           "one was made with flash attention (-fa) and the other without");
+  kRequire(state.take<std::uint32_t>() == layers.size(), "it has another number of layers");
   for (const auto& [number, layer] : layers) check_rows(state, layer.k, n_cells, types);
   for (const auto& [number, layer] : layers) {
     if (layer.v == nullptr) continue;
     v_transposed ? check_columns(state, layer.v, n_cells, types) : check_rows(state, layer.v, n_cells, types);
   }
-  require(goes_on || state.at_end(), "it is longer than it should be");
+  kRequire(goes_on || state.at_end(), "it is longer than it should be");
 }
 
 }  // namespace chunkkv::engine

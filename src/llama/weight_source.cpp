@@ -66,7 +66,7 @@ std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_o
   constexpr std::int64_t n_rows = 8;
   const kernels::ByteQuants& quants = *weights.quants;
   std::vector<float> rows(std::size_t(n_out * weights.depth));
-  std::vector<std::uint8_t> numbers(std::size_t(n_rows * kernels::most_quant_depth));
+  std::vector<std::uint8_t> numbers(std::size_t(n_rows * kernels::kMostQuantDepth));
   std::vector<float> scales(numbers.size()), leasts(numbers.size());
   const std::size_t row = quants.interleaved ? 0 : weights.row;
   for (std::int64_t o = 0; o < n_out; o += n_rows)
@@ -81,7 +81,7 @@ std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_o
         for (std::int64_t d = 0; d < quants.depth; ++d) {
           const auto part = std::size_t(d / quants.part * n_rows + r);
           rows[std::size_t((o + r) * weights.depth + k + d)] =
-              scales[part] * float(numbers[std::size_t(kernels::most_quant_depth * r + d)]) - leasts[part];
+              scales[part] * float(numbers[std::size_t(kernels::kMostQuantDepth * r + d)]) - leasts[part];
         }
     }
   return rows;
@@ -90,21 +90,21 @@ std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_o
 /// Weights of a type as the engine lays them out in memory of a type, and what they are as F32.
 class Sample {
  public:
-  static constexpr std::int64_t n_out = 64, depth = 512;
+  static constexpr std::int64_t kNOut = 64, kDepth = 512;
 
   Sample(ggml_backend_buffer_type_t buffer_type, ggml_type type)
       : context_(
             ggml_init({.mem_size = 2 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true})),
-        values_(std::size_t(n_out * depth)) {
+        values_(std::size_t(kNOut * kDepth)) {
     if (!context_) throw Error("out of memory");
     std::mt19937 random(1);
     std::normal_distribution<float> number(0.1f, 1.0f);
     for (float& value : values_) value = number(random);
-    std::vector<char> plain(ggml_row_size(type, depth) * std::size_t(n_out));
-    ggml_quantize_chunk(type, values_.data(), plain.data(), 0, n_out, depth, nullptr);
-    ggml_get_type_traits(type)->to_float(plain.data(), values_.data(), n_out * depth);
+    std::vector<char> plain(ggml_row_size(type, kDepth) * std::size_t(kNOut));
+    ggml_quantize_chunk(type, values_.data(), plain.data(), 0, kNOut, kDepth, nullptr);
+    ggml_get_type_traits(type)->to_float(plain.data(), values_.data(), kNOut * kDepth);
 
-    tensor_ = ggml_new_tensor_2d(context_.get(), type, depth, n_out);
+    tensor_ = ggml_new_tensor_2d(context_.get(), type, kDepth, kNOut);
     buffer_.reset(
         ggml_backend_buft_alloc_buffer(buffer_type, ggml_backend_buft_get_alloc_size(buffer_type, tensor_)));
     if (!buffer_) throw Error("out of memory");
@@ -117,7 +117,7 @@ class Sample {
   /// How to read them where they lie.
   kernels::Weights weights() const {
     return {.data = static_cast<const char*>(tensor_->data),
-            .depth = depth,
+            .depth = kDepth,
             .row = tensor_->nb[1],
             .to_float = ggml_get_type_traits(tensor_->type)->to_float};
   }
@@ -155,11 +155,11 @@ Reading tried(ggml_backend_buffer_type_t buffer_type, ggml_type type) {
   kernels::Weights weights = sample.weights();
   if (reading.layout != nullptr) {
     weights.layout = reading.layout;
-    if (!sample.is(read_all(weights, Sample::n_out))) reading.layout = nullptr;
+    if (!sample.is(read_all(weights, Sample::kNOut))) reading.layout = nullptr;
   }
   if (reading.quants != nullptr) {
     weights.quants = reading.quants;
-    if (!sample.is(read_quants(weights, Sample::n_out))) reading.quants = nullptr;
+    if (!sample.is(read_quants(weights, Sample::kNOut))) reading.quants = nullptr;
   }
   return reading;
 }

@@ -11,8 +11,8 @@
 namespace chunkkv {
 namespace {
 
-constexpr std::int32_t n_sinks = 4;        // first tokens that draw attention whatever they say
-constexpr std::int32_t lifted_before = 2;  // entries before a high score that it lifts as well
+constexpr std::int32_t kNSinks = 4;        // first tokens that draw attention whatever they say
+constexpr std::int32_t kLiftedBefore = 2;  // entries before a high score that it lifts as well
 
 Scores empty_scores(std::int32_t n_heads, std::int32_t n_entries) {
   return {n_heads, n_entries, std::vector<float>(std::size_t(n_heads) * std::size_t(n_entries))};
@@ -70,7 +70,7 @@ void pool_before_window(Scores& scores, std::int32_t window, Pool kind, std::int
 
 double total_before_window(const Scores& scores, std::int32_t head, std::int32_t window) {
   const std::int32_t n = scores.n_entries - std::min(window, scores.n_entries);
-  return std::accumulate(scores.head(head) + std::min(n_sinks, n), scores.head(head) + n, 0.0);
+  return std::accumulate(scores.head(head) + std::min(kNSinks, n), scores.head(head) + n, 0.0);
 }
 
 void normalize_before_window(Scores& scores, std::int32_t window) {
@@ -86,7 +86,7 @@ void add_lifted(Scores& scores, std::int32_t window, const Lift& lift) {
   const std::int32_t n = scores.n_entries - std::min(window, scores.n_entries);
   Scores raised = scores;
   for (std::int32_t h = 0; h < scores.n_heads; ++h) {
-    const std::vector<float> values = lifted({scores.head(h), std::size_t(n)}, lift.reach, lifted_before);
+    const std::vector<float> values = lifted({scores.head(h), std::size_t(n)}, lift.reach, kLiftedBefore);
     std::copy(values.begin(), values.end(), raised.head(h));
     const double total = total_before_window(raised, h, window);
     const double factor = total > 0 ? lift.spread * total_before_window(scores, h, window) / total : 0;

@@ -13,11 +13,11 @@
 namespace chunkkv {
 namespace {
 
-constexpr std::string_view allowed =
+constexpr std::string_view kAllowed =
     R"(give the share to keep ("10%" or "0.1", more than 0 and at most 100%) or a number of tokens ("512", at least 1))";
 
 [[noreturn]] void refuse(std::string_view budget) {
-  throw UsageError(fmt::format("\"{}\" is not a budget: {}", budget, allowed));
+  throw UsageError(fmt::format("\"{}\" is not a budget: {}", budget, kAllowed));
 }
 
 /// Digits with at most one point among or around them.

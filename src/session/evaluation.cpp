@@ -6,7 +6,7 @@ namespace chunkkv {
 namespace {
 
 // Queries whose attention comes to the host at once.
-constexpr std::int32_t query_tile = 16;
+constexpr std::int32_t kQueryTile = 16;
 
 /// Hands out the attention of a micro-batch, by entry.
 class AttentionReader final : public engine::Observer {
@@ -24,8 +24,8 @@ class AttentionReader final : public engine::Observer {
     cells_.insert(cells_.end(), attention.cells.begin(), attention.cells.end());
     const auto count = std::int32_t(attention.cells.size());
     std::vector<float> by_entry;
-    for (std::int32_t done = 0; done < count; done += query_tile) {
-      const engine::QueryRange now{done, std::min(query_tile, count - done)};
+    for (std::int32_t done = 0; done < count; done += kQueryTile) {
+      const engine::QueryRange now{done, std::min(kQueryTile, count - done)};
       const auto by_cell = context_.attention_weights(attention, now);
       const std::size_t rows = by_cell.size() / std::size_t(attention.n_kv);
       by_entry.resize(rows * cells_.size());

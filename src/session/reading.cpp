@@ -10,7 +10,7 @@
 namespace chunkkv {
 namespace {
 
-constexpr const char* interrupted = "interrupted while reading the prompt";
+constexpr const char* kInterrupted = "interrupted while reading the prompt";
 
 /// Counts a reading: its time without what is observed and selected meanwhile, which has clocks of its own.
 class ReadingTime {
@@ -195,7 +195,7 @@ bool SequenceState::step(const Progress& progress) {
     now->now.done += feed(piece, *now->round);
     now->now.n_entries = cells.n_entries();
     now->now.n_compressions = n_compressions;
-    if (progress && !progress(now->now)) throw Interrupted(interrupted);
+    if (progress && !progress(now->now)) throw Interrupted(kInterrupted);
   }
   if (now->done() == now->piece_end) {
     if (now->shape.n_question > 0) ask(now->question, *now->round);

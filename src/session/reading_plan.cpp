@@ -9,7 +9,7 @@ namespace {
 
 /// First tokens that stay through many compressions whatever the method: attention sinks, as StreamingLLM
 /// (arXiv 2309.17453) found them.
-constexpr std::int32_t n_sinks = 4;
+constexpr std::int32_t kNSinks = 4;
 
 }  // namespace
 
@@ -50,8 +50,8 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
 
   plan.protect_first = reading.plan.protect_first;
   if (task.n_entries + n_tokens + plan.n_last + plan.n_after <= plan.cells) return plan;  // a single piece
-  const std::int32_t most_sinks = reading.plan.fit_window ? plan.budget / 2 : n_sinks;
-  plan.protect_first = std::max(plan.protect_first, std::min(n_sinks, most_sinks));
+  const std::int32_t most_sinks = reading.plan.fit_window ? plan.budget / 2 : kNSinks;
+  plan.protect_first = std::max(plan.protect_first, std::min(kNSinks, most_sinks));
   if (method.keeps_all())
     throw UsageError(
         fmt::format("the prompt has {} tokens, but there are {} cells, and method full drops nothing; "

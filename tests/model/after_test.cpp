@@ -24,7 +24,7 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_prompt = 150;
+constexpr std::int32_t kNPrompt = 150;
 
 std::shared_ptr<Model> tiny() {
   static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
@@ -55,9 +55,9 @@ double shared(const std::vector<LayerKept>& a, const std::vector<LayerKept>& b) 
 
 class After : public testing::Test {
  protected:
-  After() : random(random_seed()), tokens(random_tokens(random, n_prompt + 40)) {}
-  std::span<const Token> prompt() const { return std::span(tokens).first(n_prompt); }
-  Token answer(std::size_t i) const { return tokens[n_prompt + i]; }
+  After() : random(random_seed()), tokens(random_tokens(random, kNPrompt + 40)) {}
+  std::span<const Token> prompt() const { return std::span(tokens).first(kNPrompt); }
+  Token answer(std::size_t i) const { return tokens[kNPrompt + i]; }
 
   std::mt19937 random;
   std::vector<Token> tokens;
@@ -74,7 +74,7 @@ TEST_F(After, ChoosesAsAPromptWhoseWindowEndsInTheSameTokens) {
   for (const auto& [after, before] : same) {
     const Plan observing = plan(after, 60), reading = plan(before, 72);
     Session steps(tiny(), cells(256, CacheType::f32)), whole(tiny(), cells(256, CacheType::f32));
-    whole.sequence().prefill(std::span(tokens).first(n_prompt + 12), {&reading, 1});
+    whole.sequence().prefill(std::span(tokens).first(kNPrompt + 12), {&reading, 1});
     steps.sequence().prefill(prompt(), {&observing, 1});
     for (std::size_t i = 0; i < 12; ++i) {
       EXPECT_FALSE(steps.sequence().has_chosen());
@@ -82,14 +82,14 @@ TEST_F(After, ChoosesAsAPromptWhoseWindowEndsInTheSameTokens) {
     }
     ASSERT_TRUE(steps.sequence().has_chosen()) << after;
     const Selection& chosen = steps.sequence().selection();
-    EXPECT_EQ(chosen.n_entries, n_prompt);
+    EXPECT_EQ(chosen.n_entries, kNPrompt);
     EXPECT_EQ(chosen.after, 12);
     EXPECT_EQ(chosen.n_kept, 60);
     std::vector<LayerKept> expected = whole.sequence().selection().layers;
     for (LayerKept& layer : expected)
       for (auto& list : layer.heads) {
         ASSERT_EQ(list.size(), 72U);
-        ASSERT_EQ(list[60], n_prompt);  // the answer's tokens are the last of that window
+        ASSERT_EQ(list[60], kNPrompt);  // the answer's tokens are the last of that window
         list.resize(60);
       }
     // Single steps round in another way than a batch: scores that nearly tie may change places.
@@ -131,7 +131,7 @@ TEST_F(After, TheFirstTokensComeFromTheFullCacheAndThenItIsCompressed) {
   EXPECT_EQ(copy(session.logits()), copy(full.logits()));
   for (std::int32_t i = 0; i < 20; ++i) {
     EXPECT_EQ(session.sequence().n_until_compression(), std::max(0, 10 - i));
-    EXPECT_EQ(session.sequence().n_entries(), i < 10 ? n_prompt + i : 60 + i);
+    EXPECT_EQ(session.sequence().n_entries(), i < 10 ? kNPrompt + i : 60 + i);
     const std::vector<float> expected = copy(full.sequence().decode(answer(std::size_t(i))));
     const std::vector<float> actual = copy(session.sequence().decode(answer(std::size_t(i))));
     if (i < 10)
@@ -140,12 +140,12 @@ TEST_F(After, TheFirstTokensComeFromTheFullCacheAndThenItIsCompressed) {
       EXPECT_NE(actual, expected) << i;
   }
   EXPECT_EQ(session.sequence().n_compressions(), 1);
-  EXPECT_EQ(session.sequence().next_position(), n_prompt + 20);
+  EXPECT_EQ(session.sequence().next_position(), kNPrompt + 20);
   for (std::int32_t layer = 0; layer < 3; ++layer)
     for (std::int32_t head = 0; head < 2; ++head) {
       const auto positions = session.sequence().positions(layer, head);
       ASSERT_EQ(positions.size(), 80U);
-      for (std::int32_t i = 0; i < 20; ++i) EXPECT_EQ(positions[std::size_t(60 + i)], n_prompt + i);
+      for (std::int32_t i = 0; i < 20; ++i) EXPECT_EQ(positions[std::size_t(60 + i)], kNPrompt + i);
     }
 }
 
@@ -153,7 +153,7 @@ TEST_F(After, WhatComesBetweenCallsItOff) {
   const Plan observing = plan("snapkv:window=8,after=6");
   const std::pair<const char*, std::function<void(Session&)>> between[] = {
       {"clear", [&](Session& s) { s.sequence().clear(), s.sequence().prefill(prompt().first(20)); }},
-      {"truncate", [&](Session& s) { s.sequence().truncate(n_prompt + 1); }},
+      {"truncate", [&](Session& s) { s.sequence().truncate(kNPrompt + 1); }},
       {"evaluate", [&](Session& s) { s.sequence().evaluate(prompt().first(2), [](std::size_t, auto) {}); }},
       {"prefill", [&](Session& s) { s.sequence().prefill(prompt().first(9)); }},
       {"restore", [&](Session& s) { s.sequence().restore(s.sequence().snapshot()); }},
@@ -183,7 +183,7 @@ TEST_F(After, AChoiceStandsWhenTheAnswerIsWrittenAgain) {
   Session session(tiny(), cells(256));
   session.sequence().prefill(prompt(), {&observing, 1});
   for (std::size_t i = 0; i < 9; ++i) session.sequence().decode(answer(i));
-  session.sequence().truncate(n_prompt);
+  session.sequence().truncate(kNPrompt);
   session.sequence().compress_when_chosen();
   EXPECT_EQ(session.sequence().n_until_compression(), 6);
   for (std::size_t i = 0; i < 9; ++i) session.sequence().decode(answer(i));
@@ -204,7 +204,7 @@ TEST_F(After, SequencesInOneStepObserveTheirOwnAnswers) {
   Session together(tiny(), options);
   std::vector<std::vector<Token>> prompts;
   for (SequenceId s = 0; s < 3; ++s) {
-    prompts.push_back(random_tokens(random, n_prompt + 7 * s));
+    prompts.push_back(random_tokens(random, kNPrompt + 7 * s));
     together.sequence(s).prefill(prompts.back(), {&plans[s], 1});
     together.sequence(s).compress_when_chosen(0);
   }
@@ -232,7 +232,7 @@ TEST_F(After, APromptInPiecesObservesInTheLastRoundOnly) {
     Session session(tiny(), cells(400));
     const std::int32_t n = session.sequence().read(
         prompt(), {.plan = observing, .observer = ObserverKind::window, .n_cells = n_cells, .piece = 32});
-    EXPECT_EQ(n == 0, n_cells >= n_prompt + 12) << n_cells;
+    EXPECT_EQ(n == 0, n_cells >= kNPrompt + 12) << n_cells;
     ASSERT_EQ(session.sequence().n_until_compression(), 12);
     for (std::size_t i = 0; i < 12; ++i) {
       ASSERT_LT(session.sequence().n_entries(), n_cells);
@@ -302,7 +302,7 @@ TEST_F(After, FidelityCountsTheFirstTokensAsTheFullCaches) {
   EXPECT_NEAR(*std::max_element(all[1].kl_of.begin(), all[1].kl_of.begin() + 6), 0, 1e-4);
   // The answer ended before this one chose.
   EXPECT_EQ(all[2].after, -1);
-  EXPECT_EQ(all[2].n_kept, n_prompt);
+  EXPECT_EQ(all[2].n_kept, kNPrompt);
   EXPECT_LT(all[2].kl, 1e-4);
   EXPECT_EQ(all[2].attention_mass[1], 1);
 
@@ -356,14 +356,14 @@ TEST_F(After, APausedAnswerGoesOnAsIfItHadNotPaused) {
     const std::vector<float> logits = copy(session.logits());
     text::Sampler plain(*tiny(), sampling), first(*tiny(), sampling);
     const text::Answer whole = text::generate(session.sequence(), logits, plain, {.n_predict = 30});
-    session.sequence().truncate(n_prompt);
+    session.sequence().truncate(kNPrompt);
     std::string emitted;
     const auto emit = [&](std::string_view piece) { emitted += piece; };
     text::Answer part =
         text::generate(session.sequence(), logits, first, {.n_predict = 30, .emit = emit, .pause_after = 11});
     ASSERT_EQ(part.stop, text::Stop::pause);
     EXPECT_EQ(part.tokens.size(), 11U);
-    EXPECT_EQ(session.sequence().n_entries(), n_prompt + 11);
+    EXPECT_EQ(session.sequence().n_entries(), kNPrompt + 11);
     const Snapshot there = session.sequence().snapshot();
     const std::vector<float> next = copy(session.logits());
     text::Sampler copied(first);

@@ -19,9 +19,9 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_prompt = 200;
+constexpr std::int32_t kNPrompt = 200;
 // The engine adds up the values of attention in half precision, in an order that depends on the batch.
-constexpr double tolerance = 1e-2;
+constexpr double kTolerance = 1e-2;
 
 SessionOptions several(std::int32_t n_sequences) {
   SessionOptions options = session_options(2048);
@@ -36,7 +36,7 @@ struct Filled {
     const char* specs[] = {"full", "snapkv:window=8", "chunkkv:window=8,chunk=5", "pyramidkv:window=8"};
     for (SequenceId s = 0; s < 4; ++s) {
       const Plan plan{make_method(specs[s]), Budget::parse("30%")};
-      session.sequence(s).prefill(random_tokens(random, n_prompt + 10 * s), {&plan, 1});
+      session.sequence(s).prefill(random_tokens(random, kNPrompt + 10 * s), {&plan, 1});
       if (s > 0) session.sequence(s).compress(session.sequence(s).selection());
     }
   }
@@ -56,7 +56,8 @@ TEST(DecodeTogether, GivesWhatEachSequenceGivesAlone) {
     });
     ASSERT_EQ(logits.size(), order.size());
     for (std::size_t i = 0; i < order.size(); ++i)
-      EXPECT_LT(relative_difference(alone.session.sequence(order[i]).decode(tokens[i]), logits[i]), tolerance)
+      EXPECT_LT(relative_difference(alone.session.sequence(order[i]).decode(tokens[i]), logits[i]),
+                kTolerance)
           << "step " << step << ", sequence " << order[i];
   }
   for (const SequenceId s : order) {
@@ -75,7 +76,7 @@ TEST(DecodeTogether, ASequenceThatIsLeftOutStaysAsItWas) {
   EXPECT_EQ(filled.session.sequence(2).n_entries(), untouched.session.sequence(2).n_entries());
   EXPECT_LT(
       relative_difference(untouched.session.sequence(2).decode(9), filled.session.sequence(2).decode(9)),
-      tolerance);
+      kTolerance);
 }
 
 TEST(DecodeTogether, SaysWhatCannotBe) {
@@ -112,7 +113,7 @@ TEST(DecodeTogether, LimitedSequencesAreCutBackAsAlone) {
       EXPECT_EQ(together.session.sequence(order[i]).n_compressions(),
                 alone.session.sequence(order[i]).n_compressions());
       if (order[i] != 1) {  // scores of attention that nearly tie may choose another token
-        EXPECT_LT(relative_difference(expected, logits[i]), tolerance) << "step " << step;
+        EXPECT_LT(relative_difference(expected, logits[i]), kTolerance) << "step " << step;
       }
     }
   }

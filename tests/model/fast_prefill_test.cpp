@@ -20,14 +20,14 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_prompt = 200;
+constexpr std::int32_t kNPrompt = 200;
 
-constexpr int n_prompts = 9;
-constexpr int prompt_size = 100;
+constexpr int kNPrompts = 9;
+constexpr int kPromptSize = 100;
 
 std::vector<Token> prompt() {
   std::mt19937 random(random_seed());
-  return random_tokens(random, n_prompt, 40000);
+  return random_tokens(random, kNPrompt, 40000);
 }
 
 /// Parts of a text that people wrote: the errors of random tokens differ by half from seed to seed.
@@ -37,8 +37,8 @@ std::vector<std::vector<Token>> written_prompts(const Model& model) {
   text << file.rdbuf();
   const auto tokens = model.tokenize(text.str(), false, false);
   std::vector<std::vector<Token>> result;
-  for (int i = 0; i < n_prompts; ++i) {
-    const auto part = std::span(tokens).subspan(std::size_t(i * prompt_size), std::size_t(prompt_size));
+  for (int i = 0; i < kNPrompts; ++i) {
+    const auto part = std::span(tokens).subspan(std::size_t(i * kPromptSize), std::size_t(kPromptSize));
     result.emplace_back(part.begin(), part.end());
   }
   return result;
@@ -66,8 +66,8 @@ TEST(FastPrefill, IsAsNearToUnquantisedArithmeticAsTheEngine) {
   double ours = 0, engine = 0;
   for (const auto& tokens : written_prompts(fast.model())) {
     const auto truth = logits_after(exact, tokens);
-    ours += relative_difference(truth, logits_after(fast, tokens)) / n_prompts;
-    engine += relative_difference(truth, logits_after(slow, tokens)) / n_prompts;
+    ours += relative_difference(truth, logits_after(fast, tokens)) / kNPrompts;
+    engine += relative_difference(truth, logits_after(slow, tokens)) / kNPrompts;
     for (Session* session : {&exact, &fast, &slow}) session->sequence().clear();
   }
   std::printf("error: ours %.4f, the engine's %.4f\n", ours, engine);

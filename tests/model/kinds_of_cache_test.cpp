@@ -18,13 +18,13 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_tokens = 200;
+constexpr std::int32_t kNTokens = 200;
 
 class KindsOfCache : public testing::TestWithParam<TinyModel> {
  protected:
   std::shared_ptr<Model> model_ = Model::load(write_tiny_model(GetParam(), tiny_folder()));
   std::mt19937 random_{random_seed()};
-  std::vector<Token> tokens_ = random_tokens(random_, n_tokens);
+  std::vector<Token> tokens_ = random_tokens(random_, kNTokens);
 
   void read_and_compress(Session& session, SequenceId sequence = 0) const {
     const Plan plan{make_method("snapkv:window=16"), Budget::tokens(60)};
@@ -85,7 +85,7 @@ TEST_P(KindsOfCache, PromptsAreReadInPieces) {
   Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 160};
   EXPECT_GT(session.sequence().read(tokens_, reading), 1);
   EXPECT_LE(session.sequence().n_entries(), 80);
-  EXPECT_EQ(session.sequence().next_position(), n_tokens);
+  EXPECT_EQ(session.sequence().next_position(), kNTokens);
   session.sequence().decode(7);
 }
 

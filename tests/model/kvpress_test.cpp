@@ -38,7 +38,7 @@ struct Pair {
   double tolerance;
 };
 
-constexpr Pair pairs[] = {
+constexpr Pair kPairs[] = {
     {"paper_chunkkv_c10_w32", "chunkkv", 1e-4},
     {"paper_chunkkv_c10_w32_reuse2", "chunkkv:reuse=2", 1e-4},
     {"kvpress_chunkkv_c10_w32_k1", "chunkkv:rule=kvpress,score=mean", 1e-4},
@@ -101,14 +101,14 @@ TEST(Kvpress, KeepsTheSameTokens) {
   std::vector<Plan> plans;
   std::vector<std::pair<const Pair*, const nlohmann::json*>> compared;
   for (const auto& one : fixture().at("cases"))
-    for (const Pair& pair : pairs)
+    for (const Pair& pair : kPairs)
       if (one.at("name") == pair.fixture) {
         Plan plan{make_method(pair.spec), Budget::fraction(one.at("share"))};
         plan.keep_scores = true;
         plans.push_back(plan);
         compared.emplace_back(&pair, &one);
       }
-  ASSERT_GE(plans.size(), std::size(pairs) * 2);
+  ASSERT_GE(plans.size(), std::size(kPairs) * 2);
   const auto tokens = fixture().at("tokens").get<std::vector<Token>>();
   EXPECT_EQ(model->tokenize(fixture().at("prompt").get<std::string>(), false, false), tokens);
   session.sequence().prefill(tokens, plans);

@@ -15,9 +15,9 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_prompt = 300;
+constexpr std::int32_t kNPrompt = 300;
 // The engine adds up values of one token's attention in half precision, in cell order.
-constexpr double tolerance = 1e-2;
+constexpr double kTolerance = 1e-2;
 
 std::shared_ptr<Model> load(const TinyModel& tiny) {
   return Model::load(write_tiny_model(tiny, tiny_folder()));
@@ -41,14 +41,14 @@ class Families : public testing::TestWithParam<NamedModel> {};
 TEST_P(Families, KeepingAllLeavesTheNextLogitsBitIdentical) {
   const auto model = load(GetParam().model);
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, n_prompt);
+  const auto tokens = random_tokens(random, kNPrompt);
   std::vector<std::vector<float>> runs;
   for (const bool compressed : {false, true}) {
     Session session(model, small_cache());
     const Plan plan{make_method("snapkv:window=16"), Budget::parse("100%")};
     if (compressed) {
       session.sequence().prefill(tokens, {&plan, 1});
-      EXPECT_EQ(session.sequence().selection().n_kept, n_prompt);
+      EXPECT_EQ(session.sequence().selection().n_kept, kNPrompt);
       session.sequence().compress(session.sequence().selection().layers);
     } else {
       session.sequence().prefill(tokens);
@@ -66,8 +66,8 @@ TEST_P(Families, CompressedEqualsFullCacheWithDroppedCellsMasked) {
   const auto seed = random_seed();
   SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
   std::mt19937 random(seed);
-  const auto tokens = random_tokens(random, n_prompt);
-  const auto kept = random_kept(random, n_prompt, 60);
+  const auto tokens = random_tokens(random, kNPrompt);
+  const auto kept = random_kept(random, kNPrompt, 60);
 
   Session compressed(model, small_cache());
   compressed.sequence().prefill(tokens);
@@ -75,14 +75,14 @@ TEST_P(Families, CompressedEqualsFullCacheWithDroppedCellsMasked) {
 
   Session masked(model, small_cache());
   masked.sequence().prefill(tokens);
-  for (std::int32_t p = 0; p < n_prompt; ++p)
+  for (std::int32_t p = 0; p < kNPrompt; ++p)
     if (!std::binary_search(kept.begin(), kept.end(), p))
       llama_memory_seq_rm(llama_get_memory(masked.handle()), 0, p, p + 1);
 
   for (const Token t : {7, 9, 40}) {
     const auto expected = copy(masked.sequence().decode(t));
     const auto actual = copy(compressed.sequence().decode(t));
-    EXPECT_LT(relative_difference(expected, actual), tolerance);
+    EXPECT_LT(relative_difference(expected, actual), kTolerance);
   }
   // The test can tell: the full cache says something else.
   Session full(model, small_cache());
@@ -94,13 +94,13 @@ TEST_P(Families, CompressedEqualsFullCacheWithDroppedCellsMasked) {
                                   again.sequence().compress(same_layers(model->info().n_layer, kept));
                                   return copy(again.sequence().decode(7));
                                 }()),
-            5 * tolerance);
+            5 * kTolerance);
 }
 
 TEST_P(Families, TheSameRunTwiceGivesTheSameBytes) {
   const auto model = load(GetParam().model);
   std::mt19937 random(3);
-  const auto tokens = random_tokens(random, n_prompt);
+  const auto tokens = random_tokens(random, kNPrompt);
   std::vector<std::vector<float>> runs;
   std::vector<std::vector<LayerKept>> kept;
   for (int run = 0; run < 2; ++run) {
@@ -135,15 +135,15 @@ TEST(SessionTest, QuantisedCachesGenerateAfterCompression) {
   tiny.head_dim = 64;
   const auto model = load(tiny);
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, n_prompt);
-  const auto kept = random_kept(random, n_prompt, 60);
+  const auto tokens = random_tokens(random, kNPrompt);
+  const auto kept = random_kept(random, kNPrompt, 60);
   for (const CacheType type : {CacheType::q8_0, CacheType::q4_0, CacheType::bf16, CacheType::f32}) {
     Session compressed(model, small_cache(type));
     compressed.sequence().prefill(tokens);
     compressed.sequence().compress(same_layers(3, kept));
     Session masked(model, small_cache(type));
     masked.sequence().prefill(tokens);
-    for (std::int32_t p = 0; p < n_prompt; ++p)
+    for (std::int32_t p = 0; p < kNPrompt; ++p)
       if (!std::binary_search(kept.begin(), kept.end(), p))
         llama_memory_seq_rm(llama_get_memory(masked.handle()), 0, p, p + 1);
     EXPECT_LT(relative_difference(copy(masked.sequence().decode(7)), copy(compressed.sequence().decode(7))),

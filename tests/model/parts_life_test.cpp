@@ -25,18 +25,18 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_prompt = 300, n_kept = 60;
+constexpr std::int32_t kNPrompt = 300, kNKept = 60;
 
 class LifeOfParts : public testing::TestWithParam<ModelOfParts> {
  protected:
   std::shared_ptr<Model> model_ = Model::load(write_tiny_model(GetParam().model, tiny_folder()));
   std::mt19937 random_{random_seed()};
-  std::vector<Token> tokens_ = random_tokens(random_, n_prompt);
+  std::vector<Token> tokens_ = random_tokens(random_, kNPrompt);
 
   /// Of logits when the same is added up in another order, in half precision; depth multiplies it.
   double tolerance() const { return GetParam().model.n_layer > 10 ? 0.1 : 1e-2; }
   static Plan plan(const char* method = "snapkv:window=16") {
-    return {make_method(method), Budget::tokens(n_kept)};
+    return {make_method(method), Budget::tokens(kNKept)};
   }
   void read_and_compress(Session& session, SequenceId sequence = 0) const {
     const Plan chosen = plan();
@@ -102,7 +102,7 @@ TEST_P(LifeOfParts, ASavedCacheGoesOnBitForBit) {
   save_cache_file(folder.file("a.kv"), info, first.sequence().snapshot());
   const Snapshot saved = load_cache_file(folder.file("a.kv")).snapshot;
   second.sequence().restore(saved);
-  EXPECT_EQ(second.sequence().n_entries(), n_kept);
+  EXPECT_EQ(second.sequence().n_entries(), kNKept);
   const std::vector<float> restored = go_on(second);
   first.sequence().restore(saved);
   EXPECT_EQ(go_on(first), restored);
@@ -122,7 +122,7 @@ TEST_P(LifeOfParts, SequencesDoNotDisturbEachOther) {
       short_one(model_, cells_of_two(1024));
   std::vector<LayerKept> layers;  // scores that nearly tie would choose others
   for (std::size_t layer = 0; layer < GetParam().kept_layers.size(); ++layer)
-    layers.push_back({std::int32_t(layer), {random_kept(random_, n_prompt, n_kept)}});
+    layers.push_back({std::int32_t(layer), {random_kept(random_, kNPrompt, kNKept)}});
   short_one.sequence().prefill(std::span(tokens_).first(170));
   alone.sequence().prefill(tokens_);
   alone.sequence().compress(layers);
@@ -141,11 +141,11 @@ TEST_P(LifeOfParts, GoesBackToACheckpoint) {
   const std::vector<float> expected = go_on(session);
   session.sequence().prefill(std::span(tokens_).first(150));
   session.sequence().go_back(here);
-  EXPECT_EQ(session.sequence().n_entries(), n_prompt);
+  EXPECT_EQ(session.sequence().n_entries(), kNPrompt);
   EXPECT_LT(relative_difference(expected, go_on(session)), tolerance());
   if (GetParam().has_state) {
-    EXPECT_THROW(session.sequence().truncate(n_prompt), UsageError);
-    EXPECT_EQ(session.sequence().n_entries(), n_prompt + 3);
+    EXPECT_THROW(session.sequence().truncate(kNPrompt), UsageError);
+    EXPECT_EQ(session.sequence().n_entries(), kNPrompt + 3);
   }
   session.sequence().clear();
   EXPECT_THROW(session.sequence().go_back(here), UsageError);
@@ -164,12 +164,12 @@ TEST_P(LifeOfParts, TruncatesWhereNothingIsLostAndRefusesElsewhere) {
   session.sequence().prefill(std::span(tokens_).first(30));
   const bool whole = !GetParam().has_state;
   if (whole) {
-    session.sequence().truncate(n_prompt);
+    session.sequence().truncate(kNPrompt);
     fresh.sequence().prefill(tokens_);
     EXPECT_LT(relative_difference(go_on(fresh), go_on(session)), tolerance());
   } else {
-    EXPECT_THROW(session.sequence().truncate(n_prompt), UsageError);
-    EXPECT_EQ(session.sequence().n_entries(), n_prompt + 30);
+    EXPECT_THROW(session.sequence().truncate(kNPrompt), UsageError);
+    EXPECT_EQ(session.sequence().n_entries(), kNPrompt + 30);
   }
   if (session.cache_parts().n_window > 0 && session.cache_parts().window < 200) {
     EXPECT_THROW(session.sequence().truncate(100), UsageError);
@@ -183,7 +183,7 @@ TEST_P(LifeOfParts, PromptsAreReadInPieces) {
     reading.n_question = n_question;
     EXPECT_GT(session.sequence().read(tokens_, reading), 1);
     EXPECT_LE(session.sequence().n_entries(), 80);
-    EXPECT_EQ(session.sequence().next_position(), n_prompt);
+    EXPECT_EQ(session.sequence().next_position(), kNPrompt);
     go_on(session);
   }
 }
@@ -196,8 +196,8 @@ TEST_P(LifeOfParts, AQuestionReadAheadLeavesNoTrace) {
                   .keep_question = false,
                   .n_cells = 1000};
   asked.sequence().read(tokens_, reading);
-  plain.sequence().prefill(std::span(tokens_).first(n_prompt - 20));
-  ASSERT_EQ(asked.sequence().n_entries(), n_prompt - 20);
+  plain.sequence().prefill(std::span(tokens_).first(kNPrompt - 20));
+  ASSERT_EQ(asked.sequence().n_entries(), kNPrompt - 20);
   EXPECT_LT(relative_difference(go_on(plain), go_on(asked)), tolerance());
 }
 
@@ -215,7 +215,7 @@ TEST_P(LifeOfParts, StaysWithinALimitWhileItGenerates) {
   read_and_compress(session);
   session.sequence().limit(plan("streamingllm"), 16);
   for (int i = 0; i < 40; ++i) session.sequence().decode(Token(i + 3));
-  EXPECT_LE(session.sequence().n_entries(), n_kept + 16);
+  EXPECT_LE(session.sequence().n_entries(), kNKept + 16);
   EXPECT_GE(session.sequence().n_compressions(), 2);
 }
 
@@ -237,7 +237,7 @@ TEST_P(LifeOfParts, ASourceAnswersAsAPromptReadAtOnce) {
   for (int i = 0; i < 2; ++i) source.ask(std::span(tokens_).last(20));
   whole.sequence().prefill(tokens_, {&chosen, 1});
   whole.sequence().compress(whole.sequence().selection());
-  EXPECT_EQ(session.sequence().n_entries(), n_kept);
+  EXPECT_EQ(session.sequence().n_entries(), kNKept);
   // Cells of windows lie in another order there, and scores that nearly tie change places.
   const auto here = session.sequence().positions(0, 0), there = whole.sequence().positions(0, 0);
   std::vector<Position> common;

@@ -25,21 +25,21 @@ std::vector<float> copy(std::span<const float> values) {
   return {values.begin(), values.end()};
 }
 
-const char* const specs[] = {"chunkkv:window=16",
-                             "chunkkv:window=16,reuse=2",
-                             "chunkkv:window=16,rule=exact,vnorm=1",
-                             "chunkkv:window=16,rule=kvpress",
-                             "snapkv:window=16",
-                             "h2o",
-                             "h2o:stride=7",
-                             "hybrid:queries=all,recent=16",
-                             "hybrid:window=16,after=0",
-                             "tova",
-                             "rkv:window=8",
-                             "streamingllm",
-                             "keydiff",
-                             "knorm",
-                             "random"};
+const char* const kSpecs[] = {"chunkkv:window=16",
+                              "chunkkv:window=16,reuse=2",
+                              "chunkkv:window=16,rule=exact,vnorm=1",
+                              "chunkkv:window=16,rule=kvpress",
+                              "snapkv:window=16",
+                              "h2o",
+                              "h2o:stride=7",
+                              "hybrid:queries=all,recent=16",
+                              "hybrid:window=16,after=0",
+                              "tova",
+                              "rkv:window=8",
+                              "streamingllm",
+                              "keydiff",
+                              "knorm",
+                              "random"};
 
 class Reading_ : public testing::TestWithParam<const char*> {};
 
@@ -108,7 +108,7 @@ TEST_P(Reading_, ManyPiecesKeepWhatTheyPromise) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Reading_, testing::ValuesIn(specs), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Methods, Reading_, testing::ValuesIn(kSpecs), [](const auto& info) {
   std::string name = info.param;
   std::replace_if(
       name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');

@@ -13,8 +13,8 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_layers = 3;
-constexpr std::int32_t n_heads = 2;
+constexpr std::int32_t kNLayers = 3;
+constexpr std::int32_t kNHeads = 2;
 
 Session make_session(std::uint32_t head_dim, CacheType k, CacheType v, std::int32_t n_sequences = 1) {
   TinyModel tiny;
@@ -34,14 +34,14 @@ void expect_moved(const CacheRows& before, const CacheRows& after, const std::ve
   ASSERT_EQ(after.k.size(), before.k.size());
   for (std::size_t l = 0; l < kept.size(); ++l) {
     const auto& heads = kept[l].heads;
-    for (std::size_t h = 0; h < std::size_t(n_heads); ++h) {
+    for (std::size_t h = 0; h < std::size_t(kNHeads); ++h) {
       const auto& list = heads[heads.size() == 1 ? 0 : h];
       ASSERT_EQ(after.k[l].size(), list.size());
       for (std::size_t i = 0; i < list.size(); ++i) {
         const auto old = std::size_t(list[i]);
-        ASSERT_EQ(CacheRows::head(after.k[l][i], h, n_heads), CacheRows::head(before.k[l][old], h, n_heads))
+        ASSERT_EQ(CacheRows::head(after.k[l][i], h, kNHeads), CacheRows::head(before.k[l][old], h, kNHeads))
             << "key of layer " << l << ", head " << h << ", entry " << i << " (was " << old << ")";
-        ASSERT_EQ(CacheRows::head(after.v[l][i], h, n_heads), CacheRows::head(before.v[l][old], h, n_heads))
+        ASSERT_EQ(CacheRows::head(after.v[l][i], h, kNHeads), CacheRows::head(before.v[l][old], h, kNHeads))
             << "value of layer " << l << ", head " << h << ", entry " << i << " (was " << old << ")";
       }
     }
@@ -59,23 +59,23 @@ TEST_P(RowMoves, EqualANaiveCopy) {
   session.sequence().prefill(random_tokens(random, 300));
 
   const CacheRows before = read_cache(session.handle(), 0);
-  const auto kept = random_layers(random, n_layers, per_head ? n_heads : 1, 300, 77);
+  const auto kept = random_layers(random, kNLayers, per_head ? kNHeads : 1, 300, 77);
   session.sequence().compress(kept);
   expect_moved(before, read_cache(session.handle(), 0), kept);
 
   EXPECT_EQ(session.sequence().n_entries(), 77);
   EXPECT_EQ(session.sequence().next_position(), 300);
-  for (std::int32_t l = 0; l < n_layers; ++l)
-    for (std::int32_t h = 0; h < n_heads; ++h)
+  for (std::int32_t l = 0; l < kNLayers; ++l)
+    for (std::int32_t h = 0; h < kNHeads; ++h)
       EXPECT_EQ(session.sequence().positions(l, h),
                 kept[std::size_t(l)].heads[per_head ? std::size_t(h) : 0]);
 
   // Once more, on top: tokens read since, then other sets.
   for (const Token t : random_tokens(random, 30)) session.sequence().decode(t);
   const CacheRows again = read_cache(session.handle(), 0);
-  const auto fewer = random_layers(random, n_layers, n_heads, 107, 40);
+  const auto fewer = random_layers(random, kNLayers, kNHeads, 107, 40);
   std::vector<std::vector<Position>> expected;
-  for (std::int32_t h = 0; h < n_heads; ++h) {
+  for (std::int32_t h = 0; h < kNHeads; ++h) {
     const auto all = session.sequence().positions(1, h);
     expected.emplace_back();
     for (const auto entry : fewer[1].heads[std::size_t(h)])
@@ -83,7 +83,7 @@ TEST_P(RowMoves, EqualANaiveCopy) {
   }
   session.sequence().compress(fewer);
   expect_moved(again, read_cache(session.handle(), 0), fewer);
-  for (std::int32_t h = 0; h < n_heads; ++h)
+  for (std::int32_t h = 0; h < kNHeads; ++h)
     EXPECT_EQ(session.sequence().positions(1, h), expected[std::size_t(h)]);
   EXPECT_EQ(session.sequence().next_position(), 330);
 }
@@ -114,7 +114,7 @@ TEST(RowMovesOfSequences, NeverTouchEachOther) {
     std::vector<CacheRows> before;
     for (SequenceId s = 0; s < 3; ++s) before.push_back(read_cache(session.handle(), s));
     const Position next = session.sequence(sequence).next_position();
-    const auto kept = random_layers(random, n_layers, n_heads, session.sequence(sequence).n_entries(), count);
+    const auto kept = random_layers(random, kNLayers, kNHeads, session.sequence(sequence).n_entries(), count);
     session.sequence(sequence).compress(kept);
     expect_moved(before[std::size_t(sequence)], read_cache(session.handle(), sequence), kept);
     EXPECT_EQ(session.sequence(sequence).next_position(), next);

@@ -20,13 +20,13 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_sequences = 4;
+constexpr std::int32_t kNSequences = 4;
 // Activations are rounded to 8 bits, so that sums in another order may differ by a step.
-constexpr double tolerance = 1e-2;
+constexpr double kTolerance = 1e-2;
 
 SessionOptions exact() {
   SessionOptions options = session_options(4096);
-  options.n_sequences = n_sequences;
+  options.n_sequences = kNSequences;
   options.type_k = options.type_v = CacheType::f32;  // the order in which cells are added up hardly matters
   return options;
 }
@@ -77,7 +77,7 @@ struct Twins {
 
   void expect_alike() {
     std::vector<SequenceId> order;
-    for (SequenceId s = 0; s < n_sequences; ++s) {
+    for (SequenceId s = 0; s < kNSequences; ++s) {
       ASSERT_EQ(shared.sequence(s).tokens(), copied.sequence(s).tokens());
       ASSERT_EQ(shared.sequence(s).n_entries(), copied.sequence(s).n_entries());
       for (std::int32_t layer = 0; layer < shared.n_layers(); ++layer)
@@ -91,7 +91,7 @@ struct Twins {
       logits[i].assign(values.begin(), values.end());
     });
     shared.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
-      EXPECT_LT(relative_difference(logits[i], values), tolerance) << "sequence " << order[i];
+      EXPECT_LT(relative_difference(logits[i], values), kTolerance) << "sequence " << order[i];
     });
     for (const SequenceId s : order) {
       shared.sequence(s).truncate(shared.sequence(s).n_entries() - 1);
@@ -155,7 +155,7 @@ TEST(Sharing, CompressionMovesNothingThatOthersHold) {
 TEST(Sharing, RandomLivesAreThoseOfCopies) {
   Twins twins;
   for (int i = 0; i < 150; ++i) {
-    const auto s = SequenceId(twins.number(0, n_sequences - 1)),
+    const auto s = SequenceId(twins.number(0, kNSequences - 1)),
                other = SequenceId((s + twins.number(1, 3)) % 4);
     const std::int32_t n = twins.shared.sequence(s).n_entries(), n_tokens = twins.n_tokens(s);
     const bool is_whole = n_tokens == twins.shared.sequence(s).n_intact();

@@ -23,7 +23,7 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_prompt = 150;
+constexpr std::int32_t kNPrompt = 150;
 
 /// What `rows` hold, read in parts of 64: those of the cache are gone after the choice.
 std::shared_ptr<const Rows> copy_of(const Rows& rows, std::int32_t n, std::int32_t n_head_kv) {
@@ -83,17 +83,17 @@ struct AttentionOracle {
     auto& heads = weights[layer];
     heads.resize(std::size_t(t->ne[2]));
     for (std::size_t h = 0; h < heads.size(); ++h)
-      for (std::int32_t q = 0; q < n_prompt; ++q) {
+      for (std::int32_t q = 0; q < kNPrompt; ++q) {
         const auto begin = all.begin() + std::ptrdiff_t((h * std::size_t(t->ne[1]) + std::size_t(q)) *
                                                         std::size_t(t->ne[0]));
-        heads[h].emplace_back(begin, begin + n_prompt);
+        heads[h].emplace_back(begin, begin + kNPrompt);
       }
   }
 
   /// Column sums of the last `n` queries.
   double sum(std::int32_t layer, std::size_t head, std::size_t entry, std::int32_t n) const {
     double total = 0;
-    for (std::int32_t q = n_prompt - n; q < n_prompt; ++q)
+    for (std::int32_t q = kNPrompt - n; q < kNPrompt; ++q)
       total += weights.at(layer)[head][std::size_t(q)][entry];
     return total;
   }
@@ -115,7 +115,7 @@ Session make_session(const std::shared_ptr<Model>& model, bool flash_attention,
 std::map<std::int32_t, LayerObservation> observe(Session& session, const std::vector<Token>& tokens,
                                                  const ObservationRequest& request) {
   const auto recorder = std::make_shared<Recorder>(request);
-  const Plan plan{recorder, Budget::tokens(n_prompt)};
+  const Plan plan{recorder, Budget::tokens(kNPrompt)};
   session.sequence().prefill(tokens, {&plan, 1});
   return recorder->seen;
 }
@@ -126,7 +126,7 @@ TEST_P(AttentionSums, EqualTheEnginesWeights) {
   const auto& [named, flash_attention, window] = GetParam();
   const auto model = Model::load(write_tiny_model(named.model, tiny_folder()));
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, n_prompt);
+  const auto tokens = random_tokens(random, kNPrompt);
   ObservationRequest request;
   request.queries = window > 0 ? Queries::window : Queries::all;
   request.window = window;
@@ -134,18 +134,18 @@ TEST_P(AttentionSums, EqualTheEnginesWeights) {
   const auto seen = observe(session, tokens, request);
   const AttentionOracle oracle(*model, tokens);
 
-  const std::int32_t n_queries = window > 0 ? window : n_prompt;
+  const std::int32_t n_queries = window > 0 ? window : kNPrompt;
   // Flash attention rounds the keys to F16 on the way to the next layer.
   const double tolerance = flash_attention ? 2e-2 : has_gpu() ? 5e-3 : 1e-4;
   ASSERT_EQ(seen.size(), std::size_t(model->info().n_layer));
   for (const auto& [layer, o] : seen) {
     EXPECT_EQ(o.n_queries, n_queries);
-    ASSERT_EQ(o.n_entries, n_prompt);
-    ASSERT_EQ(o.attention.size(), std::size_t(o.n_head) * n_prompt);
+    ASSERT_EQ(o.n_entries, kNPrompt);
+    ASSERT_EQ(o.attention.size(), std::size_t(o.n_head) * kNPrompt);
     for (std::size_t h = 0; h < std::size_t(o.n_head); ++h)
-      for (std::size_t i = 0; i < n_prompt; ++i) {
+      for (std::size_t i = 0; i < kNPrompt; ++i) {
         const double expected = oracle.sum(layer, h, i, n_queries);
-        ASSERT_NEAR(o.attention[h * n_prompt + i], expected, tolerance * (1 + expected))
+        ASSERT_NEAR(o.attention[h * kNPrompt + i], expected, tolerance * (1 + expected))
             << "layer " << layer << ", head " << h << ", entry " << i;
       }
   }
@@ -163,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(All, AttentionSums,
 TEST(Statistics, GroupMaximaOverPastEntries) {
   const auto model = Model::load(write_tiny_model({}, tiny_folder()));
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, n_prompt);
+  const auto tokens = random_tokens(random, kNPrompt);
   constexpr std::int32_t window = 7;
   ObservationRequest request;
   request.queries = Queries::window;
@@ -177,12 +177,12 @@ TEST(Statistics, GroupMaximaOverPastEntries) {
   // group differ, so they are taken from the cache's keys instead: softmax over the past of the maximum
   // is what is compared, from logits recomputed as log weight + log sum.
   for (const auto& [layer, o] : seen) {
-    ASSERT_EQ(o.attention.size(), std::size_t(o.n_head_kv) * n_prompt);
+    ASSERT_EQ(o.attention.size(), std::size_t(o.n_head_kv) * kNPrompt);
     for (std::size_t g = 0; g < std::size_t(o.n_head_kv); ++g) {
       double total = 0;
-      for (std::size_t i = 0; i < n_prompt; ++i) {
-        const float value = o.attention[g * n_prompt + i];
-        if (i >= n_prompt - window) {
+      for (std::size_t i = 0; i < kNPrompt; ++i) {
+        const float value = o.attention[g * kNPrompt + i];
+        if (i >= kNPrompt - window) {
           EXPECT_EQ(value, 0.0f);
         }
         EXPECT_GE(value, 0.0f);
@@ -200,15 +200,15 @@ TEST(Statistics, GroupMaximaOverPastEntries) {
   const AttentionOracle exact(*single, tokens);
   for (const auto& [layer, o] : observe(other, tokens, request))
     for (std::size_t h = 0; h < std::size_t(o.n_head); ++h)
-      for (std::size_t i = 0; i + window < n_prompt; ++i) {
+      for (std::size_t i = 0; i + window < kNPrompt; ++i) {
         double expected = 0;
-        for (std::size_t q = n_prompt - window; q < n_prompt; ++q) {
+        for (std::size_t q = kNPrompt - window; q < kNPrompt; ++q) {
           const auto& row = exact.weights.at(layer)[h][q];
           double past = 0;
-          for (std::size_t j = 0; j + window < n_prompt; ++j) past += row[j];
+          for (std::size_t j = 0; j + window < kNPrompt; ++j) past += row[j];
           expected += row[i] / past;
         }
-        ASSERT_NEAR(o.attention[h * n_prompt + i], expected, has_gpu() ? 1e-2 : 1e-3)
+        ASSERT_NEAR(o.attention[h * kNPrompt + i], expected, has_gpu() ? 1e-2 : 1e-3)
             << "layer " << layer << ", head " << h;
       }
 }
@@ -222,7 +222,7 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
   tiny.head_dim = 64;
   const auto model = Model::load(write_tiny_model(tiny, tiny_folder()));
   std::mt19937 random(seed);
-  const auto tokens = random_tokens(random, n_prompt, 40);  // a small alphabet: some keys resemble each other
+  const auto tokens = random_tokens(random, kNPrompt, 40);  // a small alphabet: some keys resemble each other
   ObservationRequest request;
   request.key_norms = request.value_norms = request.key_similarity = true;
   request.keys = request.values = true;
@@ -241,7 +241,7 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
     for (std::size_t h = 0; h < heads; ++h) {
       std::vector<std::vector<float>> keys, values;
       std::vector<float> flat;
-      for (std::size_t i = 0; i < n_prompt; ++i) {
+      for (std::size_t i = 0; i < kNPrompt; ++i) {
         keys.push_back(
             CacheRows::floats(CacheRows::head(rows.k[std::size_t(layer)][i], h, heads), rows.k_type));
         values.push_back(
@@ -249,13 +249,13 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
       }
       std::vector<double> mean(keys[0].size());
       for (const auto& key : keys)
-        for (std::size_t d = 0; d < key.size(); ++d) mean[d] += key[d] / norm(key) / n_prompt;
+        for (std::size_t d = 0; d < key.size(); ++d) mean[d] += key[d] / norm(key) / kNPrompt;
       double mean_norm = 0;
       for (const double m : mean) mean_norm += m * m;
       mean_norm = std::sqrt(mean_norm);
       for (const auto& key : keys) flat.insert(flat.end(), key.begin(), key.end());
-      const auto redundancy = redundancy_reference(flat, n_prompt, 0.5f);
-      for (std::size_t i = 0; i < n_prompt; ++i) {
+      const auto redundancy = redundancy_reference(flat, kNPrompt, 0.5f);
+      for (std::size_t i = 0; i < kNPrompt; ++i) {
         const auto row_of = [&](const Rows& from) {
           std::vector<float> row(heads * std::size_t(from.width()));
           from.read(std::int32_t(i), 1, row);
@@ -266,7 +266,7 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
         ASSERT_EQ(row_of(*o.values), values[i]);
         double dot = 0;
         for (std::size_t d = 0; d < mean.size(); ++d) dot += mean[d] * keys[i][d];
-        const auto at = h * n_prompt + i;
+        const auto at = h * kNPrompt + i;
         ASSERT_NEAR(o.key_norms[at], norm(keys[i]), 1e-3 * norm(keys[i]));
         ASSERT_NEAR(o.value_norms[at], norm(values[i]), 1e-3 * norm(values[i]));
         ASSERT_NEAR(o.key_similarity[at], dot / mean_norm / norm(keys[i]), 1e-4);
@@ -296,7 +296,7 @@ TEST(Observing, LayersThatReuseAreNotObserved) {
   std::mt19937 random(1);
   Plan plan{method, Budget::tokens(30)};
   plan.keep_scores = true;
-  session.sequence().prefill(random_tokens(random, n_prompt), {&plan, 1});
+  session.sequence().prefill(random_tokens(random, kNPrompt), {&plan, 1});
   EXPECT_EQ(method->seen.size(), 2u);  // layers 0 and 2 of 3
   EXPECT_EQ(method->seen.count(1), 0u);
   EXPECT_EQ(session.sequence().selection().layers[1].heads, session.sequence().selection().layers[0].heads);
@@ -306,7 +306,7 @@ TEST(Observing, LayersThatReuseAreNotObserved) {
 TEST(Observing, SequencesInOneCacheAreToldApart) {
   const auto model = Model::load(write_tiny_model({}, tiny_folder()));
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, n_prompt);
+  const auto tokens = random_tokens(random, kNPrompt);
   ObservationRequest request;
   request.queries = Queries::window;
   request.window = 16;
@@ -323,7 +323,7 @@ TEST(Observing, SequencesInOneCacheAreToldApart) {
     Session session(model, options);
     if (!alone) session.sequence().prefill(random_tokens(random, 90));
     const auto recorder = std::make_shared<Recorder>(request);
-    const Plan plan{recorder, Budget::tokens(n_prompt)};
+    const Plan plan{recorder, Budget::tokens(kNPrompt)};
     session.sequence(1).prefill(tokens, {&plan, 1});
     seen.push_back(recorder->seen);
   }

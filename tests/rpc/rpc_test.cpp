@@ -19,7 +19,7 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t n_prompt = 200, n_kept = 60;
+constexpr std::int32_t kNPrompt = 200, kNKept = 60;
 
 struct Result {
   std::vector<LayerKept> kept;
@@ -30,12 +30,12 @@ class Rpc : public testing::TestWithParam<NamedModel> {
  protected:
   std::string file_ = write_tiny_model(GetParam().model, tiny_folder());
   std::mt19937 random_{random_seed()};
-  std::vector<Token> tokens_ = random_tokens(random_, n_prompt);
+  std::vector<Token> tokens_ = random_tokens(random_, kNPrompt);
 
   Result compressed(ModelOptions options, const char* method) const {
     options.fast_prefill = false;  // the servers have the engine's kernels
     Session session(Model::load(file_, options), cells_of_two(512));
-    const Plan plan{make_method(method), Budget::tokens(n_kept)};
+    const Plan plan{make_method(method), Budget::tokens(kNKept)};
     session.sequence().prefill(tokens_, {&plan, 1});
     Result result;
     result.kept = session.sequence().selection().layers;

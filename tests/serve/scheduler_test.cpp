@@ -72,7 +72,7 @@ TEST(Scheduler, AClientThatGoesFreesItsPlace) {
   world.start();
   Asked gone =
       world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
-  ASSERT_TRUE(gone.take(patience));
+  ASSERT_TRUE(gone.take(kPatience));
   Asked waits = world.hand_in({.prompt = prompt_of(2, 50), .n_predict = 5});
   Asked gone_early = world.hand_in({.prompt = prompt_of(3, 50), .n_predict = 400});
   gone_early.channel->cancel();
@@ -142,7 +142,7 @@ TEST(Scheduler, ASamplerThatFailsEndsItsOwnAnswerOnly) {
   world.start();
   Asked other =
       world.hand_in({.prompt = prompt_of(1, 40), .n_predict = 200, .extra = R"({"ignore_eos": true})"});
-  ASSERT_TRUE(other.take(patience));
+  ASSERT_TRUE(other.take(kPatience));
   // Leaves nothing that could be said: the model has no such token.
   Asked fails =
       world.hand_in({.prompt = prompt_of(2, 40),
@@ -229,7 +229,7 @@ TEST(Scheduler, TellsEveryoneThatItStops) {
   world.start();
   Asked in_work =
       world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
-  ASSERT_TRUE(in_work.take(patience));
+  ASSERT_TRUE(in_work.take(kPatience));
   Asked waits = world.hand_in({.prompt = prompt_of(2, 50), .n_answers = 2});
   world.stop();
   EXPECT_EQ(in_work.wait().front().fault, Fault::busy);

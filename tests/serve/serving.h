@@ -29,9 +29,9 @@ using namespace serve;
 using Json = nlohmann::ordered_json;
 using Tokens = std::vector<Token>;
 
-inline constexpr auto patience = 120s;
+inline constexpr auto kPatience = 120s;
 /// Batches of several sequences add up in another order; near ties may be decided differently.
-inline constexpr float tie = 0.05F;
+inline constexpr float kTie = 0.05F;
 
 inline std::shared_ptr<Model> model() {
   static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
@@ -117,7 +117,7 @@ struct Asked {
     return true;
   }
   const std::vector<Reply>& wait() {
-    const auto end = std::chrono::steady_clock::now() + patience;
+    const auto end = std::chrono::steady_clock::now() + kPatience;
     while (is_open() && std::chrono::steady_clock::now() < end) take(100ms);
     EXPECT_FALSE(is_open()) << "no end came";
     return replies;
@@ -177,7 +177,7 @@ class World {
   }
   /// Until no answer is in work.
   void wait_until_idle() {
-    const auto end = std::chrono::steady_clock::now() + patience;
+    const auto end = std::chrono::steady_clock::now() + kPatience;
     bool is_busy = true;
     while (is_busy && std::chrono::steady_clock::now() < end)
       scheduler.between_steps([&] {
@@ -219,7 +219,7 @@ inline void expect_greedy(const Tokens& prompt, const Tokens& answer, bool ignor
     std::vector<float> logits(session.logits().begin(), session.logits().end());
     for (std::size_t i = 0; ignores_end && i < logits.size(); ++i)
       if (model()->is_end(Token(i))) logits[i] = -1e9F;
-    EXPECT_GE(logits[std::size_t(token)], *std::max_element(logits.begin(), logits.end()) - tie);
+    EXPECT_GE(logits[std::size_t(token)], *std::max_element(logits.begin(), logits.end()) - kTie);
     session.sequence().decode(token);
   }
 }

@@ -14,7 +14,7 @@ TEST(SharedBeginning, IsReadOnceWhileTheFirstIsAtWork) {
   world.start();
   const Tokens prompt = prompt_of(51, 300), second = begun_with(prompt, 250, 52, 60);
   Asked first = world.hand_in({.prompt = prompt, .n_predict = 150, .extra = R"({"ignore_eos": true})"});
-  ASSERT_TRUE(first.take(patience));
+  ASSERT_TRUE(first.take(kPatience));
   const Reply reply = world.ask({.prompt = second, .n_predict = 10});
   ASSERT_TRUE(reply.end) << reply.message;
   EXPECT_EQ(reply.reused(), 250);

@@ -17,6 +17,6 @@ class QuietEngine : public testing::Environment {
   }
 };
 
-[[maybe_unused]] const auto* const environment = testing::AddGlobalTestEnvironment(new QuietEngine);
+[[maybe_unused]] const auto* const kEnvironment = testing::AddGlobalTestEnvironment(new QuietEngine);
 
 }  // namespace

@@ -10,10 +10,10 @@ namespace chunkkv::test {
 
 /// Queries and keys are drawn with this gain, so that attention logits have a deviation near 3: rows with
 /// a few peaks instead of a flat average.
-inline constexpr float attention_gain = 1.7F;
+inline constexpr float kAttentionGain = 1.7F;
 
 /// Layers write to the residual with this gain, so that what they do shows in the logits.
-inline constexpr float residual_gain = 2;
+inline constexpr float kResidualGain = 2;
 
 inline std::string block(std::uint32_t layer, const std::string& suffix) {
   return "blk." + std::to_string(layer) + "." + suffix;

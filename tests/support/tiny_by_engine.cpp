@@ -36,7 +36,7 @@ struct Spread {
 Spread spread_of(std::string_view architecture, std::string_view name, const ggml_tensor& t) {
   // These two do not divide by the root of a head's size.
   const bool is_scaled = architecture != "gemma3n" && architecture != "gemma4";
-  if (is_scaled && (has(name, "attn_q_norm") || has(name, "attn_k_norm"))) return {attention_gain, 0.1F};
+  if (is_scaled && (has(name, "attn_q_norm") || has(name, "attn_k_norm"))) return {kAttentionGain, 0.1F};
   if (has(name, "norm") || has(name, "scale") || has(name, "rope_freqs")) return {1, 0.1F};
   if (has(name, "sinks")) return {0, 1};
   if (has(name, "bias") || has(name, "ssm_dt")) return {0, 0.1F};
@@ -44,9 +44,9 @@ Spread spread_of(std::string_view architecture, std::string_view name, const ggm
   if (has(name, "token_embd")) return {0, 1};
   const float wide = 1 / std::sqrt(float(t.ne[0]));
   if (has(name, "attn_output") || has(name, "ffn_down") || has(name, "out_proj") || has(name, "ssm_out"))
-    return {0, residual_gain * wide};
+    return {0, kResidualGain * wide};
   if (has(name, "attn_q.") || has(name, "attn_k.") || has(name, "attn_q_b"))
-    return {0, attention_gain * wide};
+    return {0, kAttentionGain * wide};
   return {0, name == "output.weight" ? 2 * wide : wide};
 }
 

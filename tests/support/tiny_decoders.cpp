@@ -39,16 +39,16 @@ void write_embedding(const TinyModel& what, GgufBuilder& file, float deviation) 
 void write_attention(const TinyModel& what, GgufBuilder& file, std::uint32_t layer) {
   const std::uint32_t n_q = what.n_head * what.head_dim;
   const std::uint32_t n_kv = what.n_head_kv * what.head_dim;
-  file.matrix(block(layer, "attn_q.weight"), what.n_embd, {{n_q, attention_gain}});
-  file.matrix(block(layer, "attn_k.weight"), what.n_embd, {{n_kv, attention_gain}});
+  file.matrix(block(layer, "attn_q.weight"), what.n_embd, {{n_q, kAttentionGain}});
+  file.matrix(block(layer, "attn_k.weight"), what.n_embd, {{n_kv, kAttentionGain}});
   file.matrix(block(layer, "attn_v.weight"), what.n_embd, {{n_kv}});
-  file.matrix(block(layer, "attn_output.weight"), n_q, {{what.n_embd, residual_gain}});
+  file.matrix(block(layer, "attn_output.weight"), n_q, {{what.n_embd, kResidualGain}});
 }
 
 void write_gated_ffn(const TinyModel& what, GgufBuilder& file, std::uint32_t layer) {
   file.matrix(block(layer, "ffn_gate.weight"), what.n_embd, {{what.n_ff}});
   file.matrix(block(layer, "ffn_up.weight"), what.n_embd, {{what.n_ff}});
-  file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, residual_gain}});
+  file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, kResidualGain}});
 }
 
 namespace {
@@ -66,15 +66,15 @@ struct Style {
   bool norm_between = false;  ///< the feed-forward's norm is called the attention's
 };
 
-constexpr std::uint32_t n_experts = 2;
+constexpr std::uint32_t kNExperts = 2;
 
 void write_experts(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, bool with_bias) {
-  const float wide = 1 / std::sqrt(float(what.n_embd)), narrow = residual_gain / std::sqrt(float(what.n_ff));
-  file.values(block(layer, "ffn_gate_inp.weight"), {what.n_embd, n_experts}, 0.0F, wide);
-  if (with_bias) file.values(block(layer, "exp_probs_b.bias"), {n_experts}, 0.0F, 0.1F);
-  file.values(block(layer, "ffn_gate_exps.weight"), {what.n_embd, what.n_ff, n_experts}, 0.0F, wide);
-  file.values(block(layer, "ffn_up_exps.weight"), {what.n_embd, what.n_ff, n_experts}, 0.0F, wide);
-  file.values(block(layer, "ffn_down_exps.weight"), {what.n_ff, what.n_embd, n_experts}, 0.0F, narrow);
+  const float wide = 1 / std::sqrt(float(what.n_embd)), narrow = kResidualGain / std::sqrt(float(what.n_ff));
+  file.values(block(layer, "ffn_gate_inp.weight"), {what.n_embd, kNExperts}, 0.0F, wide);
+  if (with_bias) file.values(block(layer, "exp_probs_b.bias"), {kNExperts}, 0.0F, 0.1F);
+  file.values(block(layer, "ffn_gate_exps.weight"), {what.n_embd, what.n_ff, kNExperts}, 0.0F, wide);
+  file.values(block(layer, "ffn_up_exps.weight"), {what.n_embd, what.n_ff, kNExperts}, 0.0F, wide);
+  file.values(block(layer, "ffn_down_exps.weight"), {what.n_ff, what.n_embd, kNExperts}, 0.0F, narrow);
 }
 
 /// Rotated pairs that follow time, height and width.
@@ -91,8 +91,8 @@ void write_layer(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, 
   write_norm(file, block(layer, "attn_norm.weight"), what.n_embd);
   if (style.fused) {
     file.matrix(block(layer, "attn_qkv.weight"), what.n_embd,
-                {{n_q, attention_gain}, {n_kv, attention_gain}, {n_kv}});
-    file.matrix(block(layer, "attn_output.weight"), n_q, {{what.n_embd, residual_gain}});
+                {{n_q, kAttentionGain}, {n_kv, kAttentionGain}, {n_kv}});
+    file.matrix(block(layer, "attn_output.weight"), n_q, {{what.n_embd, kResidualGain}});
   } else {
     write_attention(what, file, layer);
   }
@@ -102,12 +102,12 @@ void write_layer(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, 
     file.values(block(layer, "attn_v.bias"), {n_kv}, 0.0F, 0.3F);
   }
   if (style.qk_norm) {
-    file.values(block(layer, "attn_q_norm.weight"), {what.head_dim}, attention_gain, 0.1F);
-    file.values(block(layer, "attn_k_norm.weight"), {what.head_dim}, attention_gain, 0.1F);
+    file.values(block(layer, "attn_q_norm.weight"), {what.head_dim}, kAttentionGain, 0.1F);
+    file.values(block(layer, "attn_k_norm.weight"), {what.head_dim}, kAttentionGain, 0.1F);
   }
   if (style.wide_qk_norm) {
-    file.values(block(layer, "attn_q_norm.weight"), {n_q}, attention_gain, 0.1F);
-    file.values(block(layer, "attn_k_norm.weight"), {n_kv}, attention_gain, 0.1F);
+    file.values(block(layer, "attn_q_norm.weight"), {n_q}, kAttentionGain, 0.1F);
+    file.values(block(layer, "attn_k_norm.weight"), {n_kv}, kAttentionGain, 0.1F);
   }
   if (style.post_norm) write_norm(file, block(layer, "post_attention_norm.weight"), what.n_embd);
 
@@ -117,7 +117,7 @@ void write_layer(const TinyModel& what, GgufBuilder& file, std::uint32_t layer, 
     write_experts(what, file, layer, style.expert_bias);
   } else if (style.fused) {
     file.matrix(block(layer, "ffn_up.weight"), what.n_embd, {{2 * what.n_ff}});
-    file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, residual_gain}});
+    file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, kResidualGain}});
   } else {
     write_gated_ffn(what, file, layer);
   }
@@ -128,8 +128,8 @@ void write_decoder(const TinyModel& what, GgufBuilder& file, const Style& style)
   write_size_keys(what, file);
   write_attention_keys(what, file);
   if (style.moe) {
-    file.set("expert_count", n_experts);
-    file.set("expert_used_count", n_experts);
+    file.set("expert_count", kNExperts);
+    file.set("expert_used_count", kNExperts);
     file.set("expert_feed_forward_length", what.n_ff);
   }
   // Gemma multiplies its embedding by sqrt(n_embd) and uses it as the output as well.

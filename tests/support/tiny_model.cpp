@@ -25,7 +25,7 @@ struct Architecture {
   void (*write)(const TinyModel&, GgufBuilder&);
 };
 
-constexpr Architecture architectures[] = {
+constexpr Architecture kArchitectures[] = {
     {"llama", nothing, write_llama},     // Llama, Mistral up to Nemo
     {"mistral3", nothing, write_llama},  // Ministral 3: the same tensors
     {"smollm3", nothing, write_llama},   // no RoPE in every fourth layer
@@ -65,7 +65,7 @@ constexpr Architecture architectures[] = {
 };
 
 const Architecture& find(const TinyModel& what) {
-  for (const Architecture& architecture : architectures) {
+  for (const Architecture& architecture : kArchitectures) {
     if (architecture.name != what.architecture) continue;
     if ((architecture.needs & square) != 0 && what.n_embd != what.n_head * what.head_dim) {
       throw std::invalid_argument("a tiny " + what.architecture + " needs n_embd == n_head * head_dim");
@@ -136,7 +136,7 @@ const std::filesystem::path& tiny_folder() {
 
 std::vector<std::string> tiny_architectures() {
   std::vector<std::string> names;
-  for (const Architecture& architecture : architectures) names.emplace_back(architecture.name);
+  for (const Architecture& architecture : kArchitectures) names.emplace_back(architecture.name);
   return names;
 }
 

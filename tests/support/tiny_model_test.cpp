@@ -20,7 +20,7 @@ namespace {
 using ModelPointer = std::unique_ptr<llama_model, decltype(&llama_model_free)>;
 using ContextPointer = std::unique_ptr<llama_context, decltype(&llama_free)>;
 
-const std::string text = "The quick brown fox jumps over the lazy dog, 42 times; then it sleeps.";
+const std::string kText = "The quick brown fox jumps over the lazy dog, 42 times; then it sleeps.";
 
 ModelPointer load(const TinyModel& what) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
@@ -54,7 +54,7 @@ std::vector<llama_token> tokenize(const llama_model* model, const std::string& f
 /// 300 tokens: text, over and over.
 std::vector<llama_token> prompt(const llama_model* model) {
   std::string all;
-  while (all.size() < 300) all += text;
+  while (all.size() < 300) all += kText;
   std::vector<llama_token> tokens = tokenize(model, all);
   tokens.resize(300);
   return tokens;
@@ -184,17 +184,17 @@ TEST_P(Compressible, AttentionHasPeaks) {
 TEST_P(Compressible, TokenizesOneTokenAByte) {
   const ModelPointer model = load(GetParam().model);
   ASSERT_NE(model, nullptr);
-  const std::vector<llama_token> tokens = tokenize(model.get(), text);
-  ASSERT_EQ(tokens.size(), text.size() + 1);
+  const std::vector<llama_token> tokens = tokenize(model.get(), kText);
+  ASSERT_EQ(tokens.size(), kText.size() + 1);
   const llama_vocab* vocab = llama_model_get_vocab(model.get());
   EXPECT_EQ(tokens.front(), llama_vocab_bos(vocab));
   EXPECT_TRUE(llama_vocab_is_eog(vocab, llama_vocab_eos(vocab)));
 
-  std::string back(text.size() + 16, '\0');
+  std::string back(kText.size() + 16, '\0');
   const int n = llama_detokenize(vocab, tokens.data() + 1, int(tokens.size()) - 1, back.data(),
                                  int(back.size()), false, false);
   back.resize(std::max(n, 0));
-  EXPECT_EQ(back, text);
+  EXPECT_EQ(back, kText);
 }
 
 // Head dimensions that 64 divides are Hadamard-rotated in quantised caches.

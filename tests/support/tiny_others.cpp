@@ -50,12 +50,12 @@ void write_deepseek2(const TinyModel& what, GgufBuilder& file) {
     write_norm(file, block(layer, "attn_q_a_norm.weight"), n_query_latent);
     write_norm(file, block(layer, "attn_kv_a_norm.weight"), n_latent);
     file.matrix(block(layer, "attn_q_a.weight"), what.n_embd, {{n_query_latent}});
-    file.matrix(block(layer, "attn_q_b.weight"), n_query_latent, {{what.n_head * n_key, attention_gain}});
+    file.matrix(block(layer, "attn_q_b.weight"), n_query_latent, {{what.n_head * n_key, kAttentionGain}});
     file.matrix(block(layer, "attn_kv_a_mqa.weight"), what.n_embd, {{n_latent + n_rope}});
     file.values(block(layer, "attn_k_b.weight"), {n_plain, n_latent, what.n_head}, 0.0F, 0.2F);
     file.values(block(layer, "attn_v_b.weight"), {n_latent, what.head_dim, what.n_head}, 0.0F, 0.2F);
     file.matrix(block(layer, "attn_output.weight"), what.n_head * what.head_dim,
-                {{what.n_embd, residual_gain}});
+                {{what.n_embd, kResidualGain}});
     write_norm(file, block(layer, "ffn_norm.weight"), what.n_embd);
     write_gated_ffn(what, file, layer);
   }
@@ -76,14 +76,14 @@ void write_bloom(const TinyModel& what, GgufBuilder& file) {
   for (std::uint32_t layer = 0; layer < what.n_layer; ++layer) {
     write_layer_norm(file, block(layer, "attn_norm"), what.n_embd);
     file.matrix(block(layer, "attn_qkv.weight"), what.n_embd,
-                {{what.n_embd, attention_gain}, {n_kv, attention_gain}, {n_kv}});
+                {{what.n_embd, kAttentionGain}, {n_kv, kAttentionGain}, {n_kv}});
     file.values(block(layer, "attn_qkv.bias"), {what.n_embd + 2 * n_kv}, 0.0F, 0.1F);
-    file.matrix(block(layer, "attn_output.weight"), what.n_embd, {{what.n_embd, residual_gain}});
+    file.matrix(block(layer, "attn_output.weight"), what.n_embd, {{what.n_embd, kResidualGain}});
     file.values(block(layer, "attn_output.bias"), {what.n_embd}, 0.0F, 0.1F);
     write_layer_norm(file, block(layer, "ffn_norm"), what.n_embd);
     file.matrix(block(layer, "ffn_up.weight"), what.n_embd, {{what.n_ff}});
     file.values(block(layer, "ffn_up.bias"), {what.n_ff}, 0.0F, 0.1F);
-    file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, residual_gain}});
+    file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, kResidualGain}});
     file.values(block(layer, "ffn_down.bias"), {what.n_embd}, 0.0F, 0.1F);
   }
 }
@@ -112,7 +112,7 @@ void write_mamba(const TinyModel& what, GgufBuilder& file) {
     file.values(block(layer, "ssm_dt.bias"), {n_inner}, -2.0F, 0.5F);
     file.values(block(layer, "ssm_a"), {n_state, n_inner}, -1.0F, 0.2F);  // negative: the state fades
     file.values(block(layer, "ssm_d"), {n_inner}, 1.0F, 0.1F);
-    file.matrix(block(layer, "ssm_out.weight"), n_inner, {{what.n_embd, residual_gain}});
+    file.matrix(block(layer, "ssm_out.weight"), n_inner, {{what.n_embd, kResidualGain}});
   }
 }
 
@@ -141,7 +141,7 @@ void write_lfm2(const TinyModel& what, GgufBuilder& file) {
     } else {
       file.values(block(layer, "shortconv.conv.weight"), {n_conv, what.n_embd}, 0.0F, 0.5F);
       file.matrix(block(layer, "shortconv.in_proj.weight"), what.n_embd, {{3 * what.n_embd}});
-      file.matrix(block(layer, "shortconv.out_proj.weight"), what.n_embd, {{what.n_embd, residual_gain}});
+      file.matrix(block(layer, "shortconv.out_proj.weight"), what.n_embd, {{what.n_embd, kResidualGain}});
     }
     write_norm(file, block(layer, "ffn_norm.weight"), what.n_embd);
     write_gated_ffn(what, file, layer);
@@ -164,7 +164,7 @@ void write_bert(const TinyModel& what, GgufBuilder& file) {
     write_attention(what, file, layer);
     write_layer_norm(file, block(layer, "attn_output_norm"), what.n_embd);
     file.matrix(block(layer, "ffn_up.weight"), what.n_embd, {{what.n_ff}});
-    file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, residual_gain}});
+    file.matrix(block(layer, "ffn_down.weight"), what.n_ff, {{what.n_embd, kResidualGain}});
     write_layer_norm(file, block(layer, "layer_output_norm"), what.n_embd);
   }
 }
@@ -186,7 +186,7 @@ void write_t5(const TinyModel& what, GgufBuilder& file) {
                 {{n_q, 1 / std::sqrt(float(what.head_dim))}});  // T5 does not scale
     file.matrix(prefix + "k.weight", what.n_embd, {{n_q}});
     file.matrix(prefix + "v.weight", what.n_embd, {{n_q}});
-    file.matrix(prefix + "o.weight", n_q, {{what.n_embd, residual_gain}});
+    file.matrix(prefix + "o.weight", n_q, {{what.n_embd, kResidualGain}});
   };
   write_embedding(what, file);
   write_norm(file, "enc.output_norm.weight", what.n_embd);
@@ -204,7 +204,7 @@ void write_t5(const TinyModel& what, GgufBuilder& file) {
       }
       write_norm(file, prefix + "ffn_norm.weight", what.n_embd);
       file.matrix(prefix + "ffn_up.weight", what.n_embd, {{what.n_ff}});
-      file.matrix(prefix + "ffn_down.weight", what.n_ff, {{what.n_embd, residual_gain}});
+      file.matrix(prefix + "ffn_down.weight", what.n_ff, {{what.n_embd, kResidualGain}});
     }
   }
 }

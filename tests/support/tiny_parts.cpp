@@ -6,7 +6,7 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::uint32_t window = 64;
+constexpr std::uint32_t kWindow = 64;
 
 void write_keys(const TinyModel& what, GgufBuilder& file) {
   write_size_keys(what, file);
@@ -15,7 +15,7 @@ void write_keys(const TinyModel& what, GgufBuilder& file) {
 }
 
 void write_window(GgufBuilder& file) {
-  file.set("attention.sliding_window", window);
+  file.set("attention.sliding_window", kWindow);
   file.set("attention.sliding_window_pattern", std::uint32_t{2});  // layers 1, 3, ... see all
 }
 
@@ -61,7 +61,7 @@ void write_gemma3n(const TinyModel& what, GgufBuilder& file) {
 // The last half of the layers reads the rows of the first; those that see all have wider heads.
 void write_gemma4(const TinyModel& what, GgufBuilder& file) {
   write_keys(what, file);
-  file.set("attention.sliding_window", window);
+  file.set("attention.sliding_window", kWindow);
   file.set("attention.sliding_window_pattern", std::vector<std::int32_t>{1, 1, 0, 1, 1, 0});
   file.set("attention.shared_kv_layers", std::uint32_t{3});
   file.set("attention.key_length", 2 * what.head_dim);

@@ -22,8 +22,8 @@
 
 namespace chunkkv::kernels {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr std::uint16_t open_cell = 0, hidden_cell = 0xfc00;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::uint16_t kOpenCell = 0, kHiddenCell = 0xfc00;
 
 /// Numbers that F16 holds, as bits: to nearest but for ties, so that the reference reads what the kernels
 /// read.
@@ -41,7 +41,7 @@ inline std::uint16_t half_bits(float x) {
 inline double half_value(std::uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
   double x = std::ldexp(exponent == 0 ? fraction : 1024 + fraction, std::max(exponent, 1) - 25);
-  if (exponent == 31) x = fraction == 0 ? double(infinity) : std::nan("");
+  if (exponent == 31) x = fraction == 0 ? double(kInfinity) : std::nan("");
   return (bits & 0x8000) != 0 ? -x : x;
 }
 
@@ -81,15 +81,15 @@ struct Problem {
       k[i] = half_bits(normal() + (i % 7 == 0 ? 3.0f : 0.0f));  // with biases, as some models' have
       v[i] = half_bits(normal());
     }
-    mask.assign(std::size_t(s.n_queries * s.n_cells), open_cell);
+    mask.assign(std::size_t(s.n_queries * s.n_cells), kOpenCell);
     for (std::int64_t t = 0; t < s.n_queries; ++t)
       for (std::int64_t c = 0; c < s.n_cells; ++c)
-        if (c > t + s.n_cells - s.n_queries) at(t, c) = hidden_cell;
+        if (c > t + s.n_cells - s.n_queries) at(t, c) = kHiddenCell;
   }
 
   std::uint16_t& at(std::int64_t t, std::int64_t c) { return mask[std::size_t(t * shape.n_cells + c)]; }
   bool sees(std::int64_t t, std::int64_t c) const {
-    return mask[std::size_t(t * shape.n_cells + c)] == open_cell;
+    return mask[std::size_t(t * shape.n_cells + c)] == kOpenCell;
   }
   float scale() const { return 1 / std::sqrt(float(shape.depth)); }
   std::size_t row(std::int64_t c, std::int64_t head) const {
@@ -153,8 +153,8 @@ struct Problem {
 
   /// What a query of one head pays to each cell, in double precision.
   std::vector<double> weights(std::int64_t t, std::int64_t head) const {
-    std::vector<double> result(std::size_t(shape.n_cells), -double(infinity));
-    const double sink = sinks.empty() ? -double(infinity) : double(sinks[std::size_t(head)]);
+    std::vector<double> result(std::size_t(shape.n_cells), -double(kInfinity));
+    const double sink = sinks.empty() ? -double(kInfinity) : double(sinks[std::size_t(head)]);
     double most = sink;
     for (std::int64_t c = 0; c < shape.n_cells; ++c) {
       if (!sees(t, c)) continue;
@@ -167,7 +167,7 @@ struct Problem {
       most = std::max(most, sum);
     }
     double total = sinks.empty() ? 0 : std::exp(sink - most);
-    for (double& x : result) x = x == -double(infinity) ? 0 : std::exp(x - most);
+    for (double& x : result) x = x == -double(kInfinity) ? 0 : std::exp(x - most);
     for (const double x : result) total += x;
     for (double& x : result) x = total > 0 ? x / total : 0;
     return result;

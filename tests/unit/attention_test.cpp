@@ -44,11 +44,11 @@ TEST_P(FastAttention, FollowsTheMask) {
   Problem interleaved({70, 300, 6, 2, 64}, random_), sparse = interleaved, windows = interleaved;
   for (std::int64_t t = 0; t < 70; ++t)
     for (std::int64_t c = 0; c < 300; ++c) {
-      if (c % 3 != t % 3) interleaved.at(t, c) = hidden_cell;  // cells of other sequences
-      if (random_.integer(0, 3) == 0) sparse.at(t, c) = hidden_cell;
-      if (c < t + 230 - 40) windows.at(t, c) = hidden_cell;
+      if (c % 3 != t % 3) interleaved.at(t, c) = kHiddenCell;  // cells of other sequences
+      if (random_.integer(0, 3) == 0) sparse.at(t, c) = kHiddenCell;
+      if (c < t + 230 - 40) windows.at(t, c) = kHiddenCell;
     }
-  for (std::int64_t c = 0; c < 300; ++c) sparse.at(8, c) = hidden_cell;  // sees nothing
+  for (std::int64_t c = 0; c < 300; ++c) sparse.at(8, c) = kHiddenCell;  // sees nothing
   for (const Problem* problem : {&interleaved, &sparse, &windows})
     EXPECT_LT(problem->error(problem->run(GetParam())), tolerance(GetParam()));
   const auto out = sparse.run(GetParam());
@@ -59,7 +59,7 @@ TEST_P(FastAttention, SumsWhatCellsArePaid) {
   Problem problem({50, 290, 4, 2, 64}, random_), ninety({70, 100, 3, 1, 96}, random_);
   for (std::int64_t t = 0; t < 50; ++t)
     for (std::int64_t c = 0; c < 290; ++c)
-      if (random_.integer(0, 5) == 0 || t == 9) problem.at(t, c) = hidden_cell;
+      if (random_.integer(0, 5) == 0 || t == 9) problem.at(t, c) = kHiddenCell;
   problem.sinks = {-1.0f, 0.0f, 3.0f, 1.0f};
   ninety.softcap = 8;
   struct Case {
@@ -139,9 +139,9 @@ TEST_P(FastAttention, BadNumbersStayWhereTheyAre) {
   // Cells that no query sees may hold anything: it is left from before.
   Problem stale = good, clean = good;
   for (const std::int64_t c : {5, 64, 100})
-    for (std::int64_t t = 0; t < 64; ++t) stale.at(t, c) = clean.at(t, c) = hidden_cell;
+    for (std::int64_t t = 0; t < 64; ++t) stale.at(t, c) = clean.at(t, c) = kHiddenCell;
   for (std::size_t i = 0; i < 128; ++i) {
-    const std::uint16_t anything[3] = {half_bits(std::nanf("")), half_bits(infinity), half_bits(-infinity)};
+    const std::uint16_t anything[3] = {half_bits(std::nanf("")), half_bits(kInfinity), half_bits(-kInfinity)};
     for (int j = 0; j < 3; ++j) {
       stale.k[std::size_t(std::array{5, 64, 100}[std::size_t(j)]) * 128 + i] = anything[j];
       stale.v[std::size_t(std::array{5, 64, 100}[std::size_t(j)]) * 128 + i] = anything[(j + 1) % 3];
@@ -178,8 +178,8 @@ INSTANTIATE_TEST_SUITE_P(, FastAttention,
                          [](const auto& info) { return kernel_name(info); });
 
 TEST(VisibleCells, ReadMasksOfZerosAndMinusInfinityOnly) {
-  std::vector<std::uint16_t> mask(2 * 40, hidden_cell);
-  mask[0] = mask[33] = mask[40 + 31] = open_cell;
+  std::vector<std::uint16_t> mask(2 * 40, kHiddenCell);
+  mask[0] = mask[33] = mask[40 + 31] = kOpenCell;
   VisibleCells cells;
   ASSERT_TRUE(cells.read(reinterpret_cast<const char*>(mask.data()), 2, 40, 80));
   EXPECT_EQ(cells.words, (std::vector<std::uint32_t>{1u, 1u << 31, 2u, 0u}));

@@ -17,7 +17,7 @@ namespace {
 using test::expect_mentions;
 using test::message_of;
 
-constexpr std::int32_t most_tokens = std::numeric_limits<std::int32_t>::max();
+constexpr std::int32_t kMostTokens = std::numeric_limits<std::int32_t>::max();
 
 TEST(Budget, DefaultKeepsEverything) {
   EXPECT_EQ(Budget().resolve(1), 1);
@@ -32,7 +32,7 @@ TEST(Budget, ShareIsRoundedDownButKeepsOneToken) {
   EXPECT_EQ(Budget::parse("10%").resolve(9), 1);
   EXPECT_EQ(Budget::parse("0.001%").resolve(1), 1);
   EXPECT_EQ(Budget::parse("99.9%").resolve(1), 1);
-  EXPECT_EQ(Budget::parse("100%").resolve(most_tokens), most_tokens);
+  EXPECT_EQ(Budget::parse("100%").resolve(kMostTokens), kMostTokens);
 }
 
 TEST(Budget, ShareMeansTheDecimalNumber) {
@@ -49,7 +49,7 @@ TEST(Budget, NumberOfTokensIsCutToThePrompt) {
   EXPECT_EQ(Budget::parse("512").resolve(7900), 512);
   EXPECT_EQ(Budget::parse("512").resolve(512), 512);
   EXPECT_EQ(Budget::parse("512").resolve(3), 3);
-  EXPECT_EQ(Budget::parse("9000000000").resolve(most_tokens), most_tokens);
+  EXPECT_EQ(Budget::parse("9000000000").resolve(kMostTokens), kMostTokens);
   EXPECT_EQ(Budget::parse("0512"), Budget::tokens(512));
 }
 

@@ -25,14 +25,14 @@ void read_block(const char* block, std::size_t row, std::uint8_t* numbers, float
       const char* from = block + row * r;
       std::memcpy(scales + 8 * p + r, from + 8 * p, 4);
       std::memcpy(leasts + 8 * p + r, from + 8 * p + 4, 4);
-      std::memcpy(numbers + std::size_t(most_quant_depth) * r, from + 8 * parts, Depth);
+      std::memcpy(numbers + std::size_t(kMostQuantDepth) * r, from + 8 * parts, Depth);
     }
 }
 
 /// Of numbers up to 15, 31 and 63, as many products as the kernel is told add up in 16 bits.
-constexpr ByteQuants four_bits = {32, 40, 32, 8, false, read_block<32, 32>};
-constexpr ByteQuants five_bits = {256, 320, 32, 4, false, read_block<256, 32>};
-constexpr ByteQuants six_bits = {256, 384, 16, 2, false, read_block<256, 16>};
+constexpr ByteQuants kFourBits = {32, 40, 32, 8, false, read_block<32, 32>};
+constexpr ByteQuants kFiveBits = {256, 320, 32, 4, false, read_block<256, 32>};
+constexpr ByteQuants kSixBits = {256, 384, 16, 2, false, read_block<256, 16>};
 constexpr int highest(const ByteQuants& quants) {
   return quants.chain == 8 ? 15 : quants.chain == 4 ? 31 : 63;
 }
@@ -179,7 +179,7 @@ TEST_P(ByteProduct, WhatIsNotFiniteStaysInItsRow) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Bits, ByteProduct, testing::Values(&four_bits, &five_bits, &six_bits),
+INSTANTIATE_TEST_SUITE_P(Bits, ByteProduct, testing::Values(&kFourBits, &kFiveBits, &kSixBits),
                          [](const auto& info) { return std::to_string(highest(*info.param)); });
 
 }  // namespace

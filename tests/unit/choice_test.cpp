@@ -9,16 +9,17 @@ namespace chunkkv::kernels {
 namespace {
 
 // Machines as they are sold, with an engine built for them.
-constexpr Machine avx2 = {.avx2 = true, .engine_interleaved = true};
-constexpr Machine avx512 = {.avx2 = true, .avx512 = true, .engine_interleaved = true};
-constexpr Machine avx512fp16 = {.avx2 = true, .avx512 = true, .avx512fp16 = true, .engine_interleaved = true};
-constexpr Machine amx = {.avx2 = true,
-                         .avx512 = true,
-                         .avx512fp16 = true,
-                         .amx = true,
-                         .engine_amx = true,
-                         .engine_interleaved = true};
-constexpr Machine arm = {.engine_interleaved = true};
+constexpr Machine kAvx2 = {.avx2 = true, .engine_interleaved = true};
+constexpr Machine kAvx512 = {.avx2 = true, .avx512 = true, .engine_interleaved = true};
+constexpr Machine kAvx512fp16 = {
+    .avx2 = true, .avx512 = true, .avx512fp16 = true, .engine_interleaved = true};
+constexpr Machine kAmx = {.avx2 = true,
+                          .avx512 = true,
+                          .avx512fp16 = true,
+                          .amx = true,
+                          .engine_amx = true,
+                          .engine_interleaved = true};
+constexpr Machine kArm = {.engine_interleaved = true};
 
 struct Case {
   const char* type;
@@ -36,61 +37,61 @@ void expect(const Machine& machine, const std::vector<Case>& cases) {
 
 TEST(Choice, Avx2) {
   const auto bytes = Arithmetic::bytes_avx2, integers = Arithmetic::integers_avx2;
-  expect(avx2, {{"q4_0", Layout::interleaved, bytes},
-                {"q4_1", Layout::plain, bytes},
-                {"q4_K", Layout::interleaved, bytes},
-                {"iq4_nl", Layout::interleaved, integers},
-                {"q2_K", Layout::plain, integers},
-                {"q5_0", Layout::plain, bytes},
-                {"q6_K", Layout::plain, integers},
-                {"q8_0", Layout::plain, integers},
-                {"f16", Layout::plain, integers},
-                {"bf16", Layout::plain, integers},
-                {"f32", Layout::plain, Arithmetic::engine}});
+  expect(kAvx2, {{"q4_0", Layout::interleaved, bytes},
+                 {"q4_1", Layout::plain, bytes},
+                 {"q4_K", Layout::interleaved, bytes},
+                 {"iq4_nl", Layout::interleaved, integers},
+                 {"q2_K", Layout::plain, integers},
+                 {"q5_0", Layout::plain, bytes},
+                 {"q6_K", Layout::plain, integers},
+                 {"q8_0", Layout::plain, integers},
+                 {"f16", Layout::plain, integers},
+                 {"bf16", Layout::plain, integers},
+                 {"f32", Layout::plain, Arithmetic::engine}});
 }
 
 TEST(Choice, Avx512WithoutFp16LeavesWhatTheEngineIsFastWith) {
-  expect(avx512, {{"q4_0", Layout::interleaved, Arithmetic::engine},
-                  {"q4_1", Layout::plain, Arithmetic::bytes_avx2},
-                  {"q4_K", Layout::interleaved, Arithmetic::engine},
-                  {"q2_K", Layout::interleaved, Arithmetic::engine},
-                  {"q5_0", Layout::plain, Arithmetic::bytes_avx2},
-                  {"q5_K", Layout::plain, Arithmetic::engine},
-                  {"q6_K", Layout::plain, Arithmetic::engine},
-                  {"q8_0", Layout::plain, Arithmetic::integers_avx2},
-                  {"f16", Layout::plain, Arithmetic::integers_avx2},
-                  {"f32", Layout::plain, Arithmetic::engine}});
+  expect(kAvx512, {{"q4_0", Layout::interleaved, Arithmetic::engine},
+                   {"q4_1", Layout::plain, Arithmetic::bytes_avx2},
+                   {"q4_K", Layout::interleaved, Arithmetic::engine},
+                   {"q2_K", Layout::interleaved, Arithmetic::engine},
+                   {"q5_0", Layout::plain, Arithmetic::bytes_avx2},
+                   {"q5_K", Layout::plain, Arithmetic::engine},
+                   {"q6_K", Layout::plain, Arithmetic::engine},
+                   {"q8_0", Layout::plain, Arithmetic::integers_avx2},
+                   {"f16", Layout::plain, Arithmetic::integers_avx2},
+                   {"f32", Layout::plain, Arithmetic::engine}});
 }
 
 TEST(Choice, Avx512Fp16) {
   const auto ours = Arithmetic::f16_avx512;
-  expect(avx512fp16, {{"q4_0", Layout::interleaved, ours},
-                      {"q4_1", Layout::plain, ours},
-                      {"q4_K", Layout::interleaved, ours},
-                      {"q5_0", Layout::plain, ours},
-                      {"f16", Layout::plain, ours},
-                      {"f32", Layout::plain, Arithmetic::engine}});
+  expect(kAvx512fp16, {{"q4_0", Layout::interleaved, ours},
+                       {"q4_1", Layout::plain, ours},
+                       {"q4_K", Layout::interleaved, ours},
+                       {"q5_0", Layout::plain, ours},
+                       {"f16", Layout::plain, ours},
+                       {"f32", Layout::plain, Arithmetic::engine}});
 }
 
 TEST(Choice, AmxKeepsTheLayoutThatGeneratesFastest) {
   const auto ours = Arithmetic::bf16_amx;
-  expect(amx, {{"q4_0", Layout::amx, ours},
-               {"q4_1", Layout::amx, ours},
-               {"q8_0", Layout::amx, ours},
-               {"q4_K", Layout::amx, ours},
-               {"q5_K", Layout::amx, ours},
-               {"q6_K", Layout::amx, ours},
-               {"iq4_nl", Layout::interleaved, ours},
-               {"q5_0", Layout::plain, ours},
-               {"bf16", Layout::plain, ours},
-               {"f16", Layout::plain, ours},  // the engine would copy it and gain nothing
-               {"f32", Layout::plain, Arithmetic::engine}});
-  EXPECT_EQ(engine_layout(amx, {.type = "f16", .n_out = 1536, .depth = 1536}), Layout::amx);
+  expect(kAmx, {{"q4_0", Layout::amx, ours},
+                {"q4_1", Layout::amx, ours},
+                {"q8_0", Layout::amx, ours},
+                {"q4_K", Layout::amx, ours},
+                {"q5_K", Layout::amx, ours},
+                {"q6_K", Layout::amx, ours},
+                {"iq4_nl", Layout::interleaved, ours},
+                {"q5_0", Layout::plain, ours},
+                {"bf16", Layout::plain, ours},
+                {"f16", Layout::plain, ours},  // the engine would copy it and gain nothing
+                {"f32", Layout::plain, Arithmetic::engine}});
+  EXPECT_EQ(engine_layout(kAmx, {.type = "f16", .n_out = 1536, .depth = 1536}), Layout::amx);
 }
 
 /// An engine with AMX on a system that does not let us use the tiles: its layout is its own.
 TEST(Choice, AmxThatOnlyTheEngineHas) {
-  Machine refused = amx;
+  Machine refused = kAmx;
   refused.amx = false;
   const WeightShape weights{.type = "q4_1", .n_out = 1536, .depth = 1536};
   EXPECT_EQ(best_layout(refused, weights), Layout::amx);
@@ -101,21 +102,22 @@ TEST(Choice, AmxThatOnlyTheEngineHas) {
 TEST(Choice, OtherProcessorsAreTheEngines) {
   for (const char* type : {"q4_0", "q4_1", "f16"})
     for (const Layout layout : {Layout::plain, Layout::interleaved, Layout::other})
-      EXPECT_EQ(best_product(arm, {.type = type, .n_out = 1536, .depth = 1536}, layout), Arithmetic::engine);
+      EXPECT_EQ(best_product(kArm, {.type = type, .n_out = 1536, .depth = 1536}, layout), Arithmetic::engine);
 }
 
 TEST(Choice, ShapesThatNoKernelHasAreTheEngines) {
-  for (const auto& machine : {avx2, avx512, avx512fp16, amx})
+  for (const auto& machine : {kAvx2, kAvx512, kAvx512fp16, kAmx})
     for (const WeightShape& w : {WeightShape{.type = "q4_1", .n_out = 100, .depth = 1536},
                                  WeightShape{.type = "f16", .n_out = 64, .depth = 40}})
       EXPECT_EQ(best_product(machine, w, Layout::plain), Arithmetic::engine);
-  EXPECT_EQ(best_layout(amx, {.type = "q4_1", .n_out = 48, .depth = 1536}), Layout::plain);
-  EXPECT_EQ(best_layout(amx, {.type = "q4_K", .n_out = 64, .depth = 544}), Layout::interleaved);
+  EXPECT_EQ(best_layout(kAmx, {.type = "q4_1", .n_out = 48, .depth = 1536}), Layout::plain);
+  EXPECT_EQ(best_layout(kAmx, {.type = "q4_K", .n_out = 64, .depth = 544}), Layout::interleaved);
 }
 
 /// What lies in the memory of a GPU is computed there.
 TEST(Choice, WeightsElsewhereAreTheEngines) {
-  EXPECT_EQ(best_product(amx, {.type = "q4_1", .n_out = 64, .depth = 64}, Layout::other), Arithmetic::engine);
+  EXPECT_EQ(best_product(kAmx, {.type = "q4_1", .n_out = 64, .depth = 64}, Layout::other),
+            Arithmetic::engine);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr double tolerance = 3e-6;
+constexpr double kTolerance = 3e-6;
 
 /// The rows of `count` queries from `first` on, computed twice with the same counters.
 std::vector<float> run(const DecodeAttentionKernel& kernel, const Problem& problem, int n_threads = 1,
@@ -56,7 +56,7 @@ TEST_P(DecodeAttention, EqualsDoublePrecisionWhateverTheShape) {
                                            {4, 300, 3, 3, 256},
                                            {7, 120, 5, 1, 16}}) {
     const Problem problem(s, random_);
-    EXPECT_LT(problem.error(rows(problem)), tolerance)
+    EXPECT_LT(problem.error(rows(problem)), kTolerance)
         << s.n_queries << " queries, " << s.n_cells << " cells, " << s.n_head << "/" << s.n_head_kv
         << " heads of " << s.depth;
   }
@@ -66,9 +66,9 @@ TEST_P(DecodeAttention, FollowsTheMask) {
   Problem problem({9, 900, 6, 2, 64}, random_);
   for (std::int64_t t = 0; t < 9; ++t)
     for (std::int64_t c = 0; c < 900; ++c)
-      if (t == 4 || (t < 4 ? c % 4 != t : random_.integer(0, 3) == 0)) problem.at(t, c) = hidden_cell;
+      if (t == 4 || (t < 4 ? c % 4 != t : random_.integer(0, 3) == 0)) problem.at(t, c) = kHiddenCell;
   const auto out = rows(problem, 2);
-  EXPECT_LT(problem.error(out), tolerance);
+  EXPECT_LT(problem.error(out), kTolerance);
   for (std::int64_t i = 0; i < 6 * 64; ++i)  // a query that sees nothing
     EXPECT_EQ(out[std::size_t(problem.output(4, 0) + std::size_t(i))], 0.0f);
 }
@@ -77,12 +77,12 @@ TEST_P(DecodeAttention, KnowsSoftCapsAndSinks) {
   Problem capped({4, 700, 4, 2, 64}, random_), sunk = capped;
   capped.softcap = 5;
   sunk.sinks = {-1.0f, 0.0f, 3.0f, 40.0f};
-  EXPECT_LT(capped.error(rows(capped)), tolerance);
-  EXPECT_LT(sunk.error(rows(sunk)), tolerance);
+  EXPECT_LT(capped.error(rows(capped)), kTolerance);
+  EXPECT_LT(sunk.error(rows(sunk)), kTolerance);
   capped.sinks = {2.0f, 2.0f, -3.0f, 1.0f};
-  EXPECT_LT(capped.error(rows(capped)), tolerance);
-  for (std::int64_t c = 0; c < 700; ++c) sunk.at(1, c) = hidden_cell;
-  EXPECT_LT(sunk.error(rows(sunk)), tolerance);
+  EXPECT_LT(capped.error(rows(capped)), kTolerance);
+  for (std::int64_t c = 0; c < 700; ++c) sunk.at(1, c) = kHiddenCell;
+  EXPECT_LT(sunk.error(rows(sunk)), kTolerance);
 }
 
 TEST_P(DecodeAttention, RowsDependNeitherOnOtherQueriesNorOnThreads) {
@@ -106,10 +106,10 @@ TEST_P(DecodeAttention, RowsDependOnTheOrderOfCellsNotOnTheirPlaces) {
   std::shuffle(places.begin(), places.end(), std::mt19937(unsigned(random_.integer(0, 1 << 30))));
   places.resize(500);
   std::sort(places.begin(), places.end());
-  std::fill(spread.mask.begin(), spread.mask.end(), hidden_cell);
+  std::fill(spread.mask.begin(), spread.mask.end(), kHiddenCell);
   for (std::int64_t c = 0; c < 500; ++c) {
     const std::int64_t to = places[std::size_t(c)];
-    spread.at(0, to) = open_cell;
+    spread.at(0, to) = kOpenCell;
     for (std::size_t i = 0; i < 128; ++i) {
       spread.k[spread.row(to, 0) + i] = dense.k[dense.row(c, 0) + i];
       spread.v[spread.row(to, 0) + i] = dense.v[dense.row(c, 0) + i];
@@ -160,9 +160,9 @@ INSTANTIATE_TEST_SUITE_P(, DecodeAttention,
 
 TEST(CellLists, CutEachQuerysCellsIntoEvenParts) {
   VisibleCells visible;
-  std::vector<std::uint16_t> mask(3 * 9000, hidden_cell);
-  std::fill(mask.begin() + 9000, mask.begin() + 18000, open_cell);
-  for (const std::size_t c : {0, 33, 8999}) mask[18000 + c] = open_cell;
+  std::vector<std::uint16_t> mask(3 * 9000, kHiddenCell);
+  std::fill(mask.begin() + 9000, mask.begin() + 18000, kOpenCell);
+  for (const std::size_t c : {0, 33, 8999}) mask[18000 + c] = kOpenCell;
   ASSERT_TRUE(visible.read(reinterpret_cast<const char*>(mask.data()), 3, 9000, 18000));
   CellLists lists;
   lists.read(visible);

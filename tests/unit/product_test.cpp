@@ -60,15 +60,15 @@ struct Problem {
 };
 
 /// The same source as the kernel for AMX, with the tiles in plain C++.
-constexpr ProductKernel emulated = {.arithmetic = Arithmetic::bf16_amx,
-                                    .name = "BF16, emulated AMX",
-                                    .reads_by_depth = true,
-                                    .shared_bytes = amx_shared_bytes,
-                                    .thread_bytes = amx_thread_bytes,
-                                    .run = amx_run<EmulatedTiles>};
+constexpr ProductKernel kEmulated = {.arithmetic = Arithmetic::bf16_amx,
+                                     .name = "BF16, emulated AMX",
+                                     .reads_by_depth = true,
+                                     .shared_bytes = amx_shared_bytes,
+                                     .thread_bytes = amx_thread_bytes,
+                                     .run = amx_run<EmulatedTiles>};
 
 std::vector<const ProductKernel*> all_kernels() {
-  std::vector<const ProductKernel*> kernels = {&emulated};
+  std::vector<const ProductKernel*> kernels = {&kEmulated};
   for (const ProductKernel* kernel : product_kernels())
     if (kernel->arithmetic != Arithmetic::bytes_avx2) kernels.push_back(kernel);  // byte_product_test.cpp
   return kernels;
