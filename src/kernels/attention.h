@@ -25,7 +25,7 @@ struct VisibleCells {
 /// Strides are in bytes; numbers of a row are contiguous.
 struct AttentionTask {
   std::int64_t n_queries = 0, n_cells = 0, n_head = 0, n_head_kv = 0;
-  std::int64_t depth = 0;  ///< of keys and of values: a multiple of 16, at most most_attention_depth
+  std::int64_t depth = 0;  ///< of keys and of values: a multiple of 16, at most kMostAttentionDepth
   float scale = 1;
   float softcap = 0;        ///< logits become softcap tanh(logits / softcap); 0: as they are
   const char* q = nullptr;  ///< F32

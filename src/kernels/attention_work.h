@@ -76,29 +76,30 @@ struct AttentionWork {
     }
   };
 
-  /// Keys minus a constant give the same weights and round to less: the mean of the first cells, if the soft
-  /// max is of the plain logits.
+  /// Keys minus a constant give the same weights and round to less: the mean of the first cells that are
+  /// seen, wherever they lie, if the soft max is of the plain logits.
   static void find_mean(const Item& item) {
     const AttentionTask& task = item.task;
-    constexpr std::int64_t most_cells = 64;
+    constexpr int most_cells = 64;
     float* mean = item.memory.mean;
     for (std::int64_t d = 0; d < task.depth; ++d) mean[d] = 0;
     if (task.softcap != 0) return;
-    float n = 0;
-    for (std::int64_t cell = 0; cell < least(most_cells, task.n_cells); ++cell) {
-      if ((task.by_any[std::size_t(cell / 32)] >> (cell % 32) & 1) == 0) continue;
-      const char* key = task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell);
-      float row[kMostAttentionDepth];
-      bool finite = true;
-      for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
-        V::store(row + d, V::from_half(key + 2 * d));
-        for (int i = 0; i < V::kWidth; ++i) finite = finite && row[d + i] - row[d + i] == 0;
+    int n = 0;
+    for (std::int64_t group = 0; 32 * group < task.n_cells && n < most_cells; ++group)
+      for (std::uint32_t left = task.by_any[group]; left != 0 && n < most_cells; left &= left - 1) {
+        const std::int64_t cell = 32 * group + __builtin_ctz(left);
+        const char* key = task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell);
+        float row[kMostAttentionDepth];
+        bool finite = true;
+        for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
+          V::store(row + d, V::from_half(key + 2 * d));
+          for (int i = 0; i < V::kWidth; ++i) finite = finite && row[d + i] - row[d + i] == 0;
+        }
+        if (!finite) continue;
+        ++n;
+        for (std::int64_t d = 0; d < task.depth; ++d) mean[d] += row[d];
       }
-      if (!finite) continue;
-      ++n;
-      for (std::int64_t d = 0; d < task.depth; ++d) mean[d] += row[d];
-    }
-    for (std::int64_t d = 0; d < task.depth; ++d) mean[d] /= n > 0 ? n : 1;
+    for (std::int64_t d = 0; d < task.depth; ++d) mean[d] /= n > 0 ? float(n) : 1.0f;
   }
 
   static bool is_seen(const Item& item, std::int64_t cell, std::int64_t n) {

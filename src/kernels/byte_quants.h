@@ -9,13 +9,13 @@ namespace chunkkv::kernels {
 /// Quantised weights as the small whole numbers that they are stored as: weight = scale * number - least,
 /// with one scale and least for every `part` of depth.
 struct ByteQuants {
-  std::int64_t depth = 0;  ///< of a block, at most most_quant_depth
+  std::int64_t depth = 0;  ///< of a block, at most kMostQuantDepth
   std::size_t bytes = 0;   ///< of a block of one row
   int part = 0;            ///< 32 or 16
   /// So many products of two neighbouring numbers with 8-bit numbers add up in 16 bits: 8, 4 or 2.
   int chain = 0;
   bool interleaved = false;  ///< blocks of 8 rows together, else plain rows
-  /// 8 rows' blocks, `row` bytes apart where they are plain: numbers [8][most_quant_depth], scales and leasts
+  /// 8 rows' blocks, `row` bytes apart where they are plain: numbers [8][kMostQuantDepth], scales and leasts
   /// [parts][8].
   void (*read)(const char* block, std::size_t row, std::uint8_t* numbers, float* scales,
                float* leasts) = nullptr;

@@ -97,7 +97,7 @@ class DecodeAttention {
     for (std::int64_t i = 0; i < group * task.depth; ++i) memory.values[i] = 0;
   }
 
-  /// Rows of listed cells; zeros up to whole steps of `rows_together`.
+  /// Rows of listed cells; zeros up to whole steps of `kRowsTogether`.
   static void take_rows(const char* rows, std::size_t row_bytes, const std::uint32_t* list, std::int64_t n,
                         std::int64_t depth, float* to) {
     for (std::int64_t i = 0; i < n; ++i, to += depth) {

@@ -11,7 +11,7 @@ struct DotsTask {
   std::int64_t n_queries = 0;
   std::int64_t n_head = 0;
   std::int64_t n_head_kv = 0;
-  std::int64_t depth = 0;   ///< a multiple of 16, at most most_dots_depth
+  std::int64_t depth = 0;   ///< a multiple of 16, at most kMostDotsDepth
   const char* k = nullptr;  ///< [n_head_kv][n_cells][depth], strides in bytes
   std::size_t k_head = 0, k_cell = 0;
   bool k_half = true;       ///< F16, else F32

@@ -12,8 +12,8 @@ namespace chunkkv::kernels {
 /// The product of a layer's weights with the activations of many tokens: out[t][o] = sum_k w[o][k] x[t][k].
 struct ProductTask {
   std::int64_t n_tokens = 0;
-  std::int64_t n_out = 0;   ///< a multiple of product_outputs
-  Weights weights;          ///< a multiple of product_depth deep
+  std::int64_t n_out = 0;   ///< a multiple of kProductOutputs
+  Weights weights;          ///< a multiple of kProductDepth deep
   const char* x = nullptr;  ///< [n_tokens][depth] floats
   std::size_t x_row = 0;    ///< bytes
   char* out = nullptr;      ///< [n_tokens][n_out] floats

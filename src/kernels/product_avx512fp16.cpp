@@ -12,7 +12,7 @@ namespace {
 // reaches all of its lanes by a plain broadcast.
 constexpr int kVectorOutputs = 16;
 constexpr int kPanelVectors = int(kProductOutputs) / kVectorOutputs;
-constexpr int kMostTokens = 6;               // with panel_vectors they fill the registers
+constexpr int kMostTokens = 6;               // with kPanelVectors they fill the registers
 constexpr std::int64_t kChain = 32;          // pairs that are added up in F16
 constexpr std::int64_t kDepthAtOnce = 4096;  // a panel of so many fits into the second-level cache
 constexpr float kHighestActivation = 16;     // 64 products with weights up to 1 stay below 1024

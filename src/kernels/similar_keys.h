@@ -11,7 +11,7 @@ namespace chunkkv::kernels {
 /// of_newest[i] = keys[i] . keys[newest[i]]; of_others[i] = keys[i] . (sum - keys[i]).
 struct SimilarKeysTask {
   std::int64_t n = 0;
-  std::int64_t depth = 0;       ///< a multiple of 16, at most most_attention_depth
+  std::int64_t depth = 0;       ///< a multiple of 16, at most kMostAttentionDepth
   const float* keys = nullptr;  ///< [n][depth]
   const float* sum = nullptr;   ///< [depth]: of all keys
   float threshold = 0;

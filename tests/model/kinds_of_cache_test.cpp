@@ -4,6 +4,7 @@
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
 
+#include "support/exact_attention.h"
 #include "support/random_input.h"
 #include "support/relative_difference.h"
 #include "support/small_cache.h"
@@ -22,7 +23,7 @@ constexpr std::int32_t kNTokens = 200;
 
 class KindsOfCache : public testing::TestWithParam<TinyModel> {
  protected:
-  std::shared_ptr<Model> model_ = Model::load(write_tiny_model(GetParam(), tiny_folder()));
+  std::shared_ptr<Model> model_ = Model::load(write_tiny_model(GetParam(), tiny_folder()), exact_attention());
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, kNTokens);
 

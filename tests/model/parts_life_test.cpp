@@ -7,6 +7,7 @@
 #include <chunkkv/session.h>
 #include <chunkkv/source.h>
 
+#include "support/exact_attention.h"
 #include "support/random_input.h"
 #include "support/relative_difference.h"
 #include "support/small_cache.h"
@@ -29,7 +30,8 @@ constexpr std::int32_t kNPrompt = 300, kNKept = 60;
 
 class LifeOfParts : public testing::TestWithParam<ModelOfParts> {
  protected:
-  std::shared_ptr<Model> model_ = Model::load(write_tiny_model(GetParam().model, tiny_folder()));
+  std::shared_ptr<Model> model_ =
+      Model::load(write_tiny_model(GetParam().model, tiny_folder()), exact_attention());
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, kNPrompt);
 

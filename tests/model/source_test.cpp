@@ -4,6 +4,7 @@
 #include <chunkkv/source.h>
 
 #include "support/default_model.h"
+#include "support/exact_attention.h"
 #include "support/random_input.h"
 #include "support/tiny_model.h"
 #include "unit/expect_throw.h"
@@ -90,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, Sources,
 
 class TinySources : public testing::Test {
  protected:
-  std::shared_ptr<Model> model = Model::load(write_tiny_model({}, tiny_folder()));
+  std::shared_ptr<Model> model = Model::load(write_tiny_model({}, tiny_folder()), exact_attention());
   std::mt19937 random{7};
   std::vector<Token> document = random_tokens(random, 300);
   std::vector<Token> question = random_tokens(random, 20);

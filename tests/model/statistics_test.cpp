@@ -4,6 +4,7 @@
 #include <chunkkv/session.h>
 
 #include "support/cache_rows.h"
+#include "support/exact_attention.h"
 #include "support/gpu.h"
 #include "support/random_input.h"
 #include "support/redundancy_reference.h"
@@ -304,7 +305,7 @@ TEST(Observing, LayersThatReuseAreNotObserved) {
 }
 
 TEST(Observing, SequencesInOneCacheAreToldApart) {
-  const auto model = Model::load(write_tiny_model({}, tiny_folder()));
+  const auto model = Model::load(write_tiny_model({}, tiny_folder()), exact_attention());
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, kNPrompt);
   ObservationRequest request;
