@@ -2,6 +2,7 @@
 
 #include "serve/engine/scheduler.h"
 
+#include "support/exact_attention.h"
 #include "support/random_input.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
@@ -34,7 +35,7 @@ inline constexpr auto kPatience = 120s;
 inline constexpr float kTie = 0.05F;
 
 inline std::shared_ptr<Model> model() {
-  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
+  static const auto model = Model::load(write_tiny_model({}, tiny_folder()), exact_attention());
   return model;
 }
 
