@@ -4,6 +4,7 @@
 #include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"
 #include "kernels/decode_attention_shape.h"
+#include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
 
 namespace chunkkv::kernels {
@@ -18,6 +19,10 @@ DecodeAttentionKernel decode_attention_avx2() {
 
 SimilarKeysKernel similar_keys_avx2() {
   return similar_keys_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2");
+}
+
+RowStatisticsKernel row_statistics_avx2() {
+  return row_statistics_kernel<Vectors<8>>("AVX2");
 }
 
 }  // namespace chunkkv::kernels

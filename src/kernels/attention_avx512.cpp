@@ -4,6 +4,7 @@
 #include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"
 #include "kernels/decode_attention_shape.h"
+#include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
 
 namespace chunkkv::kernels {
@@ -18,6 +19,10 @@ DecodeAttentionKernel decode_attention_avx512() {
 
 SimilarKeysKernel similar_keys_avx512() {
   return similar_keys_kernel<SinglePrecision<Vectors<16>, 8, 3>>("AVX-512");
+}
+
+RowStatisticsKernel row_statistics_avx512() {
+  return row_statistics_kernel<Vectors<16>>("AVX-512");
 }
 
 }  // namespace chunkkv::kernels

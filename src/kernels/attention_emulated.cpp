@@ -4,6 +4,7 @@
 #include "kernels/attention_f32.h"
 #include "kernels/attention_shape.h"
 #include "kernels/decode_attention_shape.h"
+#include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
 
 #include <cmath>
@@ -100,6 +101,13 @@ const std::vector<SimilarKeysKernel>& emulated_similar_keys_kernels() {
       similar_keys_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated"),
       similar_keys_kernel<SinglePrecision<Vectors<16>, 8, 3>>("AVX-512, emulated"),
       similar_keys_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2, emulated")};
+  return kernels;
+}
+
+const std::vector<RowStatisticsKernel>& emulated_row_statistics_kernels() {
+  static const std::vector<RowStatisticsKernel> kernels{
+      row_statistics_kernel<Vectors<16>>("AVX-512, emulated"),
+      row_statistics_kernel<Vectors<8>>("AVX2, emulated")};
   return kernels;
 }
 

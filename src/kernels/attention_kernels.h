@@ -2,6 +2,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/decode_attention.h"
+#include "kernels/row_statistics.h"
 #include "kernels/similar_keys.h"
 
 namespace chunkkv::kernels {
@@ -16,5 +17,7 @@ DecodeAttentionKernel decode_attention_avx512();
 SimilarKeysKernel similar_keys_avx2();
 SimilarKeysKernel similar_keys_avx512();
 SimilarKeysKernel similar_keys_amx();
+RowStatisticsKernel row_statistics_avx2();
+RowStatisticsKernel row_statistics_avx512();
 
 }  // namespace chunkkv::kernels
