@@ -10,9 +10,14 @@ if(CHUNKKV_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
-# Warnings, and the source folder for our private headers: #include "selection/top_k.h".
-function(chunkkv_compile_options target)
+# For the library, its tests and benchmarks: its private headers, #include "selection/top_k.h".
+function(chunkkv_see_private_headers target)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+endfunction()
+
+# Warnings, and the project's folder for headers by room: #include "base/hash.h".
+function(chunkkv_compile_options target)
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                                            -Woverloaded-virtual -Wcast-align -Wextra-semi)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

@@ -1,7 +1,7 @@
+#include "base/blanks.h"
+#include "base/standard_json.h"
 #include "report/results.h"
 #include "results/fields.h"
-#include "store/blanks.h"
-#include "store/standard_json.h"
 
 #include <chunkkv/error.h>
 

@@ -1,7 +1,7 @@
 #include "results/line.h"
 
-#include "store/blanks.h"
-#include "store/standard_json.h"
+#include "base/blanks.h"
+#include "base/standard_json.h"
 
 #include <chunkkv/error.h>
 

@@ -1,7 +1,7 @@
 #include "results/merge.h"
 
+#include "base/blanks.h"
 #include "results/file.h"
-#include "store/blanks.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "text/generate.h"
 
-#include "session/stopwatch.h"
+#include "base/stopwatch.h"
 #include "text/utf8.h"
 
 #include <algorithm>

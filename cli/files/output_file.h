@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <string>
 

@@ -1,10 +1,10 @@
 #include "cli/measure/speed.h"
 
+#include "base/stopwatch.h"
 #include "cli/measure/machine.h"
 #include "cli/measure/spread.h"
 #include "cli/show/text_table.h"
 #include "cli/show/units.h"
-#include "session/stopwatch.h"
 
 #include <chunkkv/error.h>
 

@@ -1,8 +1,8 @@
 #include "data/csv.h"
 
+#include "base/blanks.h"
 #include "benchmark.h"
 #include "data/files.h"
-#include "store/blanks.h"
 
 #include <fmt/format.h>
 

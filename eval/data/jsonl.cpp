@@ -1,9 +1,9 @@
 #include "data/jsonl.h"
 
+#include "base/blanks.h"
+#include "base/standard_json.h"
 #include "benchmark.h"
 #include "data/files.h"
-#include "store/blanks.h"
-#include "store/standard_json.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "runner/sample_digest.h"
 
-#include "store/hash.h"
+#include "base/hash.h"
 
 #include <span>
 #include <string_view>

@@ -1,7 +1,7 @@
 // How the pairs of a sample answer, once it is read.
+#include "base/stopwatch.h"
 #include "runner/elapsed.h"
 #include "runner/sweep.h"
-#include "session/stopwatch.h"
 #include "text/limit_answer.h"
 
 #include <chunkkv/error.h>

@@ -2,7 +2,7 @@
 
 #include <chunkkv/error.h>
 
-#include "store/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
+#include "base/stopwatch.h"
 #include "session/kept_lengths.h"
 #include "session/session_state.h"
-#include "session/stopwatch.h"
 
 #include <algorithm>
 

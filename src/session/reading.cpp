@@ -1,8 +1,8 @@
+#include "base/stopwatch.h"
 #include "session/kept_lengths.h"
 #include "session/micro_batches.h"
 #include "session/reading_plan.h"
 #include "session/session_state.h"
-#include "session/stopwatch.h"
 
 #include <algorithm>
 #include <utility>

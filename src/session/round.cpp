@@ -1,8 +1,8 @@
 #include "session/round.h"
 
+#include "base/stopwatch.h"
 #include "session/highest_scores.h"
 #include "session/shared_scores.h"
-#include "session/stopwatch.h"
 
 #include <algorithm>
 #include <numeric>

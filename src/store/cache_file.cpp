@@ -2,8 +2,8 @@
 
 #include <chunkkv/error.h>
 
-#include "store/atomic_file.h"
-#include "store/hash.h"
+#include "base/atomic_file.h"
+#include "base/hash.h"
 #include "store/input_file.h"
 #include "store/snapshot_codec.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/hash.h"
+#include "base/hash.h"
 
 #include <cstdint>
 #include <string>

@@ -5,7 +5,7 @@ import re
 import unittest
 
 ROOT = pathlib.Path(__file__).parents[2]
-FOLDERS = ["include", "src", "text", "results", "eval", "report", "serve", "web", "cli"]
+FOLDERS = ["base", "include", "src", "text", "results", "eval", "report", "serve", "web", "cli"]
 # What an include may be relative to.
 BASES = [ROOT, ROOT / "include", ROOT / "src", ROOT / "eval"]
 MOST_LINES = 400
@@ -65,6 +65,16 @@ class Structure(unittest.TestCase):
         self.assertEqual({name for arrow in arrows for name in arrow}, set(FLOORS))
         up = [f"{a} -> {b}" for a, b in sorted(arrows) if FLOORS.index(a) > FLOORS.index(b)]
         self.assertEqual(up, [])
+
+    def test_private_headers_of_the_library_stay_in_it(self):
+        for path in sources():
+            if not path.is_relative_to(ROOT / "src"):
+                self.assertFalse([p for p in included(path) if p.is_relative_to(ROOT / "src")], path)
+
+    def test_what_all_rooms_use_needs_none_of_them(self):
+        for path in (ROOT / "base").iterdir():
+            others = [p for p in included(path) if not p.is_relative_to(ROOT / "base") and not p.is_relative_to(ROOT / "include")]
+            self.assertEqual(others, [], path)
 
     def test_nothing_includes_the_command_line(self):
         for path in sources():

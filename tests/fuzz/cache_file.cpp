@@ -1,9 +1,9 @@
 // Cache files whose frame and checksum are right, whatever they hold: four bytes say how long the description
 // is, the rest is description and state.
+#include "base/hash.h"
 #include "fuzz/memory_file.h"
 #include "fuzz/target.h"
 #include "store/bytes.h"
-#include "store/hash.h"
 #include "store/snapshot_codec.h"
 
 #include <chunkkv/cache_file.h>

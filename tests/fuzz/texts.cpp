@@ -1,10 +1,10 @@
 // Texts: haystacks in which a place is looked for, and answers of models.
+#include "base/standard_json.h"
 #include "fuzz/target.h"
 #include "scorers/math_answer.h"
 #include "scorers/qa_f1.h"
 #include "scorers/refusal.h"
 #include "scorers/rouge_l.h"
-#include "store/standard_json.h"
 #include "text_breaks.h"
 #include "unicode.h"
 

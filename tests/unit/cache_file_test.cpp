@@ -1,11 +1,11 @@
 #include <chunkkv/cache_file.h>
 #include <chunkkv/error.h>
 
+#include "base/atomic_file.h"
+#include "base/hash.h"
 #include "expect_throw.h"
 #include "random_seed.h"
-#include "store/atomic_file.h"
 #include "store/bytes.h"
-#include "store/hash.h"
 #include "store/snapshot_codec.h"
 #include "temporary_folder.h"
 

@@ -1,5 +1,5 @@
 // What Python's json module writes and the standard does not know.
-#include "store/standard_json.h"
+#include "base/standard_json.h"
 
 #include "unit/random_seed.h"
 

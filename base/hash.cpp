@@ -1,4 +1,4 @@
-#include "store/hash.h"
+#include "base/hash.h"
 
 #define XXH_INLINE_ALL  // headers only: those who link chunkkv need no library
 #include <xxhash.h>

@@ -1,4 +1,4 @@
-#include "store/standard_json.h"
+#include "base/standard_json.h"
 
 #include <algorithm>
 #include <array>
