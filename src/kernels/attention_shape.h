@@ -166,10 +166,12 @@ class AttentionSums {
         for (std::int64_t s = 0; s < n; s += strip) step(item, tile, cell, s, least(s + strip, n));
       }
       float* to = out + (item.kv_head * item.group() + h) * task.n_cells + cell;
-      for (std::int64_t c = 0; c < n; ++c) {
-        float sum = 0;
-        for (int i = 0; i < V::kWidth; ++i) sum += totals[c * V::kWidth + i];
-        to[c] = sum;
+      for (std::int64_t c = 0; c < n; c += 4) {
+        const float* four = totals + c * V::kWidth;
+        float sums[4];
+        V::store_sums(V::load(four), V::load(four + V::kWidth), V::load(four + 2 * V::kWidth),
+                      V::load(four + 3 * V::kWidth), sums);
+        for (std::int64_t i = 0; i < least(4, n - c); ++i) to[c + i] = sums[i];
       }
     }
   }

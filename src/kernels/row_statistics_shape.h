@@ -22,6 +22,18 @@ class RowStatistics {
     }
   }
 
+  static void units(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
+                    float* out) {
+    for (std::int64_t i = first; i < end; i += kRowsTogether) {
+      const Four rows(task, i, end);
+      float factors[kRowsTogether];
+      rows.factors(task.depth, smallest, factors);
+      for (int r = 0; r < rows.count; ++r)
+        for (std::int64_t d = 0; d < task.depth; d += V::kWidth)
+          V::store(out + (i + r) * task.depth + d, V::from_half(rows.at[r] + 2 * d) * V::all(factors[r]));
+    }
+  }
+
   static void sum_of_units(const RowStatisticsTask& task, std::int64_t first, std::int64_t end,
                            float smallest, float* out) {
     for (std::int64_t d = 0; d < task.depth; ++d) out[d] = 0;
@@ -91,7 +103,8 @@ class RowStatistics {
 
 template <class V>
 RowStatisticsKernel row_statistics_kernel(const char* name) {
-  return {name, &RowStatistics<V>::norms, &RowStatistics<V>::sum_of_units, &RowStatistics<V>::cosines};
+  return {name, &RowStatistics<V>::norms, &RowStatistics<V>::units, &RowStatistics<V>::sum_of_units,
+          &RowStatistics<V>::cosines};
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "kernels/attention.h"
 #include "kernels/similar_keys.h"
 #include "llama/kernel_run.h"
+#include "llama/row_blocks.h"
 
 #include <algorithm>
 #include <numeric>
@@ -18,12 +19,14 @@ constexpr std::size_t kTileRows = 4096;
 /// Similarities of one KV head's keys.
 class HeadSimilarity {
  public:
+  /// `unit` is memory for keys, which heads use one after the other.
   HeadSimilarity(Compute& compute, const CacheLayer& cache, std::int32_t head,
-                 std::span<const std::int32_t> cells)
+                 std::span<const std::int32_t> cells, std::vector<float>& unit)
       : compute_(compute),
         cache_(cache),
         head_(head),
         cells_(cells),
+        unit_(unit),
         of_others_(cells.size()),
         removed_(cells.size()),
         zeroed_(cells.size()) {}
@@ -98,24 +101,37 @@ class HeadSimilarity {
   }
   std::int64_t head_dim() const { return cache_.k->ne[0] / cache_.n_head_kv; }
 
-  void compare_by_kernel(float threshold) {
+  /// Takes all keys, normalised, and returns their sum.
+  std::vector<float> take_units() {
     const auto dim = std::size_t(head_dim());
-    std::vector<float> unit(cells_.size() * dim);
-    for_tiles(cells_.size(), [&](std::size_t first, std::size_t count) {
-      Graph g = graph();
-      g.output(keys(g, cells_.subspan(first, count)), unit.data() + first * dim);
-      g.run();
-    });
+    unit_.resize(cells_.size() * dim);
     std::vector<double> sums(dim);
-    for (std::size_t i = 0; i < unit.size(); i += dim)
-      for (std::size_t d = 0; d < dim; d += 16)  // a known number, for vectors
-        for (std::size_t at = d; at < d + 16; ++at) sums[at] += double(unit[i + at]);
-    const std::vector<float> sum(sums.begin(), sums.end());
+    if (const auto* kernel = row_kernel(compute_, keys_of(cache_))) {
+      std::vector<float> parts((cells_.size() + kRowsOfBlock - 1) / kRowsOfBlock * dim);
+      for_row_blocks(compute_, cache_, keys_of(cache_), {head_, head_ + 1}, cells_, [&](const RowBlock& b) {
+        kernel->units(b.task, b.first, b.end, kSmallestNorm, unit_.data());
+        kernel->sum_of_units(b.task, b.first, b.end, kSmallestNorm,
+                             parts.data() + std::size_t(b.first) / kRowsOfBlock * dim);
+      });
+      for (std::size_t i = 0; i < parts.size(); ++i) sums[i % dim] += double(parts[i]);
+    } else {
+      for_tiles(cells_.size(), [&](std::size_t first, std::size_t count) {
+        Graph g = graph();
+        g.output(keys(g, cells_.subspan(first, count)), unit_.data() + first * dim);
+        g.run();
+      });
+      for (std::size_t i = 0; i < unit_.size(); ++i) sums[i % dim] += double(unit_[i]);
+    }
+    return {sums.begin(), sums.end()};
+  }
+
+  void compare_by_kernel(float threshold) {
+    const std::vector<float> sum = take_units();
 
     const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
     const kernels::SimilarKeysTask task{.n = std::int64_t(cells_.size()),
                                         .depth = head_dim(),
-                                        .keys = unit.data(),
+                                        .keys = unit_.data(),
                                         .sum = sum.data(),
                                         .threshold = threshold,
                                         .newest = zeroed_.data(),
@@ -207,6 +223,7 @@ class HeadSimilarity {
   const CacheLayer& cache_;
   std::int32_t head_;
   std::span<const std::int32_t> cells_;
+  std::vector<float>& unit_;
   // By key: its similarities to all others, that to the one that its row sets to zero, and which that is.
   std::vector<float> of_others_, removed_;
   std::vector<std::int32_t> zeroed_;
@@ -216,10 +233,10 @@ class HeadSimilarity {
 
 std::vector<float> redundancy(Compute& compute, const CacheLayer& cache, std::span<const std::int32_t> cells,
                               float threshold) {
-  std::vector<float> result;
+  std::vector<float> result, unit;
   result.reserve(cells.size() * std::size_t(cache.n_head_kv));
   for (std::int32_t head = 0; head < cache.n_head_kv; ++head) {
-    const std::vector<float> mean = HeadSimilarity(compute, cache, head, cells).redundancy(threshold);
+    const std::vector<float> mean = HeadSimilarity(compute, cache, head, cells, unit).redundancy(threshold);
     result.insert(result.end(), mean.begin(), mean.end());
   }
   return result;

@@ -1,0 +1,35 @@
+#include "llama/row_blocks.h"
+
+#include "llama/kernel_run.h"
+
+#include <algorithm>
+
+namespace chunkkv::engine {
+
+const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowKind& rows) {
+  const auto& kernels = kernels::row_statistics_kernels();
+  const bool is_read =
+      rows.rows->type == GGML_TYPE_F16 && rows.width % 16 == 0 && compute.device_of(rows.rows).is_cpu;
+  return is_read && !kernels.empty() ? &kernels.front() : nullptr;
+}
+
+void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowKind& rows, HeadRange heads,
+                    std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work) {
+  const auto n = std::int64_t(cells.size()), block = std::int64_t(kRowsOfBlock);
+  const std::int64_t n_blocks = (n + block - 1) / block;
+  run_kernel(compute, rows.rows, 0, [&](char*, std::atomic<std::int64_t>& next) {
+    for (std::int64_t i; (i = next.fetch_add(1)) < n_blocks * (heads.end - heads.first);) {
+      const std::int64_t head = heads.first + i / n_blocks, first = i % n_blocks * block;
+      work({.task = {.rows = static_cast<const char*>(rows.rows->data) +
+                             cache.head_bytes(rows.rows) * std::size_t(head),
+                     .row_bytes = rows.rows->nb[1],
+                     .cells = cells.data(),
+                     .depth = rows.width},
+            .head = head,
+            .first = first,
+            .end = std::min(n, first + block)});
+    }
+  });
+}
+
+}  // namespace chunkkv::engine

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "kernels/row_statistics.h"
+#include "llama/cache_rows.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+namespace chunkkv::engine {
+
+constexpr std::size_t kRowsOfBlock = 2048;
+
+/// Our kernel for rows that it can read, F16 ones of a CPU, else null.
+const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowKind& rows);
+
+/// Some entries of one KV head.
+struct RowBlock {
+  kernels::RowStatisticsTask task;
+  std::int64_t head = 0, first = 0, end = 0;
+};
+
+struct HeadRange {
+  std::int64_t first = 0, end = 0;
+};
+inline HeadRange all_heads(const CacheLayer& cache) {
+  return {0, cache.n_head_kv};
+}
+
+/// Calls `work` for all blocks of `cells` of some KV heads, on all threads. Must not throw. Only for rows
+/// that `row_kernel` reads.
+void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowKind& rows, HeadRange heads,
+                    std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work);
+
+}  // namespace chunkkv::engine
