@@ -14,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace chunkkv::test {
@@ -26,20 +27,35 @@ struct Result {
   std::vector<float> logits;
 };
 
+/// Share of what `expected` keeps that `actual` keeps as well.
+double overlap(const std::vector<LayerKept>& expected, const std::vector<LayerKept>& actual) {
+  std::size_t common = 0, total = 0;
+  for (std::size_t layer = 0; layer < expected.size(); ++layer)
+    for (std::size_t head = 0; head < expected[layer].heads.size(); ++head) {
+      const auto& a = expected[layer].heads[head];
+      const auto& b = actual.at(layer).heads.at(head);
+      total += a.size();
+      for (const std::int32_t entry : a) common += std::size_t(std::binary_search(b.begin(), b.end(), entry));
+    }
+  return double(common) / double(total);
+}
+
 class Rpc : public testing::TestWithParam<NamedModel> {
  protected:
   std::string file_ = write_tiny_model(GetParam().model, tiny_folder());
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, kNPrompt);
 
-  Result compressed(ModelOptions options, const char* method) const {
+  /// Compressed to what the method chooses there, or to `kept`.
+  Result compressed(ModelOptions options, const char* method,
+                    const std::vector<LayerKept>* kept = nullptr) const {
     options.fast_prefill = false;  // the servers have the engine's kernels
     Session session(Model::load(file_, options), cells_of_two(512));
     const Plan plan{make_method(method), Budget::tokens(kNKept)};
     session.sequence().prefill(tokens_, {&plan, 1});
     Result result;
     result.kept = session.sequence().selection().layers;
-    session.sequence().compress(session.sequence().selection());
+    session.sequence().compress(kept != nullptr ? *kept : result.kept);
     result.logits = logits_after(session, {7, 9, 40});
     return result;
   }
@@ -53,8 +69,11 @@ TEST_P(Rpc, TwoServersAndThisMachineGiveWhatOneProcessGives) {
   for (const char* method : {"snapkv:window=16", "h2o", "rkv", "keydiff", "hybrid:after=0"}) {
     const Result here = compressed({.devices = {"none"}}, method);
     for (const std::int32_t n_gpu_layers : {2, 99}) {
-      const Result spread = compressed({.n_gpu_layers = n_gpu_layers, .devices = devices}, method);
-      EXPECT_TRUE(here.kept == spread.kept) << method << ", " << n_gpu_layers << " layers elsewhere";
+      const Result spread =
+          compressed({.n_gpu_layers = n_gpu_layers, .devices = devices}, method, &here.kept);
+      // Statistics are added up in another order by our kernels and by the servers: near ties may differ.
+      EXPECT_GT(overlap(here.kept, spread.kept), 0.97)
+          << method << ", " << n_gpu_layers << " layers elsewhere";
       EXPECT_EQ(here.logits, spread.logits) << method << ", " << n_gpu_layers << " layers elsewhere";
     }
   }
