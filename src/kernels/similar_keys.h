@@ -12,7 +12,7 @@ namespace chunkkv::kernels {
 struct SimilarKeysTask {
   std::int64_t n = 0;
   std::int64_t depth = 0;       ///< a multiple of 16, at most kMostAttentionDepth
-  const float* keys = nullptr;  ///< [n][depth]
+  const float* keys = nullptr;  ///< [n][depth], of length 1 or 0
   const float* sum = nullptr;   ///< [depth]: of all keys
   float threshold = 0;
   std::int32_t* newest = nullptr;  ///< [n]

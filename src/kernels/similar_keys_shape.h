@@ -16,6 +16,8 @@ class SimilarKeys {
   using I = typename V::I;
   static constexpr std::int64_t kLanes = A::kLanes;
   static constexpr std::int64_t kItemKeys = 2304 / kLanes * kLanes;  // that search together
+  /// How much products of rounded keys may differ: in BF16 each number by 2^-9 of it, and a little more.
+  static constexpr float kMargin = A::kRoundsProducts ? 0x1.08p-8f : 0.0f;
 
   struct Memory {
     char *block, *tile;
@@ -39,10 +41,9 @@ class SimilarKeys {
   static void run(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next) {
     [[maybe_unused]] const typename A::Scope scope;
     const Memory memory(task.depth, own);
-    const float margin = A::kRoundsProducts ? rounding_of(task) : 0;
     for (std::int64_t first; (first = next.fetch_add(kItemKeys, std::memory_order_relaxed)) < task.n;) {
       const std::int64_t count = least(kItemKeys, task.n - first);
-      search(task, memory, margin, first, count);
+      search(task, memory, first, count);
       for (std::int64_t i = first; i < first + count; ++i) multiply(task, i);
     }
   }
@@ -72,17 +73,7 @@ class SimilarKeys {
     return sum;
   }
 
-  /// How much a product of keys may differ when both are rounded to BF16, each number by 2^-9 of it at most.
-  static float rounding_of(const SimilarKeysTask& task) {
-    float longest = 0;
-    for (std::int64_t i = 0; i < task.n; ++i) {
-      const float square = product(task, i, i);
-      if (square > longest) longest = square;
-    }
-    return longest * 0x1.04p-8f;
-  }
-
-  static void search(const SimilarKeysTask& task, const Memory& memory, float margin, std::int64_t first,
+  static void search(const SimilarKeysTask& task, const Memory& memory, std::int64_t first,
                      std::int64_t n_open) {
     for (std::int64_t i = 0; i < n_open; ++i) {
       memory.open[i] = std::int32_t(first + i);
@@ -92,7 +83,7 @@ class SimilarKeys {
       const std::int64_t n = least(A::block(task.depth), end);
       A::pack_rows(task.keys + (end - n) * task.depth, n, task.depth, memory.block);
       for (std::int64_t i = 0; i < n_open; i += kLanes)
-        compare(task, memory, margin, memory.open + i, least(kLanes, n_open - i), end - n, n);
+        compare(task, memory, memory.open + i, least(kLanes, n_open - i), end - n, n);
       std::int64_t still_open = 0;
       for (std::int64_t i = 0; i < n_open; ++i)
         if (task.newest[memory.open[i]] < 0) memory.open[still_open++] = memory.open[i];
@@ -102,8 +93,8 @@ class SimilarKeys {
   }
 
   /// Some keys with the block of `n` that starts at `begin`, the newest strip first.
-  static void compare(const SimilarKeysTask& task, const Memory& memory, float margin,
-                      const std::int32_t* keys, std::int64_t count, std::int64_t begin, std::int64_t n) {
+  static void compare(const SimilarKeysTask& task, const Memory& memory, const std::int32_t* keys,
+                      std::int64_t count, std::int64_t begin, std::int64_t n) {
     const float* rows[kLanes];
     for (std::int64_t i = 0; i < kLanes; ++i) rows[i] = task.keys + keys[least(i, count - 1)] * task.depth;
     A::pack_lanes(rows, task.depth, memory.tile);
@@ -118,12 +109,11 @@ class SimilarKeys {
         if (own >= 0 && own < length) memory.products[own * kLanes + i] = -__builtin_inff();
       }
       std::int32_t last[kLanes];
-      find_last(memory.products, length, task.threshold - margin, last);
+      find_last(memory.products, length, task.threshold - kMargin, last);
       for (std::int64_t i = 0; i < count; ++i) {
         std::int32_t& newest = task.newest[keys[i]];
         if (newest >= 0) continue;
-        if (A::kRoundsProducts)
-          last[i] = confirm(task, memory.products + i, margin, keys[i], begin + s, last[i]);
+        if (A::kRoundsProducts) last[i] = confirm(task, memory.products + i, keys[i], begin + s, last[i]);
         if (last[i] < 0) continue;
         newest = std::int32_t(begin + s) + last[i];
         --searching;
@@ -133,12 +123,12 @@ class SimilarKeys {
 
   /// The last cell of a strip, from `last` backwards, that is like `key` in single precision; -1: none.
   /// `products` are a lane's, with the strip that starts at `begin`.
-  static std::int32_t confirm(const SimilarKeysTask& task, const float* products, float margin,
-                              std::int64_t key, std::int64_t begin, std::int32_t last) {
+  static std::int32_t confirm(const SimilarKeysTask& task, const float* products, std::int64_t key,
+                              std::int64_t begin, std::int32_t last) {
     for (; last >= 0; --last) {
       const float rounded = products[last * kLanes];
-      if (!(rounded > task.threshold - margin)) continue;
-      if (rounded > task.threshold + margin || product(task, key, begin + last) > task.threshold) break;
+      if (!(rounded > task.threshold - kMargin)) continue;
+      if (rounded > task.threshold + kMargin || product(task, key, begin + last) > task.threshold) break;
     }
     return last;
   }

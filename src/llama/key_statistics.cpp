@@ -32,23 +32,7 @@ std::vector<float> by_head(Compute& compute, const CacheLayer& cache, const RowK
   return result;
 }
 
-/// The sum of each head's normalised keys: [n_head_kv][head_dim].
-std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
-                                 std::span<const std::int32_t> cells,
-                                 const kernels::RowStatisticsKernel& kernel) {
-  const auto width = std::size_t(cache.k->ne[0]);
-  const std::size_t dim = width / std::size_t(cache.n_head_kv);
-  std::vector<float> parts((cells.size() + kRowsOfBlock - 1) / kRowsOfBlock * width);
-  for_row_blocks(compute, cache, keys_of(cache), all_heads(cache), cells, [&](const RowBlock& b) {
-    const std::size_t at = std::size_t(b.first) / kRowsOfBlock * width + std::size_t(b.head) * dim;
-    kernel.sum_of_units(b.task, b.first, b.end, kSmallestKeyNorm, parts.data() + at);
-  });
-  std::vector<double> sum(width);
-  for (std::size_t i = 0; i < parts.size(); ++i) sum[i % width] += double(parts[i]);
-  return sum;
-}
-
-/// Likewise where we have no kernel.
+/// The sum of each head's normalised keys where we have no kernel: [n_head_kv][head_dim].
 std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
                                  std::span<const std::int32_t> cells) {
   const std::size_t width = std::size_t(cache.k->ne[0]);
@@ -107,7 +91,8 @@ std::vector<float> key_similarity(Compute& compute, const CacheLayer& cache,
                                   std::span<const std::int32_t> cells) {
   const std::int64_t dim = cache.k->ne[0] / cache.n_head_kv;
   if (const auto* kernel = row_kernel(compute, keys_of(cache))) {
-    const auto direction = mean_direction(cache, sum_of_units(compute, cache, cells, *kernel));
+    const auto direction = mean_direction(
+        cache, sum_of_units(compute, cache, *kernel, all_heads(cache), cells, kSmallestKeyNorm));
     std::vector<float> result(std::size_t(cache.n_head_kv) * cells.size());
     for_row_blocks(compute, cache, keys_of(cache), all_heads(cache), cells, [&](const RowBlock& b) {
       kernel->cosines(b.task, b.first, b.end, kSmallestKeyNorm, direction.data() + b.head * dim,

@@ -102,31 +102,30 @@ class HeadSimilarity {
   std::int64_t head_dim() const { return cache_.k->ne[0] / cache_.n_head_kv; }
 
   /// Takes all keys, normalised, and returns their sum.
-  std::vector<float> take_units() {
+  std::vector<double> take_units() {
     const auto dim = std::size_t(head_dim());
     unit_.resize(cells_.size() * dim);
-    std::vector<double> sums(dim);
     if (const auto* kernel = row_kernel(compute_, keys_of(cache_))) {
-      std::vector<float> parts((cells_.size() + kRowsOfBlock - 1) / kRowsOfBlock * dim);
-      for_row_blocks(compute_, cache_, keys_of(cache_), {head_, head_ + 1}, cells_, [&](const RowBlock& b) {
+      const HeadRange heads = {head_, head_ + 1};
+      for_row_blocks(compute_, cache_, keys_of(cache_), heads, cells_, [&](const RowBlock& b) {
         kernel->units(b.task, b.first, b.end, kSmallestNorm, unit_.data());
-        kernel->sum_of_units(b.task, b.first, b.end, kSmallestNorm,
-                             parts.data() + std::size_t(b.first) / kRowsOfBlock * dim);
       });
-      for (std::size_t i = 0; i < parts.size(); ++i) sums[i % dim] += double(parts[i]);
-    } else {
-      for_tiles(cells_.size(), [&](std::size_t first, std::size_t count) {
-        Graph g = graph();
-        g.output(keys(g, cells_.subspan(first, count)), unit_.data() + first * dim);
-        g.run();
-      });
-      for (std::size_t i = 0; i < unit_.size(); ++i) sums[i % dim] += double(unit_[i]);
+      return sum_of_units(compute_, cache_, *kernel, heads, cells_, kSmallestNorm);
     }
-    return {sums.begin(), sums.end()};
+    for_tiles(cells_.size(), [&](std::size_t first, std::size_t count) {
+      Graph g = graph();
+      g.output(keys(g, cells_.subspan(first, count)), unit_.data() + first * dim);
+      g.run();
+    });
+    std::vector<double> sums(dim);
+    for (std::size_t i = 0; i < unit_.size(); i += dim)
+      for (std::size_t d = 0; d < dim; ++d) sums[d] += double(unit_[i + d]);
+    return sums;
   }
 
   void compare_by_kernel(float threshold) {
-    const std::vector<float> sum = take_units();
+    const std::vector<double> sums = take_units();
+    const std::vector<float> sum(sums.begin(), sums.end());
 
     const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
     const kernels::SimilarKeysTask task{.n = std::int64_t(cells_.size()),

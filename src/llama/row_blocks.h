@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace chunkkv::engine {
 
@@ -32,5 +33,11 @@ inline HeadRange all_heads(const CacheLayer& cache) {
 /// that `row_kernel` reads.
 void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowKind& rows, HeadRange heads,
                     std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work);
+
+/// The sum of the normalised keys of some KV heads: [heads][head_dim]. Keys shorter than `smallest` are
+/// divided by that. Blocks are added up in double precision.
+std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
+                                 const kernels::RowStatisticsKernel& kernel, HeadRange heads,
+                                 std::span<const std::int32_t> cells, float smallest);
 
 }  // namespace chunkkv::engine
