@@ -33,7 +33,7 @@ void choose(benchmark::State& state, const char* spec) {
   const chunkkv::Target target{n, budget.resolve(n), budget.share(n)};
   for ([[maybe_unused]] auto _ : state)
     benchmark::DoNotOptimize(
-        chunkkv::select_layer(0, method->score(seen), target, method->selection(target)));
+        chunkkv::select_layer(0, method->score(seen), target, method->rule(target)));
   state.SetComplexityN(n);
 }
 

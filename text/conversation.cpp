@@ -226,7 +226,7 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
   turn.n_unobserved = sequence_.n_until_compression();
   // A short answer leaves the compression to the next question.
   if (turn.n_unobserved > 0 && !source_) compress_next_ = true;
-  sequence_.unlimit();
+  sequence_.stop_compressing();
   const std::vector<Token>& said = turn.answer.tokens;
   prompt_.tokens.insert(prompt_.tokens.end(), said.begin(), said.end());
   prompt_.end = layout_.is_chat() ? CacheEnd::answer : CacheEnd::text;
@@ -247,7 +247,7 @@ void Conversation::limit_answer(std::size_t n_newest) {
   // The newest turn grows until then; a quarter of what is not protected otherwise stays for older turns.
   const std::int32_t grown = std::int32_t(n_newest) + std::max(0, full - n_entries);
   wanted.protect_last = std::max(wanted.protect_last, std::min(grown, (budget - n_protected_) * 3 / 4));
-  sequence_.limit(wanted, full - budget);
+  sequence_.compress_while_decoding(wanted, full - budget);
 }
 
 void Conversation::set_method(const std::string& spec) {
@@ -268,9 +268,9 @@ void Conversation::set_keep(const std::string& budget) {
   compress_next_ = sequence_.n_entries() > 0;
 }
 
-const CacheHome& Conversation::home() const {
-  if (!home_) home_ = home_of(session_);
-  return *home_;
+const CacheFormat& Conversation::format() const {
+  if (!format_) format_ = format_of(session_);
+  return *format_;
 }
 
 Snapshot Conversation::saved(CacheFileInfo& info) const {
@@ -294,7 +294,7 @@ Snapshot Conversation::saved(CacheFileInfo& info) const {
 }
 
 void Conversation::load(const std::string& path, CacheFile file) {
-  require_home(file.info, path, home());
+  require_format(file.info, path, format());
   const auto n_needed = file.snapshot.n_entries + std::int32_t(file.info.rest.size()) + kRoom;
   if (n_needed > rules_.cells) {
     throw UsageError(

@@ -72,7 +72,7 @@ class Conversation {
   void set_keep(const std::string& budget);
 
   const Session& session() const { return session_; }
-  const CacheHome& home() const;
+  const CacheFormat& format() const;
   const ConversationRules& rules() const { return rules_; }
   const Source* source() const { return source_ ? &*source_ : nullptr; }
   std::size_t n_tokens() const { return prompt_.tokens.size(); }
@@ -99,7 +99,7 @@ class Conversation {
   ConversationRules rules_;
   Sampler sampler_;
   ConversationEvents events_;
-  mutable std::optional<CacheHome> home_;
+  mutable std::optional<CacheFormat> format_;
 
   OpenPrompt prompt_;             // everything so far; the session has read its first tokens
   std::optional<Source> source_;  // then the session is only where it is asked

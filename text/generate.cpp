@@ -29,9 +29,9 @@ std::string_view to_string(Stop stop) {
 namespace {
 
 /// One answer on its way.
-class Writing {
+class Generation {
  public:
-  Writing(const Beginning& from, const GenerateOptions& options)
+  Generation(const GenerationStart& from, const GenerateOptions& options)
       : sequence_(*from.sequence), sampler_(*from.sampler), options_(options) {
     if (from.before) go_on_with(*from.before);
     if (is_finished_) return;
@@ -48,7 +48,7 @@ class Writing {
   Token token() const { return token_; }
 
   /// Takes the token in. True when it is to be read, with so many cells for it.
-  bool goes_on(std::int32_t n_free) {
+  bool accept_token(std::int32_t n_free) {
     answer_.stop = Stop::end;
     const Model& model = sequence_.session().model();
     if (model.is_end(token_)) return false;
@@ -74,7 +74,7 @@ class Writing {
       token_ = sampler_.sample(logits);
     }
   }
-  void took(double ms) { rest_ms_ += ms; }
+  void add_time(double ms) { rest_ms_ += ms; }
 
   Answer finish() {
     if (answer_.stop == Stop::pause)
@@ -122,40 +122,40 @@ class Writing {
   bool is_finished_ = false;  // nothing more is to come
 };
 
-/// Reads the tokens of `writings` and chooses the next ones.
-void step(std::span<Writing* const> writings) {
+/// Reads the tokens of `generations` and chooses the next ones.
+void step(std::span<Generation* const> generations) {
   double ms = 0;
   {
     const Stopwatch watch(ms);
-    if (writings.size() == 1) {
-      Writing& only = *writings[0];
+    if (generations.size() == 1) {
+      Generation& only = *generations[0];
       only.next(only.sequence().decode(only.token()));
     } else {
       std::vector<Token> tokens;
       std::vector<SequenceId> sequences;
-      for (const Writing* writing : writings) {
-        tokens.push_back(writing->token());
-        sequences.push_back(writing->sequence().id());
+      for (const Generation* generation : generations) {
+        tokens.push_back(generation->token());
+        sequences.push_back(generation->sequence().id());
       }
-      writings[0]->sequence().session().decode(
+      generations[0]->sequence().session().decode(
           tokens, sequences,
-          [&](std::size_t i, std::span<const float> logits) { writings[i]->next(logits); });
+          [&](std::size_t i, std::span<const float> logits) { generations[i]->next(logits); });
     }
   }
-  for (Writing* writing : writings) writing->took(ms);
+  for (Generation* generation : generations) generation->add_time(ms);
 }
 
 }  // namespace
 
 Answer generate(Sequence& sequence, std::span<const float> logits, Sampler& sampler,
                 const GenerateOptions& options) {
-  const Beginning only{.sequence = &sequence, .logits = logits, .sampler = &sampler};
+  const GenerationStart only{.sequence = &sequence, .logits = logits, .sampler = &sampler};
   return std::move(generate_together({&only, 1}, options).front());
 }
 
 Answer go_on(Sequence& sequence, std::span<const float> logits, Sampler& sampler, Answer before,
              const GenerateOptions& options) {
-  const Beginning only{
+  const GenerationStart only{
       .sequence = &sequence, .logits = logits, .sampler = &sampler, .before = std::move(before)};
   return std::move(generate_together({&only, 1}, options).front());
 }
@@ -172,23 +172,24 @@ Answer generate(Sequence& sequence, std::span<const float> logits, Sampler& samp
   return go_on(compressed(), next, sampler, std::move(answer), options);
 }
 
-std::vector<Answer> generate_together(std::span<const Beginning> beginnings, const GenerateOptions& options) {
-  std::vector<Writing> writings;
-  writings.reserve(beginnings.size());
-  for (const Beginning& beginning : beginnings) writings.emplace_back(beginning, options);
-  std::vector<Writing*> active;
-  for (Writing& writing : writings)
-    if (!writing.is_finished()) active.push_back(&writing);
+std::vector<Answer> generate_together(std::span<const GenerationStart> starts,
+                                      const GenerateOptions& options) {
+  std::vector<Generation> generations;
+  generations.reserve(starts.size());
+  for (const GenerationStart& start : starts) generations.emplace_back(start, options);
+  std::vector<Generation*> active;
+  for (Generation& generation : generations)
+    if (!generation.is_finished()) active.push_back(&generation);
   const auto stop_all = [&] {
-    for (Writing* writing : active) writing->stop(Stop::signal);
+    for (Generation* generation : active) generation->stop(Stop::signal);
   };
   try {
     while (true) {
       if (active.empty()) break;
       const CacheUse use = active.front()->sequence().session().use();
       std::int32_t n_free = use.cells_allocated - use.cells_used;
-      std::erase_if(active, [&](Writing* writing) {
-        if (!writing->goes_on(n_free)) return true;
+      std::erase_if(active, [&](Generation* generation) {
+        if (!generation->accept_token(n_free)) return true;
         --n_free;
         return false;
       });
@@ -198,13 +199,13 @@ std::vector<Answer> generate_together(std::span<const Beginning> beginnings, con
         break;
       }
       step(active);
-      std::erase_if(active, [](const Writing* writing) { return writing->is_finished(); });
+      std::erase_if(active, [](const Generation* generation) { return generation->is_finished(); });
     }
   } catch (const Interrupted&) {
     stop_all();
   }
   std::vector<Answer> answers;
-  for (Writing& writing : writings) answers.push_back(writing.finish());
+  for (Generation& generation : generations) answers.push_back(generation.finish());
   return answers;
 }
 

@@ -63,7 +63,7 @@ Answer go_on(Sequence& sequence, std::span<const float> logits, Sampler& sampler
              const GenerateOptions& options);
 
 /// Where an answer starts.
-struct Beginning {
+struct GenerationStart {
   Sequence* sequence = nullptr;  ///< not null
   std::span<const float> logits;
   Sampler* sampler = nullptr;  ///< not null; one each
@@ -73,6 +73,7 @@ struct Beginning {
 
 /// Answers from several sequences of one session, token by token together. Each is what `generate` would give
 /// alone, but for the rounding of a batch; times are those of the batch.
-std::vector<Answer> generate_together(std::span<const Beginning> beginnings, const GenerateOptions& options);
+std::vector<Answer> generate_together(std::span<const GenerationStart> starts,
+                                      const GenerateOptions& options);
 
 }  // namespace chunkkv::text

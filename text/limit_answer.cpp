@@ -11,7 +11,7 @@ void limit_answer(Sequence& sequence, Plan plan, std::int32_t buffer, std::int32
   const std::int32_t budget = answer_budget(sequence, plan);
   if (std::int64_t(sequence.n_entries()) + n_predict < std::int64_t(budget) + buffer) return;
   plan.budget = Budget::tokens(budget);
-  sequence.limit(plan, buffer);
+  sequence.compress_while_decoding(plan, buffer);
 }
 
 void require_answer_room(const Session& session, const Plan& plan, std::int32_t n_prompt, std::int32_t buffer,

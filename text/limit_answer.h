@@ -12,7 +12,7 @@ std::int32_t answer_budget(const Sequence& sequence, const Plan& plan);
 
 /// Holds the answer to that: the cache is cut back whenever it has grown `buffer` entries beyond. Does
 /// nothing for a method that keeps all, and where an answer of `n_predict` tokens does not come so far.
-/// UsageError as in Sequence::limit.
+/// UsageError as in Sequence::compress_while_decoding.
 void limit_answer(Sequence& sequence, Plan plan, std::int32_t buffer, std::int32_t n_predict);
 
 /// UsageError as there, before a prompt of `n_prompt` tokens is read, where the answer could outgrow the

@@ -104,7 +104,7 @@ void build(const BuildArguments& arguments) {
   if (!arguments.prefill_type.empty()) require_conversion(*session);
   print_error(parts_line(*session));
 
-  CacheFileInfo info = new_info(*session, home_of(*session));
+  CacheFileInfo info = new_info(*session, format_of(*session));
   info.method = wanted.method->spec();
   info.end = prompt.end;
   info.tail = prompt.tail;
@@ -186,7 +186,7 @@ void verify(const FileArguments& arguments) {
     const auto model = load_model(arguments.model);
     options.n_cells = file.snapshot.n_entries;
     const auto session = open_session(model, options);
-    require_home(file.info, arguments.file, home_of(*session));
+    require_format(file.info, arguments.file, format_of(*session));
     session->sequence().restore(file.snapshot);
   }
   print(fmt::format("{}: good\n", arguments.file));

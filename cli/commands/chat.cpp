@@ -86,7 +86,7 @@ std::string statistics(const text::Conversation& conversation) {
 
 void save(const text::Conversation& conversation, const std::string& path) {
   refuse_input(path);
-  CacheFileInfo info = new_info(conversation.session(), conversation.home());
+  CacheFileInfo info = new_info(conversation.session(), conversation.format());
   const Snapshot snapshot = conversation.saved(info);
   if (!info.is_source) info.observer = to_string(conversation.rules().observer);
   save_cache_file(path, info, snapshot);

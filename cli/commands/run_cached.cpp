@@ -142,7 +142,7 @@ void run_cached(const CachedRun& run) {
   const std::size_t n_read = file.info.rest.size() + question.size();
   options.n_cells = cells_for_question(run, *model, file, n_read);
   const auto session = open_session(model, options);
-  require_home(file.info, run.file, home_of(*session));
+  require_format(file.info, run.file, format_of(*session));
   wanted.protect_first = file.info.n_protected;
 
   Outcome outcome = outcome_of(*session, file, question.size());

@@ -45,18 +45,18 @@ std::string_view explanation_of(CacheEnd end) {
 
 }  // namespace
 
-CacheFileInfo new_info(const Session& session, const CacheHome& home) {
+CacheFileInfo new_info(const Session& session, const CacheFormat& format) {
   CacheFileInfo info;
   info.chunkkv_version = CHUNKKV_VERSION;
   info.engine_version = engine_version();
-  info.engine_format = home.engine_format;
+  info.engine_format = format.engine_format;
   info.created = std::time(nullptr);
-  info.model = home.model;
+  info.model = format.model;
   info.parts = session.cache_parts();
   info.model_name = std::filesystem::path(session.model().info().path).filename().string();
-  info.type_k = home.type_k;
-  info.type_v = home.type_v;
-  info.flash_attention = home.flash_attention;
+  info.type_k = format.type_k;
+  info.type_v = format.type_v;
+  info.flash_attention = format.flash_attention;
   return info;
 }
 

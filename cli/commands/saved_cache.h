@@ -11,7 +11,7 @@
 namespace chunkkv::cli {
 
 /// What a new file tells about this program, this session and the time; the rest is left to fill in.
-CacheFileInfo new_info(const Session& session, const CacheHome& home);
+CacheFileInfo new_info(const Session& session, const CacheFormat& format);
 
 /// Session options that a file's cache needs: its types count where -ctk, -ctv were not given.
 SessionOptions options_for(const CacheFileInfo& info, const ModelArguments& arguments);

@@ -136,13 +136,13 @@ void serve_model(ServeArguments a) {
   a.requests.most_answers = session->options().n_sequences;
   serve::RequestParser parser(model, a.requests);
   serve::Metrics metrics;
-  CacheHome home;
+  CacheFormat format;
   CacheFileInfo info;
   if (!a.save_path.empty()) {
-    home = home_of(*session);
-    info = new_info(*session, home);
+    format = format_of(*session);
+    info = new_info(*session, format);
   }
-  serve::PromptFiles files(a.save_path, info, home);
+  serve::PromptFiles files(a.save_path, info, format);
   serve::Scheduler scheduler(*session, files, metrics,
                              {.n_parallel = a.parallel,
                               .most_queued = std::size_t(a.queue),

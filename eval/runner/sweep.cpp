@@ -222,17 +222,17 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
 
   const auto n_lanes = std::size_t(options_.parallel);
   for (std::size_t first = 0; first < plans.size(); first += n_lanes) {
-    std::vector<Lane> lanes;
+    std::vector<Slot> slots;
     for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) {
-      Lane lane = {.outcome = common, .sequence = SequenceId(i - first)};
-      lane.outcome.pair = pairs[i];
-      open_lane(lane, whole, plans, i, is_asked_again);
-      lanes.push_back(std::move(lane));
+      Slot slot = {.outcome = common, .sequence = SequenceId(i - first)};
+      slot.outcome.pair = pairs[i];
+      open_slot(slot, whole, plans, i, is_asked_again);
+      slots.push_back(std::move(slot));
     }
-    const auto n = SequenceId(lanes.size());
-    answer(sample, tokens, logits, std::move(lanes), events);
+    const auto n = SequenceId(slots.size());
+    answer(sample, tokens, logits, std::move(slots), events);
     for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) whole.selections[i] = {};
-    for (SequenceId lane = 1; lane < n; ++lane) session_->sequence(lane).clear();
+    for (SequenceId slot = 1; slot < n; ++slot) session_->sequence(slot).clear();
   }
 }
 
@@ -247,25 +247,25 @@ void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvent
   reading.plan.at_once = n_observed(reading.plan) == 0;
 
   session_->sequence().clear();
-  Lane lane;
-  lane.outcome.pair = pair;
-  lane.outcome.prompt_tokens = std::int32_t(asked.size());
+  Slot slot;
+  slot.outcome.pair = pair;
+  slot.outcome.prompt_tokens = std::int32_t(asked.size());
   const Elapsed elapsed(*session_);
   session_->sequence().read(asked, reading, events.reading);
   const std::vector<float> logits = in_vector(session_->logits());
-  lane.n_kept = session_->sequence().n_entries();
+  slot.n_kept = session_->sequence().n_entries();
   std::vector<FirstTokens> first;
   if (const std::int32_t count = session_->sequence().n_until_compression(); count > 0) {
     first = first_tokens(sample, logits, {{count}});
-    lane.first = &first.front();
-    if (lane.first->are_all()) lane.n_kept = session_->sequence().n_entries() - count;
+    slot.first = &first.front();
+    if (slot.first->are_all()) slot.n_kept = session_->sequence().n_entries() - count;
   }
-  elapsed.add_to(lane.outcome.ms);
+  elapsed.add_to(slot.outcome.ms);
   const CacheUse use = session_->sequence().use();
-  lane.outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(asked.size());
-  std::vector<Lane> lanes;
-  lanes.push_back(std::move(lane));
-  answer(sample, tokens, logits, std::move(lanes), events);
+  slot.outcome.bytes_before = use.bytes_used / std::uint64_t(use.cells_used) * std::uint64_t(asked.size());
+  std::vector<Slot> slots;
+  slots.push_back(std::move(slot));
+  answer(sample, tokens, logits, std::move(slots), events);
 }
 
 }  // namespace chunkkv::eval

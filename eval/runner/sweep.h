@@ -122,7 +122,7 @@ class Sweep {
   text::GenerateOptions generate_options(const Sample& sample) const;
 
   /// A pair whose compressed cache is ready to answer.
-  struct Lane {
+  struct Slot {
     Outcome outcome;
     SequenceId sequence = 0;
     const FirstTokens* first = nullptr;  ///< in the cache already
@@ -130,7 +130,7 @@ class Sweep {
     Checkpoint compressed = {};          ///< the prompt as it is kept, where it is asked again
     Checkpoint before_answer = {};       ///< likewise, with the questions and answers before
     std::vector<float> logits = {};      ///< that the answer follows
-    /// Puts the compressed prompt without an answer in the lane's place, where `first` is in the cache.
+    /// Puts the compressed prompt without an answer in the slot's place, where `first` is in the cache.
     std::function<Session&()> rewind = {};
   };
   /// The sample as it was read, for pairs that share that.
@@ -144,12 +144,12 @@ class Sweep {
     const FirstTokens* first_of(std::int32_t count) const;
   };
   /// Compresses for pair `index` of `plans` in its own sequence.
-  void open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std::size_t index,
+  void open_slot(Slot& slot, Whole& whole, std::span<const Plan> plans, std::size_t index,
                  bool is_asked_again);
   void answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
-              std::vector<Lane> lanes, const SweepEvents& events);
+              std::vector<Slot> slots, const SweepEvents& events);
   void ask(Session& session, const PromptTokens& tokens, std::size_t question, std::size_t n_questions,
-           std::span<const float> logits, Lane& lane);
+           std::span<const float> logits, Slot& slot);
   /// What is read before compression.
   std::vector<Token> prompt(const Sample& sample, const PromptTokens& tokens) const;
   std::int32_t n_predict(const Sample& sample) const;

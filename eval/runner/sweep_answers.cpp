@@ -47,37 +47,37 @@ const Sweep::FirstTokens* Sweep::Whole::first_of(std::int32_t count) const {
   return found == first.end() ? nullptr : &*found;
 }
 
-void Sweep::open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std::size_t index,
+void Sweep::open_slot(Slot& slot, Whole& whole, std::span<const Plan> plans, std::size_t index,
                       bool is_asked_again) {
   const Plan& plan = plans[index];
-  const std::int32_t n_prompt = lane.outcome.prompt_tokens;
-  lane.first = whole.first_of(n_observed(plan));
-  lane.n_kept = n_prompt;
+  const std::int32_t n_prompt = slot.outcome.prompt_tokens;
+  slot.first = whole.first_of(n_observed(plan));
+  slot.n_kept = n_prompt;
   // An answer that ended before it was compressed is known, and needs no cache.
-  const bool is_answered = lane.first != nullptr && !lane.first->are_all();
+  const bool is_answered = slot.first != nullptr && !slot.first->are_all();
   if (is_answered && !is_asked_again) return;
-  Sequence& sequence = session_->sequence(lane.sequence);
-  const Checkpoint& place = lane.first != nullptr && !is_answered ? lane.first->end : whole.prompt_end;
-  if (whole.in_session && lane.sequence == 0) {
+  Sequence& sequence = session_->sequence(slot.sequence);
+  const Checkpoint& place = slot.first != nullptr && !is_answered ? slot.first->end : whole.prompt_end;
+  if (whole.in_session && slot.sequence == 0) {
     sequence.go_back(place);
   } else {
-    const Stopwatch watch(lane.outcome.ms.restore);
+    const Stopwatch watch(slot.outcome.ms.restore);
     sequence.restore(*whole.full);
     sequence.go_back(place);
   }
   const bool compresses = !plan.method->keeps_all() && !is_answered;
   if (!whole.full && index + 1 < plans.size() && (compresses || options_.parallel > 1))
     whole.full = session_->sequence().snapshot();
-  // The answer's first tokens are in the copy only, once a lane has gone on.
-  if (lane.sequence == 0) whole.in_session = whole.in_session && !compresses && whole.first.empty();
+  // The answer's first tokens are in the copy only, once a slot has gone on.
+  if (slot.sequence == 0) whole.in_session = whole.in_session && !compresses && whole.first.empty();
   if (!compresses) return;
   const Elapsed compression(*session_);
   const Selection& chosen = whole.selections[index];
   sequence.compress(chosen);
-  compression.add_to(lane.outcome.ms);
-  lane.n_kept = sequence.n_entries() - (place.n_entries - n_prompt);
-  if (lane.first == nullptr || !is_asked_again) return;
-  lane.rewind = [this, &whole, &chosen, &sequence]() -> Session& {
+  compression.add_to(slot.outcome.ms);
+  slot.n_kept = sequence.n_entries() - (place.n_entries - n_prompt);
+  if (slot.first == nullptr || !is_asked_again) return;
+  slot.rewind = [this, &whole, &chosen, &sequence]() -> Session& {
     sequence.restore(*whole.full);
     sequence.go_back(whole.prompt_end);
     sequence.compress(chosen);
@@ -86,65 +86,65 @@ void Sweep::open_lane(Lane& lane, Whole& whole, std::span<const Plan> plans, std
 }
 
 void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
-                   std::vector<Lane> lanes, const SweepEvents& events) {
+                   std::vector<Slot> slots, const SweepEvents& events) {
   Session& session = hand_over();
-  for (Lane& lane : lanes) {
+  for (Slot& slot : slots) {
     const CacheUse use = session.use();
-    lane.outcome.kept_tokens = lane.n_kept;
-    lane.outcome.ended_before = lane.first != nullptr && !lane.first->are_all();
-    lane.outcome.bytes_after =
-        use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(lane.n_kept);
+    slot.outcome.kept_tokens = slot.n_kept;
+    slot.outcome.ended_before = slot.first != nullptr && !slot.first->are_all();
+    slot.outcome.bytes_after =
+        use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(slot.n_kept);
   }
   const text::GenerateOptions options = generate_options(sample);
   for (std::size_t question = 0; question < sample.questions.size(); ++question) {
     std::vector<std::unique_ptr<text::Sampler>> samplers;
-    std::vector<text::Beginning> beginnings;
+    std::vector<text::GenerationStart> starts;
     std::vector<std::int32_t> n_compressions;
-    for (Lane& lane : lanes) {
-      ask(session, tokens, question, sample.questions.size(), logits, lane);
-      n_compressions.push_back(session.sequence(lane.sequence).n_compressions());
+    for (Slot& slot : slots) {
+      ask(session, tokens, question, sample.questions.size(), logits, slot);
+      n_compressions.push_back(session.sequence(slot.sequence).n_compressions());
       if (options_.buffer > 0)
-        text::limit_answer(session.sequence(), pairs_[lane.outcome.pair], options_.buffer, n_predict(sample));
-      const FirstTokens* first = question == 0 ? lane.first : nullptr;
+        text::limit_answer(session.sequence(), pairs_[slot.outcome.pair], options_.buffer, n_predict(sample));
+      const FirstTokens* first = question == 0 ? slot.first : nullptr;
       samplers.push_back(first != nullptr ? std::make_unique<text::Sampler>(first->sampler)
                                           : std::make_unique<text::Sampler>(*model_, options_.sampling));
-      beginnings.push_back({.sequence = &session.sequence(lane.sequence),
-                            .logits = lane.logits,
-                            .sampler = samplers.back().get()});
-      if (first != nullptr) beginnings.back().before = first->answer;
+      starts.push_back({.sequence = &session.sequence(slot.sequence),
+                        .logits = slot.logits,
+                        .sampler = samplers.back().get()});
+      if (first != nullptr) starts.back().before = first->answer;
     }
-    std::vector<text::Answer> answers = text::generate_together(beginnings, options);
-    session.sequence().unlimit();
+    std::vector<text::Answer> answers = text::generate_together(starts, options);
+    session.sequence().stop_compressing();
     for (const text::Answer& each : answers)
       if (each.stop == text::Stop::signal) throw Interrupted("interrupted while answering");
-    for (std::size_t i = 0; i < lanes.size(); ++i) {
-      Outcome& outcome = lanes[i].outcome;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      Outcome& outcome = slots[i].outcome;
       outcome.answer = std::move(answers[i]);
-      outcome.compressions = session.sequence(lanes[i].sequence).n_compressions() - n_compressions[i];
+      outcome.compressions = session.sequence(slots[i].sequence).n_compressions() - n_compressions[i];
       outcome.ms.first_token += outcome.answer.first_ms;
       events.answered(outcome);
     }
   }
 }
 
-/// Brings the lane to where the answer to `question` begins.
+/// Brings the slot to where the answer to `question` begins.
 void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t question, std::size_t n_questions,
-                std::span<const float> logits, Lane& lane) {
+                std::span<const float> logits, Slot& slot) {
   const bool agnostic = options_.query == Query::agnostic;
-  Outcome& outcome = lane.outcome;
-  Sequence& sequence = session.sequence(lane.sequence);
-  const auto checkpoint_of = [&](const Session& from) { return from.sequence(lane.sequence).checkpoint(); };
+  Outcome& outcome = slot.outcome;
+  Sequence& sequence = session.sequence(slot.sequence);
+  const auto checkpoint_of = [&](const Session& from) { return from.sequence(slot.sequence).checkpoint(); };
   std::vector<Token> asked;
   const bool is_asked_again = question + 1 < n_questions;
-  if (question == 1 && lane.rewind) lane.before_answer = lane.compressed = checkpoint_of(lane.rewind());
+  if (question == 1 && slot.rewind) slot.before_answer = slot.compressed = checkpoint_of(slot.rewind());
   if (question == 0) {
     if (agnostic) asked = tokens.question(0);
-    if (is_asked_again && !lane.rewind) lane.compressed = checkpoint_of(session);
+    if (is_asked_again && !slot.rewind) slot.compressed = checkpoint_of(session);
   } else if (options_.separate_questions) {
-    sequence.go_back(lane.compressed);
+    sequence.go_back(slot.compressed);
     asked = agnostic ? tokens.question(question) : tokens.turn("", question);
   } else {
-    sequence.go_back(lane.before_answer);
+    sequence.go_back(slot.before_answer);
     asked = tokens.turn(outcome.answer.text, question);
   }
   outcome.question = question;
@@ -153,11 +153,11 @@ void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t questi
   if (!asked.empty())
     sequence.prefill(asked, {},
                      [this](const ReadState&) { return !options_.interrupted || !options_.interrupted(); });
-  if (is_asked_again) lane.before_answer = checkpoint_of(session);
+  if (is_asked_again) slot.before_answer = checkpoint_of(session);
   if (!asked.empty())
-    lane.logits = in_vector(session.logits());
+    slot.logits = in_vector(session.logits());
   else
-    lane.logits = question == 0 && lane.first != nullptr ? lane.first->logits : in_vector(logits);
+    slot.logits = question == 0 && slot.first != nullptr ? slot.first->logits : in_vector(logits);
 }
 
 }  // namespace chunkkv::eval

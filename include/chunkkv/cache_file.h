@@ -69,7 +69,7 @@ CacheFile load_cache_file(const std::string& path);
 bool is_cache_file(const std::string& path);
 
 /// What a cache must agree with to be restored.
-struct CacheHome {
+struct CacheFormat {
   ModelIdentity model;
   std::string type_k, type_v;
   bool flash_attention = true;
@@ -78,12 +78,12 @@ struct CacheHome {
 
 /// Error, with what to do about it, when the cache is another model's, has other types or comes from an
 /// engine that writes otherwise. `path` is named in the message.
-void require_home(const CacheFileInfo& info, const std::string& path, const CacheHome& home);
+void require_format(const CacheFileInfo& info, const std::string& path, const CacheFormat& format);
 
 /// The format of the engine's part of a snapshot.
 std::uint64_t engine_state_format();
 
 /// Where a session's caches belong.
-CacheHome home_of(const Session& session);
+CacheFormat format_of(const Session& session);
 
 }  // namespace chunkkv

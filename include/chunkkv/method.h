@@ -21,11 +21,11 @@ class Method {
   virtual ObservationRequest request() const { return {}; }
   /// Scores of one layer, [1 or n_head_kv][n_entries]. Must be finite.
   virtual Scores score(const LayerObservation& observation) const = 0;
-  virtual SelectionRule selection(const Target& target) const = 0;
+  virtual SelectionRule rule(const Target& target) const = 0;
   /// Layer l scores only if l % reuse() == 0, else it takes the kept set of layer l - l % reuse().
   virtual std::int32_t reuse() const { return 1; }
   /// True for methods that give each layer a budget of its own (`layer_budget`). The engine's cache cannot:
-  /// the surplus is hidden (Surplus::hide).
+  /// the rest is masked (Uneven::mask).
   virtual bool layer_budgets() const { return false; }
   /// Entries that `layer` keeps where the layers keep `target.budget` on average; 1 .. n_entries.
   virtual std::int32_t layer_budget(const Target& target, std::int32_t /*layer*/,

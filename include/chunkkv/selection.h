@@ -12,7 +12,7 @@ enum class ChunkRule : std::uint8_t {
   /// Exactly the budget; the last chunk taken is cut to its first entries.
   exact,
   /// floor((budget - protected) / chunk) chunks of the unprotected part (arXiv 2502.00299, Alg. 1). Keeps
-  /// fewer entries where it takes the short last chunk: see `level`.
+  /// fewer entries where it takes the short last chunk: see `equalize`.
   paper,
   /// Chunk grid over all entries, max(1, floor(n_chunks * share)) chunks ranked by their mean; chunks of
   /// protected entries rank first (NVIDIA kvpress' ChunkKVPress, which raises scores to the same end).
@@ -63,6 +63,6 @@ LayerKept select_layer(std::int32_t layer, const Scores& scores, const Target& t
 /// Gives all lists the length of the longest, as a cache needs them: ChunkRule::paper keeps fewer entries
 /// in a layer that takes the short last chunk than in one that does not. Shorter lists get the newest
 /// entries that they lack.
-void level(std::span<LayerKept> layers, std::int32_t n_entries);
+void equalize(std::span<LayerKept> layers, std::int32_t n_entries);
 
 }  // namespace chunkkv

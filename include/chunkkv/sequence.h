@@ -13,11 +13,11 @@
 
 namespace chunkkv {
 
-/// What becomes of the cells that a layer has more than it keeps: the engine's cache has equally many cells
-/// in every layer.
-enum class Surplus : std::uint8_t {
-  fill,  ///< the layer keeps its newest other entries as well (`level`)
-  hide,  ///< the layer's attention does not see them; saves no memory, for evaluation
+/// What to do where layers or heads keep unequally many entries: the engine's cache has the same number of
+/// cells in every layer and head.
+enum class Uneven : std::uint8_t {
+  keep_newest,  ///< the shorter list is filled with the newest entries that it lacks (`equalize`)
+  mask,  ///< the engine sees all cells, the layer's attention only its own; saves no memory, for evaluation
 };
 
 /// What a plan chose.
@@ -29,7 +29,7 @@ struct Selection {
   std::int32_t n_kept = 0;     ///< entries after, in the layer that keeps most
   /// First tokens of the answer that chose: as many entries follow the `n_entries` and are kept.
   std::int32_t after = 0;
-  Surplus surplus = Surplus::fill;
+  Uneven uneven = Uneven::keep_newest;
 };
 
 /// The attention of a few queries in one layer, [n_head][n_queries][n_entries]: of all entries up to the
@@ -101,10 +101,10 @@ class Sequence {
   bool has_chosen(std::size_t index = 0) const;
 
   /// Drops every entry that is not in `layers` (all layers in order; lists ascending, unique, in range;
-  /// UsageError otherwise). Shorter lists are filled up as `level` does. Kept keys and values are moved byte
-  /// for byte into the sequence's lowest cells; the next token still has its true position. Other sequences
-  /// are untouched. Memory of freed host cells goes back to the system.
-  void compress(std::span<const LayerKept> layers, Surplus surplus = Surplus::fill);
+  /// UsageError otherwise). Shorter lists are filled up as `equalize` does. Kept keys and values are moved
+  /// byte for byte into the sequence's lowest cells; the next token still has its true position. Other
+  /// sequences are untouched. Memory of freed host cells goes back to the system.
+  void compress(std::span<const LayerKept> layers, Uneven uneven = Uneven::keep_newest);
   /// Entries that were read after the selection's are kept.
   void compress(const Selection& selection);
   /// Compresses by what plan `index` of the last prefill chose: now, or, where it observes the answer, in the
@@ -124,9 +124,9 @@ class Sequence {
   /// From now on decoding compresses the sequence to the plan's budget whenever it has grown `buffer` entries
   /// beyond it; the plan observes the last steps only. A share is one of the tokens read so far. A method
   /// that reads every query (h2o) sums from here on what it did not see before.
-  void limit(const Plan& plan, std::int32_t buffer);
+  void compress_while_decoding(const Plan& plan, std::int32_t buffer);
   /// Ends that.
-  void unlimit();
+  void stop_compressing();
 
   /// Reads `tokens` after what the sequence holds, as `decode` would one after the other, but together.
   /// `on_logits` gets the logits after each, `on_attention` (where given) the attention of each. UsageError,

@@ -21,7 +21,7 @@ using Position = std::int32_t;
 using SequenceId = std::int32_t;
 
 /// One layer's kept entries: one ascending list per KV head, or a single list that all heads share.
-/// A cache needs lists of one length; `level` gives it to them where a method's rule does not.
+/// A cache needs lists of one length; `equalize` gives it to them where a method's rule does not.
 struct LayerKept {
   std::int32_t layer = 0;
   std::vector<std::vector<std::int32_t>> heads;

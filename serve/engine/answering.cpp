@@ -136,7 +136,7 @@ void Scheduler::limit_answer(Answer& answer, std::int32_t cells) {
   if (task.n_predict >= 0 && sequence.n_entries() + task.n_predict + room <= cells) return;
   plan.budget = Budget::tokens(budget);
   plan.keep_at_least = 0;
-  sequence.limit(plan, cells - room - budget);
+  sequence.compress_while_decoding(plan, cells - room - budget);
 }
 
 void Scheduler::begin_siblings(Answer& answer) {
@@ -323,7 +323,7 @@ void Scheduler::fail(Answer& answer, Fault fault, const std::string& message) {
 void Scheduler::release(Answer& answer) {
   answer.is_finished = true;
   answer.reading.reset();
-  answer.conversation->sequence->unlimit();
+  answer.conversation->sequence->stop_compressing();
   answer.conversation->is_busy = false;
   conversations_.touch(*answer.conversation);
 }

@@ -60,7 +60,7 @@ Conversation* Conversations::oldest_idle(const Conversation* but) {
 }
 
 void Conversations::clear(Conversation& c) {
-  c.sequence->unlimit();
+  c.sequence->stop_compressing();
   c.sequence->clear();
   Sequence* const sequence = c.sequence;
   c = {};

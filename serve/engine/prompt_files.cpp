@@ -28,8 +28,8 @@ std::string saved_key(const CacheFileInfo& info) {
 
 }  // namespace
 
-PromptFiles::PromptFiles(std::string folder, CacheFileInfo info, CacheHome home)
-    : folder_(std::move(folder)), info_(std::move(info)), home_(std::move(home)) {
+PromptFiles::PromptFiles(std::string folder, CacheFileInfo info, CacheFormat format)
+    : folder_(std::move(folder)), info_(std::move(info)), format_(std::move(format)) {
   if (folder_.empty()) return;
   std::error_code failed;
   if (!fs::is_directory(folder_, failed))
@@ -156,7 +156,7 @@ HostCopy PromptFiles::load(const std::string& name) const {
   const std::string file = path(name);
   if (!fs::exists(file)) throw UsageError(fmt::format("there is no saved prompt '{}'", name));
   CacheFile read = load_cache_file(file);
-  require_home(read.info, file, home_);
+  require_format(read.info, file, format_);
   HostCopy copy;
   copy.snapshot = std::move(read.snapshot);
   copy.key = copy.is_whole() ? "full" : saved_key(read.info);

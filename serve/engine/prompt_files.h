@@ -23,7 +23,7 @@ class PromptFiles {
  public:
   /// An empty folder: nothing is saved. Error when the folder cannot be used. `info`: what a new file tells
   /// of program, engine and model.
-  PromptFiles(std::string folder, CacheFileInfo info, CacheHome home);
+  PromptFiles(std::string folder, CacheFileInfo info, CacheFormat format);
   ~PromptFiles();
   PromptFiles(const PromptFiles&) = delete;
   PromptFiles& operator=(const PromptFiles&) = delete;
@@ -71,7 +71,7 @@ class PromptFiles {
 
   std::string folder_;
   CacheFileInfo info_;
-  CacheHome home_;
+  CacheFormat format_;
   mutable std::mutex mutex_;
   std::shared_ptr<const std::vector<Entry>> entries_ = std::make_shared<std::vector<Entry>>();
   std::deque<Job> jobs_;

@@ -215,7 +215,7 @@ void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, c
   const std::int64_t depth = task.weights.depth;
   for (std::int64_t t = thread; t < token_tiles(task); t += n_threads)
     take_tokens(task, t, shared + t * (depth / kTileDepth) * kTileBytes);
-  meet(team, n_threads);
+  barrier(team, n_threads);
 
   const TileScope<T> scope;
   const Shares shares(task, n_threads);

@@ -209,7 +209,7 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
       x_factors[chains(depth) * t + k / kChain] =
           to_whole(from + k, least(kChain, depth - k), x + depth * t + k);
   }
-  meet(team, n_threads);
+  barrier(team, n_threads);
 
   float* factors = (float*)(own + at.factors);
   for (;;) {

@@ -174,7 +174,7 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
   for (std::int64_t t = thread; t < task.n_tokens; t += n_threads)
     x_scales[t] = to_half((const float*)(task.x + task.x_row * std::size_t(t)), depth, kHighestActivation,
                           shared + std::size_t(depth) * 2 * std::size_t(t));
-  meet(team, n_threads);
+  barrier(team, n_threads);
 
   float* scales = (float*)(own + at.scales);
   for (;;) {

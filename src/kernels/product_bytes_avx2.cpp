@@ -237,7 +237,7 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
       if (task.weights.quants->part == kBlock) both[0] += both[1];
     }
   }
-  meet(team, n_threads);
+  barrier(team, n_threads);
 
   for (;;) {
     const std::int64_t o = team.next.fetch_add(1) * kShareOutputs;

@@ -16,7 +16,7 @@ struct Team {
 
 /// Waits until `n_threads` have come here; the work to share out then begins anew. Static: each source keeps
 /// its own copy, so that none compiled for one processor is run on another.
-static inline void meet(Team& team, int n_threads) {
+static inline void barrier(Team& team, int n_threads) {
   const std::uint64_t meeting = team.meetings.load();
   if (team.arrived.fetch_add(1) + 1 == n_threads) {
     team.arrived.store(0);

@@ -5,7 +5,7 @@
 namespace chunkkv::engine {
 namespace {
 
-ggml_backend_dev_t home_of(const ggml_tensor* tensor) {
+ggml_backend_dev_t backend_device_of(const ggml_tensor* tensor) {
   ggml_backend_buffer_t buffer = tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
   // Pinned host memory belongs to a GPU's buffer type but is the CPU's to compute on.
   ggml_backend_dev_t device = ggml_backend_buffer_is_host(buffer)
@@ -17,7 +17,7 @@ ggml_backend_dev_t home_of(const ggml_tensor* tensor) {
 }  // namespace
 
 Compute::Device& Compute::device_of(const ggml_tensor* tensor) {
-  ggml_backend_dev_t device = home_of(tensor);
+  ggml_backend_dev_t device = backend_device_of(tensor);
   auto [it, is_new] = devices_.try_emplace(device);
   if (is_new) {
     Device& d = it->second;
@@ -52,7 +52,7 @@ ggml_tensor* Graph::alias(const ggml_tensor* tensor, ggml_type type, std::array<
 
 ggml_tensor* Graph::read(const ggml_tensor* tensor, ggml_type type, std::array<std::int64_t, 4> ne,
                          std::array<std::size_t, 4> nb, std::size_t offset) {
-  if (home_of(tensor) == ggml_backend_get_device(device_.backend.get()))
+  if (backend_device_of(tensor) == ggml_backend_get_device(device_.backend.get()))
     return alias(tensor, type, ne, nb, offset);
   ggml_tensor* leaf = input(type, ne, nullptr);
   for (int i = 0; i < 4; ++i) leaf->nb[i] = nb[std::size_t(i)];

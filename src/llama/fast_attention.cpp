@@ -145,12 +145,12 @@ void FastAttention::restore(Call& call) {
   call.is_taken = false;
 }
 
-void FastAttention::give_back(const ggml_tensor* node) {
+void FastAttention::restore(const ggml_tensor* node) {
   for (std::size_t i = 0; i < n_calls_; ++i)
     if (calls_[i].node == node) restore(calls_[i]);
 }
 
-void FastAttention::give_back() {
+void FastAttention::restore() {
   for (std::size_t i = 0; i < n_calls_; ++i) restore(calls_[i]);
   n_calls_ = 0;
 }

@@ -28,8 +28,8 @@ class FastAttention {
   /// Takes a node that is about to be computed, if it is such an attention.
   void take(ggml_tensor* node);
   /// Turns one node, or all, back into what they were.
-  void give_back(const ggml_tensor* node);
-  void give_back();
+  void restore(const ggml_tensor* node);
+  void restore();
   /// What was computed for a node of many queries in this decode, with statistics; null: for no such node.
   const kernels::AttentionTask* computed(const ggml_tensor* node) const;
   /// To be called when masks have changed.

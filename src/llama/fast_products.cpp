@@ -90,7 +90,7 @@ void FastProducts::take(ggml_tensor* node) {
   std::memcpy(node->op_params, parameters_, sizeof parameters_);
 }
 
-void FastProducts::give_back() {
+void FastProducts::restore() {
   for (const Taken& taken : taken_) {
     taken.node->op = GGML_OP_MUL_MAT;
     std::memcpy(taken.node->op_params, taken.parameters, sizeof taken.parameters);

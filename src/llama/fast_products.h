@@ -28,7 +28,7 @@ class FastProducts {
   /// Takes a node that is about to be computed, if it is such a product.
   void take(ggml_tensor* node);
   /// Turns the nodes back into what they were.
-  void give_back();
+  void restore();
 
  private:
   struct Taken {

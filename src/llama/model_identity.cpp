@@ -37,7 +37,7 @@ std::uint64_t engine_state_format() {
   return LLAMA_STATE_SEQ_VERSION;
 }
 
-CacheHome home_of(const Session& session) {
+CacheFormat format_of(const Session& session) {
   const SessionOptions& options = session.options();
   return {.model = identify(session.model()),
           .type_k = std::string(to_string(options.type_k)),

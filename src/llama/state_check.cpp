@@ -75,7 +75,8 @@ void check_columns(StateReader& state, const ggml_tensor* rows, std::uint32_t n_
 }  // namespace
 
 void check_state(std::span<const std::byte> whole, const std::map<std::int32_t, CacheLayer>& layers,
-                 std::span<const Position> positions, StateTypes types, std::size_t extension, bool goes_on) {
+                 std::span<const Position> positions, StateTypes types, std::size_t extension,
+                 bool states_follow) {
   StateReader state(whole);
   state.take<std::uint32_t>();  // a magic number, which the engine checks
   state.take<std::int32_t>();   // the sequence that it was
@@ -99,7 +100,7 @@ void check_state(std::span<const std::byte> whole, const std::map<std::int32_t, 
     if (layer.v == nullptr) continue;
     v_transposed ? check_columns(state, layer.v, n_cells, types) : check_rows(state, layer.v, n_cells, types);
   }
-  kRequire(goes_on || state.at_end(), "it is longer than it should be");
+  kRequire(states_follow || state.at_end(), "it is longer than it should be");
 }
 
 }  // namespace chunkkv::engine

@@ -125,7 +125,7 @@ void convert_rows(Copier& state, const ggml_tensor* rows, std::int64_t n_head_kv
 
 std::vector<std::byte> convert_state(std::span<const std::byte> whole,
                                      const std::map<std::int32_t, CacheLayer>& layers, ggml_type type_k,
-                                     ggml_type type_v, std::size_t extension, bool goes_on) {
+                                     ggml_type type_v, std::size_t extension, bool states_follow) {
   Copier state(whole);
   state.copy<std::uint32_t>();  // a magic number, which the engine checks
   state.copy<std::int32_t>();   // the sequence
@@ -147,7 +147,7 @@ std::vector<std::byte> convert_state(std::span<const std::byte> whole,
                  layer.v != nullptr ? Turned::as_keys : Turned::never);
   for (const auto& [number, layer] : layers)
     if (layer.v != nullptr) convert_rows(state, layer.v, layer.n_head_kv, n_cells, type_v, Turned::as_values);
-  if (goes_on) state.put_rest();
+  if (states_follow) state.put_rest();
   if (!state.at_end()) throw Error("the saved cache is longer than it should be; it is damaged");
   return state.result();
 }

@@ -15,10 +15,10 @@ namespace chunkkv::engine {
 /// The engine turns the rows of quantised caches by a Walsh-Hadamard matrix where the head size allows
 /// it (so that no dimension sticks out); rows are turned forth and back accordingly. `layers`: of a cache
 /// over the same model, by layer number. `extension`: see
-/// `cell_extension`. `goes_on`: states follow, which stay as they are. Error when the state is not of
+/// `cell_extension`. `states_follow`: states follow, which stay as they are. Error when the state is not of
 /// such a cache.
 std::vector<std::byte> convert_state(std::span<const std::byte> state,
                                      const std::map<std::int32_t, CacheLayer>& layers, ggml_type type_k,
-                                     ggml_type type_v, std::size_t extension, bool goes_on);
+                                     ggml_type type_v, std::size_t extension, bool states_follow);
 
 }  // namespace chunkkv::engine

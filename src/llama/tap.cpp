@@ -44,8 +44,8 @@ void Tap::begin_graph() {
 void Tap::end() {
   is_surveyed_ = true;
   cache_.end_decode();
-  if (products_) products_->give_back();
-  if (attention_) attention_->give_back();
+  if (products_) products_->restore();
+  if (attention_) attention_->restore();
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
@@ -60,7 +60,7 @@ bool Tap::ask(ggml_tensor* node) {
       on_store(node);
       return false;
     case GGML_OP_CUSTOM:  // a graph that is computed again, in one decode
-      if (attention_) attention_->give_back(node);
+      if (attention_) attention_->restore(node);
       if (node->op != GGML_OP_FLASH_ATTN_EXT) return false;
       [[fallthrough]];
     case GGML_OP_FLASH_ATTN_EXT: {
@@ -147,7 +147,7 @@ void Tap::on_soft_max(ggml_tensor* node) {
 }
 
 void Tap::show(ggml_tensor* node) {
-  if (attention_) attention_->give_back(node);
+  if (attention_) attention_->restore(node);
   if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention the soft max's question shows it
   const std::int32_t layer = layer_of(node->src[1]);
   if (!watched(layer)) return;  // only computed apart

@@ -44,7 +44,7 @@ class ChunkKV final : public Method {
     return sum_of_heads(per_head);
   }
 
-  SelectionRule selection(const Target&) const override {
+  SelectionRule rule(const Target&) const override {
     return {.last = window_, .chunk = chunk_, .chunk_score = chunk_score_, .rule = rule_};
   }
 

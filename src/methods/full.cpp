@@ -8,7 +8,7 @@ class Full final : public Method {
   Scores score(const LayerObservation& observation) const override {
     return {1, observation.n_entries, std::vector<float>(std::size_t(observation.n_entries))};
   }
-  SelectionRule selection(const Target&) const override { return {}; }
+  SelectionRule rule(const Target&) const override { return {}; }
   bool keeps_all() const override { return true; }
 };
 

@@ -25,7 +25,7 @@ class H2O final : public Method {
     return scores;
   }
 
-  SelectionRule selection(const Target& target) const override {
+  SelectionRule rule(const Target& target) const override {
     return {.last = floor_share(target.budget, recent_)};
   }
 

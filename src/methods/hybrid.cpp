@@ -42,7 +42,7 @@ class Hybrid final : public Method {
     return scores;
   }
 
-  SelectionRule selection(const Target&) const override { return {.last = recent_}; }
+  SelectionRule rule(const Target&) const override { return {.last = recent_}; }
 
  private:
   void add_unlikeness(Scores& scores, const LayerObservation& observation) const {

@@ -16,7 +16,7 @@ class KeyDiff final : public Method {
     return scaled(observation.key_similarity, observation, "key similarities", -1.0f);
   }
 
-  SelectionRule selection(const Target&) const override { return {}; }
+  SelectionRule rule(const Target&) const override { return {}; }
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ class Knorm final : public Method {
     return scaled(observation.key_norms, observation, "key norms", -1.0f);
   }
 
-  SelectionRule selection(const Target&) const override { return {}; }
+  SelectionRule rule(const Target&) const override { return {}; }
 };
 
 }  // namespace

@@ -66,7 +66,7 @@ class LagKV final : public Method {
     return scores;
   }
 
-  SelectionRule selection(const Target&) const override { return {}; }
+  SelectionRule rule(const Target&) const override { return {}; }
 
  private:
   /// Adds each part's soft max of the deviations, in units of the next part's range.

@@ -102,7 +102,7 @@ class Leverage final : public Method {
     return scores;
   }
 
-  SelectionRule selection(const Target&) const override { return {.first = sinks_, .last = recent_}; }
+  SelectionRule rule(const Target&) const override { return {.first = sinks_, .last = recent_}; }
 
  private:
   static constexpr std::int32_t kPart = 512;  // entries

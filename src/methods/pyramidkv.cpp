@@ -15,7 +15,7 @@ class PyramidKV final : public Method {
 
   ObservationRequest request() const override { return attention_.request(); }
   Scores score(const LayerObservation& observation) const override { return attention_.score(observation); }
-  SelectionRule selection(const Target&) const override { return {.last = attention_.window()}; }
+  SelectionRule rule(const Target&) const override { return {.last = attention_.window()}; }
 
   bool layer_budgets() const override { return true; }
   std::int32_t layer_budget(const Target& target, std::int32_t layer, std::int32_t n_layer) const override {

@@ -32,7 +32,7 @@ class Random final : public Method {
     return scores;
   }
 
-  SelectionRule selection(const Target&) const override {
+  SelectionRule rule(const Target&) const override {
     return {
         .first = 0, .last = 0, .chunk = chunk_, .chunk_score = ChunkScore::mean, .rule = ChunkRule::exact};
   }

@@ -54,7 +54,7 @@ class RKV final : public Method {
     return scores;
   }
 
-  SelectionRule selection(const Target&) const override { return {.last = window_}; }
+  SelectionRule rule(const Target&) const override { return {.last = window_}; }
 
  private:
   Scores importance(const LayerObservation& observation) const {

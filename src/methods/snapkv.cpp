@@ -10,7 +10,7 @@ class SnapKV final : public Method {
 
   ObservationRequest request() const override { return attention_.request(); }
   Scores score(const LayerObservation& observation) const override { return attention_.score(observation); }
-  SelectionRule selection(const Target&) const override { return {.last = attention_.window()}; }
+  SelectionRule rule(const Target&) const override { return {.last = attention_.window()}; }
 
  private:
   WindowAttention attention_;

@@ -17,7 +17,7 @@ class StreamingLLM final : public Method {
     return scores;
   }
 
-  SelectionRule selection(const Target&) const override { return {.first = sinks_}; }
+  SelectionRule rule(const Target&) const override { return {.first = sinks_}; }
 
  private:
   std::int32_t sinks_;

@@ -27,7 +27,7 @@ class Tova final : public Method {
     return scores;
   }
 
-  SelectionRule selection(const Target&) const override { return {.last = 1}; }
+  SelectionRule rule(const Target&) const override { return {.last = 1}; }
 
  private:
   bool vnorm_;

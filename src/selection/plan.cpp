@@ -59,7 +59,7 @@ ResolvedPlan Plan::at(std::int32_t n_read, std::int32_t n_entries, std::int32_t 
                                                                           : double(target.budget) / n_entries;
   if (is_floor) resolved.share_alone = budget.resolve(n_read);
   if (fit_window && method->request().queries == Queries::window && !resolved.keeps_all()) {
-    const SelectionRule rule = method->selection(target);
+    const SelectionRule rule = method->rule(target);
     const std::int32_t asked = asked_window(*method, rule), window = fitting_window(*this, target, rule);
     auto smaller = window < asked ? method->with_window(window) : nullptr;
     if (smaller) {
@@ -78,7 +78,7 @@ ResolvedPlan Plan::at(std::int32_t n_read, std::int32_t n_entries, std::int32_t 
     }
     LayerTarget each{.target = target, .rule = {}};
     if (chosen.layer_budgets()) each.target.budget = chosen.layer_budget(target, layer, n_layer);
-    each.rule = chosen.selection(each.target);
+    each.rule = chosen.rule(each.target);
     if (fit_window) fit(each.rule, each.target.budget);
     each.rule.first = std::max(each.rule.first, protect_first);
     each.rule.last = std::max(each.rule.last, protect_last);

@@ -6,20 +6,20 @@
 
 namespace chunkkv {
 
-void SequenceState::collect(Round& round) {
-  selections.resize(round.n_plans());
-  for (std::size_t i = 0; i < round.n_plans(); ++i) {
+void SequenceState::collect(SelectionPass& pass) {
+  selections.resize(pass.n_plans());
+  for (std::size_t i = 0; i < pass.n_plans(); ++i) {
     Selection& selection = selections[i];
-    if (round.chose(i))
-      selection = round.take(i);
+    if (pass.chose(i))
+      selection = pass.take(i);
     else if (selection.layers.empty())
-      selection = round.outline(i);
+      selection = pass.outline(i);
   }
 }
 
-void SequenceState::await_answer(std::unique_ptr<Round> round) {
-  collect(*round);
-  if (!round->complete()) awaiting = std::move(round);
+void SequenceState::await_answer(std::unique_ptr<SelectionPass> pass) {
+  collect(*pass);
+  if (!pass->complete()) awaiting = std::move(pass);
 }
 
 void SequenceState::call_off() {
@@ -63,14 +63,14 @@ bool Sequence::has_chosen(std::size_t index) const {
 void Sequence::compress(const Selection& selection) {
   const std::int32_t n = n_entries();
   if (n == selection.n_entries) {
-    compress(selection.layers, selection.surplus);
+    compress(selection.layers, selection.uneven);
     return;
   }
   std::vector<LayerKept> layers = selection.layers;
   for (LayerKept& layer : layers)
     for (auto& list : layer.heads)
       for (std::int32_t entry = selection.n_entries; entry < n; ++entry) list.push_back(entry);
-  compress(layers, selection.surplus);
+  compress(layers, selection.uneven);
 }
 
 void Sequence::compress_when_chosen(std::size_t index) {

@@ -47,14 +47,14 @@ std::int32_t n_leading_entries(std::span<const LayerKept> kept) {
 
 }  // namespace
 
-void Sequence::compress(std::span<const LayerKept> layers, Surplus surplus) {
+void Sequence::compress(std::span<const LayerKept> layers, Uneven uneven) {
   SessionState& session = state_.session;
   SequenceCells& cells = state_.cells;
   const std::int32_t n = n_entries();
   if (!cells.hidden.empty())
     throw UsageError("cells are hidden from some layers: such a cache cannot be compressed again");
   std::vector<std::size_t> visible;  // by layer
-  const std::vector<LayerKept> kept = with_one_length(layers, n, surplus, visible);
+  const std::vector<LayerKept> kept = equalized(layers, n, uneven, visible);
   check_heads(state_.context, kept);
   const auto count = std::int32_t(kept.front().heads.front().size());
   const bool hides =
@@ -69,7 +69,7 @@ void Sequence::compress(std::span<const LayerKept> layers, Surplus surplus) {
     state_.move_together(kept, count);
   state_.history.keep(kept);
   ++state_.n_compressions;
-  if (state_.limit) state_.limit->round.reset();
+  if (state_.decoding_budget) state_.decoding_budget->pass.reset();
   if (hides) {
     cells.hidden.resize(visible.size());
     for (std::size_t layer = 0; layer < visible.size(); ++layer)

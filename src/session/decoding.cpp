@@ -9,13 +9,13 @@ namespace {
 /// One token of a sequence, in a step of several.
 struct Part {
   SequenceState& state;
-  Round* round;
+  SelectionPass* pass;
 };
 
-RoundShape shape_of(const SequenceState& state) {
-  const Limit& limit = *state.limit;
-  return {.n_entries = std::max(limit.budget + limit.buffer, state.cells.n_entries() + 1),
-          .n_read = limit.budget,
+PassShape shape_of(const SequenceState& state) {
+  const DecodingBudget& decoding_budget = *state.decoding_budget;
+  return {.n_entries = std::max(decoding_budget.budget + decoding_budget.buffer, state.cells.n_entries() + 1),
+          .n_read = decoding_budget.budget,
           .share_layers = state.session.options.cache_positions};
 }
 
@@ -27,51 +27,52 @@ void require_plan(const Plan& plan) {
     throw UsageError("a plan protects 0 entries or more at each end");
 }
 
-void Sequence::limit(const Plan& plan, std::int32_t buffer) {
+void Sequence::compress_while_decoding(const Plan& plan, std::int32_t buffer) {
   require_plan(plan);
-  state_.limit.reset();
+  state_.decoding_budget.reset();
   if (plan.method->keeps_all()) return;
   if (plan.method->layer_budgets())
     throw UsageError(plan.method->spec() + " can only compress a whole prompt, not while generating");
   if (buffer < 1)
     throw UsageError("the buffer of a compression while generating must hold at least one token");
-  auto limit = std::make_unique<Limit>(Limit{.plan = plan, .buffer = buffer});
+  auto decoding_budget = std::make_unique<DecodingBudget>(DecodingBudget{.plan = plan, .buffer = buffer});
   // Its budget is a number from here on: what a share of the text so far is.
-  limit->budget = plan.n_to_keep(std::max(std::int32_t(tokens().size()), 1));
-  limit->plan.budget = Budget::tokens(limit->budget);
+  decoding_budget->budget = plan.n_to_keep(std::max(std::int32_t(tokens().size()), 1));
+  decoding_budget->plan.budget = Budget::tokens(decoding_budget->budget);
   const std::int32_t available = n_entries() + state_.session.n_free();
-  if (std::int64_t(limit->budget) + buffer > available)
+  if (std::int64_t(decoding_budget->budget) + buffer > available)
     throw UsageError(
-        "a budget of " + std::to_string(limit->budget) + " and a buffer of " + std::to_string(buffer) +
-        " tokens do not fit into the " + std::to_string(available) +
+        "a budget of " + std::to_string(decoding_budget->budget) + " and a buffer of " +
+        std::to_string(buffer) + " tokens do not fit into the " + std::to_string(available) +
         " cells that are the sequence's own or free; use a smaller budget or buffer, or more cells");
   // Refuses a budget that is too small.
-  limit->plan.at(limit->budget, limit->budget + buffer, state_.context.n_layer());
-  state_.limit = std::move(limit);
+  decoding_budget->plan.at(decoding_budget->budget, decoding_budget->budget + buffer,
+                           state_.context.n_layer());
+  state_.decoding_budget = std::move(decoding_budget);
 }
 
-void Sequence::unlimit() {
-  state_.limit.reset();
+void Sequence::stop_compressing() {
+  state_.decoding_budget.reset();
 }
 
-Round* SequenceState::watching() {
+SelectionPass* SequenceState::watching() {
   // Another reading or a shortening in between: the steps to come are not the answer's first.
   if (awaiting && awaiting->next_query() != cells.n_entries()) awaiting.reset();
   if (awaiting) return awaiting.get();
   // Cutting back begins when the prompt is compressed.
-  if (!limit || waits()) return nullptr;
+  if (!decoding_budget || waits()) return nullptr;
   // Likewise, the observation starts anew.
-  if (!limit->round || limit->round->next_query() != cells.n_entries())
-    limit->round = std::make_unique<Round>(context, std::span<const Plan>(&limit->plan, 1), shape_of(*this),
-                                           history, session.timings);
-  return limit->round.get();
+  if (!decoding_budget->pass || decoding_budget->pass->next_query() != cells.n_entries())
+    decoding_budget->pass = std::make_unique<SelectionPass>(
+        context, std::span<const Plan>(&decoding_budget->plan, 1), shape_of(*this), history, session.timings);
+  return decoding_budget->pass.get();
 }
 
 void SequenceState::cut_back() {
-  if (!limit->round->complete()) return;
-  const Selection chosen = limit->round->take(0);
-  face.compress(chosen.layers, chosen.surplus);
-  limit->round.reset();
+  if (!decoding_budget->pass->complete()) return;
+  const Selection chosen = decoding_budget->pass->take(0);
+  face.compress(chosen.layers, chosen.uneven);
+  decoding_budget->pass.reset();
 }
 
 void SessionState::decode(std::span<const Token> tokens, std::span<const SequenceId> ids) {
@@ -89,10 +90,10 @@ void SessionState::decode(std::span<const Token> tokens, std::span<const Sequenc
   for (std::size_t i = 0; i < ids.size(); ++i) {
     SequenceState& state = at(ids[i]);
     state.work.reset();
-    Round* const round = state.watching();
-    if (round != nullptr) round->before(state.cells.n_entries(), 1, state.cells.cells);
-    parts.push_back({state, round});
-    segments.push_back(state.segment(tokens.subspan(i, 1), round));
+    SelectionPass* const pass = state.watching();
+    if (pass != nullptr) pass->before(state.cells.n_entries(), 1, state.cells.cells);
+    parts.push_back({state, pass});
+    segments.push_back(state.segment(tokens.subspan(i, 1), pass));
     state.newest_batch = state.cells.next;
   }
   const std::vector<std::int32_t> cells = context.decode(segments);
@@ -100,10 +101,10 @@ void SessionState::decode(std::span<const Token> tokens, std::span<const Sequenc
     SequenceState& state = parts[i].state;
     state.cells.append({&cells[i], 1});
     state.tokens.push_back(tokens[i]);
-    if (parts[i].round != nullptr) parts[i].round->after(state.cells.cells);
+    if (parts[i].pass != nullptr) parts[i].pass->after(state.cells.cells);
   }
   for (const Part& part : parts) {  // cells move only when all of the step is known
-    const bool is_limited = part.round != nullptr && !part.state.awaiting;
+    const bool is_limited = part.pass != nullptr && !part.state.awaiting;
     part.state.answered();
     if (is_limited) part.state.cut_back();
   }

@@ -23,8 +23,8 @@ void check(const std::vector<std::int32_t>& list, std::int32_t n_entries, std::i
 
 }  // namespace
 
-std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::int32_t n_entries,
-                                       Surplus surplus, std::vector<std::size_t>& visible) {
+std::vector<LayerKept> equalized(std::span<const LayerKept> layers, std::int32_t n_entries, Uneven uneven,
+                                 std::vector<std::size_t>& visible) {
   std::vector<LayerKept> result(layers.begin(), layers.end());
   for (std::size_t i = 0; i < result.size(); ++i) {
     if (result[i].layer != std::int32_t(i) || result[i].heads.empty())
@@ -34,8 +34,8 @@ std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::i
   }
   if (result.empty()) throw UsageError("there are no kept sets");
   visible.clear();
-  if (surplus == Surplus::fill) {
-    level(result, n_entries);
+  if (uneven == Uneven::keep_newest) {
+    equalize(result, n_entries);
     visible.assign(result.size(), result.front().heads.front().size());
     return result;
   }

@@ -13,9 +13,9 @@ namespace chunkkv {
 ///
 /// The engine's cache has the same number of cells in every layer and head, while a chunk at the end of
 /// a prompt can be shorter than the others. Shorter lists take the newest entries that they lack, or, where
-/// the surplus is to be hidden, repeat their last entry at the end. `visible`: by layer, how many entries of
+/// they are to be masked, repeat their last entry at the end. `visible`: by layer, how many entries of
 /// its lists count.
-std::vector<LayerKept> with_one_length(std::span<const LayerKept> layers, std::int32_t n_entries,
-                                       Surplus surplus, std::vector<std::size_t>& visible);
+std::vector<LayerKept> equalized(std::span<const LayerKept> layers, std::int32_t n_entries, Uneven uneven,
+                                 std::vector<std::size_t>& visible);
 
 }  // namespace chunkkv

@@ -36,15 +36,15 @@ class ReadingTime {
 
 }  // namespace
 
-std::int32_t SequenceState::feed(std::span<const Token> next, Round& round) {
+std::int32_t SequenceState::feed(std::span<const Token> next, SelectionPass& pass) {
   const auto now = next.first(next_micro_batch(tokens.size(), next.size(), std::size_t(context.n_ubatch())));
-  round.before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
-  decode(segment(now, &round));
-  round.after(cells.cells);
+  pass.before(cells.n_entries(), std::int32_t(now.size()), cells.cells);
+  decode(segment(now, &pass));
+  pass.after(cells.cells);
   return std::int32_t(now.size());
 }
 
-void SequenceState::ask(std::span<const Token> question, Round& round) {
+void SequenceState::ask(std::span<const Token> question, SelectionPass& pass) {
   const std::vector<std::byte> fixed = context.fixed_part(id);
   const auto forget = [&] {
     context.set_fixed_part(id, fixed);
@@ -54,11 +54,11 @@ void SequenceState::ask(std::span<const Token> question, Round& round) {
     for (std::size_t done = 0; done < question.size();) {
       const auto now =
           question.subspan(done, std::min(question.size() - done, std::size_t(context.n_ubatch())));
-      round.before(cells.n_entries() + std::int32_t(done), std::int32_t(now.size()), cells.cells);
-      engine::Segment ahead = segment(now, &round);
+      pass.before(cells.n_entries() + std::int32_t(done), std::int32_t(now.size()), cells.cells);
+      engine::Segment ahead = segment(now, &pass);
       ahead.first += Position(done);
       context.decode({&ahead, 1});
-      round.after(cells.cells);
+      pass.after(cells.cells);
       done += now.size();
     }
   } catch (...) {
@@ -100,8 +100,8 @@ void Sequence::start_prefill(std::span<const Token> tokens, std::span<const Plan
                  .share_layers = session.options.cache_positions,
                  .has_answer = true};
   const Stopwatch watch(session.timings.prefill);
-  work->round =
-      std::make_unique<Round>(state_.context, work->plans, work->shape, state_.history, session.timings);
+  work->pass = std::make_unique<SelectionPass>(state_.context, work->plans, work->shape, state_.history,
+                                               session.timings);
   state_.work = std::move(work);
 }
 
@@ -164,11 +164,11 @@ void SequenceState::begin_piece(Work& piece) {
                  .share_layers = session.options.cache_positions,
                  .highest = piece.highest,
                  .has_answer = is_last && plan.n_after > 0};
-  piece.round = std::make_unique<Round>(context, piece.plans, piece.shape, history, session.timings);
+  piece.pass = std::make_unique<SelectionPass>(context, piece.plans, piece.shape, history, session.timings);
 }
 
 void SequenceState::end_piece(Work& piece) {
-  await_answer(std::move(piece.round));
+  await_answer(std::move(piece.pass));
   if (!piece.pieces) return;
   if (awaiting) {
     face.compress_when_chosen();
@@ -177,8 +177,8 @@ void SequenceState::end_piece(Work& piece) {
   const Selection& selection = selections[0];
   std::vector<std::size_t> unused;
   if (piece.highest)
-    piece.highest->keep(with_one_length(selection.layers, cells.n_entries(), Surplus::fill, unused));
-  face.compress(selection.layers, selection.surplus);
+    piece.highest->keep(equalized(selection.layers, cells.n_entries(), Uneven::keep_newest, unused));
+  face.compress(selection.layers, selection.uneven);
 }
 
 bool SequenceState::step(const Progress& progress) {
@@ -186,19 +186,19 @@ bool SequenceState::step(const Progress& progress) {
   std::unique_ptr<Work> now = std::move(work);
   if (!now) return false;
   ReadingTime time(session.timings);
-  if (!now->round) {
+  if (!now->pass) {
     selections.clear();
     begin_piece(*now);
   }
   const std::span<const Token> piece(now->tokens.data() + now->done(), now->piece_end - now->done());
   if (!piece.empty()) {
-    now->now.done += feed(piece, *now->round);
+    now->now.done += feed(piece, *now->pass);
     now->now.n_entries = cells.n_entries();
     now->now.n_compressions = n_compressions;
     if (progress && !progress(now->now)) throw Interrupted(kInterrupted);
   }
   if (now->done() == now->piece_end) {
-    if (now->shape.n_question > 0) ask(now->question, *now->round);
+    if (now->shape.n_question > 0) ask(now->question, *now->pass);
     time.stop();
     end_piece(*now);
   }

@@ -4,7 +4,7 @@
 
 #include "session/attention_history.h"
 #include "session/reading_plan.h"
-#include "session/round.h"
+#include "session/selection_pass.h"
 #include "session/sequence_cells.h"
 
 #include <cstdint>
@@ -15,12 +15,12 @@
 
 namespace chunkkv {
 
-/// Compression while generating: the plan, and the round that leads to its next choice.
-struct Limit {
+/// Compression while generating: the plan, and the pass that leads to its next choice.
+struct DecodingBudget {
   Plan plan;
   std::int32_t budget = 0;  ///< entries
   std::int32_t buffer = 0;
-  std::unique_ptr<Round> round = nullptr;
+  std::unique_ptr<SelectionPass> pass = nullptr;
 };
 
 /// A prompt on its way into a sequence, a micro-batch at a time.
@@ -33,8 +33,8 @@ struct Work {
   std::int32_t n_read = 0;  ///< by the sequence, at the end
   std::shared_ptr<AttentionHistory> highest = nullptr;
 
-  RoundShape shape = {};  ///< of the piece in work
-  std::unique_ptr<Round> round = nullptr;
+  PassShape shape = {};  ///< of the piece in work
+  std::unique_ptr<SelectionPass> pass = nullptr;
   std::size_t piece_end = 0;
   ReadState now = {};
 
@@ -63,11 +63,11 @@ struct SequenceState {
   /// First position of the newest micro-batch: windows hold all that tokens from there on see.
   Position newest_batch = 0;
 
-  std::unique_ptr<Limit> limit = nullptr;
-  std::unique_ptr<Work> work = nullptr;       ///< what `step` goes on with
-  std::vector<Selection> selections = {};     ///< of the last prefill; without layers where not chosen yet
-  std::unique_ptr<Round> awaiting = nullptr;  ///< the answer's first tokens
-  std::optional<std::size_t> due = {};        ///< plan that compresses when it has chosen
+  std::unique_ptr<DecodingBudget> decoding_budget = nullptr;
+  std::unique_ptr<Work> work = nullptr;    ///< what `step` goes on with
+  std::vector<Selection> selections = {};  ///< of the last prefill; without layers where not chosen yet
+  std::unique_ptr<SelectionPass> awaiting = nullptr;  ///< the answer's first tokens
+  std::optional<std::size_t> due = {};                ///< plan that compresses when it has chosen
 
   /// Tokens that follow what the sequence holds.
   engine::Segment segment(std::span<const Token> batch, engine::Observer* observer) const;
@@ -78,10 +78,10 @@ struct SequenceState {
   void require_window_room(std::int64_t n_tokens, std::int64_t n_batch) const;
 
   // ---- reading.cpp
-  /// Reads the next micro-batch of the tokens as new entries; `round` watches. Returns how many.
-  std::int32_t feed(std::span<const Token> next, Round& round);
-  /// Reads the question for `round` only: nothing of it stays.
-  void ask(std::span<const Token> question, Round& round);
+  /// Reads the next micro-batch of the tokens as new entries; `pass` watches. Returns how many.
+  std::int32_t feed(std::span<const Token> next, SelectionPass& pass);
+  /// Reads the question for `pass` only: nothing of it stays.
+  void ask(std::span<const Token> question, SelectionPass& pass);
   /// Decides how much is read before the next compression.
   void begin_piece(Work& piece);
   /// Takes over what was chosen, and compresses a reading in pieces.
@@ -90,10 +90,10 @@ struct SequenceState {
   bool step(const Progress& progress);
 
   // ---- answer.cpp
-  /// Takes over what the round chose in the micro-batch just read.
-  void collect(Round& round);
-  /// Keeps the round of a prompt for the answer's first tokens, if some plan observes them.
-  void await_answer(std::unique_ptr<Round> round);
+  /// Takes over what the pass chose in the micro-batch just read.
+  void collect(SelectionPass& pass);
+  /// Keeps the pass of a prompt for the answer's first tokens, if some plan observes them.
+  void await_answer(std::unique_ptr<SelectionPass> pass);
   /// Ends a step of the answer, and compresses if it is time.
   void answered();
   void call_off();
@@ -105,9 +105,10 @@ struct SequenceState {
   void close_gaps(std::span<const std::int32_t> kept);
 
   // ---- decoding.cpp
-  /// The round that watches the next step, of the answer's first tokens or of a limit; null where none does.
-  Round* watching();
-  /// Compresses where the limit's buffer is full.
+  /// The pass that watches the next step, of the answer's first tokens or of the decoding budget; null where
+  /// none does.
+  SelectionPass* watching();
+  /// Compresses where the buffer of the decoding budget is full.
   void cut_back();
 
   // ---- sharing.cpp

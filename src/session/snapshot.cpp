@@ -93,7 +93,7 @@ void Sequence::restore(const Snapshot& snapshot) {
 
 void Sequence::clear() {
   state_.call_off();
-  if (state_.limit) state_.limit->round.reset();
+  if (state_.decoding_budget) state_.decoding_budget->pass.reset();
   state_.cells = {};
   std::vector<Token>().swap(state_.tokens);
   state_.history = {};

@@ -269,13 +269,13 @@ bool is_cache_file(const std::string& path) {
   return has_magic(begin);
 }
 
-void require_home(const CacheFileInfo& info, const std::string& path, const CacheHome& home) {
+void require_format(const CacheFileInfo& info, const std::string& path, const CacheFormat& format) {
   const auto refuse = [&](const std::string& reason) { throw Error(fmt::format("'{}' {}", path, reason)); };
-  if (info.engine_format != home.engine_format)
+  if (info.engine_format != format.engine_format)
     refuse(fmt::format("was made with llama.cpp {}, whose states have format {}; this one's have {}; {}",
-                       info.engine_version, info.engine_format, home.engine_format, kBuildAnew));
-  if (info.model != home.model) {
-    const ModelIdentity &theirs = info.model, &ours = home.model;
+                       info.engine_version, info.engine_format, format.engine_format, kBuildAnew));
+  if (info.model != format.model) {
+    const ModelIdentity &theirs = info.model, &ours = format.model;
     if (theirs.architecture != ours.architecture || theirs.n_layer != ours.n_layer ||
         theirs.n_head_kv != ours.n_head_kv || theirs.n_vocab != ours.n_vocab)
       refuse(fmt::format(
@@ -288,10 +288,10 @@ void require_home(const CacheFileInfo& info, const std::string& path, const Cach
                     "with hash {}; give that model with -m, or {}",
                     info.model_name, theirs.file_bytes, theirs.hash, ours.file_bytes, ours.hash, kBuildAnew));
   }
-  if (info.type_k != home.type_k || info.type_v != home.type_v)
+  if (info.type_k != format.type_k || info.type_v != format.type_v)
     refuse(fmt::format("holds {} keys and {} values; give -ctk {} -ctv {}, or {}", info.type_k, info.type_v,
                        info.type_k, info.type_v, kBuildAnew));
-  if (info.flash_attention != home.flash_attention)
+  if (info.flash_attention != format.flash_attention)
     refuse(fmt::format("was made {} flash attention; give -fa {}, or {}",
                        info.flash_attention ? "with" : "without", info.flash_attention ? "on" : "off",
                        kBuildAnew));

@@ -31,7 +31,7 @@ void read_method(std::string_view text) {
     require(make_method(method->spec())->spec() == method->spec(), "a canonical spec is its own");
     require(method->reuse() >= 1 && method->request().window >= 0, "parameters are in range");
     const Target target{.n_entries = 1000, .budget = 500, .share = 0.5};
-    const SelectionRule rule = method->selection(target);
+    const SelectionRule rule = method->rule(target);
     require(rule.first >= 0 && rule.last >= 0 && rule.chunk >= 1, "a rule counts entries");
     if (method->layer_budgets())
       for (std::int32_t layer = 0; layer < 8; ++layer) {

@@ -250,7 +250,7 @@ TEST_F(After, CuttingBackBeginsAfterThat) {
   Session session(tiny(), cells(256));
   session.sequence().prefill(prompt(), {&observing, 1});
   session.sequence().compress_when_chosen();
-  session.sequence().limit(observing, 20);
+  session.sequence().compress_while_decoding(observing, 20);
   for (std::size_t i = 0; i < 6; ++i) session.sequence().decode(answer(i));
   EXPECT_EQ(session.sequence().n_compressions(), 1);
   for (std::size_t i = 6; i < 40; ++i) {

@@ -25,13 +25,13 @@ SessionOptions one_thread(CacheType type = CacheType::f16) {
 }
 
 CacheFileInfo info_of(const Session& session) {
-  const CacheHome home = home_of(session);
+  const CacheFormat format = format_of(session);
   CacheFileInfo info;
-  info.model = home.model;
+  info.model = format.model;
   info.parts = session.cache_parts();
-  info.type_k = home.type_k;
-  info.type_v = home.type_v;
-  info.engine_format = home.engine_format;
+  info.type_k = format.type_k;
+  info.type_v = format.type_v;
+  info.engine_format = format.engine_format;
   return info;
 }
 
@@ -55,7 +55,7 @@ TEST_P(SavedCache, GoesOnInAnotherSession) {
 
   const CacheFile file = load_cache_file(path);
   Session other(model, one_thread(GetParam()));
-  require_home(file.info, path, home_of(other));
+  require_format(file.info, path, format_of(other));
   other.sequence().restore(file.snapshot);
   EXPECT_EQ(other.sequence().tokens(), session.sequence().tokens());
   // Both go on alike, a further compression that reads the saved sums included.
@@ -105,14 +105,14 @@ TEST(CacheFiles, OfAnotherModelOrTypeAreRefused) {
   TinyModel other;
   other.seed += 1;  // the same shapes, other weights
   const Session weights(Model::load(write_tiny_model(other, tiny_folder())), one_thread());
-  expect_mentions(message_of<Error>([&] { require_home(info, path, home_of(weights)); }),
+  expect_mentions(message_of<Error>([&] { require_format(info, path, format_of(weights)); }),
                   {"a.kv", "other weights", "-m"});
   other.n_layer = 5;
   const Session layers(Model::load(write_tiny_model(other, tiny_folder())), one_thread());
-  expect_mentions(message_of<Error>([&] { require_home(info, path, home_of(layers)); }),
+  expect_mentions(message_of<Error>([&] { require_format(info, path, format_of(layers)); }),
                   {"another model", "5 layers", "-m"});
   const Session types(one, one_thread(CacheType::f32));
-  expect_mentions(message_of<Error>([&] { require_home(info, path, home_of(types)); }),
+  expect_mentions(message_of<Error>([&] { require_format(info, path, format_of(types)); }),
                   {"-ctk f16 -ctv f16"});
 }
 

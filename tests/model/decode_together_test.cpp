@@ -95,8 +95,8 @@ TEST(DecodeTogether, LimitedSequencesAreCutBackAsAlone) {
   const std::uint32_t seed = random_seed();
   Filled together(seed), alone(seed);
   for (Session* session : {&together.session, &alone.session}) {
-    session->sequence().limit({make_method("streamingllm"), Budget::tokens(60)}, 5);
-    session->sequence(1).limit({make_method("snapkv:window=8"), Budget::tokens(70)}, 9);
+    session->sequence().compress_while_decoding({make_method("streamingllm"), Budget::tokens(60)}, 5);
+    session->sequence(1).compress_while_decoding({make_method("snapkv:window=8"), Budget::tokens(70)}, 9);
   }
   const std::vector<SequenceId> order = {1, 2, 0};
   for (Token step = 0; step < 30; ++step) {

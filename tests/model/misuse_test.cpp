@@ -110,12 +110,14 @@ TEST_F(Misuse, OfPlans) {
   for (const Plan* bad : std::initializer_list<const Plan*>{&none, &negative, &negative_last}) {
     EXPECT_THROW(session.sequence().prefill(more, {bad, 1}), UsageError);
     EXPECT_THROW(session.sequence().read(more, {.plan = *bad}), UsageError);
-    EXPECT_THROW(session.sequence().limit(*bad, 10), UsageError);
+    EXPECT_THROW(session.sequence().compress_while_decoding(*bad, 10), UsageError);
   }
   EXPECT_THROW(session.sequence().prefill(more, {&too_much, 1}), UsageError);
-  EXPECT_THROW(session.sequence().limit(good, 0), UsageError);
-  EXPECT_THROW(session.sequence().limit(good, std::numeric_limits<std::int32_t>::max()), UsageError);
-  EXPECT_THROW(session.sequence().limit({good.method, Budget::tokens(std::int64_t(1) << 40)}, 1 << 30),
+  EXPECT_THROW(session.sequence().compress_while_decoding(good, 0), UsageError);
+  EXPECT_THROW(session.sequence().compress_while_decoding(good, std::numeric_limits<std::int32_t>::max()),
+               UsageError);
+  EXPECT_THROW(session.sequence().compress_while_decoding(
+                   {good.method, Budget::tokens(std::int64_t(1) << 40)}, 1 << 30),
                UsageError);
   EXPECT_THROW(session.sequence().selection(3), UsageError);
   EXPECT_THROW(session.sequence().read(more, {.plan = good, .n_question = -1}), UsageError);
@@ -161,8 +163,8 @@ TEST_F(Misuse, OfSequencesAndCallbacks) {
     EXPECT_THROW(session.sequence(bad).positions(0, 0), UsageError);
     EXPECT_THROW(session.sequence(bad).magnitudes(0), UsageError);
     EXPECT_THROW(session.sequence(bad).use(), UsageError);
-    EXPECT_THROW(session.sequence(bad).limit(good, 4), UsageError);
-    EXPECT_THROW(session.sequence(bad).unlimit(), UsageError);
+    EXPECT_THROW(session.sequence(bad).compress_while_decoding(good, 4), UsageError);
+    EXPECT_THROW(session.sequence(bad).stop_compressing(), UsageError);
     EXPECT_THROW(session.sequence(bad).n_compressions(), UsageError);
   }
   for (const std::int32_t layer : {-1, 3, 99}) {

@@ -96,11 +96,11 @@ TEST_P(LifeOfParts, ASavedCacheGoesOnBitForBit) {
   Session first(model_, cells_of_two(512)), second(model_, cells_of_two(512));
   read_and_compress(first);
   CacheFileInfo info;
-  const CacheHome home = home_of(first);
-  info.model = home.model;
+  const CacheFormat format = format_of(first);
+  info.model = format.model;
   info.parts = first.cache_parts();
-  info.type_k = home.type_k, info.type_v = home.type_v;
-  info.engine_format = home.engine_format;
+  info.type_k = format.type_k, info.type_v = format.type_v;
+  info.engine_format = format.engine_format;
   save_cache_file(folder.file("a.kv"), info, first.sequence().snapshot());
   const Snapshot saved = load_cache_file(folder.file("a.kv")).snapshot;
   second.sequence().restore(saved);
@@ -215,7 +215,7 @@ TEST_P(LifeOfParts, AWindowThatIsFullIsTold) {
 TEST_P(LifeOfParts, StaysWithinALimitWhileItGenerates) {
   Session session(model_, cells_of_two(512));
   read_and_compress(session);
-  session.sequence().limit(plan("streamingllm"), 16);
+  session.sequence().compress_while_decoding(plan("streamingllm"), 16);
   for (int i = 0; i < 40; ++i) session.sequence().decode(Token(i + 3));
   EXPECT_LE(session.sequence().n_entries(), kNKept + 16);
   EXPECT_GE(session.sequence().n_compressions(), 2);

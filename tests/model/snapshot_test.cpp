@@ -140,7 +140,7 @@ class Recorder : public Method {
     seen[observation.layer] = observation;
     return {1, observation.n_entries, std::vector<float>(std::size_t(observation.n_entries))};
   }
-  SelectionRule selection(const Target&) const override { return {}; }
+  SelectionRule rule(const Target&) const override { return {}; }
   mutable std::map<std::int32_t, LayerObservation> seen;
 };
 
@@ -158,7 +158,7 @@ TEST(Hidden, CellsGetNoAttentionInTheirLayerAndTheRestIsAsIfTheyWereNotThere) {
   }
   Session session(model, cells_of_two(256));
   session.sequence().prefill(tokens);
-  session.sequence().compress(layers, Surplus::hide);
+  session.sequence().compress(layers, Uneven::mask);
   EXPECT_EQ(session.sequence().n_entries(), 120);
   for (std::int32_t layer = 0; layer < 3; ++layer) {
     const auto positions = session.sequence().positions(layer, 1);
@@ -212,7 +212,7 @@ TEST(Hidden, PyramidKVKeepsItsBudgetOnAverage) {
   const std::size_t expected[] = {78, 48, 18};
   for (std::size_t layer = 0; layer < 3; ++layer)
     for (const auto& list : chosen.layers[layer].heads) EXPECT_EQ(list.size(), expected[layer]);
-  EXPECT_EQ(chosen.surplus, Surplus::hide);
+  EXPECT_EQ(chosen.uneven, Uneven::mask);
   session.sequence().compress(chosen);
   EXPECT_EQ(session.sequence().n_entries(), 78);
   EXPECT_EQ(session.sequence().positions(2, 0).size(), 18u);

@@ -44,7 +44,7 @@ class Recorder : public Method {
  public:
   explicit Recorder(ObservationRequest request) : request_(request) {}
   ObservationRequest request() const override { return request_; }
-  SelectionRule selection(const Target&) const override { return {}; }
+  SelectionRule rule(const Target&) const override { return {}; }
   Scores score(const LayerObservation& observation) const override {
     LayerObservation& o = seen[observation.layer] = observation;
     if (o.keys) o.keys = copy_of(*o.keys, o.n_entries, o.n_head_kv);

@@ -327,20 +327,20 @@ TEST_F(CacheFileTest, AnAbandonedWriteLeavesNothing) {
 
 TEST(CacheHomeTest, AnotherModelOrCacheIsRefusedWithWhatToDo) {
   const CacheFileInfo info = some_info();
-  const CacheHome home{info.model, "f16", "q8_0", true, 3};
-  require_home(info, "a.kv", home);
+  const CacheFormat format{info.model, "f16", "q8_0", true, 3};
+  require_format(info, "a.kv", format);
   const auto refusal = [&](auto&& change) {
-    CacheHome other = home;
+    CacheFormat other = format;
     change(other);
-    return message_of<Error>([&] { require_home(info, "a.kv", other); });
+    return message_of<Error>([&] { require_format(info, "a.kv", other); });
   };
-  expect_mentions(refusal([](CacheHome& h) { h.model.n_layer = 4; }),
+  expect_mentions(refusal([](CacheFormat& h) { h.model.n_layer = 4; }),
                   {"a.kv", "another model", "tiny.gguf", "3 layers", "4 layers", "-m"});
-  expect_mentions(refusal([](CacheHome& h) { h.model.hash = "ff"; }), {"other weights", "hash ff", "-m"});
-  expect_mentions(refusal([](CacheHome& h) { h.model.file_bytes = 7; }), {"other weights", "7 bytes"});
-  expect_mentions(refusal([](CacheHome& h) { h.type_k = "q4_0"; }), {"-ctk f16 -ctv q8_0"});
-  expect_mentions(refusal([](CacheHome& h) { h.flash_attention = false; }), {"-fa on"});
-  expect_mentions(refusal([](CacheHome& h) { h.engine_format = 4; }), {"llama.cpp b1", "build it anew"});
+  expect_mentions(refusal([](CacheFormat& h) { h.model.hash = "ff"; }), {"other weights", "hash ff", "-m"});
+  expect_mentions(refusal([](CacheFormat& h) { h.model.file_bytes = 7; }), {"other weights", "7 bytes"});
+  expect_mentions(refusal([](CacheFormat& h) { h.type_k = "q4_0"; }), {"-ctk f16 -ctv q8_0"});
+  expect_mentions(refusal([](CacheFormat& h) { h.flash_attention = false; }), {"-fa on"});
+  expect_mentions(refusal([](CacheFormat& h) { h.engine_format = 4; }), {"llama.cpp b1", "build it anew"});
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ void for_random_cases(Check&& check) {
       const std::int32_t n = random.integer(1, random.chance(0.2f) ? 5 : 150);
       const auto observation = random_observation(random, method->request(), n);
       const Target target = random_target(random, *method, n);
-      SelectionRule rule = method->selection(target);
+      SelectionRule rule = method->rule(target);
       if (random.chance(0.3f))
         rule.first = std::max(rule.first, random.integer(0, 10));  // as Plan::protect_first
       SCOPED_TRACE(fmt::format("{}, round {}: {} of {} tokens", spec, round, target.budget, n));
@@ -179,7 +179,7 @@ TEST(Conformance, SameInputGivesTheSameScores) {
         EXPECT_EQ(twin->request(), method.request());
         EXPECT_EQ(twin->reuse(), method.reuse());
         EXPECT_EQ(twin->score(o).values, method.score(o).values);
-        EXPECT_EQ(twin->selection(target), method.selection(target));
+        EXPECT_EQ(twin->rule(target), method.rule(target));
       });
 }
 

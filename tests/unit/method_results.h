@@ -23,7 +23,7 @@ inline Values scores(std::string_view spec, const LayerObservation& observation)
 inline Lists kept(std::string_view spec, const LayerObservation& observation, std::int32_t budget) {
   const auto method = make_method(spec);
   const Target target{observation.n_entries, budget, double(budget) / observation.n_entries};
-  return select_layer(0, method->score(observation), target, method->selection(target)).heads;
+  return select_layer(0, method->score(observation), target, method->rule(target)).heads;
 }
 
 inline void expect_near(const Values& actual, const Values& expected) {

@@ -96,7 +96,7 @@ TEST(StreamingLLM, MakesRoomForAProtectedBeginning) {
   o.n_entries = 10;
   const auto method = make_method("streamingllm");
   const Target target{10, 7, 0.7};
-  SelectionRule rule = method->selection(target);
+  SelectionRule rule = method->rule(target);
   rule.first = std::max(rule.first, 5);
   EXPECT_EQ(select_layer(0, method->score(o), target, rule).heads, (Lists{{0, 1, 2, 3, 4, 8, 9}}));
 }
@@ -187,7 +187,7 @@ TEST(ChunkKV, RulesRoundTheBudgetDifferently) {
 
 TEST(ChunkKV, DefaultsAreThePapers) {
   const auto method = make_method("chunkkv");
-  const auto rule = method->selection({1000, 100, 0.1});
+  const auto rule = method->rule({1000, 100, 0.1});
   EXPECT_EQ(rule.chunk, 10);
   EXPECT_EQ(rule.last, 32);
   EXPECT_EQ(rule.first, 0);
@@ -196,7 +196,7 @@ TEST(ChunkKV, DefaultsAreThePapers) {
   EXPECT_EQ(method->request().window, 32);
   EXPECT_EQ(method->reuse(), 1);
   EXPECT_EQ(make_method("chunkkv:reuse=2")->reuse(), 2);
-  EXPECT_EQ(make_method("chunkkv:score=mean")->selection({1000, 100, 0.1}).chunk_score, ChunkScore::mean);
+  EXPECT_EQ(make_method("chunkkv:score=mean")->rule({1000, 100, 0.1}).chunk_score, ChunkScore::mean);
 }
 
 /// One KV head of four tokens; attention as R-KV reads it, window entries 0.
@@ -274,8 +274,8 @@ TEST(Hybrid, AddsThreeScoresOfEqualTotals) {
 TEST(Hybrid, KeepsTheRecentAndTheBest) {
   const LayerObservation o = eight_tokens();
   EXPECT_EQ(kept("hybrid:window=1,recent=2,spread=0,diversity=0", o, 4), (Lists{{3, 4, 6, 7}}));
-  EXPECT_EQ(make_method("hybrid")->selection({1000, 100, 0.1}).last, 32);
-  EXPECT_EQ(make_method("hybrid:recent=4")->selection({1000, 100, 0.1}).last, 16);
+  EXPECT_EQ(make_method("hybrid")->rule({1000, 100, 0.1}).last, 32);
+  EXPECT_EQ(make_method("hybrid:recent=4")->rule({1000, 100, 0.1}).last, 16);
   const auto request = make_method("hybrid")->request();
   EXPECT_EQ(request.window, 16);
   EXPECT_TRUE(request.value_norms);
@@ -289,8 +289,8 @@ TEST(Hybrid, ReadsAllQueriesWhereTheQuestionIsNotKnown) {
   EXPECT_EQ(request.queries, Queries::all);
   EXPECT_EQ(request.stride, 16);
   EXPECT_EQ(request.after, 0);
-  EXPECT_EQ(method->selection({1000, 100, 0.1}).last, 32);
-  EXPECT_EQ(make_method("hybrid:queries=all,recent=0")->selection({1000, 100, 0.1}).last, 0);
+  EXPECT_EQ(method->rule({1000, 100, 0.1}).last, 32);
+  EXPECT_EQ(make_method("hybrid:queries=all,recent=0")->rule({1000, 100, 0.1}).last, 0);
   // spread=0, diversity=1: tokens 4 .. 7 make up the totals, 8 and 5.5.
   const LayerObservation o = eight_tokens();
   Values expected;

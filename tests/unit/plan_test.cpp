@@ -164,7 +164,7 @@ class Mine final : public Method {
   Scores score(const LayerObservation& observation) const override {
     return {1, observation.n_entries, std::vector<float>(std::size_t(observation.n_entries))};
   }
-  SelectionRule selection(const Target&) const override { return {.first = 4, .last = 32}; }
+  SelectionRule rule(const Target&) const override { return {.first = 4, .last = 32}; }
 };
 
 TEST(Plan, AMethodOfOnesOwnHasASpecAndFitsAsWell) {

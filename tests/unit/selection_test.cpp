@@ -143,18 +143,18 @@ TEST(Selection, LayerHasOneListAHead) {
   EXPECT_THROW(select_layer(0, {2, 3, {1, 2, 3}}, target(3, 2), {}), Error);
 }
 
-TEST(Level, FillsShorterListsWithTheNewestTheyLack) {
+TEST(Equalize, FillsShorterListsWithTheNewestTheyLack) {
   std::vector<LayerKept> layers{{0, {{0, 2, 4, 5}}}, {1, {{0, 5}, {4, 5}}}, {2, {{}}}};
-  level(layers, 6);
+  equalize(layers, 6);
   const std::vector<LayerKept> expected{
       {0, {{0, 2, 4, 5}}}, {1, {{0, 3, 4, 5}, {2, 3, 4, 5}}}, {2, {{2, 3, 4, 5}}}};
   EXPECT_EQ(layers, expected);
 }
 
-TEST(Level, LeavesEqualLengthsAlone) {
+TEST(Equalize, LeavesEqualLengthsAlone) {
   std::vector<LayerKept> layers{{0, {{0, 1}}}, {1, {{3, 4}}}};
   const auto before = layers;
-  level(layers, 6);
+  equalize(layers, 6);
   EXPECT_EQ(layers, before);
 }
 

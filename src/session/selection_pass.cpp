@@ -1,7 +1,7 @@
-#include "session/round.h"
+#include "session/selection_pass.h"
 
 #include "base/stopwatch.h"
-#include "session/highest_scores.h"
+#include "session/running_maximum.h"
 #include "session/shared_scores.h"
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 
 namespace chunkkv {
 
-Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundShape& shape,
-             AttentionHistory& history, Timings& timings)
+SelectionPass::SelectionPass(engine::Context& context, std::span<const Plan> plans, const PassShape& shape,
+                             AttentionHistory& history, Timings& timings)
     : context_(context),
       shape_(shape),
       history_(history),
@@ -36,50 +36,50 @@ Round::Round(engine::Context& context, std::span<const Plan> plans, const RoundS
     selections_[i].n_entries = shape.n_entries;
     selections_[i].after = state.request.after;
     if (state.request.queries == Queries::all) strides_.insert(state.request.stride);
-    selections_[i].surplus = method.layer_budgets() ? Surplus::hide : Surplus::fill;
+    selections_[i].uneven = method.layer_budgets() ? Uneven::mask : Uneven::keep_newest;
     selections_[i].layers.resize(std::size_t(context.n_layer()));
     if (state.keeps_scores) selections_[i].scores.resize(std::size_t(context.n_layer()));
     plans_.push_back(std::move(state));
   }
 }
 
-std::int32_t Round::first_observed(const ObservationRequest& request) const {
+std::int32_t SelectionPass::first_observed(const ObservationRequest& request) const {
   if (request.queries == Queries::all) return 0;
   return shape_.window ? std::max(0, shape_.n_entries - request.window) : shape_.n_entries;
 }
 
-engine::QueryRange Round::observed_rows(const ObservationRequest& request) const {
+engine::QueryRange SelectionPass::observed_rows(const ObservationRequest& request) const {
   const std::int32_t stride = request.queries == Queries::all ? request.stride : 1;
   std::int32_t from = std::max(first_observed(request), first_);
   from = (from + stride - 1) / stride * stride - first_;
   return {from, from < count_ ? (count_ - from + stride - 1) / stride : 0, stride};
 }
 
-std::int32_t Round::last_query(const PlanState& state) const {
+std::int32_t SelectionPass::last_query(const PlanState& state) const {
   return shape_.n_entries + shape_.n_question + state.request.after;
 }
 
-bool Round::complete() const {
+bool SelectionPass::complete() const {
   if (next_query() < shape_.n_entries + shape_.n_question) return false;
   return std::none_of(plans_.begin(), plans_.end(),
                       [&](const PlanState& s) { return next_query() < last_query(s); });
 }
 
-std::int32_t Round::n_answered() const {
+std::int32_t SelectionPass::n_answered() const {
   return shape_.has_answer ? first_ - shape_.n_entries : -1;
 }
 
-bool Round::observes(const PlanState& state, std::int32_t layer) const {
+bool SelectionPass::observes(const PlanState& state, std::int32_t layer) const {
   if (state.request.queries == Queries::none || !scores(state, layer)) return false;
   if (n_answered() >= 0) return n_answered() < state.request.after;
   return first_ + count_ > first_observed(state.request);
 }
 
-std::int32_t Round::n_past(const PlanState& state) const {
+std::int32_t SelectionPass::n_past(const PlanState& state) const {
   return shape_.window ? std::max(0, shape_.n_entries - state.request.window) : shape_.n_entries;
 }
 
-engine::LayerProbe& Round::probe(std::int32_t layer) {
+engine::LayerProbe& SelectionPass::probe(std::int32_t layer) {
   auto& p = probes_[std::size_t(layer)];
   if (!p) {
     p = context_.probe(layer, cells_, shape_.n_entries);
@@ -89,7 +89,7 @@ engine::LayerProbe& Round::probe(std::int32_t layer) {
   return *p;
 }
 
-void Round::before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells) {
+void SelectionPass::before(std::int32_t first, std::int32_t count, std::span<const std::int32_t> cells) {
   first_ = first;
   count_ = count;
   cells = cells.first(std::min(cells.size(), std::size_t(shape_.n_entries)));
@@ -97,11 +97,11 @@ void Round::before(std::int32_t first, std::int32_t count, std::span<const std::
   chosen_.assign(std::size_t(context_.n_layer()), false);
 }
 
-bool Round::watches(std::int32_t layer) const {
+bool SelectionPass::watches(std::int32_t layer) const {
   return std::any_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return observes(s, layer); });
 }
 
-void Round::see(const engine::Attention& attention) {
+void SelectionPass::see(const engine::Attention& attention) {
   n_answered() < 0 ? observe(attention) : store(attention);
   if (!attention.is_last) return;  // layers that share rows choose together
   if (shape_.n_question == 0 && next_query() == shape_.n_entries) remember(attention.layer);
@@ -110,7 +110,7 @@ void Round::see(const engine::Attention& attention) {
 }
 
 /// Sums the attention of a micro-batch of the prompt or the question.
-void Round::observe(const engine::Attention& attention) {
+void SelectionPass::observe(const engine::Attention& attention) {
   Stopwatch watch(timings_.observe);
   const bool is_question = first_ >= shape_.n_entries;
   if (!is_question && cells_.size() == std::size_t(first_))
@@ -128,7 +128,7 @@ void Round::observe(const engine::Attention& attention) {
 
 /// Keeps the query of a step of the answer; what the queries of all steps pay is computed with the last
 /// one's.
-void Round::store(const engine::Attention& attention) {
+void SelectionPass::store(const engine::Attention& attention) {
   Stopwatch watch(timings_.observe);
   probe(attention.layer).store_query(attention, std::size_t(n_answered()));
   for (const PlanState& state : plans_)
@@ -136,7 +136,7 @@ void Round::store(const engine::Attention& attention) {
       probe(attention.layer).add_stored(state.request, attention, n_past(state));
 }
 
-void Round::after(std::span<const std::int32_t> cells) {
+void SelectionPass::after(std::span<const std::int32_t> cells) {
   if (std::none_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return is_due(s); })) return;
   cells = cells.first(std::min(cells.size(), std::size_t(shape_.n_entries)));
   cells_.assign(cells.begin(), cells.end());
@@ -147,14 +147,14 @@ void Round::after(std::span<const std::int32_t> cells) {
 }
 
 /// The question is read again with the prompt: its attention counts for this choice only.
-void Round::remember(std::int32_t layer) {
+void SelectionPass::remember(std::int32_t layer) {
   if (!probes_[std::size_t(layer)]) return;
   for (const std::int32_t stride : strides_)
     if (std::vector<float> sums = probe(layer).history(stride); !sums.empty())
       history_.set(AttentionHistory::key(layer, stride), std::move(sums), shape_.n_entries);
 }
 
-void Round::choose(std::int32_t layer) {
+void SelectionPass::choose(std::int32_t layer) {
   bool is_awaited = false;  // by a plan that reads more of the answer
   for (std::size_t i = 0; i < plans_.size(); ++i) {
     if (is_due(plans_[i])) choose(plans_[i], selections_[i], layer);
@@ -164,7 +164,7 @@ void Round::choose(std::int32_t layer) {
   chosen_[std::size_t(layer)] = true;
 }
 
-void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
+void SelectionPass::choose(PlanState& state, Selection& selection, std::int32_t layer) {
   LayerKept& kept = selection.layers[std::size_t(layer)];
   if (state.plan.method->keeps_all()) {
     kept.heads.assign(1, std::vector<std::int32_t>(std::size_t(shape_.n_entries)));
@@ -178,7 +178,7 @@ void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
   Stopwatch selecting(timings_.select);
   Scores ranking = state.plan.method->score(observation);
   if (shape_.highest != nullptr)
-    raise_to_highest(*shape_.highest, ranking, layer, passage_for(state.plan.target.budget));
+    raise_to_running_maximum(*shape_.highest, ranking, layer, span_for(state.plan.target.budget));
   if (state.shared) {
     add_shared(state.sum, ranking);
   } else {
@@ -189,7 +189,7 @@ void Round::choose(PlanState& state, Selection& selection, std::int32_t layer) {
 }
 
 /// Fills in the layers that did not choose themselves.
-void Round::fill_in(const PlanState& state, Selection& selection) {
+void SelectionPass::fill_in(const PlanState& state, Selection& selection) {
   std::vector<LayerKept>& layers = selection.layers;
   if (state.shared && !state.plan.method->keeps_all()) {
     Stopwatch selecting(timings_.select);

@@ -1,4 +1,4 @@
-#include "session/highest_scores.h"
+#include "session/running_maximum.h"
 
 #include "selection/pooling.h"
 
@@ -7,12 +7,13 @@
 
 namespace chunkkv {
 
-void raise_to_highest(AttentionHistory& highest, Scores& scores, std::int32_t layer, std::int32_t passage) {
+void raise_to_running_maximum(AttentionHistory& highest, Scores& scores, std::int32_t layer,
+                              std::int32_t span) {
   const auto n = std::size_t(scores.n_entries);
   for (std::int32_t h = 0; h < scores.n_heads; ++h) {
     const std::span<float> values(scores.head(h), n);
     const double total = std::accumulate(values.begin(), values.end(), 0.0);
-    const std::vector<float> raised = pooled(values, Pool::max, passage);
+    const std::vector<float> raised = pooled(values, Pool::max, span);
     std::transform(raised.begin(), raised.end(), values.begin(),
                    [&](float v) { return total > 0 ? float(v / total) : 0.0f; });
   }
@@ -21,7 +22,7 @@ void raise_to_highest(AttentionHistory& highest, Scores& scores, std::int32_t la
   highest.set(layer, scores.values, scores.n_entries);
 }
 
-std::int32_t passage_for(std::int32_t budget) {
+std::int32_t span_for(std::int32_t budget) {
   return std::clamp(budget / 32, 0, 15) * 2 + 1;  // odd
 }
 

@@ -13,8 +13,8 @@
 
 namespace chunkkv {
 
-/// What a round chooses among, and which queries choose.
-struct RoundShape {
+/// What a pass chooses among, and which queries choose.
+struct PassShape {
   std::int32_t n_entries = 0;   ///< entries there will be when it chooses
   std::int32_t n_read = 0;      ///< tokens the sequence will have read by then; shares are taken of it
   bool window = true;           ///< a plan's window of the last entries is observed
@@ -29,18 +29,18 @@ struct RoundShape {
 
 /// Follows the reading of tokens up to one choice and lets every plan choose what it would keep, layer by
 /// layer: a layer's statistics live only while its plans choose. What plans choose that observe the answer
-/// is among the same entries; of the steps in between a round keeps each layer's query.
+/// is among the same entries; of the steps in between a pass keeps each layer's query.
 ///
 /// Queries are numbered like entries; those of the question, or of the answer, follow the last entry.
-class Round final : public engine::Observer {
+class SelectionPass final : public engine::Observer {
  public:
   /// UsageError for a budget that cannot hold what a plan protects. `history` is used and brought up to date
   /// by plans that read every query.
-  Round(engine::Context& context, std::span<const Plan> plans, const RoundShape& shape,
-        AttentionHistory& history, Timings& timings);
+  SelectionPass(engine::Context& context, std::span<const Plan> plans, const PassShape& shape,
+                AttentionHistory& history, Timings& timings);
 
-  Round(const Round&) = delete;
-  Round& operator=(const Round&) = delete;
+  SelectionPass(const SelectionPass&) = delete;
+  SelectionPass& operator=(const SelectionPass&) = delete;
 
   /// Expects a micro-batch that is about to be computed: queries first .. first + count - 1. `cells` are
   /// those of all entries before it. A micro-batch holds entries, the question, or one token of the answer.
@@ -97,7 +97,7 @@ class Round final : public engine::Observer {
   engine::LayerProbe& probe(std::int32_t layer);
 
   engine::Context& context_;
-  RoundShape shape_;
+  PassShape shape_;
   AttentionHistory& history_;
   Timings& timings_;
   std::vector<PlanState> plans_;

@@ -30,7 +30,7 @@ TEST_P(Limiting, GenerationStaysInItsCells) {
   Session session(tiny(), cells(256));
   const Plan plan{make_method(GetParam()), Budget::tokens(budget)};
   session.sequence().read(std::span(tokens).first(n_prompt), {.plan = plan});
-  session.sequence().limit(plan, buffer);
+  session.sequence().compress_while_decoding(plan, buffer);
   std::int32_t before = session.sequence().n_compressions();
   for (std::int32_t i = n_prompt; i < 600; ++i) {
     const std::int32_t n = session.sequence().n_entries();
@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, Limiting,
                          });
 
 // What single steps observe is what a prompt's window of the same queries observes.
-TEST(Limit, ChoosesAsAPromptOfTheSameTokensDoes) {
+TEST(CompressWhileDecoding, ChoosesAsAPromptOfTheSameTokensDoes) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 160);
   for (const char* spec : {"rkv", "snapkv:window=8", "chunkkv:window=8", "tova", "h2o", "streamingllm"}) {
@@ -78,7 +78,7 @@ TEST(Limit, ChoosesAsAPromptOfTheSameTokensDoes) {
     prompt.sequence().prefill(tokens, {&plan, 1});
     prompt.sequence().compress(prompt.sequence().selection());
     steps.sequence().prefill(std::span(tokens).first(100), {&plan, 1});  // h2o sums from the start
-    steps.sequence().limit(plan, 100);
+    steps.sequence().compress_while_decoding(plan, 100);
     for (std::size_t i = 100; i < 160; ++i) steps.sequence().decode(tokens[i]);
     ASSERT_EQ(steps.sequence().n_compressions(), 1) << spec;
     std::size_t same = 0, all = 0;
@@ -94,7 +94,7 @@ TEST(Limit, ChoosesAsAPromptOfTheSameTokensDoes) {
   }
 }
 
-TEST(Limit, CachePositionsGoOnWithoutEnd) {
+TEST(CompressWhileDecoding, CachePositionsGoOnWithoutEnd) {
   TinyModel small;
   small.n_ctx_train = 128;
   const auto model = Model::load(write_tiny_model(small, tiny_folder()));
@@ -104,7 +104,7 @@ TEST(Limit, CachePositionsGoOnWithoutEnd) {
     options.cache_positions = true;
     Session session(model, options);
     const Plan plan{make_method(spec), Budget::tokens(50)};
-    session.sequence().limit(plan, 20);
+    session.sequence().compress_while_decoding(plan, 20);
     const auto tokens = random_tokens(random, 500);
     for (const Token token : tokens) {
       session.sequence().decode(token);
@@ -117,7 +117,7 @@ TEST(Limit, CachePositionsGoOnWithoutEnd) {
 }
 
 // Keys that were turned to their new positions are the keys that those tokens have there.
-TEST(Limit, CachePositionsAreThoseOfAPromptOfTheKeptTokens) {
+TEST(CompressWhileDecoding, CachePositionsAreThoseOfAPromptOfTheKeptTokens) {
   TinyModel one_layer;
   one_layer.n_layer = 1;  // keys and values then depend on token and position only
   const auto model = Model::load(write_tiny_model(one_layer, tiny_folder()));
@@ -146,7 +146,7 @@ TEST(Limit, CachePositionsAreThoseOfAPromptOfTheKeptTokens) {
                UsageError);
 }
 
-TEST(Limit, SharedLayersKeepTheSameEntries) {
+TEST(CompressWhileDecoding, SharedLayersKeepTheSameEntries) {
   std::mt19937 random(random_seed());
   Session session(tiny(), cells(256));
   Plan plan{make_method("snapkv:window=8"), Budget::tokens(60)};
@@ -163,11 +163,11 @@ TEST(Limit, SharedLayersKeepTheSameEntries) {
   for (std::int32_t i = 0; i < 12; ++i) EXPECT_EQ(kept[std::size_t(59 - i)], 199 - i);
 }
 
-TEST(Limit, SaysWhatDoesNotFit) {
+TEST(CompressWhileDecoding, SaysWhatDoesNotFit) {
   Session session(tiny(), cells(256));
   const auto limit = [&](const char* spec, std::int32_t budget, std::int32_t buffer) {
     return message_of<UsageError>([&] {
-      session.sequence().limit({make_method(spec), Budget::tokens(budget)}, buffer);
+      session.sequence().compress_while_decoding({make_method(spec), Budget::tokens(budget)}, buffer);
     });
   };
   expect_mentions(limit("rkv", 200, 100), {"200", "100", "256"});

@@ -22,7 +22,7 @@ void fill_up(std::vector<std::int32_t>& list, std::size_t length, std::int32_t n
 
 }  // namespace
 
-void level(std::span<LayerKept> layers, std::int32_t n_entries) {
+void equalize(std::span<LayerKept> layers, std::int32_t n_entries) {
   std::size_t longest = 0;
   for (const auto& layer : layers)
     for (const auto& list : layer.heads) longest = std::max(longest, list.size());
