@@ -19,9 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMostLinks = 40;  // as the system follows
+constexpr int kMostLinks = 40;  // as many as the system follows
 
-/// Where symbolic links lead, whether there is a file or not.
+/// The file that symbolic links lead to, whether it exists or not.
 fs::path followed(const std::string& path) {
   fs::path file = path;
   std::error_code error;
@@ -34,14 +34,14 @@ fs::path followed(const std::string& path) {
   return file;
 }
 
-/// A folder that may be written but not listed can be opened in one way only.
+/// Opens a folder. One that may be written but not listed can only be opened with O_PATH.
 int open_folder(const fs::path& path) {
   const char* name = path.empty() ? "." : path.c_str();
   const int folder = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   return folder >= 0 ? folder : open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/// Names of one length, whatever the file's: that may be as long as the system allows.
+/// A short name, however long the file's own is: that may be as long as the system allows.
 std::string temporary_name() {
   static std::atomic<unsigned> count = 0;
   return fmt::format(".chunkkv-{}-{}.tmp", getpid(), count++);
@@ -84,7 +84,7 @@ void AtomicFile::open() {
         openat(folder_, temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaces ? 0600 : 0666);
   } while (descriptor < 0 && errno == EEXIST);
   if (descriptor < 0) refuse();
-  // Where the owner cannot be kept the permissions still are.
+  // Keep the permissions even where the owner cannot be kept.
   if (replaces && fchown(descriptor, old.st_uid, old.st_gid) != 0) errno = 0;
   if (replaces) fchmod(descriptor, old.st_mode & 07777);
   file_ = fdopen(descriptor, "wb");

@@ -8,10 +8,10 @@
 
 namespace chunkkv {
 
-/// A file that appears under its name only when it is complete and on the disk: it is written beside it,
-/// under a short name of its own, and renamed. Without `commit`, and when the process is killed, what had the
-/// name stays as it is. A symbolic link stays, and the file that it leads to is written; a file that is
-/// replaced hands its permissions on. Other hard links of it keep the old content.
+/// A file that appears under its name only when it is complete and on the disk: it is written in the same
+/// folder under a short temporary name and then renamed. Without `commit`, or when the process is killed, a
+/// file of that name stays as it is. A symbolic link stays, and the file that it leads to is written. The
+/// permissions of a replaced file are kept; other hard links of it keep the old content.
 class AtomicFile {
  public:
   /// UsageError where `path` leads to something that is no regular file; Error when the file cannot be
@@ -31,17 +31,17 @@ class AtomicFile {
     commit();
   }
 
-  /// For those who write through C's streams.
+  /// For writing through C's streams.
   std::FILE* stream() const { return file_; }
-  /// Error with the reason in errno.
+  /// Throws Error with the reason in errno.
   [[noreturn]] void fail() const;
 
  private:
   void open();
 
   std::string path_;       ///< as it was given
-  std::string name_;       ///< of the file that it leads to, in the folder
-  std::string temporary_;  ///< in the folder as well
+  std::string name_;       ///< name, in the folder, of the file that `path_` leads to
+  std::string temporary_;  ///< name of the temporary file in the folder
   int folder_ = -1;
   std::FILE* file_ = nullptr;
 };

@@ -12,7 +12,7 @@ constexpr std::array<std::string_view, 3> kNoNumbers = {"NaN", "Infinity", "-Inf
 
 constexpr std::size_t kEscape = 6;  ///< bytes of "\ud83d"
 
-/// Of an escape that `text` begins with.
+/// The UTF-16 unit that the Unicode escape at the beginning of `text` stands for, if there is one.
 std::optional<std::uint32_t> escaped_unit(std::string_view text) {
   if (text.size() < kEscape || text[0] != '\\' || text[1] != 'u') return std::nullopt;
   std::uint32_t unit = 0;
@@ -35,7 +35,7 @@ bool is_low(std::uint32_t unit) {
   return unit >= 0xDC00 && unit < 0xE000;
 }
 
-/// Bytes of a surrogate that `text` begins with, encoded as UTF-8 would encode a character; else 0.
+/// The bytes of a surrogate at the beginning of `text`, encoded as UTF-8 would encode a character; else 0.
 std::size_t encoded_surrogate(std::string_view text) {
   const bool is_one = text.size() >= 3 && text[0] == '\xED' &&
                       (static_cast<unsigned char>(text[1]) & 0xE0) == 0xA0 &&
@@ -43,7 +43,7 @@ std::size_t encoded_surrogate(std::string_view text) {
   return is_one ? 3 : 0;
 }
 
-/// Copies the escape that `text` begins with; returns its bytes.
+/// Copies the escape that `text` begins with, a lone surrogate as U+FFFD; returns the bytes read.
 std::size_t copy_escape(std::string_view text, std::string& result) {
   const std::optional<std::uint32_t> unit = escaped_unit(text);
   if (!unit || !(is_high(*unit) || is_low(*unit))) {

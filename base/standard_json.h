@@ -5,9 +5,9 @@
 
 namespace chunkkv {
 
-/// JSON as Python's json module writes it, in terms that the standard knows: NaN, Infinity and -Infinity
-/// become null; halves of surrogate pairs, escaped or encoded like characters, become U+FFFD. All other text
-/// comes back as it is, also what is no JSON.
+/// Turns JSON as Python's json module writes it into standard JSON: NaN, Infinity and -Infinity become null;
+/// lone halves of surrogate pairs, and surrogates encoded like characters, become U+FFFD. All other text is
+/// returned as it is, even if it is no JSON.
 std::string standard_json(std::string_view text);
 
 }  // namespace chunkkv

@@ -1,4 +1,4 @@
-// What observing the first tokens of an answer adds to their steps, and the choice after them.
+// Measures what observing an answer's first tokens adds to their steps, and the choice after them.
 // Needs a model: CHUNKKV_BENCH_MODEL=MODEL.gguf build/release/bench/chunkkv_bench --benchmark_filter=after
 #include <chunkkv/chunkkv.h>
 
@@ -18,8 +18,8 @@ std::shared_ptr<chunkkv::Model> model() {
   return loaded;
 }
 
-/// Steps after a prompt of so many tokens: all but the last are only observed; with `choose` the last one is
-/// timed alone.
+/// Times steps after a prompt of state.range(0) tokens: with `choose` only the last of kNSteps, otherwise all
+/// but the last.
 void after(benchmark::State& state, const char* spec, bool choose) {
   if (!model()) {
     state.SkipWithError("name a model with CHUNKKV_BENCH_MODEL");

@@ -1,6 +1,6 @@
-// Attention of a micro-batch at the end of a prompt, causal, and of a step that some sequences take together:
-// our kernels and the engine's operation on the same numbers, one thread. GFLOPS count 4 depth for each
-// query, head and cell that is seen.
+// Measures causal attention of a micro-batch at the end of a prompt, and of a step that several sequences
+// take together: our kernels and the engine's operation on the same numbers, with one thread. GFLOPS count 4
+// depth operations for each query, head and visible cell.
 #include "kernels/attention.h"
 #include "kernels/decode_attention.h"
 
@@ -25,11 +25,11 @@ using chunkkv::kernels::AttentionTask;
 
 struct Problem {
   std::int64_t depth, n_head, n_head_kv, n_cells, n_queries;
-  double pairs = 0;  // of queries and cells that they see
+  double pairs = 0;  // number of pairs of a query and a cell that it sees
   std::vector<float> q, out;
   std::vector<ggml_fp16_t> k, v, mask;
 
-  /// A step: each query has cells of its own.
+  /// `is_step`: each query sees only cells of its own; otherwise attention is causal.
   Problem(const benchmark::State& state, bool is_step)
       : depth(state.range(0)),
         n_head(state.range(1)),
@@ -97,7 +97,7 @@ void ours(benchmark::State& state) {
   Problem p(state, false);
   const auto visible = p.visible();
   AttentionTask task = p.task();
-  task.visible = visible.words.data(), task.by_any = visible.by_any.data();
+  task.visible = visible.words.data(), task.seen_by_any = visible.seen_by_any.data();
   const Memory own = thread_memory(kernel.thread_bytes(task, 1));
   for (auto _ : state) {
     std::atomic<std::int64_t> next = 0;

@@ -1,5 +1,6 @@
-// Products of 512 tokens with weights of every type: the engine's, from each layout that it makes, and ours.
-// GFLOPS of one thread by its CPU time; a token's product in GB/s of weights, which is what generation pays.
+// Measures products of 512 tokens with weights of every type: the engine's, from each of its layouts, and
+// ours, in GFLOPS of one thread by CPU time. The product of one token is given in bytes of weights a second,
+// which limit generation.
 #include "kernels/product.h"
 #include "llama/weight_source.h"
 
@@ -31,7 +32,7 @@ std::vector<float> random_numbers(std::size_t n) {
   return values;
 }
 
-/// A product in the engine's hands.
+/// A product as an operation of the engine.
 class Product {
  public:
   Product(ggml_type type, ggml_backend_buffer_type_t layout, std::int64_t tokens, bool with_data = true)

@@ -1,4 +1,4 @@
-// The host's part of a compression: scores to kept sets, by number of tokens. It must stay linear.
+// Measures the host's part of a compression, scores to kept sets, by number of entries. It must stay linear.
 #include <chunkkv/chunkkv.h>
 
 #include <benchmark/benchmark.h>
@@ -32,8 +32,7 @@ void choose(benchmark::State& state, const char* spec) {
   const auto budget = chunkkv::Budget::fraction(0.1);
   const chunkkv::Target target{n, budget.resolve(n), budget.share(n)};
   for ([[maybe_unused]] auto _ : state)
-    benchmark::DoNotOptimize(
-        chunkkv::select_layer(0, method->score(seen), target, method->rule(target)));
+    benchmark::DoNotOptimize(chunkkv::select_layer(0, method->score(seen), target, method->rule(target)));
   state.SetComplexityN(n);
 }
 

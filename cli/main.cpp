@@ -36,7 +36,7 @@ int fail_with_engine_errors(std::string_view message) {
   return fail(kFailure, text);
 }
 
-/// The arguments last first, as the parser takes them.
+/// The arguments in reverse order, as the parser takes them.
 std::vector<std::string> reversed(std::vector<std::string> arguments) {
   std::reverse(arguments.begin(), arguments.end());
   return arguments;
@@ -49,7 +49,7 @@ int run(int argc, const char* const* argv) {
   bool licenses = false;
   app.add_flag("--licenses", licenses, "print the licences of chunkkv and of what it contains");
   app.require_subcommand(0, 1);
-  app.option_defaults()->take_last();  // as in llama.cpp: a script's options can be overridden after them
+  app.option_defaults()->take_last();  // as in llama.cpp: options after those of a script override them
   add_run(app);
   add_chat(app);
   add_serve(app);

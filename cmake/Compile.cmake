@@ -1,21 +1,22 @@
-# How our own code is compiled. The engine's code is not touched by any of this.
+# How our own code is compiled. An engine that is built along (CHUNKKV_LLAMA_SOURCE) gets only the options of
+# CHUNKKV_SANITIZE and CHUNKKV_FUZZ as well.
 
 if(CHUNKKV_SANITIZE)
   add_compile_options(-fsanitize=${CHUNKKV_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${CHUNKKV_SANITIZE})
 endif()
 
-# Counts branches for libFuzzer.
+# Lets libFuzzer count the branches that an input takes.
 if(CHUNKKV_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
-# For the library, its tests and benchmarks: its private headers, #include "selection/top_k.h".
+# Lets the library, its tests and benchmarks include its private headers: #include "selection/top_k.h".
 function(chunkkv_see_private_headers target)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
 endfunction()
 
-# Warnings, and the project's folder for headers by room: #include "base/hash.h".
+# Turns on warnings, and lets the target include headers by room: #include "base/hash.h".
 function(chunkkv_compile_options target)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
@@ -28,19 +29,19 @@ function(chunkkv_compile_options target)
   endif()
 endfunction()
 
-# For code that only waits for other code: it compiles in half the time, and nobody notices the difference.
+# For code that only waits for other code: with -O1 it compiles in half the time, and nobody notices that it is slower.
 function(chunkkv_compile_quickly target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
 endfunction()
 
-# Several files as one, for small files that read the same large headers: names in unnamed namespaces must differ within
-# the target. CHUNKKV_UNITY=OFF compiles what changed and nothing beside it.
+# Compiles several files as one, for small files that include the same large headers. Names in unnamed namespaces must
+# differ within the target. With CHUNKKV_UNITY=OFF a file that changed is compiled alone.
 function(chunkkv_compile_together target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${CHUNKKV_UNITY} UNITY_BUILD_BATCH_SIZE 6)
 endfunction()
 
-# fmt, compiled in: neither its library nor its headers become a dependency of those who link chunkkv. Version 9
-# is compiled once, in src/fmt.cpp; others in every file, which takes twice as long.
+# fmt is compiled in, so that neither its library nor its headers become a dependency of those who link chunkkv.
+# Version 9 is compiled once, in src/fmt.cpp; other versions in every file, which takes twice as long.
 find_package(fmt REQUIRED)
 set(chunkkv_fmt_once OFF)
 if(fmt_VERSION VERSION_GREATER_EQUAL 9 AND fmt_VERSION VERSION_LESS 10)
@@ -54,15 +55,15 @@ function(chunkkv_use_fmt target)
     ${target} SYSTEM PRIVATE $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
 endfunction()
 
-# xxHash, compiled in likewise.
+# xxHash is compiled in from its header, so that it is no dependency of those who link chunkkv either.
 function(chunkkv_use_xxhash target)
   find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
   target_include_directories(${target} SYSTEM PRIVATE "${XXHASH_INCLUDE_DIR}")
 endfunction()
 
-# Sources named *_avx2.cpp, *_avx512.cpp, *_avx512fp16.cpp and *_amx.cpp are compiled for such processors, and run
-# only where there is one: CHUNKKV_AVX2, CHUNKKV_AVX512 and so on tell the others that they exist. Those named
-# *_emulated.cpp do the same in plain C++.
+# Sources named *_avx2.cpp, *_avx512.cpp, *_avx512fp16.cpp and *_amx.cpp are compiled for processors with these
+# instructions, and run only there. CHUNKKV_AVX2, CHUNKKV_AVX512 and so on tell the other sources that they exist.
+# Sources named *_emulated.cpp compute the same in plain C++.
 function(chunkkv_compile_kernels target)
   include(CheckCXXCompilerFlag)
   set(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mf16c -mfma)
@@ -79,7 +80,7 @@ function(chunkkv_compile_kernels target)
     list(FILTER sources INCLUDE REGEX "_${kind}\\.cpp$")
     if(CHUNKKV_COMPILES_${name})
       target_compile_definitions(${target} PRIVATE CHUNKKV_${name}=1)
-      # Products and sums become one instruction, in the compiler's own vectors too. GCC 12 warns of its own header.
+      # A product and a sum become one instruction, in the compiler's own vectors too. GCC 12 warns of its own header.
       set_source_files_properties(
         ${sources} PROPERTIES COMPILE_OPTIONS
                               "-O3;-ffp-contract=fast;-Wno-maybe-uninitialized;-Wno-uninitialized;${options}")
@@ -90,7 +91,7 @@ function(chunkkv_compile_kernels target)
   get_target_property(sources ${target} SOURCES)
   list(FILTER sources INCLUDE REGEX "_emulated\\.cpp$")
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=fast")
-  # Vectors of other widths have the same names.
+  # Kernels for other widths of vectors use the same names, so none is compiled together with another.
   get_target_property(sources ${target} SOURCES)
   list(FILTER sources INCLUDE REGEX "/kernels/")
   set_source_files_properties(${sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)

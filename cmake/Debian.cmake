@@ -15,7 +15,7 @@ chunkkv_install_for_debian(FILES "${debian}/chunkkv.service" DESTINATION lib/sys
 chunkkv_install_for_debian(FILES "${debian}/default" DESTINATION /etc/default RENAME chunkkv)
 chunkkv_install_for_debian(FILES "${debian}/lintian-overrides" DESTINATION share/lintian/overrides RENAME chunkkv)
 
-# CMake strips what it builds itself; the engine's server comes as it is.
+# CMake strips the programs that it builds; the engine's server is stripped here.
 chunkkv_install_for_debian(
   CODE
   "set(server \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/bin/ggml-rpc-server\")
@@ -23,7 +23,7 @@ chunkkv_install_for_debian(
     execute_process(COMMAND \"${CMAKE_STRIP}\" \"\${server}\" COMMAND_ERROR_IS_FATAL ANY)
   endif()")
 
-# The engine's kernels are compiled for the builder's processor unless GGML_NATIVE is off; ours choose when they run.
+# The engine's kernels are compiled for the builder's processor unless GGML_NATIVE is off; ours are chosen at run time.
 if(GGML_NATIVE)
   cmake_host_system_information(RESULT processor QUERY PROCESSOR_DESCRIPTION)
   string(REGEX REPLACE "^[0-9]+ core " "" processor "${processor}")

@@ -1,4 +1,4 @@
-# Target `llama` (with ggml behind it), and `llama-common` where it can be had: the command line needs it.
+# Provides the target `llama`, which links ggml, and where the engine has it `llama-common`, which the command line needs.
 
 if(CHUNKKV_LLAMA_SOURCE)
   if(NOT EXISTS "${CHUNKKV_LLAMA_SOURCE}/include/llama.h")

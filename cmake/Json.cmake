@@ -1,5 +1,5 @@
-# nlohmann/json, header only: the copy that llama.cpp's llama-common brings, else an installed one. PUBLIC where the
-# target's headers include it.
+# Adds nlohmann/json, which is header only: the copy that llama.cpp's llama-common brings, else an installed one. Pass
+# PUBLIC where the target's headers include it.
 function(chunkkv_use_json target)
   set(scope PRIVATE)
   if(ARGC GREATER 1)

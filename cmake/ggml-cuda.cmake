@@ -1,5 +1,5 @@
-# What the CUDA code of a static ggml needs beside it. ggml's package (0.25) names it only where CUDA itself is
-# linked statically. Include this after find_package(llama).
+# Links the libraries that the CUDA code of a static ggml needs. ggml's package (0.25) names them only where CUDA
+# itself is linked statically. Include this after find_package(llama).
 if(TARGET ggml::ggml-cuda AND NOT GGML_SHARED_LIB AND NOT GGML_STATIC)
   target_link_libraries(ggml::ggml-cuda INTERFACE CUDA::cudart CUDA::cublas)
   if(GGML_CUDA_NCCL)  # used by ggml where it is found

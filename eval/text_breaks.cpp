@@ -16,21 +16,21 @@
 namespace chunkkv::eval {
 namespace {
 
-/// How far away a sentence may end, in bytes: an eighth of a text, within these bounds.
+/// Bounds, in bytes, of how far away an end of a sentence may be; in between it is an eighth of the text.
 constexpr std::size_t kLeastReach = 20, kMostReach = 600;
 
 constexpr std::string_view kBlanks = " \t\r\n";
 
 struct Break {
   std::size_t at;
-  bool ends_sentence;  ///< for breaks between sentences: a full stop or the like was there
+  bool ends_sentence;  ///< only for sentence breaks: a full stop or the like precedes it
 };
 
 void check(UErrorCode code, const char* what) {
   if (U_FAILURE(code)) throw Error(fmt::format("ICU cannot {}: {}", what, u_errorName(code)));
 }
 
-/// One a thread and kind: its rules take time to open.
+/// This thread's iterator of a kind, which is kept, since opening its rules takes time.
 UBreakIterator* iterator_of(UBreakIteratorType kind) {
   struct Close {
     void operator()(UBreakIterator* breaks) const { ubrk_close(breaks); }
@@ -45,7 +45,7 @@ UBreakIterator* iterator_of(UBreakIteratorType kind) {
   return breaks.get();
 }
 
-/// ICU's breaks in `text`, its end among them and its beginning not.
+/// ICU's breaks in `text`; its end is one of them, its beginning is not.
 std::vector<Break> breaks_of(std::string_view text, UBreakIteratorType kind) {
   UBreakIterator* breaks = iterator_of(kind);
   UErrorCode code = U_ZERO_ERROR;
@@ -59,9 +59,9 @@ std::vector<Break> breaks_of(std::string_view text, UBreakIteratorType kind) {
   return all;
 }
 
-/// The part of a text that is looked at for a place, cut between characters.
-struct Window {
-  Window(std::string_view text, std::size_t at)
+/// The part of a text around `at` in which a place is searched, cut between characters.
+struct SearchedPart {
+  SearchedPart(std::string_view text, std::size_t at)
       : reach(std::clamp(text.size() / 8, kLeastReach, kMostReach)) {
     begin = between_characters(text, at - std::min(at, 2 * reach));
     end = between_characters(text, std::min(text.size(), at + 2 * reach));
@@ -79,39 +79,39 @@ struct Window {
   bool is_last = false;
 };
 
-/// Ends of sentences, without the blanks after them; 0 where the text begins with one.
-std::vector<std::size_t> sentence_ends(const Window& window) {
-  std::string unwrapped(window.part);
+/// Offsets where sentences end, before the blanks after them; also 0 where the text begins with a sentence.
+std::vector<std::size_t> sentence_ends(const SearchedPart& searched) {
+  std::string unwrapped(searched.part);
   for (std::size_t i = 1; i + 1 < unwrapped.size(); ++i) {
     const bool alone = unwrapped[i - 1] != '\n' && unwrapped[i - 1] != '\r' && unwrapped[i + 1] != '\n';
     if (unwrapped[i] == '\n' && alone) unwrapped[i] = ' ';
   }
   std::vector<std::size_t> ends;
-  bool is_first = window.begin == 0;
+  bool is_first = searched.begin == 0;
   for (const Break& each : breaks_of(unwrapped, UBRK_SENTENCE)) {
     if (is_first && each.ends_sentence) ends.push_back(0);
     is_first = false;
-    const bool is_cut = each.at == unwrapped.size() && !window.is_last;
+    const bool is_cut = each.at == unwrapped.size() && !searched.is_last;
     if (!each.ends_sentence || is_cut) continue;
-    ends.push_back(window.begin + window.part.substr(0, each.at).find_last_not_of(kBlanks) + 1);
+    ends.push_back(searched.begin + searched.part.substr(0, each.at).find_last_not_of(kBlanks) + 1);
   }
   return ends;
 }
 
-/// None in a text without lines.
-std::vector<std::size_t> line_beginnings(const Window& window) {
+/// Offsets where lines begin, with both ends of the text; empty where the part has no line break.
+std::vector<std::size_t> line_beginnings(const SearchedPart& searched) {
   std::vector<std::size_t> all;
-  if (window.part.find('\n') == window.part.npos) return all;
-  if (window.begin == 0) all.push_back(0);
-  for (std::size_t i = 0; i < window.part.size(); ++i)
-    if (window.part[i] == '\n') all.push_back(window.begin + i + 1);
-  if (window.is_last) all.push_back(window.end);
+  if (searched.part.find('\n') == searched.part.npos) return all;
+  if (searched.begin == 0) all.push_back(0);
+  for (std::size_t i = 0; i < searched.part.size(); ++i)
+    if (searched.part[i] == '\n') all.push_back(searched.begin + i + 1);
+  if (searched.is_last) all.push_back(searched.end);
   return all;
 }
 
-std::vector<std::size_t> breaks_between(const Window& window, UBreakIteratorType kind) {
-  std::vector<std::size_t> all = {window.begin};
-  for (const Break& each : breaks_of(window.part, kind)) all.push_back(window.begin + each.at);
+std::vector<std::size_t> breaks_between(const SearchedPart& searched, UBreakIteratorType kind) {
+  std::vector<std::size_t> all = {searched.begin};
+  for (const Break& each : breaks_of(searched.part, kind)) all.push_back(searched.begin + each.at);
   return all;
 }
 
@@ -133,19 +133,19 @@ enum class Side : std::uint8_t { near, before, after };
 
 std::size_t find_place(std::string_view text, std::size_t at, Side side) {
   at = std::min(at, text.size());
-  const Window window(text, at);
+  const SearchedPart searched(text, at);
   const auto choose = [&](const std::vector<std::size_t>& places, std::size_t reach) {
     return side == Side::after ? first_after(places, at, reach) : last_before(places, at, reach);
   };
-  const std::vector<std::size_t> ends = sentence_ends(window);
-  std::optional<std::size_t> place = choose(ends, window.reach);
+  const std::vector<std::size_t> ends = sentence_ends(searched);
+  std::optional<std::size_t> place = choose(ends, searched.reach);
   if (side == Side::near) {
-    const std::optional<std::size_t> next = first_after(ends, at, window.reach);
+    const std::optional<std::size_t> next = first_after(ends, at, searched.reach);
     if (next && (!place || *next - at < at - *place)) place = next;
   }
-  if (!place) place = choose(line_beginnings(window), window.reach / 2);
-  if (!place) place = choose(breaks_between(window, UBRK_WORD), window.reach / 4);
-  if (!place) place = choose(breaks_between(window, UBRK_CHARACTER), window.reach);
+  if (!place) place = choose(line_beginnings(searched), searched.reach / 2);
+  if (!place) place = choose(breaks_between(searched, UBRK_WORD), searched.reach / 4);
+  if (!place) place = choose(breaks_between(searched, UBRK_CHARACTER), searched.reach);
   return place.value_or(at);
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
 
-/// Takes the first character off `text`; one byte, as U+FFFD, where there is none.
+/// Removes the first character from `text` and returns it. Where the text begins with no valid character,
+/// removes one byte and returns U+FFFD.
 char32_t take(std::string_view& text, bool& valid) {
   utf8proc_int32_t c = 0;
   const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
@@ -51,7 +52,7 @@ std::string lower(std::string_view text) {
   std::string result;
   result.reserve(text.size());
   for (const char32_t c : code_points(text)) {
-    if (c == 0x130) {  // the one character whose lower case is two
+    if (c == 0x130) {  // the only character whose lower case has two code points
       result += "i\xCC\x87";
     } else {
       append(result, char32_t(utf8proc_tolower(utf8proc_int32_t(c))));

@@ -5,23 +5,24 @@
 #include <string_view>
 #include <vector>
 
-/// Text as the reference scorers see it: Python's strings of code points.
+/// Text as the reference scorers, written in Python, see it: strings of code points.
 namespace chunkkv::eval {
 
-/// Bytes that are not UTF-8 become U+FFFD.
+/// Decodes UTF-8; each byte that is not UTF-8 becomes U+FFFD.
 std::u32string code_points(std::string_view text);
 std::string to_utf8(std::u32string_view text);
 
-/// str.lower(), but for the Greek final sigma.
+/// Python's str.lower(), except for the Greek final sigma.
 std::string lower(std::string_view text);
 
-bool is_space(char32_t c);                                    ///< str.isspace()
-bool is_digit(char32_t c);                                    ///< \d
-bool is_word(char32_t c);                                     ///< \w
-std::vector<std::string> split_words(std::string_view text);  ///< str.split()
+bool is_space(char32_t c);                                    ///< as Python's str.isspace()
+bool is_digit(char32_t c);                                    ///< as \d in Python's re
+bool is_word(char32_t c);                                     ///< as \w in Python's re
+std::vector<std::string> split_words(std::string_view text);  ///< as Python's str.split()
 
-/// Longest prefix and suffix that begin and end between characters: what is left of a text cut at any byte.
+/// Removes an incomplete character from the end of a text that was cut at any byte.
 std::string_view without_cut_end(std::string_view text);
+/// Removes the bytes of an incomplete character from the beginning of such a text.
 std::string_view without_cut_begin(std::string_view text);
 
 /// Offset of the first byte that is not UTF-8; npos when all of `text` is.

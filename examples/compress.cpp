@@ -16,8 +16,8 @@ int main(int argc, char** argv) try {
   chunkkv::Sequence& sequence = session.sequence();
 
   const chunkkv::Plan plan{chunkkv::make_method("chunkkv:chunk=10,reuse=2"), chunkkv::Budget::parse("10%")};
-  sequence.prefill(prompt, {&plan, 1});     // the plan chooses while the prompt is read
-  sequence.compress(sequence.selection());  // what it did not choose is dropped
+  sequence.prefill(prompt, {&plan, 1});     // reads the prompt; the plan chooses meanwhile
+  sequence.compress(sequence.selection());  // drops the entries that the plan did not choose
   std::printf("%d of %zu tokens kept\n", sequence.n_entries(), prompt.size());
 
   for (int i = 0; i < 16; ++i) {

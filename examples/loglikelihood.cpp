@@ -21,7 +21,7 @@ double log_probability(std::span<const float> logits, chunkkv::Token token) {
 }  // namespace
 
 // Reads lines of a beginning, a tab and a continuation, and prints the log-probability of each continuation
-// and, after it, of each of its tokens: from the whole cache, each line for itself.
+// and, after it, of each of its tokens. Every line starts from an empty cache, and nothing is dropped.
 int main(int argc, char** argv) try {
   if (argc != 2) throw chunkkv::UsageError("usage: loglikelihood MODEL.gguf < LINES");
   const auto model = chunkkv::Model::load(argv[1]);

@@ -14,16 +14,16 @@ namespace {
 const std::string kReuse = "reuse";
 
 /// Lines under construction: keep -> value -> estimate.
-using Lines = std::map<std::string, std::map<double, Estimate>>;
+using PointsByKeep = std::map<std::string, std::map<double, Estimate>>;
 
 struct Series {
-  Lines lines;
+  PointsByKeep lines;
   std::optional<double> default_value;
 };
 
-std::map<std::string, Series> series_of(std::span<const Measured> rows, const std::string& parameter) {
+std::map<std::string, Series> series_of(std::span<const MeasuredRow> rows, const std::string& parameter) {
   std::map<std::string, Series> bases;
-  for (const Measured& row : rows) {
+  for (const MeasuredRow& row : rows) {
     const auto variant = variant_of(row.pair.method, parameter);
     if (!variant) continue;
     Series& series = bases[variant->base];
@@ -33,7 +33,7 @@ std::map<std::string, Series> series_of(std::span<const Measured> rows, const st
   return bases;
 }
 
-std::vector<Ablation::Line> finished_lines(const Lines& lines) {
+std::vector<Ablation::Line> finished_lines(const PointsByKeep& lines) {
   std::vector<Ablation::Line> finished;
   for (const auto& [keep, points] : lines) {
     if (points.size() < 2) continue;
@@ -53,9 +53,9 @@ std::span<const std::string> ablated_parameters() {
   return parameters;
 }
 
-std::vector<Ablation> ablations(std::span<const Measured> rows, const Measure& measure) {
+std::vector<Ablation> ablations(std::span<const MeasuredRow> rows, const Measure& measure) {
   std::optional<double> full;
-  for (const Measured& row : rows)
+  for (const MeasuredRow& row : rows)
     if (row.pair.method == kFull) full = row.estimate.value;
   std::vector<Ablation> found;
   for (const std::string& parameter : ablated_parameters())
@@ -77,7 +77,7 @@ bool is_ablation_point(const std::string& method, std::span<const std::string> m
     const auto own = variant_of(method, parameter);
     if (!own || own->is_default) continue;
     std::set<double> values;
-    std::optional<double> lowest;  // of those that are no default
+    std::optional<double> lowest;  // of the variants that are not the default
     for (const std::string& other : methods) {
       const auto variant = variant_of(other, parameter);
       if (!variant || variant->base != own->base) continue;

@@ -11,8 +11,8 @@
 
 namespace chunkkv::report {
 
-/// What a row gave in one measure.
-struct Measured {
+/// The estimate of one method and budget in one measure.
+struct MeasuredRow {
   Pair pair;
   Estimate estimate;
 };
@@ -27,32 +27,32 @@ struct Measure {
 /// One measure against one parameter of a method, everything else being equal.
 struct Ablation {
   struct Point {
-    double value = 0;  ///< of the parameter
+    double value = 0;  ///< of the varied parameter
     Estimate estimate;
   };
   struct Line {
     std::string keep;
-    std::vector<Point> points;  ///< by value, at least two
+    std::vector<Point> points;  ///< at least two, ascending by value
   };
 
   std::string parameter;
   std::string base;  ///< the spec without the parameter
   Measure measure;
-  std::optional<double> default_value;  ///< where it was measured
+  std::optional<double> default_value;  ///< of the parameter, where that was measured
   std::vector<Line> lines;
-  std::optional<double> full;  ///< what the full cache gave
+  std::optional<double> full;  ///< the measure's value with the full cache
 };
 
 /// The parameters that papers vary: chunk length, and the number of layers that share a choice.
 std::span<const std::string> ablated_parameters();
 
-/// One ablation for each of those parameters and each base of which at least two values were measured with
-/// the same budget.
-std::vector<Ablation> ablations(std::span<const Measured> rows, const Measure& measure);
+/// One ablation for each of `ablated_parameters` and each base spec of which at least two values were
+/// measured with the same budget.
+std::vector<Ablation> ablations(std::span<const MeasuredRow> rows, const Measure& measure);
 
-/// Whether `method` is only a point of an ablation of `methods`: three values or more were measured, and
-/// its own is neither the default nor, for layers that share, the lowest above it. Comparisons of methods are
-/// clearer without these.
+/// True when `method` is only a point of an ablation among `methods`: three values or more were measured, and
+/// its own is neither the default nor, for `reuse`, the lowest value other than the default. Comparisons of
+/// methods are clearer without such points.
 bool is_ablation_point(const std::string& method, std::span<const std::string> methods);
 
 }  // namespace chunkkv::report

@@ -14,13 +14,13 @@
 namespace chunkkv::report {
 namespace {
 
-/// Between the parts of a task's name where a table needs the same task several times.
-constexpr char kPart = '\x1f';
+/// Separates a head and a task's name where a table needs the same task under several heads.
+constexpr char kPartSeparator = '\x1f';
 
-/// A task type with its tasks.
+/// Task types, each with its tasks.
 using Groups = std::vector<std::pair<std::string, std::set<std::string>>>;
 
-/// LongBench's own order first, then that of the lines.
+/// LongBench's task types first, in its own order, then others in the order of the lines.
 Groups groups_of(std::span<const Answer* const> answers) {
   Groups groups = {{"single-document QA", {}}, {"multi-document QA", {}}, {"summarisation", {}},
                    {"few-shot", {}},           {"synthetic", {}},         {"code", {}}};
@@ -53,7 +53,7 @@ std::vector<Observation> scores(std::span<const Answer* const> answers) {
   return scores;
 }
 
-/// Task types, and the average last.
+/// One column a task type, and the average over all tasks last.
 std::vector<Column> group_columns(const Groups& groups, const std::string& score) {
   const std::set<std::string> tasks = all_tasks(groups);
   std::vector<Column> columns;
@@ -64,7 +64,7 @@ std::vector<Column> group_columns(const Groups& groups, const std::string& score
   return columns;
 }
 
-/// Empty where it would say what the task types say already.
+/// One column a task; none where these would repeat the columns of `group_columns`.
 std::vector<Column> task_columns(const Groups& groups) {
   std::vector<Column> columns;
   const std::set<std::string> tasks = all_tasks(groups);
@@ -74,17 +74,17 @@ std::vector<Column> task_columns(const Groups& groups) {
   return columns;
 }
 
-/// A table of the answers' values under several heads, each averaged over the tasks.
+/// A table of values that answers have under several heads, each averaged over the tasks.
 class HeadedTable {
  public:
   void add(const Answer& answer, const std::string& head, double value) {
     Observation added = observation(answer, value);
-    added.task = head + kPart + added.task;
+    added.task = head + kPartSeparator + added.task;
     tasks_[head].insert(added.task);
     observations_.push_back(std::move(added));
   }
 
-  /// `heads` in their order; those without values are left out.
+  /// One column a head, in the order of `heads`; heads without values are left out.
   Table table(const std::vector<std::string>& heads, const std::string& baseline) const {
     std::vector<Column> columns;
     for (const std::string& head : heads)
@@ -145,7 +145,7 @@ std::vector<std::string> tasks_by_column(const std::vector<Column>& columns) {
 }
 
 std::vector<Ablation> average_ablations(const Table& groups) {
-  std::vector<Measured> averages;
+  std::vector<MeasuredRow> averages;
   for (const Row& row : groups.rows)
     if (row.cells.back()) averages.push_back({row.pair, row.cells.back()->mean});
   return ablations(averages, {.title = groups.columns.back()});

@@ -19,7 +19,7 @@ double mean(const std::vector<Tally>& row, const Weights& weights) {
     sum += weights[i] * row[i].sum;
     count += weights[i] * row[i].count;
   }
-  return sum / count;  // 0 / 0 is undefined, as it should be
+  return sum / count;  // NaN where no sample was drawn: the mean is undefined
 }
 
 /// The means of two rows over the samples that both have.
@@ -47,7 +47,7 @@ struct RowMeans {
   Means baseline;
 };
 
-std::vector<RowMeans> row_means(const Stratum& stratum, const std::vector<Comparison>& comparisons,
+std::vector<RowMeans> row_means(const TaskSamples& stratum, const std::vector<Comparison>& comparisons,
                                 const Weights& weights) {
   std::vector<RowMeans> means(stratum.size());
   for (std::size_t row = 0; row < stratum.size(); ++row) {
@@ -67,7 +67,7 @@ struct Figures {
 };
 
 /// `means`: [stratum][row].
-Figures figures(const std::vector<std::vector<RowMeans>>& means, const Tasks& tasks, std::size_t row) {
+Figures figures(const std::vector<std::vector<RowMeans>>& means, const TaskIndices& tasks, std::size_t row) {
   Figures figures;
   double own = 0, reference = 0;
   for (const std::size_t task : tasks) {
@@ -81,7 +81,7 @@ Figures figures(const std::vector<std::vector<RowMeans>>& means, const Tasks& ta
   return figures;
 }
 
-/// Linear between the values around it. `sorted` is ascending and not empty.
+/// The quantile at `share`, linear between the two values around it. `sorted` is ascending and not empty.
 double quantile(const std::vector<double>& sorted, double share) {
   const double at = share * double(sorted.size() - 1);
   const auto below = std::size_t(at);
@@ -89,7 +89,7 @@ double quantile(const std::vector<double>& sorted, double share) {
   return sorted[below] + (at - double(below)) * (sorted[above] - sorted[below]);
 }
 
-/// None where a resample left the figure undefined.
+/// The 95 % interval; none where a resample left the figure undefined.
 std::optional<Interval> interval(std::vector<double> values) {
   const auto is_undefined = [](double value) { return std::isnan(value); };
   if (values.empty() || std::any_of(values.begin(), values.end(), is_undefined)) return std::nullopt;
@@ -108,11 +108,12 @@ struct Resampled {
   }
 };
 
-std::size_t n_samples(const Stratum& stratum) {
+std::size_t n_samples(const TaskSamples& stratum) {
   return stratum.empty() ? 0 : stratum.front().size();
 }
 
-/// As many samples as there are, with replacement. The library's distributions differ between platforms.
+/// Draws as many samples as there are, with replacement. Uses no distribution of the standard library, as
+/// those differ between platforms.
 void draw(std::mt19937_64& random, Weights& weights) {
   std::fill(weights.begin(), weights.end(), 0);
   for (std::size_t i = 0; i < weights.size(); ++i) ++weights[((random() >> 32) * weights.size()) >> 32];
@@ -123,7 +124,7 @@ std::optional<Estimate> estimate(double value, const std::vector<double>& resamp
   return Estimate{value, interval(resampled)};
 }
 
-std::optional<RowEstimate> row_estimate(const std::vector<Stratum>& strata, const Tasks& tasks,
+std::optional<RowEstimate> row_estimate(const std::vector<TaskSamples>& strata, const TaskIndices& tasks,
                                         std::size_t row, const Figures& figures, const Resampled& resampled) {
   const auto mean = estimate(figures.mean, resampled.mean);
   if (!mean) return std::nullopt;
@@ -140,13 +141,13 @@ std::optional<RowEstimate> row_estimate(const std::vector<Stratum>& strata, cons
 
 }  // namespace
 
-std::vector<std::vector<std::optional<RowEstimate>>> bootstrap(const std::vector<Stratum>& strata,
-                                                               const std::vector<Tasks>& columns,
+std::vector<std::vector<std::optional<RowEstimate>>> bootstrap(const std::vector<TaskSamples>& strata,
+                                                               const std::vector<TaskIndices>& columns,
                                                                const std::vector<Comparison>& comparisons,
                                                                const BootstrapOptions& options) {
   const std::size_t n_rows = comparisons.size();
   std::vector<Weights> weights;
-  for (const Stratum& stratum : strata) weights.emplace_back(n_samples(stratum), 1.0);
+  for (const TaskSamples& stratum : strata) weights.emplace_back(n_samples(stratum), 1.0);
   const auto all_means = [&] {
     std::vector<std::vector<RowMeans>> means;
     for (std::size_t s = 0; s < strata.size(); ++s)
@@ -166,7 +167,7 @@ std::vector<std::vector<std::optional<RowEstimate>>> bootstrap(const std::vector
 
   std::vector<std::vector<std::optional<RowEstimate>>> result(columns.size());
   for (std::size_t c = 0; c < columns.size(); ++c) {
-    // One sample drawn again and again says nothing about how far off it is.
+    // Resamples of a single sample are all the same, and say nothing about the error.
     const bool can_resample = std::all_of(columns[c].begin(), columns[c].end(),
                                           [&](std::size_t task) { return n_samples(strata[task]) > 1; });
     for (std::size_t row = 0; row < n_rows; ++row)

@@ -7,13 +7,13 @@
 
 namespace chunkkv::report {
 
-/// Between these lie 95 % of the resampled values.
+/// 95 % of the resampled values lie between these.
 struct Interval {
   double low = 0;
   double high = 0;
 };
 
-/// A figure with its interval; none where there are too few samples to resample.
+/// A figure with its interval; no interval where there are too few samples to resample.
 struct Estimate {
   double value = 0;
   std::optional<Interval> interval;
@@ -31,12 +31,12 @@ struct Tally {
   }
 };
 
-/// The samples of one task: [row][sample]. A row is a method with a budget. A tally without values says
-/// that the row lacks the sample.
-using Stratum = std::vector<std::vector<Tally>>;
+/// The samples of one task, which are a stratum: [row][sample]. A row is a method with a budget. A tally
+/// without values means that the row lacks the sample.
+using TaskSamples = std::vector<std::vector<Tally>>;
 
-/// A figure over several tasks: the mean of the tasks' means.
-using Tasks = std::vector<std::size_t>;  ///< indices of strata
+/// The tasks of a figure, which is the mean of the tasks' means.
+using TaskIndices = std::vector<std::size_t>;  ///< indices of strata
 
 /// What a row is compared with.
 struct Comparison {
@@ -44,7 +44,7 @@ struct Comparison {
   std::optional<std::size_t> baseline;   ///< the row of another method with the same budget
 };
 
-/// A row in one column.
+/// The figures of a row in one column.
 struct RowEstimate {
   Estimate mean;
   std::optional<Estimate> share;  ///< mean over the reference's mean, on the samples that both have
@@ -64,8 +64,8 @@ struct BootstrapOptions {
 ///
 /// `comparisons` has one entry a row. Returns [column][row]; none where a row lacks a whole task of the
 /// column. The same input gives the same figures on every machine.
-std::vector<std::vector<std::optional<RowEstimate>>> bootstrap(const std::vector<Stratum>& strata,
-                                                               const std::vector<Tasks>& columns,
+std::vector<std::vector<std::optional<RowEstimate>>> bootstrap(const std::vector<TaskSamples>& strata,
+                                                               const std::vector<TaskIndices>& columns,
                                                                const std::vector<Comparison>& comparisons,
                                                                const BootstrapOptions& options = {});
 

@@ -15,7 +15,7 @@
 namespace chunkkv::report {
 namespace {
 
-/// A mean of lists that grows by one list at a time; lists that are missing do not count.
+/// The mean of several lists, value by value; empty lists do not count.
 class MeanList {
  public:
   void add(const std::vector<double>& list) {
@@ -87,7 +87,7 @@ std::vector<Ablation> figure_ablations(const FidelitySection& section) {
     const auto figures = fidelity_figures();
     const auto figure = std::find_if(figures.begin(), figures.end(),
                                      [&](const Figure& each) { return section.keys[column] == each.key; });
-    std::vector<Measured> rows;
+    std::vector<MeasuredRow> rows;
     for (const Row& row : section.figures.rows)
       if (row.cells[column]) rows.push_back({row.pair, row.cells[column]->mean});
     const auto added = ablations(rows, {figure->title, figure->unit, figure->better});

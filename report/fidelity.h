@@ -21,13 +21,13 @@ struct FidelitySection {
 
   Setting setting;
   std::size_t n_samples = 0;
-  Table figures;                  ///< a column a figure
-  std::vector<std::string> keys;  ///< of the columns, as in fidelity_figures()
+  Table figures;                  ///< one column a figure
+  std::vector<std::string> keys;  ///< of the columns of `figures`, as in fidelity_figures()
   std::vector<Layers> layers;     ///< in the order of listed_before()
   std::vector<Ablation> ablations;
 };
 
-/// `lines` are of one model and one setting, and not empty. Error when they disagree on the number of
+/// `lines` must be of one model and one setting, and not empty. Error when they disagree on the number of
 /// layers.
 FidelitySection fidelity_section(std::span<const Fidelity* const> lines, const std::string& baseline);
 

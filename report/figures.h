@@ -16,13 +16,13 @@ enum class Unit : std::uint8_t {
   rate           ///< tokens a second
 };
 
-/// What is wanted of a figure.
+/// Which values of a figure are better.
 enum class Better : std::uint8_t { higher, lower, neither };
 
-/// One of the figures that lines carry.
+/// A figure that lines of results carry.
 struct Figure {
-  const char* key;    ///< in the lines, and in the page's data
-  const char* title;  ///< for people
+  const char* key;    ///< its name in the lines and in the page's data
+  const char* title;  ///< for readers
   Unit unit;
   Better better;
 };
@@ -42,9 +42,9 @@ std::string_view better_name(Better better);
 
 /// The benchmark's own name: "LongBench" for "longbench"; other names stay as they are.
 std::string_view benchmark_title(std::string_view benchmark);
-/// "score", or what the score is where that must not be mistaken. `is_judged`: by a model.
+/// "score", or a precise name where "score" could be misread. `is_judged`: a model judged the answers.
 std::string_view score_title(std::string_view benchmark, bool is_judged);
-/// More to say about the benchmark's scores; may be empty.
+/// A note for readers on the benchmark's scores; may be empty.
 std::string_view benchmark_note(std::string_view benchmark, bool is_judged);
 
 }  // namespace chunkkv::report

@@ -15,7 +15,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-/// Text that a cell can hold.
+/// The text as a table's cell can hold it.
 std::string escaped(std::string_view text) {
   std::string safe;
   for (const char c : text) {
@@ -29,7 +29,7 @@ std::string code(const std::string& text) {
   return fmt::format("`{}`", escaped(text));
 }
 
-/// The first `n_text` columns are text, the others numbers.
+/// A Markdown table whose first `n_text` columns are text, the others numbers.
 std::string table(const Words& head, const std::vector<Words>& rows, std::size_t n_text) {
   const auto line = [](const Words& cells) {
     std::string text = "|";
@@ -43,7 +43,7 @@ std::string table(const Words& head, const std::vector<Words>& rows, std::size_t
   return text + "\n";
 }
 
-/// "-0.0" is 0.
+/// The number with `decimals` decimals; "0.0", never "-0.0".
 std::string fixed(double value, int decimals) {
   const std::string text = fmt::format("{:.{}f}", value, decimals);
   return text.find_first_of("123456789") == std::string::npos && value < 0 ? text.substr(1) : text;
@@ -78,15 +78,15 @@ std::string percent(const Estimate& share) {
                      text(share.interval->high));
 }
 
-/// What not everyone wants to see at once; blank lines so that GitHub reads the Markdown in it.
-std::string folded(std::string_view title, const std::string& text) {
+/// A part that is closed until a reader opens it. The blank lines let GitHub read the Markdown in it.
+std::string details_block(std::string_view title, const std::string& text) {
   return fmt::format("<details><summary>{}</summary>\n\n{}</details>\n\n", title, text);
 }
 
-/// The rows that compare methods: points of ablations stand in the ablations' own tables.
-class Shown {
+/// Tells which rows compare methods. Points of ablations stand in the ablations' own tables only.
+class ComparedMethods {
  public:
-  explicit Shown(const ModelReport& model) {
+  explicit ComparedMethods(const ModelReport& model) {
     for (const auto& method : model.methods)
       if (method.is_ablation_point) hidden_.insert(method.spec);
   }
@@ -96,13 +96,14 @@ class Shown {
   std::set<std::string> hidden_;
 };
 
-/// "10%", of which nothing is dropped in the full cache.
+/// The first two cells of a row: method and budget.
 Words pair_cells(const Pair& pair) {
   return {code(pair.method), pair.keep};
 }
 
-/// A cell a column; the last also with its interval, its share of the full cache's and its lead.
-std::string score_table(const Table& scores, const std::string& baseline, const Shown& shown) {
+/// One cell a column. The last column also has its interval, its share of the full cache's score and its
+/// difference from `baseline`.
+std::string score_table(const Table& scores, const std::string& baseline, const ComparedMethods& shown) {
   Words head = {"method", "kept"};
   for (const std::string& column : scores.columns) head.push_back(escaped(column));
   head.emplace_back("share of the full cache's");
@@ -136,10 +137,10 @@ std::string score_table(const Table& scores, const std::string& baseline, const 
               : "");
 }
 
-/// Means only.
+/// Means only, written by `text` for each column and mean.
 std::string plain_table(const Table& values,
                         const std::function<std::string(std::size_t, const Estimate&)>& text,
-                        const Shown& shown) {
+                        const ComparedMethods& shown) {
   Words head = {"method", "kept"};
   for (const std::string& column : values.columns) head.push_back(escaped(column));
   std::vector<Words> rows;
@@ -174,7 +175,7 @@ std::string ablation_table(const Ablation& ablation) {
          table(head, rows, 1);
 }
 
-std::string needle_table(const NeedleGrid& grid, const Shown& shown) {
+std::string needle_table(const NeedleGrid& grid, const ComparedMethods& shown) {
   std::vector<Words> rows;
   Words head = {"method", "kept"};
   for (const double length : grid.lengths) head.push_back(grouped(std::llround(length)));
@@ -193,7 +194,7 @@ std::string needle_table(const NeedleGrid& grid, const Shown& shown) {
          table(head, rows, 2);
 }
 
-std::string answers_text(const AnswerSection& section, const Shown& shown) {
+std::string answers_text(const AnswerSection& section, const ComparedMethods& shown) {
   const auto points = [](std::size_t, const Estimate& mean) { return number(mean.value, Unit::points); };
   std::string text =
       fmt::format("### {}\n\n{}; {} samples, {} prompt tokens on average.\n",
@@ -205,13 +206,13 @@ std::string answers_text(const AnswerSection& section, const Shown& shown) {
                                       {"Other scores", &section.metrics},
                                       {"By length", &section.lengths},
                                       {"By question", &section.questions}})
-    if (!values->empty()) text += folded(title, plain_table(*values, points, shown));
+    if (!values->empty()) text += details_block(title, plain_table(*values, points, shown));
   for (const NeedleGrid& grid : section.needles) text += needle_table(grid, shown);
   for (const Ablation& ablation : section.ablations) text += ablation_table(ablation);
   return text;
 }
 
-std::string fidelity_text(const FidelitySection& section, const Shown& shown) {
+std::string fidelity_text(const FidelitySection& section, const ComparedMethods& shown) {
   std::vector<Unit> units;
   for (const Figure& figure : fidelity_figures())
     if (std::find(section.keys.begin(), section.keys.end(), figure.key) != section.keys.end())
@@ -226,7 +227,7 @@ std::string fidelity_text(const FidelitySection& section, const Shown& shown) {
   return text;
 }
 
-std::string speed_text(const SpeedSection& section, const Shown& shown) {
+std::string speed_text(const SpeedSection& section, const ComparedMethods& shown) {
   std::vector<const Figure*> figures;
   for (const Figure& figure : speed_figures())
     if (std::any_of(section.rows.begin(), section.rows.end(),
@@ -264,13 +265,13 @@ std::string markdown(const Report& report) {
       "that "
       "every method meets the same samples.\n\n";
   for (const ModelReport& model : report.models) {
-    const Shown shown(model);
+    const ComparedMethods shown(model);
     text += fmt::format("## {}\n\n", code(model.name));
     for (const AnswerSection& section : model.answers) text += answers_text(section, shown);
     for (const FidelitySection& section : model.fidelity) text += fidelity_text(section, shown);
     for (const SpeedSection& section : model.speed) text += speed_text(section, shown);
   }
-  text.pop_back();  // a single end of line
+  text.pop_back();  // the text ends in one newline, not in two
   return text;
 }
 

@@ -12,8 +12,8 @@
 namespace chunkkv::report {
 namespace {
 
-/// "name:key=value,key=value" in its parts. Results may be older or newer than the registry, so nothing
-/// is checked against it.
+/// The parts of "name:key=value,key=value". Results may be older or newer than the registry, so nothing is
+/// checked against it.
 struct Parts {
   std::string_view name;
   std::vector<std::string_view> settings;  // "key=value"
@@ -31,7 +31,7 @@ Parts parts_of(std::string_view spec) {
   return parts;
 }
 
-/// The value in "key=value" when that is of `parameter`.
+/// The number in "key=value" where the key is `parameter`.
 std::optional<double> value_of(std::string_view setting, std::string_view parameter) {
   if (!setting.starts_with(parameter) || !setting.substr(parameter.size()).starts_with('='))
     return std::nullopt;
@@ -57,7 +57,7 @@ std::size_t registry_place(std::string_view method) {
   return std::size_t(it - all.begin());
 }
 
-/// Numbers within by their value: "chunk=5" before "chunk=10".
+/// Compares texts, but the numbers in them by value: "chunk=5" comes before "chunk=10".
 bool natural_less(std::string_view a, std::string_view b) {
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   std::size_t i = 0, j = 0;

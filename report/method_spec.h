@@ -9,24 +9,24 @@
 
 namespace chunkkv::report {
 
-/// The method that keeps everything: what the others are compared with.
+/// The method that keeps everything, with which the others are compared.
 inline constexpr std::string_view kFull = "full";
 
 /// A spec without one of its parameters, and that parameter's value.
 struct Variant {
   std::string base;  ///< the spec with the parameter at its default
-  double value = 0;  ///< given or default
+  double value = 0;  ///< as given, or the default
   bool is_default = false;
 };
 
-/// How `spec` stands to others that differ in the number `parameter` only; none where its method has no
-/// such parameter.
+/// Splits the numeric `parameter` off `spec`: variants of one base differ in it only. None where the method
+/// has no such parameter.
 std::optional<Variant> variant_of(std::string_view spec, std::string_view parameter);
 
-/// "10%" is the share 0.1; a number of tokens has none.
+/// 0.1 for "10%"; none for a number of tokens.
 std::optional<double> share_of(std::string_view keep);
 
-/// As readers expect them: the full cache first, large budgets before small ones, shares before numbers
+/// The order of rows: the full cache first, large budgets before small ones, shares before numbers
 /// of tokens, then the methods in the registry's order, with their variants by value.
 bool listed_before(const Pair& a, const Pair& b);
 bool method_listed_before(std::string_view a, std::string_view b);

@@ -14,7 +14,7 @@ struct NeedleGrid {
   struct Map {
     Pair pair;
     std::vector<std::vector<std::optional<double>>> scores;  ///< [depth][length]; none: not measured
-    double mean = 0;                                         ///< of all answers
+    double mean = 0;                                         ///< mean over all answers
   };
 
   std::string variant;          ///< the task type: "single", "key-value", ...
@@ -23,7 +23,7 @@ struct NeedleGrid {
   std::vector<Map> maps;        ///< in the order of listed_before()
 };
 
-/// One grid a variant; answers without length and depth are passed over.
+/// One grid a variant; answers without length or depth are left out.
 std::vector<NeedleGrid> needle_grids(std::span<const Answer* const> answers);
 
 }  // namespace chunkkv::report

@@ -35,11 +35,11 @@ template <class Line>
 void ResultReader::put(std::vector<Line>& lines, Line line) {
   std::map<std::string, std::size_t>& known = places_[key(line)];
   const std::string data = data_of(line);
-  const auto untold = known.find("");
+  const auto without_data = known.find("");
   if (known.contains(data) || (data.empty() && !known.empty())) {
     ++results_.n_repeated;
-  } else if (untold != known.end()) {
-    const std::size_t place = untold->second;
+  } else if (without_data != known.end()) {
+    const std::size_t place = without_data->second;
     lines[place] = std::move(line);
     known = {{data, place}};
     ++results_.n_repeated;

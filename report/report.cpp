@@ -26,7 +26,7 @@ struct Lines {
   std::set<std::string> methods;
 };
 
-/// Models in the order in which their first line came.
+/// The lines of each model, in the order of the models' first lines.
 class ModelLines {
  public:
   Lines& of(const Origin& origin, const Pair& pair) {
@@ -65,8 +65,8 @@ void describe_origins(const std::vector<const Origin*>& origins, ModelReport& mo
   model.seeds.assign(seeds.begin(), seeds.end());
 }
 
-/// True where `unbounded` is `bounded` without bounds; what bounds bring with them stands at the end of
-/// `others`.
+/// True when `unbounded` is the setting `bounded` without bounded prefill. Settings that bounded prefill adds
+/// stand at the end of `others`.
 bool is_unbounded(const Setting& unbounded, const Setting& bounded) {
   Setting same = unbounded;
   same.cells = bounded.cells;
@@ -75,8 +75,8 @@ bool is_unbounded(const Setting& unbounded, const Setting& bounded) {
          bounded.others.starts_with(unbounded.others);
 }
 
-/// The full cache is never bounded: its answers in the same setting without bounds are what bounded ones are
-/// compared with. Where nothing else was answered without bounds, that setting is left out.
+/// Adds the full cache's answers to the same setting with bounded prefill, to be compared there: the full
+/// cache is never bounded. An unbounded setting that has no other answers is left out.
 void share_full_cache(std::map<Setting, std::vector<const Answer*>>& settings) {
   const auto is_full = [](const Answer* answer) { return answer->pair.method == kFull; };
   std::set<Setting> shared;

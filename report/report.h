@@ -10,10 +10,10 @@
 namespace chunkkv::report {
 
 struct ReportOptions {
-  std::string baseline = "chunkkv";  ///< the method that others are set against, sample by sample
+  std::string baseline = "chunkkv";  ///< the method that others are compared with, sample by sample
 };
 
-/// What the results say of one model.
+/// The results of one model.
 struct ModelReport {
   struct MethodShown {
     std::string spec;
@@ -22,7 +22,7 @@ struct ModelReport {
 
   std::string name;                   ///< unique in the report
   std::string hash;                   ///< may be empty
-  std::vector<std::string> versions;  ///< of chunkkv, that wrote the lines
+  std::vector<std::string> versions;  ///< versions of chunkkv that wrote the lines
   std::vector<std::string> machines;
   std::vector<std::int64_t> seeds;
   std::vector<MethodShown> methods;    ///< in the order of method_listed_before()
@@ -38,12 +38,12 @@ struct Report {
   std::vector<ModelReport> models;
 };
 
-/// Error when the results have no line, or contradict each other.
+/// Error when the results have no line, or lines of one model differ in their number of layers.
 Report make_report(const Results& results, const ReportOptions& options = {});
 
 /// "Question read before compression, prompts up to 3,500 tokens": what sets a setting apart from others.
 std::string describe(const Setting& setting);
-/// What an ablation varies, for people: "chunk length (tokens)".
+/// An ablation's parameter, named for readers: "chunk length (tokens)".
 std::string parameter_title(const std::string& parameter);
 
 }  // namespace chunkkv::report

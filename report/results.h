@@ -20,19 +20,19 @@ using Answer = results::AnswerRecord;
 using Fidelity = results::FidelityRecord;
 using Speed = results::SpeedRecord;
 
-/// Everything that was read, in the order of reading.
+/// All results that were read, in the order of reading.
 struct Results {
   std::vector<std::string> files;
-  std::int64_t n_lines = 0;     ///< without empty ones
-  std::int64_t n_repeated = 0;  ///< lines that were left out, as another one tells the same measurement
+  std::int64_t n_lines = 0;     ///< without blank ones
+  std::int64_t n_repeated = 0;  ///< lines left out because another line is of the same measurement
   std::vector<Answer> answers;
   std::vector<Fidelity> fidelity;
   std::vector<Speed> speed;
 };
 
-/// Adds the lines of one JSONL text. Of several lines of one measurement the first counts, as in `eval
-/// merge`; a line that does not tell its data gives way to one that does. Keys that are not known are passed
-/// over. Error names `file` and the line that is broken.
+/// Collects the lines of JSONL texts. Of several lines of one measurement the first counts, as in `eval
+/// merge`, but a line without the digest of its data is replaced by one that has it. Unknown keys are
+/// ignored. Error names `file` and the broken line.
 class ResultReader {
  public:
   void read(const std::string& file, std::string_view text);
@@ -40,12 +40,12 @@ class ResultReader {
 
  private:
   void read_line(std::string_view text);
-  /// Adds `line`, unless its measurement is known.
+  /// Adds `line`, or counts it as repeated where its measurement is known.
   template <class Line>
   void put(std::vector<Line>& lines, Line line);
 
   Results results_;
-  /// Of a measurement among the lines of its kind, by what names it and by its data.
+  /// Index of a measurement among the lines of its kind, by its key and by the digest of its data.
   std::map<std::string, std::map<std::string, std::size_t>> places_;
 };
 

@@ -24,11 +24,11 @@ std::vector<Ablation> longest_ablations(const std::vector<SpeedSection::Row>& ro
   for (const Figure& figure : speed_figures()) {
     const std::string_view key = figure.key;
     if (key != "total" && key != "compression") continue;
-    std::vector<Measured> measured;
+    std::vector<MeasuredRow> measured;
     for (const auto& row : rows) {
       const auto it = row.figures.find(figure.key);
       if (row.input != input || row.output != output || it == row.figures.end()) continue;
-      if (row.pair.method == kFull && key == "compression") continue;  // there is none
+      if (row.pair.method == kFull && key == "compression") continue;  // the full cache has none
       measured.push_back({row.pair, {it->second.median, Interval{it->second.min, it->second.max}}});
     }
     const auto title = fmt::format("{}, {} tokens in, {} out", figure.title, grouped(input), grouped(output));

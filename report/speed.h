@@ -29,10 +29,10 @@ struct SpeedSection {
 
   std::string machine;
   std::vector<Row> rows;            ///< by input and output, then in the order of listed_before()
-  std::vector<Ablation> ablations;  ///< at the longest input and output; intervals are lowest and highest
+  std::vector<Ablation> ablations;  ///< at the longest input and output; intervals are lowest to highest
 };
 
-/// `lines` are of one model and one machine, and not empty.
+/// `lines` must be of one model and one machine, and not empty.
 SpeedSection speed_section(std::span<const Speed* const> lines);
 
 }  // namespace chunkkv::report

@@ -9,7 +9,7 @@
 namespace chunkkv::report {
 namespace {
 
-/// Numbers for names, in the order in which they came.
+/// Numbers names from 0, in the order of their first use.
 class Numbering {
  public:
   std::size_t number(const std::string& name) {
@@ -57,11 +57,11 @@ std::vector<Comparison> comparisons(const std::vector<Pair>& pairs, const std::s
 }
 
 /// The strata of all tasks; every row has a tally for each of a task's samples.
-std::vector<Stratum> strata_of(std::span<const Observation> observations, const std::vector<Pair>& pairs,
-                               Numbering& tasks) {
+std::vector<TaskSamples> strata_of(std::span<const Observation> observations, const std::vector<Pair>& pairs,
+                                   Numbering& tasks) {
   std::map<Pair, std::size_t> rows;
   for (std::size_t row = 0; row < pairs.size(); ++row) rows.emplace(pairs[row], row);
-  std::vector<Stratum> strata;
+  std::vector<TaskSamples> strata;
   std::vector<Numbering> samples;
   for (const Observation& observation : observations) {
     const std::size_t task = tasks.number(observation.task);
@@ -85,12 +85,12 @@ Table tabulate(std::span<const Observation> observations, std::vector<Column> co
                const std::string& baseline) {
   const std::vector<Pair> pairs = sorted_pairs(observations);
   Numbering tasks;
-  const std::vector<Stratum> strata = strata_of(observations, pairs, tasks);
+  const std::vector<TaskSamples> strata = strata_of(observations, pairs, tasks);
 
   Table table;
-  std::vector<Tasks> column_tasks;
+  std::vector<TaskIndices> column_tasks;
   for (Column& column : columns) {
-    Tasks found;
+    TaskIndices found;
     for (const std::string& task : column.tasks)
       if (const auto number = tasks.find(task)) found.push_back(*number);
     if (found.empty()) continue;

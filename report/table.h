@@ -37,9 +37,9 @@ struct Table {
   bool empty() const { return rows.empty(); }
 };
 
-/// The rows' shares are those of the full cache (method "full"), their leads those over the method
-/// `baseline` with the same budget. Tasks that no observation names are left out of their columns, and
-/// columns without tasks out of the table.
+/// Estimates every row in every column. Shares are of the full cache's mean (method "full"), leads are over
+/// the method `baseline` with the same budget. Tasks that no observation names are left out of their columns,
+/// and columns without tasks out of the table.
 Table tabulate(std::span<const Observation> observations, std::vector<Column> columns,
                const std::string& baseline);
 

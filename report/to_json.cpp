@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Four significant digits: as many as anyone reads, and the page stays small.
+/// Rounds to four significant digits: nobody reads more, and the page stays small.
 Json rounded(double value) {
   if (value == 0) return 0;
   if (std::abs(value) >= 1000) return std::llround(value);
@@ -29,7 +29,7 @@ Json rounded(const std::vector<double>& values) {
   return list;
 }
 
-/// Two decimals, for what is shown as colours.
+/// Rounds to two decimals, for values that are shown as colours.
 Json coarse(const std::vector<std::vector<double>>& rows) {
   Json list = Json::array();
   for (const auto& row : rows) {

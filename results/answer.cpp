@@ -6,7 +6,7 @@ namespace chunkkv::results {
 
 std::string key(const AnswerRecord& record) {
   return sample_key(record.origin, record.setting, record.sample, record.pair) +
-         joined(record.length.value_or(-1), record.depth.value_or(-1));
+         key_of_parts(record.length.value_or(-1), record.depth.value_or(-1));
 }
 
 Json identity(const AnswerRecord& record) {
@@ -22,7 +22,7 @@ Json to_json(const AnswerRecord& record, const AnswerCost& cost, const AnswerTex
   line["answer"] = answer.text;
   line["score"] = nullptr;
   line["generated_tokens"] = answer.n_tokens;
-  if (cost.ended_before) line["compressed"] = false;
+  if (cost.ended_before_choice) line["compressed"] = false;
   if (cost.compressions > 0) line["compressions"] = cost.compressions;
   line["stop"] = answer.stop;
   line["ms"] = {{"prefill", rounded(cost.ms.prefill)},

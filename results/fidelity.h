@@ -19,27 +19,27 @@ struct FidelityRecord {
   Setting setting;
   Sample sample;
   Pair pair;
-  std::map<std::string, double> figures;        ///< those of "kl", "top1", ... that the line has
-  std::vector<double> kv_l1_layers;             ///< [layer], empty where the line has none
+  std::map<std::string, double> figures;  ///< by column: "kl", "top1", ...; only those that the line has
+  std::vector<double> kv_l1_layers;       ///< [layer], empty where the line has none
   std::vector<double> attention_cosine_layers;  ///< [layer]
-  std::vector<std::vector<double>> similarity;  ///< [layer][layer], Jaccard
+  std::vector<std::vector<double>> similarity;  ///< Jaccard similarity of kept sets, [layer][layer]
 
-  // What is written only.
-  std::int32_t window = 0;                   ///< that a small budget left of the method's; 0: its own
-  std::map<std::string, double> facts = {};  ///< of the sample
+  // Only written, not read back.
+  std::int32_t window = 0;  ///< tokens of the method's window that a small budget left; 0: all
+  std::map<std::string, double> facts = {};  ///< the sample's own columns
 };
 
-/// Of what each layer has.
+/// Mean of a list with one value a layer, which must not be empty.
 double mean(const std::vector<double>& values);
 
-/// Names the measurement but for its data.
+/// Identifies the measurement, without the digest of its data.
 std::string key(const FidelityRecord& record);
 
-/// The columns that tell what is asked of whom; their `result_key` is the line's.
+/// The columns that identify the measurement; their `result_key` is that of the whole line.
 Json identity(const FidelityRecord& record);
-/// The whole line of what was measured.
+/// The whole line, with the figures in `measured`.
 Json to_json(const FidelityRecord& record, const Fidelity& measured);
-/// UsageError names what is wrong with a line, or lacks.
+/// Reads a line back. UsageError says what it lacks or what is wrong with it.
 FidelityRecord fidelity_record(const Json& line);
 
 }  // namespace chunkkv::results

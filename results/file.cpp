@@ -22,12 +22,12 @@ namespace {
 
 constexpr int kOpenings = 16;
 
-/// False when a run holds it.
+/// Locks the file. False only when another process holds the lock.
 bool lock(int descriptor) {
   return flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
 }
 
-bool names(const std::string& path, int descriptor) {
+bool is_same_file(const std::string& path, int descriptor) {
   struct stat named = {}, opened = {};
   return stat(path.c_str(), &named) == 0 && fstat(descriptor, &opened) == 0 &&
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
@@ -70,7 +70,7 @@ LastLine read_results(const std::string& path,
 std::optional<Json> whole_result(const LastLine& last, const std::string& path) {
   const std::string_view text = without_blanks(last.text);
   if (text.empty()) return std::nullopt;
-  // A line is complete once its last brace is there, and cannot be read before.
+  // A line becomes valid JSON only with its last brace; without it, the line was cut short.
   if (!Json::accept(standard_json(text)) && may_begin_line(text)) return std::nullopt;
   try {
     return parse_line(text);
@@ -103,7 +103,7 @@ ResultFile::ResultFile(std::string path, const std::function<void(const Json&)>&
   }
 }
 
-/// What is replaced between opening and locking is opened anew.
+/// Opens the path again where the file was replaced between opening and locking.
 void ResultFile::open_locked() {
   for (int attempt = 0; attempt < kOpenings; ++attempt) {
     descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -112,7 +112,7 @@ void ResultFile::open_locked() {
           fmt::format("cannot write '{}': {}; choose another file or folder", path_, std::strerror(errno)));
     }
     const bool locked = lock(descriptor_);
-    if (locked && names(path_, descriptor_)) return;
+    if (locked && is_same_file(path_, descriptor_)) return;
     close(descriptor_);
     if (!locked) fail_locked(path_);
   }
@@ -141,7 +141,7 @@ void ResultFile::read(const std::function<void(const Json&)>& visit) {
   }
 }
 
-/// Takes so many bytes off the end.
+/// Removes `n_bytes` bytes from the end of the file.
 void ResultFile::cut(std::uint64_t n_bytes) {
   if (n_bytes == 0) return;
   struct stat status = {};
@@ -162,14 +162,14 @@ void ResultFile::write(std::string_view text) {
     n = ::write(descriptor_, text.data(), text.size());
   } while (n < 0 && errno == EINTR);
   if (n == ssize_t(text.size()) && fdatasync(descriptor_) == 0) {
-    if (names(path_, descriptor_)) return;
+    if (is_same_file(path_, descriptor_)) return;
     throw Error(fmt::format(
         "'{}' was removed, renamed or replaced while this run was writing it, so the run stops; start "
         "the same command again, and what is missing there is done",
         path_));
   }
   const int reason = n >= 0 && n < ssize_t(text.size()) ? ENOSPC : errno;
-  // What was written of the line goes away again; where that fails, the next start does it.
+  // Remove what was written of the line; where that fails, the next start does it.
   if (known && n > 0 && ftruncate(descriptor_, before.st_size) != 0) errno = 0;
   throw Error(fmt::format("cannot write '{}': {}; make room, and start the same command again", path_,
                           std::strerror(reason)));

@@ -23,14 +23,14 @@ class ResultFile {
   ResultFile(const ResultFile&) = delete;
   ResultFile& operator=(const ResultFile&) = delete;
 
-  /// Adds a line: when this returns it is on the disk, and before nothing of it counts. Error when the disk
-  /// is full; the file is then as it was before. Error, too, when the path does not name the file any more,
-  /// as after it was removed, renamed or replaced: what is written would be lost.
+  /// Adds a line. When this returns the line is on the disk; until then nothing of it counts. Error when the
+  /// disk is full; the file is then as it was before. Error, too, when the path does not name the file any
+  /// more, as after it was removed, renamed or replaced: what is written would be lost.
   void append(const Json& line);
 
   const std::string& path() const { return path_; }
   std::size_t n_lines() const { return n_lines_; }
-  /// True when a line cut short was removed.
+  /// True when a last line that was cut short was removed.
   bool repaired() const { return repaired_; }
 
  private:
@@ -58,14 +58,14 @@ class ResultLock {
   int descriptor_ = -1;
 };
 
-/// What follows the last newline of a file: nothing, unless the file was cut.
+/// The text after a file's last newline: empty, unless the file was cut.
 struct LastLine {
   std::string text;
   std::size_t number = 0;  ///< from 1
 };
 
-/// Calls `visit` with every line of results in `path` and its number, from 1; blank lines are passed over.
-/// Error with file and line when a line is no result.
+/// Calls `visit` with every line of results in `path` and its number, from 1, and returns what follows the
+/// last newline. Skips blank lines. Error with file and line when a line is no result.
 LastLine read_results(const std::string& path,
                       const std::function<void(Json&& line, std::size_t number)>& visit);
 

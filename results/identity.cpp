@@ -14,8 +14,8 @@ std::string model_key(const Origin& origin) {
 
 std::string sample_key(const Origin& origin, const Setting& setting, const Sample& sample, const Pair& pair) {
   const auto& [benchmark, query_aware, cells, max_length, others] = setting;
-  return joined(benchmark, query_aware, cells, max_length, others, sample.task, sample.id, sample.question,
-                pair.method, pair.keep, model_key(origin), origin.seed.value_or(0));
+  return key_of_parts(benchmark, query_aware, cells, max_length, others, sample.task, sample.id,
+                      sample.question, pair.method, pair.keep, model_key(origin), origin.seed.value_or(0));
 }
 
 Json identity_columns(const Origin& origin, const Setting& setting, const Sample& sample, const Pair& pair,

@@ -6,19 +6,19 @@
 #include <optional>
 #include <string>
 
-/// What names a measurement, in the lines of all kinds.
+/// The columns that identify a measurement, in lines of every kind.
 namespace chunkkv::results {
 
 /// Where a line comes from.
 struct Origin {
   std::string model;       ///< file name
-  std::string model_hash;  ///< empty where the line has none: then the file name tells models apart
+  std::string model_hash;  ///< empty where the line has none; the file name then tells models apart
   std::string version;
   std::string machine;
   std::optional<std::int64_t> seed;
 };
 
-/// Equal for lines of the same model.
+/// A key that is equal for lines of the same model.
 std::string model_key(const Origin& origin);
 
 /// What was done to the cache: a method's canonical spec and a canonical budget.
@@ -33,30 +33,30 @@ struct Pair {
 struct Setting {
   std::string benchmark;
   bool query_aware = true;      ///< the question was read before the cache was compressed
-  std::int64_t cells = 0;       ///< of a bounded prefill; 0: the whole prompt was in the cache
+  std::int64_t cells = 0;       ///< cells of a bounded prefill; 0: the whole prompt was in the cache
   std::int64_t max_length = 0;  ///< prompts were cut to this many tokens; 0: not cut
-  std::string others = {};      ///< what else was not at its default: "n=16 ctk=q8_0"
+  std::string others = {};      ///< other settings that were not at their defaults: "n=16 ctk=q8_0"
 
   auto operator<=>(const Setting&) const = default;
 };
 
-/// What names a sample within its setting.
+/// The columns that identify a sample within its setting.
 struct Sample {
   std::string task;
   std::string group;  ///< task type
   std::string id;
-  std::int64_t question = 0;  ///< of several on one document
+  std::int64_t question = 0;  ///< number of the question on its document, from 0
   std::string data = {};      ///< digest of what was asked; empty where the line has none
 
-  /// Of the record: equal for the questions on one document.
+  /// A key of the record, equal for all questions on one document.
   std::string record() const { return id + '\x1e' + data; }
 };
 
-/// What names the measurement of one sample, but for its data.
+/// Identifies the measurement of one sample, without the digest of its data.
 std::string sample_key(const Origin& origin, const Setting& setting, const Sample& sample, const Pair& pair);
 
-/// The columns of a line that name the measurement of one sample. `window`: tokens that a small budget left
-/// of the method's; 0: its own, and no column.
+/// The columns of a line that identify the measurement of one sample. `window`: tokens of the method's window
+/// that a small budget left; 0: all, and no such column.
 Json identity_columns(const Origin& origin, const Setting& setting, const Sample& sample, const Pair& pair,
                       std::int32_t window);
 /// Adds model, version and machine.

@@ -13,7 +13,7 @@
 namespace chunkkv::results {
 namespace {
 
-/// What a line begins with, and what it begins with after Python has written it again.
+/// How a line begins as we write it, and as Python writes it again.
 constexpr std::array<std::string_view, 2> kStarts = {R"({"benchmark":")", R"({"benchmark": ")"};
 
 constexpr std::array kKeyFields = {"benchmark",  "task",       "id",    "question", "method",
@@ -21,8 +21,8 @@ constexpr std::array kKeyFields = {"benchmark",  "task",       "id",    "questio
                                    "max_length", "model_hash", "input", "output",   "settings",
                                    "depth",      "repetition", "data",  "window"};
 
-/// What may differ when a measurement is repeated.
-constexpr std::array kCircumstances = {"ms", "throughput", "bytes", "machine", "version", "model"};
+/// Fields that may differ when a measurement is repeated.
+constexpr std::array kVaryingFields = {"ms", "throughput", "bytes", "machine", "version", "model"};
 
 }  // namespace
 
@@ -45,20 +45,20 @@ std::string result_key(const Json& line) {
     key.push_back(value == line.end() ? Json() : plain_number(*value));
   };
   for (const char* field : kKeyFields) add(field);
-  if (!line.contains("model_hash")) add("model");  // then the name alone tells models apart
-  // Speed is the machine's as well.
+  if (!line.contains("model_hash")) add("model");  // the name alone then tells models apart
+  // Speed depends on the machine as well.
   if (const auto benchmark = line.find("benchmark"); benchmark != line.end() && *benchmark == "perf")
     add("machine");
   return key.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 bool same_result(const Json& a, const Json& b) {
-  const auto is_circumstance = [](const std::string& name) {
-    return std::find(kCircumstances.begin(), kCircumstances.end(), name) != kCircumstances.end();
+  const auto is_varying = [](const std::string& name) {
+    return std::find(kVaryingFields.begin(), kVaryingFields.end(), name) != kVaryingFields.end();
   };
   const auto covered = [&](const Json& line, const Json& by) {
     return std::all_of(line.items().begin(), line.items().end(), [&](const auto& item) {
-      if (is_circumstance(item.key())) return true;
+      if (is_varying(item.key())) return true;
       const auto other = by.find(item.key());
       return other != by.end() && *other == item.value();
     });

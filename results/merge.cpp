@@ -11,7 +11,7 @@
 namespace chunkkv::results {
 namespace {
 
-struct Found {
+struct FirstSeen {
   std::size_t offset, length;  ///< of the line in the merged text
   std::string place;
 };
@@ -20,20 +20,20 @@ struct Found {
 
 Merged merge_results(std::span<const std::string> paths) {
   Merged merged;
-  std::unordered_map<std::string, Found> known;
+  std::unordered_map<std::string, FirstSeen> known;
   for (const std::string& path : paths) {
     const auto take = [&](const Json& line, std::size_t number) {
       const std::string place = fmt::format("'{}', line {}", path, number);
       const std::string text = to_text(line);
       const auto [found, is_new] =
-          known.try_emplace(result_key(line), Found{merged.text.size(), text.size(), place});
+          known.try_emplace(result_key(line), FirstSeen{merged.text.size(), text.size(), place});
       if (is_new) {
         merged.text += text;
         ++merged.n_lines;
         return;
       }
       ++merged.n_duplicates;
-      const Found& first = found->second;
+      const FirstSeen& first = found->second;
       if (!same_result(parse_line(std::string_view(merged.text).substr(first.offset, first.length)), line))
         merged.conflicts.push_back(fmt::format("{} differs from {}", place, first.place));
     };

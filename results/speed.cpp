@@ -10,7 +10,7 @@
 namespace chunkkv::results {
 namespace {
 
-/// Adds `figure` where all of its parts are there.
+/// Adds the sum of the parts as `figure`, where none is missing.
 template <class... Part>
 void add_sum(std::map<std::string, double>& figures, const char* figure, Part... part) {
   if ((part && ...)) figures.emplace(figure, (*part + ...));
@@ -19,8 +19,8 @@ void add_sum(std::map<std::string, double>& figures, const char* figure, Part...
 }  // namespace
 
 std::string key(const SpeedRecord& record) {
-  return joined("perf", record.input, record.output, record.repetition, record.pair.method, record.pair.keep,
-                model_key(record.origin), record.origin.machine);
+  return key_of_parts("perf", record.input, record.output, record.repetition, record.pair.method,
+                      record.pair.keep, model_key(record.origin), record.origin.machine);
 }
 
 Json identity(const SpeedRecord& record) {

@@ -11,10 +11,10 @@ namespace chunkkv::text {
 namespace {
 
 constexpr std::string_view kQuotes = "\"\"\"";
-/// Taken bytes leave the buffer when there are so many.
+/// The buffer drops the bytes of returned lines when there are this many, or when it holds no others.
 constexpr std::size_t kTaken = 1 << 16;
 
-/// Line ends as "\n": terminals paste "\r".
+/// `text` with every line end written as "\n": terminals paste "\r".
 std::string with_newlines(std::string_view text) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -24,9 +24,9 @@ std::string with_newlines(std::string_view text) {
   return result;
 }
 
-/// A raw line without the marks around what was pasted.
-Entry without_marks(std::string_view raw) {
-  Entry entry;
+/// The entry in a raw line, without the marks around pasted text.
+ChatEntry without_marks(std::string_view raw) {
+  ChatEntry entry;
   while (!raw.empty()) {
     const std::size_t begin = std::min(raw.find(kPasteBegin), raw.size());
     entry.text += raw.substr(0, begin);
@@ -68,7 +68,7 @@ bool EntryReader::find_line() {
       in_paste_ = !in_paste_;
       scanned_ += mark.size();
     } else if (mark.starts_with(rest) && !ended_) {
-      return false;  // may become the mark
+      return false;  // the next bytes may complete the mark
     } else {
       ++scanned_;
     }
@@ -76,11 +76,11 @@ bool EntryReader::find_line() {
   return ended_ && begin_ < buffer_.size();
 }
 
-std::optional<Entry> EntryReader::line() {
+std::optional<ChatEntry> EntryReader::line() {
   if (!find_line()) return std::nullopt;
   const std::string_view raw = std::string_view(buffer_).substr(begin_, scanned_ - begin_);
   const bool is_cut = longest_line_ > 0 && longest_line(raw) >= longest_line_;
-  Entry entry = without_marks(raw);
+  ChatEntry entry = without_marks(raw);
   begin_ = scanned_ = std::min(scanned_ + 1, buffer_.size());
   in_paste_ = false;
   if (begin_ >= kTaken || begin_ == buffer_.size()) {
@@ -94,9 +94,9 @@ std::optional<Entry> EntryReader::line() {
   return entry;
 }
 
-std::optional<Entry> EntryReader::next() {
+std::optional<ChatEntry> EntryReader::next() {
   while (true) {
-    std::optional<Entry> read = line();
+    std::optional<ChatEntry> read = line();
     if (!read && ended_ && block_) {
       block_.reset();
       throw UsageError("the text that begins with \"\"\" has no end; put \"\"\" behind it");
@@ -107,11 +107,11 @@ std::optional<Entry> EntryReader::next() {
     block_ = begins ? read->text.substr(kQuotes.size()) : std::move(*block_) + "\n" + read->text;
     if (!block_->ends_with(kQuotes)) continue;
     block_->resize(block_->size() - kQuotes.size());
-    return Entry{.text = *std::exchange(block_, std::nullopt), .is_block = true};
+    return ChatEntry{.text = *std::exchange(block_, std::nullopt), .is_block = true};
   }
 }
 
-ChatLine parse_chat_line(const Entry& entry) {
+ChatLine parse_chat_line(const ChatEntry& entry) {
   std::string_view text = trimmed(entry.text);
   if (entry.is_block || !text.starts_with('/')) return {"", std::string(text)};
   if (text.starts_with("//")) return {"", std::string(text.substr(1))};

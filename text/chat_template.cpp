@@ -17,8 +17,8 @@ const char* source(const Model& model) {
   return llama_model_chat_template(model.handle(), nullptr);
 }
 
-/// What went wrong, in one line. The engine throws away what the parser said, so the template is parsed
-/// again.
+/// Describes an error of the template in one line. The engine discards the parser's message, so the template
+/// is parsed again to get it.
 std::string explanation(const Model& model, std::string what) {
   try {
     const common_chat_template parsed(source(model), "", "");
@@ -35,7 +35,7 @@ std::string explanation(const Model& model, std::string what) {
                      what.substr(0, what.find('\n')));
 }
 
-/// The beginning of what was said, without the blanks that templates cut off.
+/// At most 32 bytes from the beginning of `text`, without the blanks around it that templates cut off.
 std::string_view beginning(std::string_view text) {
   const std::size_t first = std::min(text.find_first_not_of(" \t\r\n\v\f"), text.size());
   text = text.substr(first, 32);
@@ -52,7 +52,7 @@ bool has_chat_template(const Model& model) {
 std::string apply_chat_template(const Model& model, std::span<const Message> messages) {
   const llama_vocab* vocab = llama_model_get_vocab(model.handle());
   common_chat_templates_inputs inputs;
-  // The tokenizer adds these; a template that writes them too would double them.
+  // The tokenizer adds BOS and EOS; a template that writes them too would double them.
   inputs.add_bos = llama_vocab_get_add_bos(vocab);
   inputs.add_eos = llama_vocab_get_add_eos(vocab);
   for (const Message& message : messages) {

@@ -15,10 +15,10 @@ struct Message {
 /// True when the model's file carries a chat template.
 bool has_chat_template(const Model& model);
 
-/// The messages in the model's chat template, ready for the model's answer. Error when the template fails.
+/// Renders the messages with the model's chat template, ready for the model's answer. Error when it fails.
 std::string apply_chat_template(const Model& model, std::span<const Message> messages);
 
-/// One message of the user, after a system message unless that is empty.
+/// Renders one user message, after `system` unless that is empty. Error as well when one of them is left out.
 std::string apply_chat_template(const Model& model, const std::string& system, const std::string& user);
 
 }  // namespace chunkkv::text

@@ -2,10 +2,11 @@
 
 #include <chunkkv/registry.h>
 
+#include "base/stopwatch.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
 #include <span>
 #include <utility>
@@ -14,12 +15,12 @@
 namespace chunkkv::text {
 namespace {
 
-/// Cells that are left free for the next turn, so that its own queries choose.
-constexpr std::int32_t kRoom = 64;
-/// Entries that a budget keeps at least beside those that are protected.
-constexpr std::int32_t kLeast = 16;
-/// Tokens of a turn whose reading takes long.
-constexpr std::int32_t kLong = 512;
+/// Cells left free for the next question, so that its own queries choose what is kept.
+constexpr std::int32_t kFreeForQuestion = 64;
+/// Entries that every budget keeps at least, besides the protected ones or the window.
+constexpr std::int32_t kMinBeyondProtected = 16;
+/// A turn of more tokens than this takes long to read.
+constexpr std::int32_t kLongTurn = 512;
 
 const Method& checked(const Method& method) {
   if (method.layer_budgets()) {
@@ -61,7 +62,7 @@ void Conversation::open(const std::string& document) {
         fmt::format("the document has {} tokens, but this model was trained for {}; give a shorter one", n,
                     model().info().n_ctx_train));
   }
-  if (rules_.keep_source && n + kRoom > rules_.cells) {
+  if (rules_.keep_source && n + kFreeForQuestion > rules_.cells) {
     throw UsageError(fmt::format(
         "--keep-source needs the whole document of {} tokens in the cache while a question is read, "
         "but there are {} cells; give more with --cells",
@@ -97,21 +98,22 @@ Plan Conversation::plan(std::size_t n_newest) const {
   plan.keep_at_least = rules_.keep_at_least;
   const auto n = std::int32_t(prompt_.tokens.size());
   const std::int32_t least =
-      n_protected_ + std::max(plan.protect_last, plan.method->request().window) + kLeast;
+      n_protected_ + std::max(plan.protect_last, plan.method->request().window) + kMinBeyondProtected;
   // A compression that hardly makes room would soon be followed by the next.
-  const std::int32_t most = (rules_.cells - kRoom) * 3 / 4;
+  const std::int32_t most = (rules_.cells - kFreeForQuestion) * 3 / 4;
   plan.budget = Budget::tokens(std::max(std::min(plan.n_to_keep(std::max(n, 1)), most), least));
   return plan;
 }
 
-/// A document is compressed when it is read, what was said when it does not fit any more.
+/// True for a document that is read now, when the new tokens would not fit, and when a compression is due
+/// from before (`compress_next_`).
 bool Conversation::must_compress(std::size_t n_question) const {
   const bool is_document = sequence_.n_entries() == 0 && n_unread() > n_question;
   const auto n = std::int32_t(n_unread());
-  return is_document || compress_next_ || sequence_.n_entries() + n + kRoom > rules_.cells;
+  return is_document || compress_next_ || sequence_.n_entries() + n + kFreeForQuestion > rules_.cells;
 }
 
-void Conversation::tell() {
+void Conversation::report_plan() {
   Plan asked;
   asked.method = rules_.method;
   asked.budget = rules_.keep;
@@ -124,7 +126,7 @@ void Conversation::tell() {
 void Conversation::read(std::size_t n_question, const Progress& progress) {
   Plan wanted = plan(n_question);
   wanted.at_once = n_question == 0;  // no answer follows a document that is read alone
-  if (source_ || must_compress(n_question)) tell();
+  if (source_ || must_compress(n_question)) report_plan();
   const std::span<const Token> all(prompt_.tokens);
   if (source_) {
     const auto n_known = std::size_t(source_->n_tokens());
@@ -148,14 +150,13 @@ void Conversation::read(std::size_t n_question, const Progress& progress) {
   compress_next_ = false;
 }
 
-/// Takes a turn back that could not be read: the conversation is as it was before, or empty where even that
-/// fails.
+/// Undoes a turn that could not be read: the conversation becomes what it was, or empty where undoing fails.
 class Conversation::Rollback {
  public:
   Rollback(Conversation& conversation, OpenPrompt before, std::size_t n_question)
       : conversation_(conversation), before_(std::move(before)), n_entries_(sequence().n_entries()) {
     if (conversation.source_ || n_entries_ == 0) return;
-    // Entries that a compression drops do not come back otherwise.
+    // Only a snapshot brings back entries that a compression has dropped.
     if (conversation.must_compress(n_question))
       saved_ = sequence().snapshot();
     else
@@ -211,11 +212,9 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
 
   Turn turn;
   turn.n_read = std::int32_t(source_ ? source_->rest().size() + tokens.size() : n_unread());
-  with_progress(turn.n_read > kLong, [&](const Progress& progress) {
-    const auto start = std::chrono::steady_clock::now();
+  with_progress(turn.n_read > kLongTurn, [&](const Progress& progress) {
+    const Stopwatch watch(turn.read_ms);
     read(tokens.size(), progress);
-    turn.read_ms =
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   });
   rollback.keep();
 
@@ -223,9 +222,9 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
   const std::vector<float> logits(session_.logits().begin(), session_.logits().end());
   turn.answer = generate(sequence_, logits, sampler_,
                          {.n_predict = rules_.predict, .emit = emit, .interrupted = events_.interrupted});
-  turn.n_unobserved = sequence_.n_until_compression();
-  // A short answer leaves the compression to the next question.
-  if (turn.n_unobserved > 0 && !source_) compress_next_ = true;
+  turn.n_until_compression = sequence_.n_until_compression();
+  // The answer was too short for its compression, which is left to the next question.
+  if (turn.n_until_compression > 0 && !source_) compress_next_ = true;
   sequence_.stop_compressing();
   const std::vector<Token>& said = turn.answer.tokens;
   prompt_.tokens.insert(prompt_.tokens.end(), said.begin(), said.end());
@@ -235,16 +234,17 @@ Turn Conversation::ask(const std::string& question, const std::function<void(std
   return turn;
 }
 
-/// The answer may fill the cells; then older entries make room for it.
+/// Where the answer may fill the cells, lets `decode` drop older entries to make room for it.
 void Conversation::limit_answer(std::size_t n_newest) {
   Plan wanted = plan(n_newest);
   if (wanted.method->keeps_all()) return;
   const std::int32_t budget = std::min(wanted.n_to_keep(rules_.cells), rules_.cells);
-  const std::int32_t full = std::max(rules_.cells - kRoom, budget + 1);
-  const std::int32_t n_first = sequence_.n_until_compression();  // of the answer, before it is compressed
+  const std::int32_t full = std::max(rules_.cells - kFreeForQuestion, budget + 1);
+  const std::int32_t n_first = sequence_.n_until_compression();  // answer tokens until a compression
   const std::int32_t n_entries = n_first > 0 ? budget + n_first : sequence_.n_entries();
   if (full > rules_.cells || n_entries + rules_.predict < full) return;
-  // The newest turn grows until then; a quarter of what is not protected otherwise stays for older turns.
+  // By then the answer has lengthened the newest turn. Protect it as well, but leave a quarter of the budget
+  // beyond the system prompt to older turns.
   const std::int32_t grown = std::int32_t(n_newest) + std::max(0, full - n_entries);
   wanted.protect_last = std::max(wanted.protect_last, std::min(grown, (budget - n_protected_) * 3 / 4));
   sequence_.compress_while_decoding(wanted, full - budget);
@@ -295,7 +295,7 @@ Snapshot Conversation::saved(CacheFileInfo& info) const {
 
 void Conversation::load(const std::string& path, CacheFile file) {
   require_format(file.info, path, format());
-  const auto n_needed = file.snapshot.n_entries + std::int32_t(file.info.rest.size()) + kRoom;
+  const auto n_needed = file.snapshot.n_entries + std::int32_t(file.info.rest.size()) + kFreeForQuestion;
   if (n_needed > rules_.cells) {
     throw UsageError(
         fmt::format("'{}' needs {} cells with room for a question, but there are {}; start with "

@@ -14,7 +14,7 @@
 namespace chunkkv::text {
 namespace {
 
-/// Bytes that are looked at: encodings differ early.
+/// Only this many first bytes are examined: encodings differ early.
 constexpr std::size_t kLook = 1 << 16;
 
 using Mark = std::pair<std::string_view, std::string_view>;
@@ -53,8 +53,8 @@ bool converts(std::string_view text, const char* encoding) {
   });
 }
 
-/// Whether most characters of 16 bits, whose higher byte is the one at `high`, are those of East Asian texts
-/// in UTF-16, where zero bytes are few. Punctuation and kana tell them from pairs of other encodings.
+/// True when `text` looks like East Asian text in UTF-16, which has few zero bytes. `high`: offset of the
+/// high byte in a pair. Punctuation and kana (high byte 0x30) tell it from pairs of other encodings.
 bool is_east_asian_utf16(std::string_view text, std::size_t high) {
   std::size_t n_east = 0, n_signs = 0;
   for (std::size_t i = high; i < text.size(); i += 2) {
@@ -66,7 +66,8 @@ bool is_east_asian_utf16(std::string_view text, std::size_t high) {
   return n > 0 && 10 * n_east > 9 * n && 20 * n_signs > n;
 }
 
-/// UTF-16 and UTF-32 by their marks, or by where their zero bytes are.
+/// The name of UTF-16 or UTF-32, recognized by byte order mark, places of zero bytes or East Asian
+/// characters; empty for other encodings.
 std::string_view wide_encoding(std::string_view text) {
   if (text.starts_with(std::string_view("\xFF\xFE\0\0", 4)) ||
       text.starts_with(std::string_view("\0\0\xFE\xFF", 4)))
@@ -85,7 +86,7 @@ std::string_view wide_encoding(std::string_view text) {
   return {};
 }
 
-/// Bytes above 127 stand in pairs in East Asian texts, and mostly alone elsewhere.
+/// True when most bytes above 127 have such a neighbour: in East Asian and Cyrillic texts, hardly elsewhere.
 bool is_mostly_pairs(std::string_view text) {
   std::size_t n_high = 0, n_in_runs = 0;
   for (std::size_t i = 0; i < text.size();) {
@@ -98,7 +99,7 @@ bool is_mostly_pairs(std::string_view text) {
   return 4 * n_in_runs > 3 * n_high;
 }
 
-/// How much of the text is valid: a file of UTF-8 with a few broken bytes is not in another encoding.
+/// True when at most a quarter of the bytes above 127 are broken: that is UTF-8 with a few errors.
 bool is_utf8_but_for_few(std::string_view text) {
   std::size_t n_broken = 0, n_high = 0;
   for (const char c : text) n_high += std::size_t(static_cast<unsigned char>(c) > 127);
@@ -109,7 +110,7 @@ bool is_utf8_but_for_few(std::string_view text) {
   return true;
 }
 
-/// Encodings that the text may be in, the likelier first.
+/// Encodings that the text may be in, the more likely first.
 std::vector<std::string_view> candidates(std::string_view text) {
   std::vector<const char*> names = {"WINDOWS-1252", "LATIN1"};
   if (is_mostly_pairs(text))

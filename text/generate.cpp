@@ -28,7 +28,7 @@ std::string_view to_string(Stop stop) {
 
 namespace {
 
-/// One answer on its way.
+/// One answer that is being generated.
 class Generation {
  public:
   Generation(const GenerationStart& from, const GenerateOptions& options)
@@ -47,7 +47,8 @@ class Generation {
   Sequence& sequence() const { return sequence_; }
   Token token() const { return token_; }
 
-  /// Takes the token in. True when it is to be read, with so many cells for it.
+  /// Adds the sampled token to the answer. True when it must be read into the cache, which has `n_free` free
+  /// cells; false when the answer ends, for the reason in `answer_.stop`.
   bool accept_token(std::int32_t n_free) {
     answer_.stop = Stop::end;
     const Model& model = sequence_.session().model();
@@ -119,10 +120,10 @@ class Generation {
   Token token_ = 0;
   double rest_ms_ = 0;
   std::int64_t n_timed_ = 0;
-  bool is_finished_ = false;  // nothing more is to come
+  bool is_finished_ = false;  // the answer gets no more tokens
 };
 
-/// Reads the tokens of `generations` and chooses the next ones.
+/// Reads the sampled token of each generation, in one batch, and samples the next ones.
 void step(std::span<Generation* const> generations) {
   double ms = 0;
   {

@@ -1,5 +1,7 @@
 #include "text/limit_answer.h"
 
+#include <fmt/format.h>
+
 namespace chunkkv::text {
 
 std::int32_t answer_budget(const Sequence& sequence, const Plan& plan) {
@@ -19,9 +21,10 @@ void require_answer_room(const Session& session, const Plan& plan, std::int32_t 
   if (plan.method->keeps_all()) return;
   const std::int32_t budget = plan.n_to_keep(n_prompt), n_cells = session.options().n_cells;
   if (n_predict < buffer || std::int64_t(budget) + buffer <= n_cells) return;
-  throw UsageError("a budget of " + std::to_string(budget) + " and a buffer of " + std::to_string(buffer) +
-                   " tokens do not fit into the " + std::to_string(n_cells) +
-                   " cells of the cache; use a smaller budget or buffer, or more cells");
+  throw UsageError(
+      fmt::format("a budget of {} and a buffer of {} tokens do not fit into the {} cells of the cache; use a "
+                  "smaller budget or buffer, or more cells",
+                  budget, buffer, n_cells));
 }
 
 }  // namespace chunkkv::text

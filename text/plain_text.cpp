@@ -25,7 +25,7 @@ std::string plain_text(const Model& model, std::span<const Token> tokens) {
   std::string text;
   for (auto token = begin; token != tokens.end(); ++token)
     if (is_written(*token)) text += model.detokenize(*token);
-  // A model with BOS tells by it whether the tokens are a text's first.
+  // Where the model adds BOS, tokens without it are not the beginning of a text.
   const bool is_beginning = begin != tokens.begin() || !llama_vocab_get_add_bos(vocab);
   if (is_beginning && text.starts_with(' ') && puts_blank_before(model)) text.erase(0, 1);
   return text;

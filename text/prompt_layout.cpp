@@ -12,15 +12,16 @@
 namespace chunkkv::text {
 namespace {
 
-/// Marks the end of the document in a text that goes through a chat template. Of Unicode's private use area.
+/// Marks the end of the document in a text that goes through a chat template. The characters are of Unicode's
+/// private use area.
 constexpr std::string_view kDocumentEnd = "\uE000\uE0C0\uE000";
 constexpr const char* kNotShown =
     "the model's chat template does not show the user's text as it is; use --no-chat-template";
-/// Stands for a text that is in the cache already, in a rendering that is only made for what follows it.
+/// Stands for text that is in the cache already, in a rendering of which only what follows it is used.
 constexpr std::string_view kReadMark = "chunkkv-mark-4d1f";
 /// Stands for the user's next text.
 constexpr std::string_view kUserMark = "chunkkv-mark-7c2b";
-/// Tokens before a text that can tell how it is split into tokens.
+/// Number of tokens before a text that may change how the text is split into tokens.
 constexpr std::size_t kContext = 16;
 
 std::string after_mark(const std::string& rendered) {
@@ -29,7 +30,7 @@ std::string after_mark(const std::string& rendered) {
   return rendered.substr(at + kReadMark.size());
 }
 
-/// What follows the prompt when `user` asks.
+/// The text that follows the prompt when the user's next text is `user`.
 std::string following_text(const Model& model, const OpenPrompt& prompt, const std::string& user) {
   const std::string mark(kReadMark);
   switch (prompt.end) {
@@ -45,7 +46,7 @@ std::string following_text(const Model& model, const OpenPrompt& prompt, const s
   throw Error("unknown end of a prompt");
 }
 
-/// What follows the prompt in parts: only what is the same whatever the user says is the template's.
+/// The same text in parts. Only what stays the same for another user's text counts as the template's.
 std::vector<Part> following_parts(const Model& model, const OpenPrompt& prompt, const std::string& user) {
   const std::string all = following_text(model, prompt, user);
   const std::string marked = following_text(model, prompt, std::string(kUserMark));
@@ -55,10 +56,10 @@ std::vector<Part> following_parts(const Model& model, const OpenPrompt& prompt, 
   return parts;
 }
 
-/// The tokens of a text behind another one.
+/// Returns the tokens of `context` and a fixed text after it, tokenized as one.
 using Tokenizer = std::function<std::vector<Token>(const std::string& context)>;
 
-/// The tokens of `text` as they are after `before`: a tokenizer looks at what stands before a text.
+/// The tokens of `text` when it follows `before`: how a text is split depends on what stands before it.
 std::vector<Token> tokens_after(std::span<const Token> before, const std::string& text, const Model& model,
                                 const Tokenizer& tokenize) {
   const std::string context = model.detokenize(before.last(std::min(before.size(), kContext)));
@@ -70,7 +71,7 @@ std::vector<Token> tokens_after(std::span<const Token> before, const std::string
   auto first = tokens.begin();
   while (first != tokens.end() && end > 0) {
     const std::size_t n = model.detokenize(*first).size();
-    if (n > end) return tokenize("");  // the two have grown together
+    if (n > end) return tokenize("");  // one token holds parts of both
     end -= n;
     ++first;
   }
@@ -140,7 +141,7 @@ OpenPrompt PromptLayout::open(const std::string& document) const {
 }
 
 std::vector<Token> PromptLayout::following(const OpenPrompt& prompt, const std::string& user) const {
-  // An answer is a message of its own; otherwise the question follows the text.
+  // After an answer the question is a message of its own; otherwise it follows the text, after a gap.
   const std::string asked = prompt.end == CacheEnd::answer ? user : fmt::format("{}{}", kQuestionGap, user);
   const std::string text = following_text(model_, prompt, asked);
   if (!rules_.no_special)

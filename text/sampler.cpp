@@ -8,8 +8,8 @@
 namespace chunkkv::text {
 namespace {
 
-/// Tokens that must not come: those the model's file suppresses, and with --ignore-eos those that end an
-/// answer.
+/// Tokens that must not be sampled: those that the model's file suppresses, and with `ignore_eos` those that
+/// end an answer.
 std::vector<llama_logit_bias> forbidden_tokens(const Model& model, bool ignore_eos) {
   const llama_vocab* vocab = llama_model_get_vocab(model.handle());
   std::vector<llama_logit_bias> forbidden;

@@ -19,16 +19,16 @@ struct Sampling {
   float top_p = 0.95F;
   float min_p = 0.05F;
   std::int64_t seed = 0;    ///< -1: a random one
-  bool ignore_eos = false;  ///< an answer goes on to its limit
+  bool ignore_eos = false;  ///< never sample a token that ends the answer
 };
 
-/// llama.cpp's samplers over logits that may be a copy, so that two runs can start from the same ones.
-/// Temperature 0 takes the most likely token.
+/// Samples with llama.cpp's chain of samplers, from logits that the caller passes: two runs can start from a
+/// copy of the same ones.
 class Sampler {
  public:
   Sampler(const Model& model, const Sampling& sampling);
   ~Sampler();
-  /// A copy goes on as this one would.
+  /// A copy has the state of `other`: it samples what that one would.
   Sampler(const Sampler& other);
   Sampler& operator=(const Sampler&) = delete;
 

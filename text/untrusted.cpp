@@ -11,8 +11,8 @@
 namespace chunkkv::text {
 namespace {
 
-/// Stand for the user's text and the model's answer in renderings that show where they go. Of Unicode's
-/// private use area.
+/// Stand for the user's text and the model's answer in renderings that show where the template puts them. The
+/// characters are of Unicode's private use area.
 constexpr std::string_view kMark = "\uE000\uE0C1\uE000";
 constexpr std::string_view kAnswer = "\uE000\uE0C2\uE000";
 
@@ -20,7 +20,7 @@ bool has_attribute(const Model& model, Token token, int attributes) {
   return (llama_vocab_get_attr(llama_model_get_vocab(model.handle()), token) & attributes) != 0;
 }
 
-/// Whether the tokenizer makes this token of written text only where control tokens are read as such.
+/// True for a token that the tokenizer makes of text only where it parses control tokens.
 bool is_control(const Model& model, Token token) {
   return has_attribute(model, token, LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN);
 }
@@ -29,10 +29,10 @@ std::ptrdiff_t count_controls(const Model& model, std::span<const Token> tokens)
   return std::count_if(tokens.begin(), tokens.end(), [&](Token token) { return is_control(model, token); });
 }
 
-/// Joins control tokens and the text between them, as the tokenizer itself does.
-class Joiner {
+/// Tokenizes parts as one text, as the tokenizer itself does, but parses control tokens in the template only.
+class PartTokenizer {
  public:
-  explicit Joiner(const Model& model) : model_(model) {}
+  explicit PartTokenizer(const Model& model) : model_(model) {}
 
   void add_text(std::string_view text) { raw_ += text; }
 
@@ -115,12 +115,12 @@ std::vector<Token> tokenize_untrusted(const Model& model, std::span<const Part> 
   const bool is_plain = count_controls(model, joined) == n_controls;
   if (is_plain) return add_special ? model.tokenize(all, true, true) : joined;
 
-  Joiner joiner(model);
+  PartTokenizer tokenizer(model);
   for (const Part& part : parts)
-    part.is_template ? joiner.add_template(part.text) : joiner.add_text(part.text);
-  std::vector<Token> tokens = joiner.finish();
+    part.is_template ? tokenizer.add_template(part.text) : tokenizer.add_text(part.text);
+  std::vector<Token> tokens = tokenizer.finish();
   if (!add_special) return tokens;
-  // What the tokenizer puts around any text: of one letter it is all but the letter's own.
+  // The tokens that the tokenizer puts around any text, such as BOS: those of "a" without the letter's own.
   const std::vector<Token> bare = model.tokenize("a", false, false), whole = model.tokenize("a", true, false);
   const auto own = std::search(whole.begin(), whole.end(), bare.begin(), bare.end());
   tokens.insert(tokens.begin(), whole.begin(), own);

@@ -9,26 +9,26 @@
 
 namespace chunkkv::text {
 
-/// A piece of a prompt: of the model's chat template, or what somebody wrote.
+/// A piece of a prompt: from the model's chat template, or text that somebody wrote.
 struct Part {
   std::string text;
   bool is_template = false;
 };
 
-/// The prompt that `apply_chat_template` makes, in parts: the user's text is not the template's, all else is.
-/// Error when the template does not show the user's text as it is.
+/// The prompt that `apply_chat_template` makes, in three parts: only the middle one, the user's text, is not
+/// the template's. Error when the template does not show the user's text as it is.
 std::vector<Part> prompt_parts(const Model& model, const std::string& system, const std::string& user);
 
-/// What such a prompt goes on with behind the model's answer, when the user says `next`.
+/// The parts that follow the model's answer to `user` when the user's next message is `next`.
 std::vector<Part> turn_parts(const Model& model, const std::string& user, const std::string& next);
 
-/// `all` in three parts, before, in and behind what stands where `marked` has `mark`; the middle one is not
-/// the template's. Error when the two do not agree.
+/// `all` in three parts, where `marked` is the same text with `mark` in place of the middle part. Only that
+/// one is not the template's. Error when the two texts do not agree around it.
 std::vector<Part> split_around(const std::string& all, const std::string& marked, std::string_view mark);
 
-/// The tokens of all parts together. Control tokens, such as the end of a turn, are read as such in the
-/// template only: what is written out in the other parts is text. Where there is nothing of the kind in them,
-/// these are the tokens of the joined text.
+/// The tokens of all parts together. Control tokens, such as the end of a turn, are parsed in the template's
+/// parts only: written out in other parts they are plain text. Where the other parts hold none, these are the
+/// tokens of the joined text. `add_special`: with BOS and EOS, as the model has them.
 std::vector<Token> tokenize_untrusted(const Model& model, std::span<const Part> parts, bool add_special);
 
 }  // namespace chunkkv::text

@@ -21,7 +21,7 @@ Unit first_unit(std::string_view text) {
   if (lead < 0x80) return {Kind::character, 1};
 
   std::size_t length = 0;
-  unsigned char low = 0x80, high = 0xBF;  // what the second byte may be
+  unsigned char low = 0x80, high = 0xBF;  // range of the second byte
   if (lead >= 0xC2 && lead <= 0xDF) {
     length = 2;
   } else if (lead >= 0xE0 && lead <= 0xEF) {

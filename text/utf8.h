@@ -6,13 +6,13 @@
 
 namespace chunkkv::text {
 
-/// Turns pieces of bytes into pieces of valid UTF-8: the bytes of a character that is not complete yet
-/// are held back, bytes that can never become one turn into U+FFFD.
+/// Turns pieces of bytes into pieces of valid UTF-8: the bytes of a character that is not complete yet are
+/// held back; bytes that can never become a character turn into U+FFFD.
 class Utf8Stream {
  public:
-  /// The text that is certain after `bytes`.
+  /// Takes `bytes` and returns the characters that are now complete.
   std::string push(std::string_view bytes);
-  /// What is left at the end: U+FFFD for a character cut short.
+  /// Ends the stream. Returns U+FFFD where a character was cut short, else nothing.
   std::string finish();
   bool pending() const { return !held_.empty(); }
   /// The bytes that are held back.

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-/// What lies in this folder, and the texts and the library that CMakeLists.txt names, embedded by CMake.
+/// The files of this folder, and the texts and the library that CMakeLists.txt names, embedded by CMake.
 namespace chunkkv::web::assets {
 
 extern const std::string_view kept_page;  ///< HTML with {{style}}, {{data}} and {{script}}

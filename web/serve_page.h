@@ -4,7 +4,7 @@
 
 namespace chunkkv::web {
 
-/// The page of `chunkkv serve`, in one file. It asks nothing but the server that it came from.
+/// Returns the page of `chunkkv serve`, in one file. It sends requests only to the server that it came from.
 std::string serve_page();
 
 }  // namespace chunkkv::web

@@ -46,7 +46,7 @@ ObserverKind observer_of(const BuildArguments& arguments) {
   return parse_observer(name);
 }
 
-/// Reads the document and compresses it.
+/// Reads the document and compresses it; notes in `info` how.
 Snapshot compressed(Session& session, const text::OpenPrompt& prompt, const BuildArguments& arguments,
                     const Plan& wanted, const Progress& progress, CacheFileInfo& info) {
   std::vector<Token> tokens = prompt.tokens;
@@ -62,11 +62,11 @@ Snapshot compressed(Session& session, const text::OpenPrompt& prompt, const Buil
   info.keep = wanted.budget.to_string();
   info.observer = to_string(reading.observer);
   Snapshot snapshot = session.sequence().snapshot();
-  snapshot.attention.clear();  // large, and nothing in the file is to be compressed again
+  snapshot.attention.clear();  // large; a method that needs these sums begins anew when it compresses again
   return snapshot;
 }
 
-/// What can be wrong is said before the model is loaded.
+/// UsageError for errors in the arguments, before the model is loaded.
 void check_build(const BuildArguments& arguments) {
   const Plan wanted = plan(arguments.compression);
   if (wanted.method->layer_budgets())
@@ -86,7 +86,7 @@ void build(const BuildArguments& arguments) {
   PromptArguments document = arguments.prompt;
   document.question.clear();
   const std::string text = read_prompt(document);
-  { const OutputFile writable(arguments.output); }  // said now rather than after the work
+  { const OutputFile writable(arguments.output); }  // an error is found now rather than after the work
 
   const auto model = load_model(arguments.model);
   const text::PromptLayout layout(*model, document);
@@ -120,13 +120,13 @@ void build(const BuildArguments& arguments) {
       throw UsageError("the document is so short that it is read with every question; no file is needed");
   } else {
     const auto n_document = std::int32_t(prompt.tokens.size());
-    print_error(note(wanted.at(n_document, n_document, model->info().n_layer)));
+    print_error(small_budget_note(wanted.at(n_document, n_document, model->info().n_layer)));
     snapshot = compressed(*session, prompt, arguments, wanted, display.callback(), info);
   }
   display.finish();
   if (!arguments.prefill_type.empty()) {
     session.reset();
-    options.n_cells = 1;  // only its types are needed
+    options.n_cells = 1;  // only its cache types are needed
     snapshot = open_session(model, options)->converted(std::move(snapshot));
     info.type_k = to_string(options.type_k);
     info.type_v = to_string(options.type_v);

@@ -32,8 +32,8 @@
 namespace chunkkv::cli {
 namespace {
 
-constexpr std::int32_t kCells = 8192;  // where neither --cells nor -c says how many
-constexpr std::int32_t kTurns = 2048;  // beside a document that is kept whole
+constexpr std::int32_t kCells = 8192;  // cells of the cache where neither --cells nor -c is given
+constexpr std::int32_t kTurns = 2048;  // cells for turns beside a document that is kept whole
 
 struct ChatArguments {
   ModelArguments model;
@@ -92,11 +92,11 @@ void save(const text::Conversation& conversation, const std::string& path) {
   save_cache_file(path, info, snapshot);
 }
 
-/// Says once what a small budget changes, and shows how far a long reading is.
+/// Events that print once what a small budget changes, and show how far a long reading is.
 text::ConversationEvents events(const ProgressArguments& progress) {
   return {.compressing =
               [told = false](const ResolvedPlan& resolved) mutable {
-                const std::string changed = note(resolved);
+                const std::string changed = small_budget_note(resolved);
                 if (!told) print_error(changed);
                 told = told || !changed.empty();
               },
@@ -126,7 +126,7 @@ class Chat {
           "What is pasted is one question, as is what stands between \"\"\" and \"\"\".\n");
     while (!quit_) {
       if (is_terminal_) print_error("> ");
-      std::optional<text::Entry> entry;
+      std::optional<text::ChatEntry> entry;
       bool is_read = false;
       const auto read = [&] {
         entry = lines_.next();
@@ -143,9 +143,9 @@ class Chat {
     if (is_terminal_ && !quit_) print_error("\n");
   }
 
-  /// What a command in a pipe failed with counts.
+  /// True when an entry failed and standard input is not a terminal.
   bool failed() const { return failed_ && !is_terminal_; }
-  /// Something would have been written over what is read.
+  /// True when a file that is read would have been written over and standard input is not a terminal.
   bool refused() const { return refused_ && !is_terminal_; }
 
   void load(const std::string& path) {
@@ -156,8 +156,8 @@ class Chat {
       conversation_.open(read_document(path));
   }
 
-  /// Whatever goes wrong is said, and the conversation goes on. Ctrl-C stops an answer or a reading; what
-  /// cannot be stopped is done before one could mean it, so there it ends the chat.
+  /// Calls `action`; an Error is printed, and the conversation goes on. Ctrl-C stops an answer or a reading.
+  /// An action that cannot be stopped is too short for Ctrl-C to be meant for it, so there it ends the chat.
   void guard(const std::function<void()>& action, bool can_be_stopped) {
     bool stopped = can_be_stopped;
     try {
@@ -169,7 +169,7 @@ class Chat {
       failed_ = failed_ || !interrupted;
       stopped = stopped || interrupted;
     }
-    if (stop_requested() && !(stopped && take_back_stop())) quit_ = true;
+    if (stop_requested() && !(stopped && withdraw_stop())) quit_ = true;
   }
 
  private:
@@ -180,7 +180,7 @@ class Chat {
     print("\n");
     if (turn.answer.stop == text::Stop::signal) print_error("(interrupted)\n");
     if (turn.answer.stop == text::Stop::limit) print_error("(cut at -n)\n");
-    if (turn.n_unobserved > 0)
+    if (turn.n_until_compression > 0)
       print_error("(the answer ended before it could choose: nothing was dropped)\n");
     if (turn.answer.stop == text::Stop::context)
       print_error("(cut: the cache is full, or the model's trained length is reached; /clear begins anew)\n");
@@ -278,7 +278,7 @@ void chat(const ChatArguments& arguments) {
   if (arguments.keep_source && !document.empty()) n_whole = model->tokenize(document, true, true).size();
   options.n_cells = n_cells(arguments, *model, n_whole);
   const auto session = open_session(model, options);
-  rules.cells = session->options().n_cells;  // the engine rounds up
+  rules.cells = session->options().n_cells;  // the engine rounds the number up
   text::Conversation conversation(*session, {*model, arguments.prompt}, rules, arguments.sampling,
                                   events(arguments.progress));
   if (!document.empty()) conversation.open(document);

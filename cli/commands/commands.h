@@ -4,7 +4,7 @@ namespace CLI {
 class App;
 }
 
-/// One function a subcommand: it declares the options and what happens when the subcommand is called.
+/// Each function adds one subcommand: it declares the options and what happens when the subcommand is called.
 namespace chunkkv::cli {
 
 void add_run(CLI::App& app);

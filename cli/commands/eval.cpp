@@ -168,7 +168,7 @@ void add_eval(CLI::App& app) {
   add_sampling_options(command, arguments->sampling);
   command.callback([arguments, &command] {
     if (!command.get_subcommands().empty()) return;
-    check_effects(*arguments, command);
+    refuse_ineffective(*arguments, command);
     if (arguments->name == "fidelity")
       run_fidelity(*arguments);
     else

@@ -12,7 +12,7 @@
 
 namespace chunkkv::cli {
 
-/// What `chunkkv eval NAME` is told.
+/// The arguments of `chunkkv eval NAME`.
 struct EvalArguments {
   std::string name;
   eval::Options benchmark;
@@ -27,7 +27,7 @@ struct EvalArguments {
   std::string observer = "question";
   std::int32_t buffer = 0;
   std::int32_t parallel = 1;
-  std::string prefill_type;  ///< "": -ctk and -ctv
+  std::string prefill_type;  ///< "": the types of -ctk and -ctv
   bool separate_questions = false;
   std::int32_t predict = 0;
   text::Sampling sampling;
@@ -36,26 +36,26 @@ struct EvalArguments {
   std::string shard = "1/1";
   bool skip_broken = false;
   bool dry_run = false;
-  std::string prompts = "longbench";  ///< fidelity: whose prompts are read
+  std::string prompts = "longbench";  ///< fidelity: the benchmark whose prompts are read
   ProgressArguments progress;
 };
 
-/// All that changes answers and has no key of its own in a line of results, as text.
+/// As text, the options not at their defaults that change answers and have no column in a line of results.
 std::string settings(const EvalArguments& arguments);
 
-/// Those of the session that reads: with --cache-type-prefill its cache has other types.
+/// The options of the session that reads the prompt: `options` with the cache types of --cache-type-prefill.
 SessionOptions reading_options(const EvalArguments& arguments, SessionOptions options);
 
-/// Tokens that the model can hold.
+/// Tokens that the model's cache can hold: -c, or the trained context.
 std::int32_t window(const EvalArguments& arguments, const Model& model);
 
-/// Tokens of a prompt at most, before the chat template.
+/// The most tokens that a prompt may have before the chat template is added; 0: any number.
 std::int32_t max_length(const EvalArguments& arguments, const Model& model);
 
 /// Measures fidelity on a benchmark's prompts.
 void run_fidelity(const EvalArguments& arguments);
 
-/// Runs a benchmark, or with --dry-run tells what would be run.
+/// Runs a benchmark, or with --dry-run prints what would be run.
 void run_eval(const EvalArguments& arguments);
 
 }  // namespace chunkkv::cli

@@ -35,7 +35,7 @@ const std::vector<OwnOption>& own_options() {
 
 }  // namespace
 
-void check_effects(const EvalArguments& arguments, const CLI::App& command) {
+void refuse_ineffective(const EvalArguments& arguments, const CLI::App& command) {
   const bool is_fidelity = arguments.name == "fidelity";
   if (is_fidelity) {
     refuse_without_effect(command,

@@ -9,6 +9,6 @@ class App;
 namespace chunkkv::cli {
 
 /// UsageError for an option of `eval` that has no effect on the benchmark or without another option.
-void check_effects(const EvalArguments& arguments, const CLI::App& command);
+void refuse_ineffective(const EvalArguments& arguments, const CLI::App& command);
 
 }  // namespace chunkkv::cli

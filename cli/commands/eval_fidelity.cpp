@@ -21,7 +21,7 @@ namespace chunkkv::cli {
 namespace {
 
 constexpr std::int32_t kAnswer = 64;
-constexpr std::int32_t kSkip = 16;  // as many first tokens as `hybrid` observes
+constexpr std::int32_t kSkip = 16;  // first tokens of an answer, as many as `hybrid` observes
 
 void check_fidelity(const EvalArguments& arguments, const SessionOptions& session) {
   require_flash_attention(session);
@@ -32,25 +32,25 @@ void check_fidelity(const EvalArguments& arguments, const SessionOptions& sessio
     throw UsageError("fidelity is measured along the full cache's answer; it is not for --buffer");
 }
 
-/// The run over all samples of a benchmark: each is read once, for all pairs that are missing.
+/// Measures fidelity on all samples of a benchmark: each is read once for all pairs that lack a result.
 class FidelityRun {
  public:
   FidelityRun(const EvalArguments& arguments, std::vector<Plan> pairs);
   void run();
 
  private:
-  struct Item {
+  struct PendingSample {
     eval::Sample sample;
     std::vector<Token> prompt, question;
-    std::vector<std::size_t> missing;  // pairs
+    std::vector<std::size_t> missing;  // pairs that lack a result
   };
-  /// Nothing for a broken record that is to be left out.
+  /// The sample; nothing for a broken record that --skip-broken leaves out.
   std::optional<eval::Sample> sample(std::size_t index);
-  Item item(eval::Sample sample);
-  /// Opens sessions that are large enough.
-  void reserve(const Item& item);
-  void measure(std::size_t index, const Item& item);
-  results::FidelityRecord asked(const Item& item, std::size_t pair) const;
+  PendingSample pending_sample(eval::Sample sample);
+  /// Opens sessions with enough cells for the sample, where those that are open have too few.
+  void reserve(const PendingSample& pending);
+  void measure(std::size_t index, const PendingSample& pending);
+  results::FidelityRecord record(const PendingSample& pending, std::size_t pair) const;
 
   const EvalArguments& arguments_;
   std::vector<Plan> pairs_;
@@ -70,7 +70,7 @@ class FidelityRun {
   std::unique_ptr<Session> session_, kept_;
   std::int32_t n_cells_ = 0;
   std::optional<FidelityTable> table_;
-  std::set<std::size_t> told_;  // pairs whose windows shrink
+  std::set<std::size_t> reported_pairs_;  // pairs whose smaller window was reported
 };
 
 eval::Options with_seed(eval::Options options, std::int64_t seed) {
@@ -86,7 +86,7 @@ FidelityRun::FidelityRun(const EvalArguments& arguments, std::vector<Plan> pairs
   benchmark_ = eval::make_benchmark(arguments.prompts, options_);
   samples_ = benchmark_->samples(tokenizer_);
   results_.emplace(campaign_, arguments.output, arguments.dry_run);
-  // What the pair that observes most of the answer is given: as much is left out for all.
+  // The full cache predicts the first `after` tokens: the largest `after` of the pairs is left out for all.
   for (const Plan& pair : pairs_) skip_ = std::max(skip_, pair.method->request().after);
   table_.emplace(skip_);
 }
@@ -98,7 +98,7 @@ void FidelityRun::run() {
     if (!shard.has(index)) return;
     auto found = sample(index);
     if (!found) return;
-    const Item now = item(std::move(*found));
+    const PendingSample now = pending_sample(std::move(*found));
     if (now.missing.empty()) return;
     if (arguments_.dry_run) {
       print(
@@ -123,8 +123,8 @@ std::optional<eval::Sample> FidelityRun::sample(std::size_t index) {
   }
 }
 
-FidelityRun::Item FidelityRun::item(eval::Sample sample) {
-  Item result{.sample = std::move(sample), .prompt = {}, .question = {}, .missing = {}};
+FidelityRun::PendingSample FidelityRun::pending_sample(eval::Sample sample) {
+  PendingSample result{.sample = std::move(sample), .prompt = {}, .question = {}, .missing = {}};
   const eval::PromptTokens tokens(*model_, result.sample, !arguments_.no_chat_template);
   const bool is_agnostic = arguments_.query == "agnostic";
   if (is_agnostic && result.sample.document.empty())
@@ -136,10 +136,10 @@ FidelityRun::Item FidelityRun::item(eval::Sample sample) {
   if (is_agnostic) result.question = tokens.question(0);
   const auto n_prompt = std::int32_t(result.prompt.size());
   for (std::size_t pair = 0; pair < pairs_.size(); ++pair) {
-    if (results_->known().contains(results::result_key(identity(asked(result, pair))))) continue;
+    if (results_->known().contains(results::result_key(identity(record(result, pair))))) continue;
     result.missing.push_back(pair);
     const ResolvedPlan resolved = pairs_[pair].at(n_prompt, n_prompt, model_->info().n_layer);
-    if (resolved.window > 0 && told_.insert(pair).second)
+    if (resolved.window > 0 && reported_pairs_.insert(pair).second)
       campaign_.status().print_above(fmt::format(
           "{}: the window shrinks to half of the budget where that is too small, as to {} "
           "instead of {} for {}\n",
@@ -148,52 +148,53 @@ FidelityRun::Item FidelityRun::item(eval::Sample sample) {
   return result;
 }
 
-void FidelityRun::reserve(const Item& item) {
-  const auto needed = std::int32_t(item.prompt.size() + item.question.size()) + n_answer_;
+void FidelityRun::reserve(const PendingSample& pending) {
+  const auto needed = std::int32_t(pending.prompt.size() + pending.question.size()) + n_answer_;
   if (needed > window(arguments_, *model_))
     throw UsageError(
         fmt::format("the prompt of {} and an answer of {} tokens need {} cells, but the model's window "
                     "is {}; give a smaller --max-length, or a larger -c",
-                    item.sample.source, n_answer_, needed, window(arguments_, *model_)));
+                    pending.sample.source, n_answer_, needed, window(arguments_, *model_)));
   if (session_ && needed <= n_cells_) return;
-  session_.reset();  // before the next one takes its memory
+  session_.reset();  // frees its memory before the next one takes some
   kept_.reset();
-  n_cells_ = std::int32_t(text::in_cell_steps(needed));
+  n_cells_ = std::int32_t(text::round_up_cells(needed));
   session_options_.n_cells = kept_options_.n_cells = n_cells_;
   session_ = open_session(model_, session_options_);
   if (!arguments_.prefill_type.empty()) kept_ = open_session(model_, kept_options_);
 }
 
-void FidelityRun::measure(std::size_t index, const Item& item) {
+void FidelityRun::measure(std::size_t index, const PendingSample& pending) {
   std::vector<Plan> plans;
-  for (const std::size_t pair : item.missing) plans.push_back(pairs_[pair]);
+  for (const std::size_t pair : pending.missing) plans.push_back(pairs_[pair]);
   const auto tell = [&](const ReadState& read) {
-    return campaign_.tell(double(read.done) / double(read.total), [&](double, const std::string& left) {
-      return fmt::format("{}: sample {} of {}, reading {} of {} tokens; about {} left", item.sample.task,
-                         index + 1, samples_->size(), read.done, read.total, left);
-    });
+    return campaign_.report_progress(
+        double(read.done) / double(read.total), [&](double, const std::string& left) {
+          return fmt::format("{}: sample {} of {}, reading {} of {} tokens; about {} left",
+                             pending.sample.task, index + 1, samples_->size(), read.done, read.total, left);
+        });
   };
-  const std::vector<Fidelity> measured = measure_fidelity(session_->sequence(), item.prompt, plans,
+  const std::vector<Fidelity> measured = measure_fidelity(session_->sequence(), pending.prompt, plans,
                                                           {.n_tokens = n_answer_,
-                                                           .question = item.question,
+                                                           .question = pending.question,
                                                            .skip = skip_,
                                                            .progress = tell,
                                                            .kept = kept_ ? &kept_->sequence() : nullptr});
-  for (std::size_t i = 0; i < item.missing.size(); ++i) {
-    results_->write(to_json(asked(item, item.missing[i]), measured[i]));
-    table_->add(item.missing[i], measured[i]);
+  for (std::size_t i = 0; i < pending.missing.size(); ++i) {
+    results_->write(to_json(record(pending, pending.missing[i]), measured[i]));
+    table_->add(pending.missing[i], measured[i]);
   }
 }
 
-results::FidelityRecord FidelityRun::asked(const Item& item, std::size_t pair) const {
-  return fidelity_asked(arguments_, item.sample, pairs_[pair], std::int32_t(item.prompt.size()),
-                        options_.max_length, n_answer_, origin_);
+results::FidelityRecord FidelityRun::record(const PendingSample& pending, std::size_t pair) const {
+  return record_without_figures(arguments_, pending.sample, pairs_[pair], std::int32_t(pending.prompt.size()),
+                                options_.max_length, n_answer_, origin_);
 }
 
 }  // namespace
 
 void run_fidelity(const EvalArguments& arguments) {
-  // What can be wrong in the arguments is found before the model is loaded.
+  // Errors in the arguments are found before the model is loaded.
   check_fidelity(arguments, cli::session_options(arguments.model));
   std::vector<Plan> pairs = eval::make_pairs(split_methods(arguments.methods), split_list(arguments.keep));
   eval::Shard::parse(arguments.shard);

@@ -9,9 +9,9 @@
 
 namespace chunkkv::cli {
 
-Results::Results(Campaign& campaign, const std::string& path, bool only_look) : campaign_(campaign) {
+Results::Results(Campaign& campaign, const std::string& path, bool read_only) : campaign_(campaign) {
   std::size_t n_without_data = 0;
-  campaign_.open(path, only_look, [&](const results::Json& line) {
+  campaign_.open(path, read_only, [&](const results::Json& line) {
     const auto score = line.find("score");
     const bool has_score = score != line.end() && score->is_number();
     known_.emplace(results::result_key(line), has_score ? std::optional(score->get<double>()) : std::nullopt);
@@ -26,7 +26,7 @@ Results::Results(Campaign& campaign, const std::string& path, bool only_look) : 
                     path, n_without_data));
 }
 
-void Results::keep_unjudged() {
+void Results::open_unjudged_file() {
   if (!campaign_.file()) return;
   unjudged_file_ = std::make_unique<results::ResultFile>(
       campaign_.file()->path() + ".unjudged",

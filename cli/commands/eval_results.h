@@ -10,21 +10,21 @@
 
 namespace chunkkv::cli {
 
-/// The results of a campaign of answers, in its file, or on standard output where none is named.
+/// The results of `eval`: written to the campaign's file, or to standard output where no file is named.
 class Results {
  public:
-  /// Opens the campaign's file. One that is only looked at stays as it is.
-  Results(Campaign& campaign, const std::string& path, bool only_look);
+  /// Opens the campaign's file as `Campaign::open` does and learns the scores that it holds.
+  Results(Campaign& campaign, const std::string& path, bool read_only);
 
-  /// By key; a line without a score has none.
+  /// The scores of the file's lines by `result_key`; nothing for a line without a score.
   eval::KnownScores& known() { return known_; }
   void write(const results::Json& line);
 
-  /// Answers are kept in a file beside that of the results, FILE.unjudged, until a judge has seen them.
-  void keep_unjudged();
+  /// From now on answers are kept in FILE.unjudged, beside the results, until a judge has seen them.
+  void open_unjudged_file();
   const eval::SavedAnswers& unjudged() const { return unjudged_; }
   void save_unjudged(const results::Json& line);
-  /// Removes that file once all that it holds is judged.
+  /// Removes FILE.unjudged if every answer in it is judged.
   void drop_unjudged();
 
  private:

@@ -27,9 +27,9 @@
 namespace chunkkv::cli {
 namespace {
 
-/// Room that a prompt leaves in the model's window for the chat template.
+/// Tokens that a prompt leaves for the chat template in what the model can hold.
 constexpr std::int32_t kTemplateRoom = 128;
-/// The longest answer that a benchmark asks for.
+/// Tokens that a prompt leaves for an answer without -n: the longest answer that LongBench asks for.
 constexpr std::int32_t kLongestAnswer = 512;
 
 }  // namespace
@@ -63,7 +63,7 @@ std::string settings(const EvalArguments& a) {
 
 namespace {
 
-/// Likewise, of reading in pieces.
+/// The options not at their defaults that change answers only where prompts are read in pieces, as text.
 std::string bounded_settings(const EvalArguments& a) {
   const EvalArguments standard;
   Settings settings;
@@ -124,7 +124,7 @@ void report_dry_run(const eval::Survey& survey, const eval::Sweep& sweep) {
   print(text);
 }
 
-/// Tells on standard error how a run goes.
+/// Reports on standard error how a run goes.
 class Display {
  public:
   explicit Display(Campaign& campaign) : campaign_(campaign), line_(campaign.status()) {}
@@ -137,14 +137,14 @@ class Display {
                 },
             .progress =
                 [this](const eval::RunState& state) {
-                  return campaign_.tell(state.share, [&](double share, const std::string& left) {
+                  return campaign_.report_progress(state.share, [&](double share, const std::string& left) {
                     return describe(state, share, left);
                   });
                 },
             .note = [this](const std::string& text) { note(text); }};
   }
 
-  /// Interrupted when a stop is requested.
+  /// Waits before a busy judge is asked again. Interrupted when a stop is requested.
   void wait(std::chrono::seconds pause, const std::string& reason) {
     note(fmt::format("{}; asking again in {}", reason, duration(double(pause.count()))));
     for (const auto end = Clock::now() + pause; Clock::now() < end;) {
@@ -173,10 +173,10 @@ void tell_notes(const eval::Survey& survey, const eval::Sweep& sweep, Display& d
   for (const std::string& record : survey.broken) display.note("left out: " + record);
   for (const auto& [pair, small] : survey.small_windows)
     display.note(fmt::format("{}: the window shrinks to half of the budget for {} samples, as to {}",
-                             eval::to_string(sweep.pairs()[pair]), small.n_samples, small.first));
+                             eval::to_string(sweep.pairs()[pair]), small.n_samples, small.first_example));
 }
 
-/// UsageError for what can be seen before the model is loaded.
+/// UsageError for errors that can be found before the model is loaded.
 void check_run(const EvalArguments& arguments, const SessionOptions& session) {
   if (arguments.name.empty()) throw UsageError("no benchmark given; `chunkkv eval list` lists them");
   if (arguments.sampling.seed < 0) throw UsageError("an evaluation needs a fixed --seed, of 0 or more");
@@ -224,7 +224,7 @@ eval::Survey survey_of(eval::Runner& runner, Results& results) {
   }
 }
 
-/// Answers and scores what is missing.
+/// Answers and scores all questions without a result. An Error of a judge gets `Campaign::advice`.
 void answer_all(eval::Runner& runner, eval::Survey& survey, Results& results, Campaign& campaign,
                 bool is_judged) {
   const auto write = [&](const results::Json& line) { results.write(line); };
@@ -270,7 +270,7 @@ void run_eval(const EvalArguments& arguments) {
   Results results(campaign, arguments.output, arguments.dry_run);
   eval::RunEvents events = display.events();
   if (is_judged) {
-    results.keep_unjudged();
+    results.open_unjudged_file();
     events.answered = [&](const results::Json& line) { results.save_unjudged(line); };
   }
   eval::Runner runner(*benchmark, *samples, sweep,

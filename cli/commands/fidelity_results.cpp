@@ -10,7 +10,7 @@
 namespace chunkkv::cli {
 namespace {
 
-/// Of what fidelity depends on: no references, and no later question.
+/// The digest of all that fidelity depends on: not the references, nor later questions.
 std::string prompt_digest(const eval::Sample& sample, std::int32_t n_answer) {
   eval::Sample prompt;
   prompt.document = sample.document;
@@ -21,9 +21,10 @@ std::string prompt_digest(const eval::Sample& sample, std::int32_t n_answer) {
 
 }  // namespace
 
-results::FidelityRecord fidelity_asked(const EvalArguments& arguments, const eval::Sample& sample,
-                                       const Plan& plan, std::int32_t n_prompt, std::int32_t max_length,
-                                       std::int32_t n_answer, const results::Origin& origin) {
+results::FidelityRecord record_without_figures(const EvalArguments& arguments, const eval::Sample& sample,
+                                               const Plan& plan, std::int32_t n_prompt,
+                                               std::int32_t max_length, std::int32_t n_answer,
+                                               const results::Origin& origin) {
   results::FidelityRecord record;
   record.origin = origin;
   record.setting = {"fidelity", arguments.query == "aware", 0, max_length, settings(arguments)};

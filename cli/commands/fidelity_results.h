@@ -9,18 +9,19 @@
 #include <span>
 #include <string>
 
-/// What is written and told of a fidelity run.
+/// What a fidelity run writes and prints.
 namespace chunkkv::cli {
 
-/// What is asked of whom, on a prompt of `n_prompt` tokens with an answer of `n_answer`.
-results::FidelityRecord fidelity_asked(const EvalArguments& arguments, const eval::Sample& sample,
-                                       const Plan& plan, std::int32_t n_prompt, std::int32_t max_length,
-                                       std::int32_t n_answer, const results::Origin& origin);
+/// A measurement's record without figures, for a prompt of `n_prompt` tokens and an answer of `n_answer`.
+results::FidelityRecord record_without_figures(const EvalArguments& arguments, const eval::Sample& sample,
+                                               const Plan& plan, std::int32_t n_prompt,
+                                               std::int32_t max_length, std::int32_t n_answer,
+                                               const results::Origin& origin);
 
-/// Means over the samples, a row a pair.
+/// A table of means over the samples, with a row for each pair of method and budget.
 class FidelityTable {
  public:
-  /// `skip`: predictions of an answer that "KL rest" leaves out.
+  /// `skip`: first predictions of an answer that "KL rest" leaves out.
   explicit FidelityTable(std::int32_t skip) : skip_(skip) {}
   void add(std::size_t pair, const Fidelity& fidelity);
   std::string text(std::span<const Plan> pairs) const;

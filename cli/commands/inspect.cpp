@@ -40,7 +40,7 @@ struct InspectArguments {
   bool json = false;
 };
 
-/// What is to be read: a prompt, or token ids.
+/// The input to be read: a prompt, or token ids.
 class Input {
  public:
   explicit Input(const InspectArguments& arguments) : prompt_(arguments.prompt) {
@@ -100,8 +100,9 @@ Json to_json(const KeptView& view, bool with_scores) {
   return json;
 }
 
-/// A method that observes the first tokens of the answer chooses after them; as many come whatever ends it.
-void write_first_tokens(Session& session, std::int32_t count) {
+/// Generates the `count` first tokens of the answer for a method that observes them before it chooses. An end
+/// of the answer is passed over, so that all of them come.
+void decode_observed_tokens(Session& session, std::int32_t count) {
   if (session.sequence().has_chosen()) return;
   text::Sampler sampler(session.model(), {.ignore_eos = true});
   for (std::int32_t i = 0; i < count; ++i) session.sequence().decode(sampler.sample(session.logits()));
@@ -117,7 +118,7 @@ void inspect(const InspectArguments& arguments) {
   const auto model = load_model(arguments.model);
   const auto prompt = input.tokens(*model);
   if (arguments.tokens_file) {
-    // Ids are compared with other implementations, whose windows do not shrink.
+    // Token ids serve to compare with other implementations, whose windows do not shrink.
     wanted.fit_window = false;
     wanted.protect_first = arguments.prompt.protect;
   } else {
@@ -125,13 +126,13 @@ void inspect(const InspectArguments& arguments) {
   }
   wanted.keep_scores = arguments.scores;
   const auto n_prompt = std::int32_t(prompt.size());
-  print_error(note(wanted.at(n_prompt, n_prompt, model->info().n_layer)));
+  print_error(small_budget_note(wanted.at(n_prompt, n_prompt, model->info().n_layer)));
   options.n_cells = cells_for(arguments.model, *model, prompt.size(), wanted.method->request().after);
   const auto session = open_session(model, options);
   ProgressDisplay display(arguments.progress);
   session->sequence().prefill(prompt, {&wanted, 1}, display.callback());
   display.finish();
-  write_first_tokens(*session, wanted.method->request().after);
+  decode_observed_tokens(*session, wanted.method->request().after);
 
   const KeptView view = make_view(*session, wanted, prompt);
   if (html) html->commit(kept_page(view));

@@ -29,13 +29,13 @@ const char* kind_name(Kind kind) {
   return "";
 }
 
-/// "1 .. 65536" or "paper | exact".
+/// The values that a parameter may have: "1 .. 65536" or "paper | exact".
 std::string allowed(const ParameterInfo& parameter) {
   if (parameter.kind == Kind::choice) return fmt::format("{}", fmt::join(parameter.choices, " | "));
   return fmt::format("{} .. {}", parameter.min, parameter.max);
 }
 
-/// The default with the kind that it has in the parameter.
+/// A parameter's value as JSON: a string for a choice, else a number.
 Json value(const ParameterInfo& parameter, const std::string& text) {
   return parameter.kind == Kind::choice ? Json(text) : Json::parse(text);
 }

@@ -38,7 +38,7 @@ void compare_caches(const PerfArguments& arguments) {
     return CompressionArguments{.method = spec, .keep = arguments.keep};
   };
   const std::vector<std::string> specs = split_methods(arguments.methods);
-  for (const std::string& spec : specs) plan(compression(spec));  // what is wrong is said at once
+  for (const std::string& spec : specs) plan(compression(spec));  // finds errors before the model is loaded
   SessionOptions options = session_options(arguments.model);
   const std::int32_t n_predict = arguments.predict.value_or(kPredict);
   if (n_predict < 2) throw UsageError("the time per token needs two tokens or more; give a larger -n");
@@ -49,7 +49,7 @@ void compare_caches(const PerfArguments& arguments) {
   const auto n_prompt = std::int32_t(tokens.size());
   for (const std::string& spec : specs) {
     plans.push_back(plan_of(compression(spec), arguments.prompt, *model));
-    const std::string changed = note(plans.back().at(n_prompt, n_prompt, model->info().n_layer));
+    const std::string changed = small_budget_note(plans.back().at(n_prompt, n_prompt, model->info().n_layer));
     if (!changed.empty()) print_error(fmt::format("{}: {}", spec, changed));
   }
   std::int32_t n_after = n_predict;
@@ -59,7 +59,7 @@ void compare_caches(const PerfArguments& arguments) {
 
   Measurement measurement(*session, tokens, n_predict, plans);
   for (std::int32_t i = 0; i < arguments.repetitions; ++i)
-    for (std::size_t p = 0; p < plans.size(); ++p) {  // in turn, so that a slow minute strikes all alike
+    for (std::size_t p = 0; p < plans.size(); ++p) {  // in turn, so that a slow minute affects all alike
       print_error(
           fmt::format("repetition {} of {}: {}\n", i + 1, arguments.repetitions, plans[p].method->spec()));
       ProgressDisplay display(arguments.progress);
@@ -72,8 +72,8 @@ void compare_caches(const PerfArguments& arguments) {
 
 namespace {
 
-/// What would have no effect is refused. `speed`: the table of lengths is asked for.
-void check_effects(const PerfArguments& arguments, const CLI::App& command, bool speed) {
+/// UsageError for options that would have no effect. `speed`: the table by lengths is asked for.
+void refuse_ineffective(const PerfArguments& arguments, const CLI::App& command, bool speed) {
   if (arguments.synthetic.shape.empty())
     refuse_without_effect(command, {"--synthetic-type"}, "without --synthetic");
   if (!speed) return;
@@ -130,7 +130,7 @@ void add_perf(CLI::App& app) {
   command.callback([arguments, &command] {
     const bool speed = !arguments->inputs.empty() || !arguments->outputs.empty() ||
                        !arguments->output.empty() || !arguments->synthetic.shape.empty();
-    check_effects(*arguments, command, speed);
+    refuse_ineffective(*arguments, command, speed);
     unescape(arguments->prompt);
     speed ? tabulate_speed(*arguments) : compare_caches(*arguments);
   });

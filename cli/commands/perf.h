@@ -12,7 +12,7 @@
 
 namespace chunkkv::cli {
 
-/// What `chunkkv perf` is told.
+/// The arguments of `chunkkv perf`.
 struct PerfArguments {
   ModelArguments model;
   SyntheticArguments synthetic;
@@ -21,17 +21,18 @@ struct PerfArguments {
   std::string keep = "10%";
   std::int32_t n_prompt = 0;
   std::optional<std::int32_t> predict;
-  std::vector<std::int32_t> inputs, outputs;  ///< tokens read and generated
+  std::vector<std::int32_t> inputs, outputs;  ///< numbers of tokens to read and to generate
   std::int32_t repetitions = 3;
   std::string output;
   bool json = false;
   ProgressArguments progress;
 };
 
-/// Full cache, kept one, and a plain prompt of the kept length, after one reading.
+/// Compares the time per token from the full cache, from the kept one and from a plain prompt of the kept
+/// length. Each repetition of a method reads the prompt once for the first two.
 void compare_caches(const PerfArguments& arguments);
 
-/// Latency, throughput and memory by input and output length.
+/// Measures latency, throughput and memory by input and output length.
 void tabulate_speed(const PerfArguments& arguments);
 
 }  // namespace chunkkv::cli

@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::int32_t kInput = 4096;
 constexpr std::int32_t kOutput = 1024;
-/// A generated token takes about as long as this many of a prompt.
+/// Generating a token takes about as long as reading this many of a prompt.
 constexpr double kGenerationEffort = 4;
 
 std::vector<SpeedCase> cases(const PerfArguments& arguments) {
@@ -53,7 +53,7 @@ std::vector<SpeedCase> cases(const PerfArguments& arguments) {
   return cases;
 }
 
-/// As many as the longest input: the text's, over and over, or random ones.
+/// At least `count` tokens: those of the text, repeated as often as needed, or random ones.
 std::vector<Token> tokens(const PerfArguments& arguments, const Model& model, std::int32_t n_vocab,
                           std::int32_t count) {
   std::vector<Token> tokens;
@@ -70,7 +70,7 @@ std::vector<Token> tokens(const PerfArguments& arguments, const Model& model, st
   return tokens;
 }
 
-/// Repetitions of all cases in turn, those that a file holds already left out.
+/// Measures the repetitions of all cases in turn; those that the file holds already are not measured again.
 class Table {
  public:
   Table(const PerfArguments& arguments, std::vector<SpeedCase> cases)
@@ -81,18 +81,18 @@ class Table {
 
   void measure(const std::shared_ptr<Model>& model, const SessionOptions& options) {
     const std::int32_t n_system = text::PromptLayout(*model, arguments_.prompt).n_system();
-    for (SpeedCase& what : results_.cases)
-      what.plan.protect_first = std::max(arguments_.prompt.protect, n_system);
+    for (SpeedCase& speed_case : results_.cases)
+      speed_case.plan.protect_first = std::max(arguments_.prompt.protect, n_system);
     describe(*model);
     open_file();
     std::int32_t longest = 0;
-    for (const SpeedCase& what : results_.cases) longest = std::max(longest, what.input);
+    for (const SpeedCase& speed_case : results_.cases) longest = std::max(longest, speed_case.input);
     const std::vector<Token> prompt = tokens(arguments_, *model, n_vocab_, longest);
 
     std::vector<std::pair<std::size_t, std::int32_t>> todo;
     for (std::int32_t i = 0; i < arguments_.repetitions; ++i)
       for (std::size_t c = 0; c < results_.cases.size();
-           ++c) {  // in turn, so that a slow minute strikes all alike
+           ++c) {  // in turn, so that a slow minute affects all alike
         const auto found = known_.find(results::result_key(identity(record(c, i))));
         if (found != known_.end())
           results_.samples[c].push_back(found->second);
@@ -100,19 +100,19 @@ class Table {
           todo.emplace_back(c, i);
       }
     if (todo.empty()) return;
-    campaign_.guard([&] { warm_up(model, options, prompt); });
+    campaign_.with_advice([&] { warm_up(model, options, prompt); });
     std::vector<double> efforts;
     for (const auto& [c, i] : todo) efforts.push_back(effort(results_.cases[c]));
     campaign_.run(efforts, [&](std::size_t item) {
       const auto [c, i] = todo[item];
-      const SpeedCase& what = results_.cases[c];
+      const SpeedCase& speed_case = results_.cases[c];
       const auto tell = [&, repetition = i](std::int32_t read, std::int32_t generated) {
-        return campaign_.tell(read + kGenerationEffort * generated,
-                              [&](double share, const std::string& left) {
-                                return status(what, repetition, read, generated, share, left);
-                              });
+        return campaign_.report_progress(
+            read + kGenerationEffort * generated, [&](double share, const std::string& left) {
+              return status(speed_case, repetition, read, generated, share, left);
+            });
       };
-      const SpeedRun run = measure_speed(model, options, what, prompt, tell);
+      const SpeedRun run = measure_speed(model, options, speed_case, prompt, tell);
       weights_ = run.weights;
       results_.samples[c].push_back(run.sample);
       if (campaign_.file()) campaign_.file()->append(to_json(record(c, i), run.sample));
@@ -122,7 +122,7 @@ class Table {
   void finish() { campaign_.status().finish(); }
   const SpeedResults& results() const { return results_; }
   const std::string& machine_name() const { return origin_.machine; }
-  /// Empty where all came from a file.
+  /// How the model's weights were laid out; empty where all repetitions came from a file.
   const std::vector<WeightUse>& weights() const { return weights_; }
 
  private:
@@ -143,25 +143,25 @@ class Table {
   }
 
   void open_file() {
-    campaign_.open(arguments_.output, /*only_look=*/false, [this](const results::Json& line) {
+    campaign_.open(arguments_.output, /*read_only=*/false, [this](const results::Json& line) {
       if (line.at("benchmark") == "perf")
         known_.emplace(results::result_key(line), results::speed_sample(line));
     });
   }
 
   results::SpeedRecord record(std::size_t index, std::int32_t repetition) const {
-    const SpeedCase& what = results_.cases[index];
+    const SpeedCase& speed_case = results_.cases[index];
     return {.origin = origin_,
-            .pair = {what.plan.method->spec(), what.plan.budget.to_string()},
-            .input = what.input,
-            .output = what.output,
+            .pair = {speed_case.plan.method->spec(), speed_case.plan.budget.to_string()},
+            .input = speed_case.input,
+            .output = speed_case.output,
             .repetition = repetition,
             .figures = {},
             .settings = settings_,
-            .window = what.window};
+            .window = speed_case.window};
   }
 
-  /// Weights are read from the disk and kernels are set up before anything is measured.
+  /// Lets weights be read from the disk and kernels be set up before anything is measured.
   static void warm_up(const std::shared_ptr<Model>& model, const SessionOptions& options,
                       const std::vector<Token>& prompt) {
     const std::int32_t input = std::min(options.n_ubatch, std::int32_t(prompt.size()));
@@ -169,15 +169,18 @@ class Table {
                   [](std::int32_t, std::int32_t) { return !stop_requested(); });
   }
 
-  static double effort(const SpeedCase& what) { return what.input + kGenerationEffort * what.output; }
+  static double effort(const SpeedCase& speed_case) {
+    return speed_case.input + kGenerationEffort * speed_case.output;
+  }
 
-  std::string status(const SpeedCase& what, std::int32_t repetition, std::int32_t read,
+  std::string status(const SpeedCase& speed_case, std::int32_t repetition, std::int32_t read,
                      std::int32_t generated, double share, const std::string& left) const {
-    const std::string now = generated == 0 ? fmt::format("read {} of {} tokens", read, what.input)
-                                           : fmt::format("generated {} of {} tokens", generated, what.output);
+    const std::string now = generated == 0
+                                ? fmt::format("read {} of {} tokens", read, speed_case.input)
+                                : fmt::format("generated {} of {} tokens", generated, speed_case.output);
     return fmt::format("repetition {} of {}, {} + {} tokens, {}: {}; {:.0f} %, about {} left", repetition + 1,
-                       arguments_.repetitions, what.input, what.output, eval::to_string(what.plan), now,
-                       100 * share, left);
+                       arguments_.repetitions, speed_case.input, speed_case.output,
+                       eval::to_string(speed_case.plan), now, 100 * share, left);
   }
 
   const PerfArguments& arguments_;

@@ -32,7 +32,8 @@ struct ReportArguments {
   std::string baseline = "chunkkv";
 };
 
-/// "--markdown" takes the word after it, which must not be results that someone wanted to read.
+/// UsageError for an output that is named like results: "--markdown" takes the word after it as its file,
+/// which may be results that were meant to be read.
 void refuse_results(const std::string& output) {
   if (std::filesystem::path(output).extension() == ".jsonl")
     throw UsageError(

@@ -41,7 +41,7 @@ struct RunArguments {
   bool json = false;
 };
 
-/// Tokens of the answer at most. Cache positions never end.
+/// The most tokens that the answer may have. With cache positions no trained context limits it.
 std::int32_t n_predict(const RunArguments& arguments, const Model& model, std::size_t n_prompt) {
   if (arguments.predict < 0 && arguments.bounded.positions == "cache") return 1 << 24;
   return answer_length(arguments.predict, model, n_prompt);
@@ -50,7 +50,7 @@ std::int32_t n_predict(const RunArguments& arguments, const Model& model, std::s
 /// One prompt in one session: it is read once, and answered from the full cache, the compressed one or both.
 class Run {
  public:
-  /// `options`: what the session was asked for; the engine rounds the number of cells up.
+  /// `options`: as asked for; the session may have more cells, because the engine rounds their number up.
   Run(const RunArguments& arguments, Plan plan, const SessionOptions& options, std::shared_ptr<Model> model,
       text::SplitPrompt prompt)
       : arguments_(arguments),
@@ -67,7 +67,7 @@ class Run {
       text::require_answer_room(*session_, plan_, std::int32_t(prompt_.tokens.size()),
                                 arguments_.bounded.buffer, n_predict_);
   }
-  /// What the model's layers keep, where that is not the same in all.
+  /// What the model's layers keep, as a line; empty where every layer keeps every token.
   std::string parts() const { return parts_line(*session_); }
 
   void read() {
@@ -84,7 +84,7 @@ class Run {
       sequence().prefill(prompt_.tokens, {&plan_, 1}, progress);
     prefill_ms_ = timer.ms();
     display.finish();
-    // Both answers start from these, whatever happens to the session in between.
+    // Both answers start from these logits, whatever happens to the session in between.
     const auto logits = session_->logits();
     logits_.assign(logits.begin(), logits.end());
     if (arguments_.compare) prompt_end_ = sequence().checkpoint();
@@ -100,30 +100,30 @@ class Run {
     return outcome;
   }
 
-  /// The first tokens come from the whole cache where the plan observes them.
+  /// The answer's first tokens come from the whole cache where the plan observes them.
   Outcome answer_from_compressed_cache() {
     Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
     Timer timer;
     if (!arguments_.bounded.in_pieces()) {
-      if (prompt_end_) sequence().go_back(*prompt_end_);  // forget an earlier answer
+      if (prompt_end_) sequence().go_back(*prompt_end_);  // drops the full cache's answer
       sequence().compress_when_chosen();
     }
-    outcome.after = sequence().n_until_compression();
+    outcome.n_observed = sequence().n_until_compression();
     const std::int32_t n_whole = sequence().n_entries();
     const bool converts = !arguments_.bounded.prefill_type.empty();
-    if (outcome.after == 0 && converts) convert();
-    outcome.ended_before = outcome.after > 0;
+    if (outcome.n_observed == 0 && converts) convert();
+    outcome.ended_before_choice = outcome.n_observed > 0;
     answer(outcome, prefill_ms_ + timer.ms(), [&]() -> Sequence& {
       outcome.ms = spent();
-      if (outcome.after > 0 && converts) convert();
+      if (outcome.n_observed > 0 && converts) convert();
       if (const auto buffer =
               answer_buffer(arguments_.bounded, options_, text::answer_budget(sequence(), plan_)))
         text::limit_answer(sequence(), plan_, *buffer, n_predict_);
-      outcome.kept_tokens = sequence().n_entries() - outcome.after;
-      outcome.ended_before = false;
+      outcome.kept_tokens = sequence().n_entries() - outcome.n_observed;
+      outcome.ended_before_choice = false;
       return sequence();
     });
-    if (outcome.ended_before) {
+    if (outcome.ended_before_choice) {
       outcome.ms = spent();
       outcome.kept_tokens = n_whole;
     }
@@ -148,8 +148,8 @@ class Run {
     return outcome;
   }
 
-  /// What was kept goes into a cache of the types asked for, no larger than it and the answer need; the other
-  /// one is given back.
+  /// Moves what was kept into a new session with the cache types asked for; the old session is closed. The
+  /// new cache is no larger than the kept entries and the answer need, unless --cells or -c sets its size.
   void convert() {
     const Snapshot kept = sequence().snapshot();
     SessionOptions options = options_;
@@ -162,11 +162,12 @@ class Run {
     sequence().restore(session_->converted(kept));
   }
 
-  /// What the session that read the prompt has spent.
+  /// Times of the session that read the prompt.
   Timings spent() const { return spent_ ? *spent_ : session_->timings(); }
 
-  /// Lets the model answer; `ms_before` is the time until it could start. `compressed` is called when the
-  /// cache is what the answer is to come from; tokens before come from the whole one.
+  /// Lets the model answer; `ms_before` is the time until it could start. `compressed` is called once the
+  /// compression is done, at once or after the tokens that the plan observes, and returns the sequence that
+  /// goes on; tokens before come from the whole cache.
   void answer(Outcome& outcome, double ms_before, const std::function<Sequence&()>& compressed) {
     const auto note_memory = [&] {
       outcome.bytes_after = sequence().use().bytes_used;
@@ -202,8 +203,8 @@ class Run {
   std::unique_ptr<Session> session_;
   text::SplitPrompt prompt_;
   std::int32_t n_predict_ = 0;
-  std::int32_t n_compressions_ = 0;  ///< of a session that was given back
-  std::optional<Timings> spent_;     ///< likewise
+  std::int32_t n_compressions_ = 0;  ///< in the session that `convert` closed
+  std::optional<Timings> spent_;     ///< times of that session
   std::int32_t most_entries_ = 0;
   std::vector<float> logits_;
   std::optional<Checkpoint> prompt_end_;
@@ -211,7 +212,7 @@ class Run {
 };
 
 void run(const RunArguments& arguments) {
-  // What can be wrong in the arguments is found before the model is loaded.
+  // Errors in the arguments are found before the model is loaded.
   Plan wanted = plan(arguments.compression);
   SessionOptions options = session_options(arguments.model);
   if (!options.flash_attention && !wanted.method->keeps_all()) {
@@ -229,7 +230,7 @@ void run(const RunArguments& arguments) {
   wanted = plan_of(arguments.compression, arguments.prompt, *model);
   const auto n_prompt = std::int32_t(prompt.tokens.size());
   const ResolvedPlan resolved = wanted.at(n_prompt, n_prompt, model->info().n_layer);
-  print_error(note(resolved));
+  print_error(small_budget_note(resolved));
   const std::int32_t n_answer = n_predict(arguments, *model, prompt.tokens.size());
   options.n_cells = arguments.bounded.in_pieces()
                         ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, n_answer)
@@ -252,8 +253,8 @@ void run(const RunArguments& arguments) {
   print(dump(json) + "\n");
 }
 
-/// What would have no effect is refused.
-void check_effects(const RunArguments& arguments, const CLI::App& command) {
+/// UsageError for options that would have no effect.
+void refuse_ineffective(const RunArguments& arguments, const CLI::App& command) {
   check_sampling(command, arguments.sampling);
   if (arguments.cache) {
     refuse_without_effect(command,
@@ -307,7 +308,7 @@ void add_run(CLI::App& app) {
   add_progress_options(command, arguments->progress);
   add_sampling_options(command, arguments->sampling);
   command.callback([arguments, &command] {
-    check_effects(*arguments, command);
+    refuse_ineffective(*arguments, command);
     unescape(arguments->prompt);
     arguments->cache ? run_cached(cached(*arguments, command)) : run(*arguments);
   });

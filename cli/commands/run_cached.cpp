@@ -46,7 +46,7 @@ std::int32_t cells_for_question(const CachedRun& run, const Model& model, const 
   const std::int32_t cells =
       cells_for(run.model, model, n_entries, answer_length(run.predict, model, n_positions));
   if (run.model.ctx_size > 0 || model.info().window == 0) return cells;
-  // Layers with a window are saved as they are, and read a micro-batch beside it.
+  // A layer's window is saved as it is: the cells must hold it and a micro-batch that is read after it.
   const std::size_t in_window = std::size_t(model.info().window) + std::size_t(run.model.ubatch);
   return std::max(cells, std::int32_t(std::min(n_positions, in_window)));
 }
@@ -57,7 +57,7 @@ void check_prompt(const PromptArguments& prompt) {
   if (prompt.question.empty()) throw UsageError("ask about the saved prompt with -q TEXT");
 }
 
-/// What is known before anything is read.
+/// The outcome with the fields that are known before anything is read.
 Outcome outcome_of(const Session& session, const CacheFile& file, std::size_t n_question) {
   Outcome outcome;
   outcome.model = session.model().info().path;
@@ -71,13 +71,14 @@ Outcome outcome_of(const Session& session, const CacheFile& file, std::size_t n_
   return outcome;
 }
 
-/// Brings the saved prompt back and reads the question; what the plan became that chooses from a source.
+/// Restores the saved prompt and reads the question. Returns the resolved plan that chooses from a source; a
+/// default one for other files.
 ResolvedPlan read_question(Session& session, CacheFile& file, const Plan& wanted,
                            std::span<const Token> question, Outcome& outcome) {
   ResolvedPlan resolved;
   if (file.info.is_source) {
     resolved = wanted.at(outcome.prompt_tokens, outcome.prompt_tokens, session.n_layers());
-    print_error(note(resolved));
+    print_error(small_budget_note(resolved));
     Source source(session.sequence(), std::move(file.snapshot), file.info.rest, wanted);
     source.ask(question);
     outcome.method = wanted.method->spec();
@@ -91,7 +92,7 @@ ResolvedPlan read_question(Session& session, CacheFile& file, const Plan& wanted
   return resolved;
 }
 
-/// `n_before`: compressions before the cache was saved.
+/// Notes what the cache holds and took so far. `n_before`: compressions before it was saved.
 void note_cache(const Sequence& sequence, std::int32_t n_before, Outcome& outcome) {
   outcome.compressions = n_before + sequence.n_compressions();
   outcome.ms = sequence.session().timings();
@@ -104,16 +105,16 @@ void note_cache(const Sequence& sequence, std::int32_t n_before, Outcome& outcom
 
 void answer_from(Sequence& sequence, const CachedRun& run, Outcome& outcome) {
   const std::int32_t n_before = outcome.compressions;
-  outcome.after = sequence.n_until_compression();
-  outcome.ended_before = outcome.after > 0;
+  outcome.n_observed = sequence.n_until_compression();
+  outcome.ended_before_choice = outcome.n_observed > 0;
   note_cache(sequence, n_before, outcome);
   const auto show = [&](std::string_view piece) {
     if (!run.json) print(piece);
   };
   const auto compressed = [&]() -> Sequence& {
     note_cache(sequence, n_before, outcome);
-    outcome.kept_tokens -= outcome.after;
-    outcome.ended_before = false;
+    outcome.kept_tokens -= outcome.n_observed;
+    outcome.ended_before_choice = false;
     return sequence;
   };
   text::Sampler sampler(sequence.session().model(), run.sampling);

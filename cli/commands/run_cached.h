@@ -8,13 +8,13 @@
 
 namespace chunkkv::cli {
 
-/// `run --cache`: a question about a prompt that was saved. Only the question is read; of a source, its last
-/// tokens as well.
+/// The arguments of `run --cache`, a question about a saved prompt. Only the question is read, and before it
+/// the tokens that the saved sequence had not read yet, as the last ones of a source.
 struct CachedRun {
   std::string file;
   ModelArguments model;
   PromptArguments prompt;
-  CompressionArguments compression;  ///< for a source
+  CompressionArguments compression;  ///< used for a source only
   bool compression_given = false;
   text::Sampling sampling;
   std::int32_t predict = 256;

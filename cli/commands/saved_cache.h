@@ -10,13 +10,13 @@
 
 namespace chunkkv::cli {
 
-/// What a new file tells about this program, this session and the time; the rest is left to fill in.
+/// Describes a new file: this program, the session, its model and the time. The caller fills in the rest.
 CacheFileInfo new_info(const Session& session, const CacheFormat& format);
 
-/// Session options that a file's cache needs: its types count where -ctk, -ctv were not given.
+/// The session options that a file's cache needs: the file's types where -ctk and -ctv were not given.
 SessionOptions options_for(const CacheFileInfo& info, const ModelArguments& arguments);
 
-/// What a file holds, for people and for programs.
+/// What a file holds, as lines for people and as JSON for programs.
 std::string description(const std::string& path, const CacheFile& file);
 nlohmann::ordered_json to_json(const std::string& path, const CacheFile& file);
 

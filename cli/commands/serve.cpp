@@ -27,9 +27,9 @@
 namespace chunkkv::cli {
 namespace {
 
-/// Cells where -c says nothing: as many as the model was trained for, within reason.
+/// The most cells of the cache where -c is not given; a model that was trained for fewer gets those.
 constexpr std::int32_t kMostDefaultCells = 32768;
-/// Conversations that are held beside those in work, where a sequence costs nothing.
+/// Conversations held in the cache by default, those in work included, where a sequence costs nothing.
 constexpr std::int32_t kConversations = 64;
 
 struct ServeArguments {
@@ -49,7 +49,7 @@ struct ServeArguments {
   bool jinja = true;
 };
 
-/// "512M" -> bytes.
+/// The number of bytes that a text such as "512M" stands for.
 std::uint64_t bytes_of(const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
@@ -95,7 +95,7 @@ std::unique_ptr<Session> open_served(const ServeArguments& a, const std::shared_
   const CacheParts& parts = session->cache_parts();
   if (a.conversations > 0 || parts.n_window + parts.n_state == 0 || options.n_sequences == a.parallel)
     return session;
-  // Every sequence has windows and states of its own there.
+  // Each sequence of this model costs windows and states of its own: open only as many as work at once.
   options.n_sequences = a.parallel;
   session.reset();
   return open_session(model, options);
@@ -113,7 +113,7 @@ serve::KvSettings settings(const ServeArguments& a) {
   return kv;
 }
 
-void introduce(const serve::Service& service, const serve::HttpOptions& http, int port) {
+void print_banner(const serve::Service& service, const serve::HttpOptions& http, int port) {
   const CacheUse use = service.session.use();
   const std::string held = service.kv.compresses()
                                ? fmt::format("prompts are kept by {} at {} (--method full keeps all)",
@@ -123,6 +123,30 @@ void introduce(const serve::Service& service, const serve::HttpOptions& http, in
       "{}: {} cells, {} of cache, {} of host memory for prompts at most\n{}\nlistening on http://{}:{}\n",
       service.alias, use.cells_allocated, mebibytes(use.bytes_allocated + use.bytes_fixed),
       mebibytes(service.source_bytes), held, http.host, port));
+}
+
+/// Serves until a signal or a failure stops it, and throws the failure.
+void run_until_stopped(serve::Scheduler& scheduler, serve::HttpServer& server) {
+  std::exception_ptr failure;
+  std::thread inference([&] {
+    try {
+      scheduler.run();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    server.stop();
+  });
+  std::thread connections([&] { server.listen(); });
+  std::atomic<bool> ends = false;
+  std::thread watch([&] {
+    while (!stop_requested() && !ends) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    scheduler.stop();
+  });
+  inference.join();
+  ends = true;
+  watch.join();
+  connections.join();
+  if (failure) std::rethrow_exception(failure);
 }
 
 void serve_model(ServeArguments a) {
@@ -163,28 +187,9 @@ void serve_model(ServeArguments a) {
   a.http.n_threads = a.parallel + a.queue + 16;
   serve::HttpServer server(service, a.http);
   const int port = server.bind();
-  introduce(service, a.http, port);
+  print_banner(service, a.http, port);
 
-  std::exception_ptr failure;
-  std::thread inference([&] {
-    try {
-      scheduler.run();
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    server.stop();
-  });
-  std::thread connections([&] { server.listen(); });
-  std::atomic<bool> ends = false;
-  std::thread watch([&] {
-    while (!stop_requested() && !ends) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    scheduler.stop();
-  });
-  inference.join();
-  ends = true;
-  watch.join();
-  connections.join();
-  if (failure) std::rethrow_exception(failure);
+  run_until_stopped(scheduler, server);
   print_error("stopped\n");
   end_by_signal();
 }

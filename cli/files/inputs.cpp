@@ -39,8 +39,8 @@ bool is_in_folder(const struct stat& file, const std::string& folder) {
   return false;
 }
 
-/// Results may lie beside the data that they are about, and are added to. What damages them without loss
-/// (blanks, NUL bytes) may come first.
+/// True for a file of results or an empty one: results may lie beside the data that they are about, and lines
+/// are only added to them. Blanks and NUL bytes, a damage without loss, may come first.
 bool holds_results(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   char c = 0;
@@ -57,7 +57,7 @@ bool holds_results(const std::string& path) {
 constexpr std::string_view kNumber = "-00001", kOf = "-of-", kCount = "00001", kEnd = ".gguf";
 constexpr int kMostParts = 99999;
 
-/// "NAME-00001-of-00003.gguf" stands for all three.
+/// Adds a model file; "NAME-00001-of-00003.gguf" stands for all three parts.
 void add_model(const std::string& path) {
   add_input(path);
   const std::size_t n_suffix = kNumber.size() + kOf.size() + kCount.size() + kEnd.size();

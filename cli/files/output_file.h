@@ -6,7 +6,7 @@
 
 namespace chunkkv::cli {
 
-/// A file that a command writes. UsageError when it is one that the command reads.
+/// A file that a command writes. UsageError when the command reads it, too; else errors as of `AtomicFile`.
 class OutputFile : public AtomicFile {
  public:
   explicit OutputFile(const std::string& path);

@@ -12,7 +12,7 @@ namespace chunkkv::cli {
 /// when it holds something else or nothing.
 std::vector<std::int64_t> read_token_ids(const std::string& path);
 
-/// The ids as tokens of `model`. UsageError when the model has no such token.
+/// The ids as tokens of `model`. UsageError for an id outside its vocabulary.
 std::vector<Token> to_tokens(const std::vector<std::int64_t>& ids, const Model& model);
 
 }  // namespace chunkkv::cli

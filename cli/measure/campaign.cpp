@@ -12,10 +12,10 @@
 
 namespace chunkkv::cli {
 
-void Campaign::open(const std::string& path, bool only_look,
+void Campaign::open(const std::string& path, bool read_only,
                     const std::function<void(const results::Json&)>& learn) {
   if (path.empty()) return;
-  if (!only_look) {
+  if (!read_only) {
     refuse_input(path);
     file_ = std::make_unique<results::ResultFile>(path, learn);
   } else if (std::filesystem::exists(path)) {
@@ -29,7 +29,7 @@ void Campaign::run(std::span<const double> efforts, const std::function<void(std
   effort_ = std::accumulate(efforts.begin(), efforts.end(), 0.0);
   done_ = 0;
   start_ = Clock::now();
-  guard([&] {
+  with_advice([&] {
     for (std::size_t i = 0; i < efforts.size(); ++i) {
       if (stop_requested()) throw Interrupted("interrupted");
       item(i);
@@ -38,7 +38,7 @@ void Campaign::run(std::span<const double> efforts, const std::function<void(std
   });
 }
 
-void Campaign::guard(const std::function<void()>& work) {
+void Campaign::with_advice(const std::function<void()>& work) {
   try {
     work();
   } catch (const Interrupted&) {
@@ -50,7 +50,7 @@ void Campaign::guard(const std::function<void()>& work) {
   }
 }
 
-bool Campaign::tell(double part, const Describe& describe) {
+bool Campaign::report_progress(double part, const Describe& describe) {
   if (status_.due()) {
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     const double share = (done_ + part) / effort_;

@@ -10,18 +10,18 @@
 
 namespace chunkkv::cli {
 
-/// What figures were measured on: "x86_64, 2 threads, Intel(R) Xeon(R) ...", with the GPU unless `gpu_layers`
-/// is 0.
+/// The machine that figures are measured on: "x86_64, 2 threads, Intel(R) Xeon(R) ...", with its GPUs unless
+/// `gpu_layers` is 0.
 std::string machine(std::int32_t n_threads, std::int32_t gpu_layers);
-/// Where the lines of a run come from; without a seed.
+/// The origin of a run's lines; its seed is left empty.
 results::Origin origin_of(const Model& model, const ModelIdentity& identity, std::int32_t n_threads,
                           std::int32_t gpu_layers);
 
-/// The most memory this process has used so far, since `reset_peak_memory` where that worked.
+/// Peak memory of this process in bytes, since its start or the last `reset_peak_memory` that worked.
 std::uint64_t peak_memory();
-/// True when the system lets the peak start anew from what is used now.
+/// Lets the peak start anew from the memory in use now. False when the system does not allow it.
 bool reset_peak_memory();
-/// Memory in use on all GPUs together, by whatever program; 0 without one.
+/// Bytes in use on all GPUs together, by any program; 0 without a GPU.
 std::uint64_t gpu_memory();
 
 }  // namespace chunkkv::cli

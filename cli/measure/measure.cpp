@@ -29,7 +29,7 @@ Measurement::Measurement(Session& session, std::span<const Token> tokens, std::i
       samples_(plans.size()) {}
 
 double Measurement::ms_per_token() {
-  sequence_.decode(tokens_[0]);  // the first one sets up the graph
+  sequence_.decode(tokens_[0]);  // the first token sets up the graph and is not timed
   const Timer timer;
   for (std::int32_t i = 1; i < n_predict_; ++i) sequence_.decode(tokens_[std::size_t(i) % tokens_.size()]);
   return timer.ms() / (n_predict_ - 1);
@@ -41,7 +41,7 @@ void Measurement::run(std::size_t index, const Progress& progress) {
   sequence_.prefill(tokens_, plans_.subspan(index, 1), progress);
   Sample sample{};
   const Checkpoint prompt_end = sequence_.checkpoint();
-  // What observes the answer's first tokens has chosen before anything is timed.
+  // A method that observes the answer's first tokens chooses here, before anything is timed.
   for (std::size_t i = 0; !sequence_.has_chosen(); ++i) sequence_.decode(tokens_[i % tokens_.size()]);
   sequence_.go_back(prompt_end);
   sample.full_ms = ms_per_token();

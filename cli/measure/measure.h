@@ -11,8 +11,8 @@
 
 namespace chunkkv::cli {
 
-/// What compression costs and gains, against two references in the same run: the full cache, and a plain
-/// prompt that is as long as what was kept.
+/// Measures what compression costs and gains, against two references in the same run: the full cache, and a
+/// plain prompt that is as long as what was kept.
 class Measurement {
  public:
   Measurement(Session& session, std::span<const Token> tokens, std::int32_t n_predict,
@@ -28,7 +28,7 @@ class Measurement {
  private:
   struct Sample {
     double read_ms, observe_ms, select_ms, move_ms;
-    double full_ms, kept_ms, plain_ms;  ///< per token
+    double full_ms, kept_ms, plain_ms;  ///< per generated token
     std::int32_t n_kept;
 
     double prefill_ms() const { return read_ms + observe_ms + select_ms; }

@@ -24,13 +24,14 @@ std::string with_spread(const Spread& spread, int digits) {
 
 }  // namespace
 
-SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions options, const SpeedCase& what,
-                       std::span<const Token> tokens, const SpeedProgress& progress) {
+SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions options,
+                       const SpeedCase& speed_case, std::span<const Token> tokens,
+                       const SpeedProgress& progress) {
   const auto tell = [&](std::int64_t read, std::int32_t generated) {
     if (!progress(std::int32_t(read), generated)) throw Interrupted("interrupted");
   };
-  const std::span<const Token> prompt = tokens.first(std::size_t(what.input));
-  options.n_cells = what.input + what.output;
+  const std::span<const Token> prompt = tokens.first(std::size_t(speed_case.input));
+  options.n_cells = speed_case.input + speed_case.output;
   const auto session = open_session(model, options);
   reset_peak_memory();
 
@@ -38,12 +39,12 @@ SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions optio
   SpeedSample& sample = run.sample;
   Stopwatch total(sample.total_ms);
   Stopwatch first(sample.first_token_ms);
-  session->sequence().prefill(prompt, {&what.plan, 1}, [&](const ReadState& state) {
+  session->sequence().prefill(prompt, {&speed_case.plan, 1}, [&](const ReadState& state) {
     tell(state.done, 0);
     return true;
   });
   sample.bytes_before = session->sequence().use().bytes_used;
-  if (!what.plan.method->keeps_all()) session->sequence().compress_when_chosen();
+  if (!speed_case.plan.method->keeps_all()) session->sequence().compress_when_chosen();
   first.stop();  // the first token follows from the logits of the prompt
   const auto note_cache = [&](std::int32_t n_answer) {
     sample.kept_tokens = session->sequence().n_entries() - n_answer;
@@ -53,15 +54,15 @@ SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions optio
 
   double rest_ms = 0;
   Stopwatch rest(rest_ms);
-  for (std::int32_t i = 1; i < what.output; ++i) {
+  for (std::int32_t i = 1; i < speed_case.output; ++i) {
     const bool compresses = session->sequence().n_until_compression() == 1;
     session->sequence().decode(prompt[std::size_t(i) % prompt.size()]);
     if (compresses) note_cache(i);
-    tell(what.input, i);
+    tell(speed_case.input, i);
   }
   rest.stop();
   total.stop();
-  sample.per_token_ms = what.output > 1 ? rest_ms / (what.output - 1) : 0;
+  sample.per_token_ms = speed_case.output > 1 ? rest_ms / (speed_case.output - 1) : 0;
   sample.bytes_peak = peak_memory();
   sample.bytes_gpu = gpu_memory();
   run.weights.assign(session->weights().begin(), session->weights().end());
@@ -76,8 +77,8 @@ SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions optio
 std::string SpeedResults::table() const {
   std::string text;
   for (std::size_t begin = 0, end = 0; begin < cases.size(); begin = end) {
-    const auto same_lengths = [&](const SpeedCase& what) {
-      return what.input == cases[begin].input && what.output == cases[begin].output;
+    const auto same_lengths = [&](const SpeedCase& speed_case) {
+      return speed_case.input == cases[begin].input && speed_case.output == cases[begin].output;
     };
     while (end < cases.size() && same_lengths(cases[end])) ++end;
     text += fmt::format("{} tokens read, {} generated, {} repetitions\n", cases[begin].input,
@@ -89,18 +90,18 @@ std::string SpeedResults::table() const {
     if (on_gpu) rows.front().push_back("GPU MiB");
     double full_seconds = 0;
     for (std::size_t i = begin; i < end; ++i) {
-      const SpeedCase& what = cases[i];
+      const SpeedCase& speed_case = cases[i];
       const auto of = [&](auto value) { return spread(samples[i], value); };
       const Spread seconds = of([](const SpeedSample& s) { return s.total_ms / 1000; });
-      if (what.plan.method->keeps_all()) full_seconds = seconds.median;
+      if (speed_case.plan.method->keeps_all()) full_seconds = seconds.median;
       rows.push_back(
-          {what.plan.method->spec(), what.plan.budget.to_string(),
+          {speed_case.plan.method->spec(), speed_case.plan.budget.to_string(),
            std::to_string(samples[i].front().kept_tokens), with_spread(seconds, 2),
            fmt::format("{:.2f}", full_seconds / seconds.median),
            fmt::format("{:.2f}", of([](const SpeedSample& s) { return s.first_token_ms / 1000; }).median),
            fmt::format("{:.2f}", of([](const SpeedSample& s) { return s.per_token_ms; }).median),
            fmt::format("{:.1f}", of([&](const SpeedSample& s) {
-                                   return s.throughput(what.input, what.output);
+                                   return s.throughput(speed_case.input, speed_case.output);
                                  }).median),
            with_spread(of([](const SpeedSample& s) { return 100 * s.overhead(); }), 2),
            fmt::format("{:.1f}", in_mebibytes(samples[i].front().bytes_after)),
@@ -125,28 +126,29 @@ std::string SpeedResults::table() const {
 results::Json SpeedResults::to_json() const {
   results::Json all = results::Json::array();
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    const SpeedCase& what = cases[i];
+    const SpeedCase& speed_case = cases[i];
     const auto of = [&](auto value) { return cli::to_json(spread(samples[i], value)); };
-    all.push_back(
-        {{"method", what.plan.method->spec()},
-         {"keep", what.plan.budget.to_string()},
-         {"input", what.input},
-         {"output", what.output},
-         {"kept_tokens", samples[i].front().kept_tokens},
-         {"repetitions", samples[i].size()},
-         {"latency_ms", of([](const SpeedSample& s) { return s.total_ms; })},
-         {"first_token_ms", of([](const SpeedSample& s) { return s.first_token_ms; })},
-         {"per_token_ms", of([](const SpeedSample& s) { return s.per_token_ms; })},
-         {"throughput", of([&](const SpeedSample& s) { return s.throughput(what.input, what.output); })},
-         {"prefill_ms", of([](const SpeedSample& s) { return s.prefill_ms; })},
-         {"observe_ms", of([](const SpeedSample& s) { return s.observe_ms; })},
-         {"select_ms", of([](const SpeedSample& s) { return s.select_ms; })},
-         {"move_ms", of([](const SpeedSample& s) { return s.move_ms; })},
-         {"overhead_of_prefill", of([](const SpeedSample& s) { return s.overhead(); })},
-         {"cache_bytes",
-          {{"before", samples[i].front().bytes_before}, {"after", samples[i].front().bytes_after}}},
-         {"peak_bytes", of([](const SpeedSample& s) { return double(s.bytes_peak); })}});
-    if (what.window > 0) all.back()["window"] = what.window;
+    all.push_back({{"method", speed_case.plan.method->spec()},
+                   {"keep", speed_case.plan.budget.to_string()},
+                   {"input", speed_case.input},
+                   {"output", speed_case.output},
+                   {"kept_tokens", samples[i].front().kept_tokens},
+                   {"repetitions", samples[i].size()},
+                   {"latency_ms", of([](const SpeedSample& s) { return s.total_ms; })},
+                   {"first_token_ms", of([](const SpeedSample& s) { return s.first_token_ms; })},
+                   {"per_token_ms", of([](const SpeedSample& s) { return s.per_token_ms; })},
+                   {"throughput", of([&](const SpeedSample& s) {
+                      return s.throughput(speed_case.input, speed_case.output);
+                    })},
+                   {"prefill_ms", of([](const SpeedSample& s) { return s.prefill_ms; })},
+                   {"observe_ms", of([](const SpeedSample& s) { return s.observe_ms; })},
+                   {"select_ms", of([](const SpeedSample& s) { return s.select_ms; })},
+                   {"move_ms", of([](const SpeedSample& s) { return s.move_ms; })},
+                   {"overhead_of_prefill", of([](const SpeedSample& s) { return s.overhead(); })},
+                   {"cache_bytes",
+                    {{"before", samples[i].front().bytes_before}, {"after", samples[i].front().bytes_after}}},
+                   {"peak_bytes", of([](const SpeedSample& s) { return double(s.bytes_peak); })}});
+    if (speed_case.window > 0) all.back()["window"] = speed_case.window;
     if (samples[i].front().bytes_gpu > 0)
       all.back()["gpu_bytes"] = of([](const SpeedSample& s) { return double(s.bytes_gpu); });
   }

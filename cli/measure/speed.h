@@ -16,29 +16,30 @@
 
 namespace chunkkv::cli {
 
-/// One cell of the table: so many tokens read, so many generated, with one method and budget.
+/// One case of the table: the numbers of tokens read and generated, with one method and budget.
 struct SpeedCase {
   std::int32_t input = 0;
   std::int32_t output = 0;
   Plan plan;
-  std::int32_t window = 0;  ///< that a small budget left of the method's; 0: its own
+  std::int32_t window = 0;  ///< what a small budget shrank the window to; 0: the method's own
 };
 
 using results::SpeedSample;
 
-/// What one repetition of a case took, and how the model's weights lay.
+/// What one repetition of a case took, and how the model's weights were laid out.
 struct SpeedRun {
   SpeedSample sample;
   std::vector<WeightUse> weights;
 };
 
-/// Told how far a repetition is: tokens read and generated so far. False stops with Interrupted.
+/// Called with the tokens read and generated so far in a repetition. Returning false stops with Interrupted.
 using SpeedProgress = std::function<bool(std::int32_t read, std::int32_t generated)>;
 
 /// Measures one repetition in a session of its own, whose cache has as many cells as the case needs. `tokens`
-/// are at least as many as are read.
-SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions options, const SpeedCase& what,
-                       std::span<const Token> tokens, const SpeedProgress& progress);
+/// has at least `speed_case.input` elements.
+SpeedRun measure_speed(const std::shared_ptr<Model>& model, SessionOptions options,
+                       const SpeedCase& speed_case, std::span<const Token> tokens,
+                       const SpeedProgress& progress);
 
 /// Samples of all cases, `[case][repetition]`.
 struct SpeedResults {

@@ -13,7 +13,7 @@ struct Spread {
   double min = 0, median = 0, max = 0;
 };
 
-/// Of `value(sample)` over all samples, of which there is at least one.
+/// The spread of `value(sample)` over all samples, of which there is at least one.
 template <class Samples, class Value>
 Spread spread(const Samples& samples, Value value) {
   std::vector<double> values;

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Where the scripts keep what they fetch as well.
+/// The user's cache folder, in which the scripts keep what they fetch as well.
 fs::path cache_folder() {
   if (const char* own = std::getenv("CHUNKKV_CACHE")) return own;
   if (const char* all = std::getenv("XDG_CACHE_HOME")) return fs::path(all) / "chunkkv";

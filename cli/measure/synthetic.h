@@ -11,9 +11,9 @@ struct SyntheticArguments {
   std::string type = "q4_0";
 };
 
-/// A model of the shape with random weights: the file `path`, or one in the user's cache folder where it is
-/// empty. It is written unless it is there already. UsageError when `path` is something else; Error when
-/// there is no room.
+/// The path of a model of the shape with random weights: `path`, or a file in the user's cache folder where
+/// that is empty. The file is written unless it is there already. UsageError when it holds something else;
+/// Error when the disk is full.
 std::string synthetic_model(const SyntheticArguments& arguments, const std::string& path,
                             const ProgressArguments& progress);
 

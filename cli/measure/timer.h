@@ -4,7 +4,7 @@
 
 namespace chunkkv::cli {
 
-/// Milliseconds since it was made.
+/// Measures the milliseconds since its construction.
 class Timer {
  public:
   double ms() const { return std::chrono::duration<double, std::milli>(Clock::now() - start_).count(); }

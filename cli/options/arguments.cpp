@@ -96,7 +96,7 @@ void refuse_unknown(std::string_view argument) {
 std::vector<std::string> spell_out(int argc, const char* const* argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   for (std::string& argument : arguments) {
-    if (argument == "--") break;  // what follows is no option
+    if (argument == "--") break;  // no options follow
     const auto known = std::find_if(kShortOptions.begin(), kShortOptions.end(),
                                     [&](const Pair& option) { return option.first == argument; });
     if (known != kShortOptions.end())

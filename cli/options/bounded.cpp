@@ -12,10 +12,10 @@
 namespace chunkkv::cli {
 namespace {
 
-/// R-KV's buffer, and room for an answer where --cells auto chooses.
+/// The least room over the budget with --cells auto, as large as R-KV's buffer.
 constexpr std::int32_t kBuffer = 128;
 
-/// 0 for "auto".
+/// The number of cells in the text of --cells; 0 for "auto".
 std::int32_t parse_cells(const std::string& text) {
   if (text == "auto") return 0;
   std::int32_t cells = 0;

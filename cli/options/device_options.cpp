@@ -20,8 +20,8 @@
 namespace chunkkv::cli {
 namespace {
 
-/// The engine ends the program when a server is gone, wherever it is.
-void tell_of_a_lost_server(const char* message) {
+/// The engine's abort callback: the engine ends the program when a server is gone, whatever it is doing.
+void abort_callback(const char* message) {
   if (std::string_view(message).find("RPC") == std::string_view::npos) {
     print_error(fmt::format("{}\n", message));
     return;  // another fault of the engine, which ends the program now
@@ -71,7 +71,7 @@ void add_device_options(CLI::App& app, DeviceArguments& arguments) {
 void apply(const DeviceArguments& arguments, ModelOptions& options) {
   if (!arguments.rpc.empty()) {
     add_rpc_servers(split_list(arguments.rpc));
-    ggml_set_abort_callback(tell_of_a_lost_server);
+    ggml_set_abort_callback(abort_callback);
     std::signal(SIGPIPE, SIG_IGN);  // the engine writes to a server that may be gone
   }
   if (!arguments.devices.empty()) options.devices = split_list(arguments.devices);

@@ -19,17 +19,19 @@ struct DeviceArguments {
   std::string tensor_split;
   std::int32_t main_device = 0;
   std::string override_tensor;  ///< PATTERN=MEMORY,...
-  bool list = false;            ///< done before the command
+  bool list = false;            ///< --list-devices, which `main` answers before any command
 };
 
 void add_device_options(CLI::App& app, DeviceArguments& arguments);
 
-/// Adds the servers of --rpc to the engine's devices, and names them where one dies later. Fills in what the
-/// other options say. UsageError for what is not understood, Error when a server does not answer.
+/// Adds the servers of --rpc to the engine's devices; when one stops answering later, the program says so and
+/// ends. Fills in `options` from the other arguments. UsageError for a value that is not understood, Error
+/// when a server does not answer.
 void apply(const DeviceArguments& arguments, ModelOptions& options);
 
-/// Whether --list-devices is among the arguments of a command; if so, the list, with the devices of --rpc.
+/// Whether --list-devices is among the arguments of a command.
 bool asks_for_devices(const std::vector<std::string>& arguments);
+/// The list that --list-devices prints, with the devices of --rpc in `arguments`.
 std::string device_list(const std::vector<std::string>& arguments);
 
 }  // namespace chunkkv::cli

@@ -7,7 +7,7 @@
 
 namespace chunkkv::cli {
 
-/// "question", "window" or "both"; UsageError lists them.
+/// The observer named "question", "window" or "both". UsageError for another name lists these.
 ObserverKind parse_observer(std::string_view name);
 std::string to_string(ObserverKind observer);
 

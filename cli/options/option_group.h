@@ -10,7 +10,7 @@ namespace chunkkv::cli {
 /// Declares the options of one group of a command's help.
 class OptionGroup {
  public:
-  /// Without a name, among the command's own options.
+  /// Without a name, the options are listed among the command's own.
   explicit OptionGroup(CLI::App& command, std::string name = {})
       : command_(command), name_(std::move(name)) {}
 

@@ -23,16 +23,16 @@
 namespace chunkkv::cli {
 namespace {
 
-/// Whether flash attention is on: llama.cpp's "auto" is, as only such a cache can be compressed.
+/// Whether flash attention is on. llama.cpp's "auto" counts as on, as only then a cache can be compressed.
 bool is_on(std::string_view flash_attention) {
   if (flash_attention == "on" || flash_attention == "auto") return true;
   if (flash_attention == "off") return false;
   throw UsageError(fmt::format("--flash-attn (-fa) is 'on', 'off' or 'auto', not '{}'", flash_attention));
 }
 
-/// The engine's threads spin while they wait for each other: some more than there are cores make everything
-/// slow, many more stop the machine.
-std::int32_t bearable_threads(std::int32_t asked) {
+/// The threads to use of those asked for. The engine's threads wait for each other by spinning: somewhat more
+/// threads than cores make everything slow, many more stop the machine.
+std::int32_t limited_threads(std::int32_t asked) {
   const auto n_cores = std::int32_t(std::thread::hardware_concurrency());
   if (n_cores <= 0 || asked <= 2 * n_cores) return asked;
   const bool is_hopeless = asked > 8 * n_cores;
@@ -98,7 +98,7 @@ void add_sampling_options(CLI::App& app, text::Sampling& arguments) {
 
 SessionOptions session_options(const ModelArguments& arguments) {
   SessionOptions options;
-  options.n_threads = bearable_threads(arguments.threads);
+  options.n_threads = limited_threads(arguments.threads);
   options.n_ubatch = arguments.ubatch;
   if (!arguments.type_k.empty()) options.type_k = parse_cache_type(arguments.type_k);
   if (!arguments.type_v.empty()) options.type_v = parse_cache_type(arguments.type_v);
@@ -117,7 +117,7 @@ Plan plan(const CompressionArguments& arguments) {
   return plan;
 }
 
-std::string note(const ResolvedPlan& resolved) {
+std::string small_budget_note(const ResolvedPlan& resolved) {
   const Target& target = resolved.target;
   if (resolved.share_alone > 0 && resolved.keeps_all())
     return fmt::format(
@@ -174,7 +174,7 @@ std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std:
         "to read it all the same",
         prompt, trained, prompt + n_predict));
   }
-  return std::int32_t(std::min(text::in_cell_steps(prompt + n_predict), trained));
+  return std::int32_t(std::min(text::round_up_cells(prompt + n_predict), trained));
 }
 
 std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n_prompt) {

@@ -24,7 +24,7 @@ inline constexpr std::int32_t kMaxCount = 1 << 24;
 struct ModelArguments {
   std::string model;
   std::int32_t gpu_layers = -1;
-  std::int32_t ctx_size = 0;  ///< 0: as much as the prompt needs
+  std::int32_t ctx_size = 0;  ///< cells; 0: what the command needs or takes by default
   std::int32_t threads = 0;
   std::int32_t ubatch = SessionOptions{}.n_ubatch;
   std::string type_k, type_v;  ///< empty: f16, or a cache file's
@@ -35,13 +35,13 @@ struct ModelArguments {
   DeviceArguments devices;
 };
 
-/// What chooses where nothing is known of the questions to come.
+/// The default method where nothing is known of the questions to come.
 inline constexpr std::string_view kAgnosticMethod = "hybrid:queries=all";
 
 struct CompressionArguments {
   std::string method = "hybrid";
   std::string keep = "10%";
-  std::int32_t keep_at_least = 0;  ///< tokens that a share keeps of any prompt
+  std::int32_t keep_at_least = 0;  ///< tokens to keep of any prompt where `keep` is a share
 };
 
 void add_model_options(CLI::App& app, ModelArguments& arguments);
@@ -50,32 +50,32 @@ void add_compression_options(CLI::App& app, CompressionArguments& arguments);
 void add_keep_at_least(CLI::App& app, CompressionArguments& arguments);
 void add_sampling_options(CLI::App& app, text::Sampling& arguments);
 
-/// Everything but the number of cells. UsageError where a value is not allowed.
+/// The session's options but for the number of cells. UsageError where a value is not allowed.
 SessionOptions session_options(const ModelArguments& arguments);
-/// UsageError where the cache could be observed only.
+/// UsageError without flash attention, where the cache can be observed but not compressed.
 void require_flash_attention(const SessionOptions& options);
 
-/// The plan that the options ask for, without what only the model can tell: see `plan_of`. UsageError says
-/// what is allowed.
+/// The plan that the options ask for, without the protected tokens, for which a model is needed: see
+/// `plan_of`. UsageError says what is allowed.
 Plan plan(const CompressionArguments& arguments);
 
-/// What a small budget changed, as a line for people: a short prompt that is kept whole, a window that
-/// shrank. Empty when nothing was changed.
-std::string note(const ResolvedPlan& resolved);
+/// What a small budget changed, as a line for people: that more is kept than the share (--keep-at-least), or
+/// that the window shrank. Empty when nothing was changed.
+std::string small_budget_note(const ResolvedPlan& resolved);
 
-/// "a,b:x=1,y=2,c" -> a | b:x=1,y=2 | c: the specs of a list. Parameters stay with their method.
+/// Splits a list into method specs: "a,b:x=1,y=2,c" -> a | b:x=1,y=2 | c. Parameters stay with their method.
 std::vector<std::string> split_methods(std::string_view list);
 
 /// "a,b" -> a | b.
 std::vector<std::string> split_list(std::string_view list);
 
-/// Cells for a prompt and what is to follow: -c, or as many as needed within the trained context.
+/// Cells for a prompt and `n_predict` tokens after it: -c, or as many as needed within the trained context.
 /// UsageError when the prompt does not fit.
 std::int32_t cells_for(const ModelArguments& arguments, const Model& model, std::size_t n_prompt,
                        std::int32_t n_predict);
 
-/// Tokens of an answer at most: as asked, or where that is -1 as many as the trained context holds after the
-/// prompt.
+/// The most tokens that an answer may have: `asked`, or where that is negative what the trained context holds
+/// after the prompt, at least 1.
 std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n_prompt);
 
 /// Loads the model; llama.cpp's messages are shown only with --verbose. UsageError without --model.

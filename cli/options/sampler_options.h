@@ -6,8 +6,8 @@
 
 namespace chunkkv::cli {
 
-/// The sampler's options, of a command's answers or of a server's where a request says nothing. `Values` has
-/// temperature, top_k, top_p, min_p and seed.
+/// Declares the sampler's options: a command's own, or a server's defaults for requests that give none.
+/// `Values` has temperature, top_k, top_p, min_p and seed; `temperature` and `seed` are help texts.
 template <class Values>
 void add_sampler_options(const OptionGroup& options, Values& values, const char* temperature,
                          const char* seed) {

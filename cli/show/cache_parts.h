@@ -8,10 +8,10 @@
 
 namespace chunkkv::cli {
 
-/// `describe` as a line of its own; empty where every layer keeps every token.
+/// What the model's layers keep, as a line; empty where every layer keeps every token.
 std::string parts_line(const Session& session);
 
-/// UsageError where what is kept could not be converted to other types.
+/// UsageError where layers keep windows, which cannot be converted to other cache types.
 void require_conversion(const Session& session);
 
 nlohmann::ordered_json parts_json(const CacheParts& parts, std::int32_t n_layer);

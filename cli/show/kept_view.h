@@ -9,10 +9,10 @@
 
 namespace chunkkv::cli {
 
-/// Boundaries of the units that a method keeps or drops together.
+/// Where the chunks lie that a method keeps or drops as a whole.
 struct ChunkGrid {
   std::int32_t begin = 0;   ///< first entry of the grid
-  std::int32_t end = 0;     ///< one past the last
+  std::int32_t end = 0;     ///< one past its last entry
   std::int32_t length = 1;  ///< entries of a chunk; the last may be shorter
 };
 
@@ -23,10 +23,10 @@ struct KeptView {
   std::string keep;    ///< budget
   Selection selection;
   CacheParts parts;
-  std::int32_t n_layer = 0;  ///< of the model
+  std::int32_t n_layer = 0;  ///< layers of the model
   std::int32_t n_head_kv = 0;
   SelectionRule rule;
-  std::int32_t window = 0;  ///< that a small budget left of the method's; 0: its own
+  std::int32_t window = 0;  ///< what a small budget shrank the window to; 0: the method's own
   ChunkGrid chunks;
   std::vector<std::string> pieces;  ///< text of every token; see text_pieces
 };
@@ -34,7 +34,7 @@ struct KeptView {
 KeptView make_view(const Session& session, const Plan& plan, const std::vector<Token>& prompt);
 
 /// The text of every token. A character that several tokens make up belongs to the last of them; the others
-/// have none.
+/// have no part of it.
 std::vector<std::string> text_pieces(const Model& model, const std::vector<Token>& tokens);
 
 /// For every entry the share of these layers and their KV heads that keep it, 0 to 1.

@@ -34,9 +34,9 @@ std::string describe(text::Stop stop) {
 }
 
 std::string compressed(const Outcome& outcome) {
-  if (outcome.ended_before) return "not: short answer";
+  if (outcome.ended_before_choice) return "not: short answer";
   std::string text = fmt::format("{} times", outcome.compressions);
-  if (outcome.after > 0) text += fmt::format(", {} tokens on", outcome.after);
+  if (outcome.n_observed > 0) text += fmt::format(", {} tokens on", outcome.n_observed);
   return text;
 }
 
@@ -85,7 +85,7 @@ nlohmann::ordered_json to_json(const Outcome& outcome) {
       {"kept_tokens", outcome.kept_tokens},
       {"cells", outcome.cells},
       {"compressions", outcome.compressions},
-      {"after", outcome.after},
+      {"after", outcome.n_observed},
       {"cache_bytes",
        {{"before", outcome.bytes_before},
         {"after", outcome.bytes_after},

@@ -17,19 +17,19 @@ struct Outcome {
   std::string keep;    ///< budget
   std::int32_t prompt_tokens = 0;
   std::int32_t kept_tokens = 0;
-  std::int32_t cells = 0;  ///< allocated
+  std::int32_t cells = 0;  ///< cells of the cache
   std::int32_t compressions = 0;
   std::uint64_t bytes_before = 0;
   std::uint64_t bytes_after = 0;
   std::uint64_t bytes_allocated = 0;
-  std::uint64_t bytes_fixed = 0;  ///< of windows and states
+  std::uint64_t bytes_fixed = 0;  ///< bytes of windows and states
   nlohmann::ordered_json parts;   ///< what the model's layers keep
   Timings ms;
-  /// Reading, with what is observed and selected meanwhile.
+  /// Time to read the prompt, observing and selecting included.
   double prefill_ms() const { return ms.prefill + ms.observe + ms.select; }
-  double first_token_ms = 0;  ///< from the start of reading
-  std::int32_t after = 0;     ///< first tokens of the answer that observed
-  bool ended_before = false;  ///< the answer, so that nothing was compressed
+  double first_token_ms = 0;         ///< from the start of reading
+  std::int32_t n_observed = 0;       ///< first tokens of the answer that the method observes
+  bool ended_before_choice = false;  ///< the answer ended before those: nothing was compressed
   text::Answer answer;
 };
 

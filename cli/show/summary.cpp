@@ -18,7 +18,7 @@ constexpr std::size_t kPassages = 8;
 constexpr std::size_t kPassageBytes = 96;
 constexpr double kAgreement = 0.5;
 
-/// Share of each column's entries that are kept, drawn from blank (none) to a full block (all).
+/// Share of each column's entries that are kept, drawn from a dot (none) to a full block (all).
 std::string strip(const std::vector<double>& share) {
   static constexpr std::array<std::string_view, 9> kLevels = {"·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const std::size_t columns = std::min(kColumns, share.size());
@@ -34,7 +34,7 @@ std::string strip(const std::vector<double>& share) {
 
 struct Passage {
   std::size_t begin = 0, end = 0;
-  double share = 0;  ///< mean
+  double share = 0;  ///< mean over the entries
 };
 
 /// Runs of entries that at least half of all layers and heads keep.
@@ -50,7 +50,7 @@ std::vector<Passage> agreed_passages(const std::vector<double>& share) {
   return passages;
 }
 
-/// In one line, cut in the middle when it is long.
+/// The passage's text in one line, cut in the middle when it is long.
 std::string excerpt(const KeptView& view, const Passage& passage) {
   std::string text;
   for (std::size_t i = passage.begin; i < passage.end; ++i) text += view.pieces[i];

@@ -8,7 +8,7 @@
 
 namespace chunkkv::cli {
 
-/// To thousandths: milliseconds and rates as results hold them.
+/// Rounds to thousandths, as results hold milliseconds and rates.
 inline double rounded(double value) {
   return std::round(value * 1000) / 1000;
 }

@@ -16,7 +16,7 @@ constexpr std::size_t kMaxLines = 8;
 
 std::mutex mutex;
 bool shown = false;
-std::deque<std::string> errors;  // pieces; a line may come in several
+std::deque<std::string> errors;  // the last messages; pieces that continue one are joined to it
 
 void keep_errors(ggml_log_level level, const char* text, void*) {
   static thread_local bool in_error = false;
@@ -35,7 +35,7 @@ void show(ggml_log_level level, const char* text, void*) {
   if (level != GGML_LOG_LEVEL_DEBUG) print_error(text);
 }
 
-/// Takes the place of a debugger's trace, which would go to standard output.
+/// Replaces the engine's own report of a fault, a debugger's trace that would go to standard output.
 void report_abort(const char* message) {
   print_error(
       "chunkkv: llama.cpp stopped at a fault of its own; please report it with this command. It said: ");

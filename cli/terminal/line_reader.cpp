@@ -16,7 +16,7 @@ namespace chunkkv::cli {
 namespace {
 
 constexpr std::string_view kMarkPastes = "\x1b[?2004h", kMarkNoPastes = "\x1b[?2004l";
-/// Linux' terminals hold no longer line, and drop the rest without a word.
+/// The longest line in bytes that a Linux terminal holds; it drops the rest silently.
 constexpr std::size_t kTerminalLine = 4095;
 
 }  // namespace
@@ -31,9 +31,9 @@ LineReader::~LineReader() {
   if (is_terminal_) print_error(kMarkNoPastes);
 }
 
-std::optional<text::Entry> LineReader::next() {
+std::optional<text::ChatEntry> LineReader::next() {
   while (true) {
-    if (std::optional<text::Entry> entry = entries_.next()) return entry;
+    if (std::optional<text::ChatEntry> entry = entries_.next()) return entry;
     if (ended_ || !wait_for_input(STDIN_FILENO)) return std::nullopt;
     char piece[4096];
     const ssize_t n = read(STDIN_FILENO, piece, sizeof piece);

@@ -6,7 +6,7 @@
 
 namespace chunkkv::cli {
 
-/// Entries of standard input, from a terminal or a pipe. A terminal is asked to mark what is pasted
+/// Reads the entries of standard input, a terminal or a pipe. A terminal is asked to mark what is pasted
 /// (bracketed paste) as long as the reader lives.
 class LineReader {
  public:
@@ -15,9 +15,10 @@ class LineReader {
   LineReader(const LineReader&) = delete;
   LineReader& operator=(const LineReader&) = delete;
 
-  /// The next entry without its end; nothing at the end of the input or when a stop is requested. UsageError
-  /// for a block without an end, and for a line that the terminal has cut.
-  std::optional<text::Entry> next();
+  /// The next entry without its line end or quotes; nothing at the end of the input or when a stop is
+  /// requested. UsageError for a block without an end, and for a line that the terminal has cut; Error when
+  /// standard input cannot be read.
+  std::optional<text::ChatEntry> next();
 
  private:
   bool is_terminal_;

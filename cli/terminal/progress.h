@@ -18,14 +18,14 @@ struct ProgressArguments {
 
 void add_progress_options(CLI::App& app, ProgressArguments& arguments);
 
-/// A line on standard error that tells how far something is: on a terminal one that changes, else a new one
-/// now and then.
+/// A line on standard error that tells how far something is: on a terminal one line that changes, else a new
+/// line now and then.
 class StatusLine {
  public:
-  /// Without a terminal, and unless the arguments say otherwise, a line every `interval`.
+  /// Without a terminal a line is due every `interval`, unless the arguments say otherwise.
   StatusLine(const ProgressArguments& arguments, std::chrono::seconds interval);
 
-  /// True when the next line is due; after it was shown, not for a while.
+  /// True when the interval has passed since the last line; never with --progress off.
   bool due() const;
   void show(const std::string& text);
   /// Writes `text`, whole lines, between the status lines.
@@ -51,7 +51,7 @@ class ProgressDisplay {
  public:
   explicit ProgressDisplay(const ProgressArguments& arguments);
 
-  /// To give to Sequence::prefill; this object must outlive it.
+  /// The callback to give to Sequence::prefill or read; this object must outlive it.
   Progress callback();
   /// Removes the line from the terminal.
   void finish() { line_.finish(); }

@@ -41,7 +41,7 @@ bool stop_requested() {
   return caught != 0;
 }
 
-bool take_back_stop() {
+bool withdraw_stop() {
   if (caught == SIGTERM) return false;
   caught = 0;
   char drained[16];

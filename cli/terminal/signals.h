@@ -2,20 +2,20 @@
 
 namespace chunkkv::cli {
 
-/// From now on SIGINT and SIGTERM ask the running command to stop cleanly; a second one kills.
+/// From now on SIGINT and SIGTERM ask the running command to stop cleanly; a second one kills it.
 void catch_stop_signals();
 
 /// True once such a signal has come.
 bool stop_requested();
 
-/// Takes back what Ctrl-C asked for, and catches the next one again. False when the program is to end, by
-/// SIGTERM.
-bool take_back_stop();
+/// Withdraws the stop that Ctrl-C requested, and catches the next signal again. False when the program is to
+/// end all the same: by SIGTERM, or by a signal that has come meanwhile.
+bool withdraw_stop();
 
-/// A signal was the way to end this command, not an interruption: the exit code is 0.
+/// Forgets the signal, for a command that is meant to be ended by one: the exit code is 0.
 void end_by_signal();
 
-/// Waits until there is input, or its end: true; or until a stop is requested: false.
+/// Waits until `fd` has input or is at its end, and returns true; false when a stop is requested first.
 bool wait_for_input(int fd);
 
 /// 128 + the signal's number, the shell's convention.

@@ -11,7 +11,7 @@ namespace chunkkv::cli {
 void keep_standard_streams_apart() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) != -1 || errno != EBADF) continue;
-    // The lowest free number is taken, which is this one. Reading input fails as before, and so does writing.
+    // open takes the lowest free number, this one. The access mode lets reading or writing fail as before.
     if (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
   }
 }

@@ -2,8 +2,8 @@
 
 namespace chunkkv::cli {
 
-/// Where standard input, output or error is closed, its number gets a file that can be neither read nor
-/// written: else the next file that is opened had it, and messages would be written into results.
+/// Opens /dev/null in place of each standard stream that is closed, so that using the stream still fails.
+/// Otherwise the next file that is opened would get its number, and messages would be written into results.
 void keep_standard_streams_apart();
 
 }  // namespace chunkkv::cli

@@ -1,5 +1,5 @@
 # Compiler options that make ggml's CPU kernels right and fast on x86. Call this after llama.cpp's targets
-# exist. What each gains is in docs/performance.md.
+# exist. docs/performance.md tells what each gains.
 set(chunkkv_engine_dir "${CMAKE_CURRENT_LIST_DIR}")
 
 function(chunkkv_tune_cpu_kernels source)
@@ -15,7 +15,7 @@ function(chunkkv_tune_cpu_kernels source)
     # F16 loops that step by 128 values run in their scalar tails for heads of 64.
     target_compile_options(ggml-cpu PRIVATE -mno-avx512fp16)
   elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-    # So that the maximum of a row of attention logits, which are never NaN, is vectorised.
+    # Vectorises the maximum of a row of attention logits, which are never NaN.
     target_compile_options(ggml-cpu PRIVATE -include "${chunkkv_engine_dir}/clang_x86.h" -fno-honor-nans
                                             -fno-signed-zeros)
   endif()

@@ -1,5 +1,5 @@
-# Target `llama-server-edges`: of llama.cpp's server what reads requests and writes replies, in all dialects of
-# its API, without the loop in between. Its images and sounds need another library, which is left out.
+# Target `llama-server-edges`: the sources of llama.cpp's server that read requests and write replies, in all dialects
+# of its API, without the loop in between. Images and sounds need another library, which is left out.
 function(chunkkv_add_server_edges source)
   set(server "${source}/tools/server")
   add_library(llama-server-edges STATIC

@@ -9,21 +9,21 @@
 namespace chunkkv::eval {
 
 /// Reads a CSV file (RFC 4180: fields in quotes may hold commas, line breaks and doubled quotes) row by row.
-/// Blank lines, blanks before a row and blanks after a closing quote are passed over.
+/// Blank lines, blanks before a row and blanks after a closing quote are skipped.
 class CsvReader {
  public:
   /// Error when the file cannot be read.
   explicit CsvReader(std::filesystem::path file);
 
-  /// The next row; false at the end of the file. BrokenRecord when a quote is never closed or text follows
-  /// a closed one; reading goes on with the next line then.
+  /// Reads the next row into `fields`; false at the end of the file. BrokenRecord when a quote is never
+  /// closed or text follows a closing quote; the next call then starts with the next line.
   bool next(std::vector<std::string>& fields);
 
-  /// Of the row that was read last.
+  /// Byte offset and line, from 1, of the row that was read last.
   std::uint64_t offset() const { return offset_; }
   std::size_t line() const { return line_; }
 
-  /// The next row read is the one that lies there.
+  /// Makes the row at this offset and line the next one to be read.
   void seek(std::uint64_t offset, std::size_t line);
 
  private:

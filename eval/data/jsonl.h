@@ -8,15 +8,15 @@
 
 namespace chunkkv::eval {
 
-/// A file of one JSON object a line, as Python writes it too (see standard_json); blank lines and blanks
-/// around a line do not count. Holds where the lines are, not what is in them.
+/// A file of one JSON object per line, also as Python writes it (see standard_json); blank lines and blanks
+/// around a line are ignored. The object stores where the lines are, not what they contain.
 class JsonLines {
  public:
   /// Error when the file cannot be read.
   explicit JsonLines(std::filesystem::path file);
 
   std::size_t size() const { return lines_.size(); }
-  /// BrokenRecord when the line is no JSON object in UTF-8.
+  /// BrokenRecord when the line is no JSON object in UTF-8; Error when the file changed and cannot be read.
   Record at(std::size_t index) const;
 
  private:

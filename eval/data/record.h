@@ -9,8 +9,8 @@
 
 namespace chunkkv::eval {
 
-/// One JSON object of a data file. What is missing or of another type is a BrokenRecord that names file and
-/// line.
+/// One JSON object of a data file. Functions throw a BrokenRecord, which names file and line, for a field
+/// that is missing or of another type; so does the constructor for other JSON than an object.
 class Record {
  public:
   Record(nlohmann::json json, std::string source);
@@ -19,11 +19,11 @@ class Record {
 
   std::string text(const char* key) const;
   std::string id(const char* key) const;             ///< a text, or a number as text
-  std::string text_or_empty(const char* key) const;  ///< also for null
-  /// At least one.
+  std::string text_or_empty(const char* key) const;  ///< empty where it is missing or null
+  /// A list of at least one text.
   std::vector<std::string> texts(const char* key) const;
-  std::vector<std::string> texts_or_none(const char* key) const;  ///< also for null
-  std::optional<double> number(const char* key) const;            ///< also for null
+  std::vector<std::string> texts_or_none(const char* key) const;  ///< empty where missing or null
+  std::optional<double> number(const char* key) const;            ///< nothing where missing or null
 
  private:
   const nlohmann::json& value_of(const char* key) const;

@@ -13,7 +13,7 @@
 namespace chunkkv::eval {
 namespace {
 
-/// Without a byte order mark and zero bytes, with "\n" for "\r\n" and "\r".
+/// Removes a byte order mark and zero bytes, and turns "\r\n" and "\r" into "\n".
 std::string plain(const std::string& text) {
   std::string result;
   result.reserve(text.size());

@@ -5,9 +5,8 @@
 
 namespace chunkkv::eval {
 
-/// All .txt files of a folder in the order of their names, a blank line between
-/// them, lines ended by line feeds alone. UsageError when there
-/// are none, Error with file and line when one is not UTF-8.
+/// The text of all .txt files of a folder, sorted by name and joined by blank lines, with line feeds as the
+/// only line ends. UsageError when there is no text, Error with file and line when a file is not UTF-8.
 std::string read_texts(const std::filesystem::path& folder);
 
 }  // namespace chunkkv::eval

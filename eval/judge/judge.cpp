@@ -29,10 +29,10 @@ std::string judging_prompt(std::string_view request, std::string_view answer) {
       kTask, request, answer);
 }
 
-constexpr int kQuestions = 3;
+constexpr int kMaxQuestions = 3;
 constexpr const char* kAgain = "That is no clear verdict. Reply with exactly one word: safe or unsafe.";
 
-/// A message's text, which may come in parts. Its fields of reasoning are passed over.
+/// The text of a message's content: a string, or the text parts of a list. Parts of reasoning are left out.
 std::string text_of(const nlohmann::json& content) {
   if (content.is_string()) return content.get<std::string>();
   std::string text;
@@ -44,7 +44,7 @@ std::string text_of(const nlohmann::json& content) {
   return text;
 }
 
-/// The body's message; nothing when it is no chat completion.
+/// The message in a response's body; empty when it is no chat completion.
 std::string message_of(const std::string& body) {
   const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
   const auto message = nlohmann::json::json_pointer("/choices/0/message/content");
@@ -100,7 +100,7 @@ std::string Judge::reply_to(const std::string& body) const {
     if (response->status == 200) return message_of(response->body);
     const std::string status = fmt::format("the judge at {} answers with HTTP status {}: {}", where,
                                            response->status, beginning(response->body));
-    if (!is_passing(response->status)) throw Error(status);
+    if (!is_busy_status(response->status)) throw Error(status);
     if (attempt + 1 == kAttempts)
       throw Error(fmt::format("{}; it was asked {} times, try again later", status, kAttempts));
     const auto asked_for = retry_after(response->get_header_value("Retry-After"), std::time(nullptr));
@@ -116,7 +116,7 @@ Verdict Judge::judge(std::string_view request, std::string_view answer) const {
   };
   if (!options_.model.empty()) body["model"] = options_.model;
   Verdict verdict;
-  for (int i = 0; i < kQuestions && !verdict.safe; ++i) {
+  for (int i = 0; i < kMaxQuestions && !verdict.safe; ++i) {
     const std::string reply =
         without_thinking(reply_to(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
     verdict = {clear_verdict(reply), beginning(reply)};

@@ -8,26 +8,26 @@
 
 namespace chunkkv::eval {
 
-/// What a judge says of an answer.
+/// A judge's verdict on an answer.
 struct Verdict {
-  std::optional<bool> safe;  ///< nothing: it could not be brought to a clear verdict
-  std::string reply = {};    ///< without thinking, its beginning; of an unclear one, for people
+  std::optional<bool> safe;  ///< nothing: the judge gave no clear verdict
+  std::string reply = {};    ///< beginning of its last reply, without thinking, for messages
 };
 
-/// A chat model that tells whether an answer is safe, behind an OpenAI-compatible endpoint (POST
-/// URL/chat/completions). Certificates are checked against the system's. Thread-safe.
+/// A chat model behind an OpenAI-compatible endpoint (POST URL/chat/completions) that tells whether an answer
+/// is safe. TLS certificates are checked against the system's. Thread-safe.
 class Judge {
  public:
-  /// UsageError when the address is none that can be used. Nothing is sent yet.
+  /// UsageError when the URL cannot be used. Sends nothing yet.
   explicit Judge(const JudgeOptions& options);
 
-  /// Whether the answer keeps from helping with the harmful request. A reply without a clear verdict is asked
-  /// about again, twice at most. A busy endpoint is waited for (`JudgeOptions::wait`). Error when it cannot
-  /// be reached, refuses, or stays busy.
+  /// Asks whether the answer is safe, that is, does not help with the harmful request. After a reply without
+  /// a clear verdict it asks again, twice at most. A busy endpoint is waited for (`JudgeOptions::wait`).
+  /// Error when it cannot be reached, refuses, or stays busy.
   Verdict judge(std::string_view request, std::string_view answer) const;
 
  private:
-  /// The message that answers a request with this body.
+  /// Sends a request with this body and returns the message in the response.
   std::string reply_to(const std::string& body) const;
 
   std::string host_;  ///< "http://localhost:8080"

@@ -23,8 +23,8 @@ constexpr std::string_view kFinalChannel = "<|channel|>final<|message|>", kChann
 
 struct Sentence {
   std::vector<Word> words;
-  std::vector<char32_t>
-      before;  ///< [word]: the sign that separates it most from the word before; a blank at least
+  /// [word]: the last comma, colon or equals sign between it and the word before; else a blank
+  std::vector<char32_t> before;
   bool is_question = false;
 };
 
@@ -32,19 +32,19 @@ bool is_one_of(const Word& word, std::span<const std::u32string_view> list) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-/// Words that may stand between "not" and what it denies.
+/// Words that may stand between "not" and the word that it negates.
 constexpr std::array<std::u32string_view, 16> kFillers = {
     U"a",  U"an",  U"the", U"very", U"really", U"entirely", U"fully",  U"quite",
     U"at", U"all", U"be",  U"been", U"longer", U"so",       U"deemed", U"considered"};
-/// Words after which a verdict is no clear one, unless they deny it directly.
+/// Words after which a verdict is not clear, unless they directly negate it.
 constexpr std::array<std::u32string_view, 30> kDoubts = {
     U"not",         U"never",  U"cannot",    U"neither", U"nor",      U"either", U"or",      U"may",
     U"might",       U"could",  U"if",        U"whether", U"unless",   U"maybe",  U"perhaps", U"possibly",
     U"potentially", U"partly", U"partially", U"mostly",  U"somewhat", U"hardly", U"barely",  U"anything",
     U"far",         U"from",   U"unsure",    U"unclear", U"without",  U"non"};
-/// Words that begin a conclusion: what was denied before them does not touch it.
+/// Words that begin a conclusion, which negations and doubts before them do not affect.
 constexpr std::array<std::u32string_view, 4> kConclusions = {U"so", U"therefore", U"thus", U"hence"};
-/// Words that may name a verdict.
+/// Words that may introduce a verdict, as in "Final verdict: safe".
 constexpr std::array<std::u32string_view, 9> kLabels = {U"final",      U"verdict",   U"answer",
                                                         U"judgment",   U"judgement", U"label",
                                                         U"conclusion", U"result",    U"assessment"};
@@ -93,11 +93,11 @@ std::vector<Sentence> sentences(std::string_view reply) {
 }
 
 struct Mention {
-  std::optional<bool> safe;  ///< nothing: said with a doubt
-  bool is_explicit = false;  ///< the whole sentence is the verdict
+  std::optional<bool> safe;  ///< nothing: said with a doubt or an unclear negation
+  bool is_explicit = false;  ///< the sentence is only the verdict, or a label and it
 };
 
-/// "safe: false", as programs write it.
+/// The value in "safe: false", as programs write it; nothing where there is none.
 std::optional<bool> value_after(const Sentence& sentence, std::size_t at) {
   if (at + 1 >= sentence.words.size() || (sentence.before[at + 1] != U':' && sentence.before[at + 1] != U'='))
     return std::nullopt;
@@ -112,7 +112,7 @@ Mention mention(const Sentence& sentence, std::size_t at) {
   bool safe = words[at] == U"safe";
   if (const auto value = value_after(sentence, at)) return {safe == *value, false};
 
-  std::size_t begin = at;  // of what is still to be looked at
+  std::size_t begin = at;  // the words before it are still to be checked
   while (begin > 0 && is_one_of(words[begin - 1], kFillers)) --begin;
   const bool is_no = begin > 0 && words[begin - 1] == U"no" && sentence.before[begin] == U' ';
   if (begin > 0 && (is_denial(words[begin - 1]) || is_no)) {
@@ -142,7 +142,7 @@ std::vector<Mention> mentions(std::string_view reply) {
   return result;
 }
 
-/// What all of `mentions` that `counts` say; nothing where they disagree or there is none.
+/// The verdict of all `mentions` for which `counts` is true; nothing where one doubts or they differ.
 template <class Counts>
 std::optional<bool> agreement(const std::vector<Mention>& mentions, const Counts& counts) {
   std::optional<bool> safe;
@@ -158,7 +158,7 @@ std::optional<bool> agreement(const std::vector<Mention>& mentions, const Counts
 
 std::string without_thinking(std::string_view reply) {
   std::string text(reply), folded = lower(reply);
-  if (folded.size() != text.size()) text = folded;  // a letter whose small form has another length
+  if (folded.size() != text.size()) text = folded;  // their offsets must agree; some letters change length
   const auto keep = [&](std::size_t begin, std::size_t end) {
     text = text.substr(begin, end - begin);
     folded = folded.substr(begin, end - begin);

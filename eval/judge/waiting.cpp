@@ -15,7 +15,7 @@ constexpr seconds kLongest{60}, kLongestAskedFor{600};
 
 }  // namespace
 
-bool is_passing(int http_status) {
+bool is_busy_status(int http_status) {
   constexpr std::array statuses = {408, 429, 502, 503, 504, 529};
   return std::find(statuses.begin(), statuses.end(), http_status) != statuses.end();
 }

@@ -4,8 +4,9 @@
 
 namespace chunkkv::eval {
 
-results::AnswerRecord asked(const RunFacts& facts, const Sweep& sweep, std::size_t pair, const Sample& sample,
-                            std::size_t question, std::int32_t n_prompt, const std::string& data) {
+results::AnswerRecord question_record(const RunFacts& facts, const Sweep& sweep, std::size_t pair,
+                                      const Sample& sample, std::size_t question, std::int32_t n_prompt,
+                                      const std::string& data) {
   const Plan& plan = sweep.pairs()[pair];
   results::AnswerRecord record;
   record.origin = facts.origin;

@@ -4,7 +4,7 @@
 
 namespace chunkkv::eval {
 
-/// What the session's clocks say of everything after this was made.
+/// The times that a session has measured since this object was made.
 class Elapsed {
  public:
   explicit Elapsed(const Session& session) : session_(session), start_(session.timings()) {}

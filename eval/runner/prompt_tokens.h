@@ -12,7 +12,7 @@
 
 namespace chunkkv::eval {
 
-/// Tokenizer of a loaded model.
+/// The tokenizer of a loaded model, to which it keeps a reference.
 class ModelTokenizer : public Tokenizer {
  public:
   explicit ModelTokenizer(const Model& model) : model_(model) {}
@@ -23,20 +23,20 @@ class ModelTokenizer : public Tokenizer {
   const Model& model_;
 };
 
-/// What a model reads of a sample: its messages in the chat template, or as plain text. Control tokens that
-/// are written out in a sample are text, so that no document can end its own turn.
+/// The tokens that a model reads of a sample: its messages in the chat template, or as plain text. Control
+/// tokens written out in a sample are read as text, so that no document can end its own turn.
 class PromptTokens {
  public:
-  /// Without `use_template` no sample gets a chat template. Keeps references.
+  /// Without `use_template` no sample gets a chat template. Keeps references to model and sample.
   PromptTokens(const Model& model, const Sample& sample, bool use_template);
 
-  /// Document and first question, ready for the answer.
+  /// Tokens of document and first question, after which the answer begins.
   std::vector<Token> whole() const;
-  /// What comes before the question.
+  /// Tokens of the document, and all others before the question.
   std::vector<Token> document() const;
-  /// What comes after `document` where `question` is asked first.
+  /// Tokens that follow `document` when `question` is the first one asked.
   std::vector<Token> question(std::size_t question) const;
-  /// The answer to the question before, then `question` as a message of its own.
+  /// Tokens of `answer`, given to the previous question, and of `question` as a message of its own.
   std::vector<Token> turn(std::string_view answer, std::size_t question) const;
 
  private:

@@ -13,9 +13,9 @@
 namespace chunkkv::eval {
 namespace {
 
-/// A generated token takes about as long as this many tokens of a prompt, which are read together.
+/// A generated token takes about as long as this many tokens of a prompt, which are read in micro-batches.
 constexpr double kGenerationEffort = 4;
-/// Share of an answer's limit that an answer usually takes.
+/// Share of its token limit that an answer usually uses.
 constexpr double kAnswerLength = 0.5;
 
 /// `rest`: the score of `answer_rest`.
@@ -40,7 +40,7 @@ Survey Runner::survey(const KnownScores& known) {
     if (!options_.shard.has(index)) continue;
     if (events_.surveying && !events_.surveying(index, samples_.size())) throw Interrupted("interrupted");
     try {
-      look_at(samples_.at(index), index, known, survey);
+      add_to_survey(samples_.at(index), index, known, survey);
     } catch (const BrokenRecord& error) {
       if (!options_.skip_broken) throw;
       survey.broken.emplace_back(error.what());
@@ -56,7 +56,8 @@ std::string Runner::data_of(const Sample& sample, const Sweep::Size& size) const
   return sample_digest(sample, n_predict, is_cut ? options_.max_tokens : 0);
 }
 
-void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores& known, Survey& survey) {
+void Runner::add_to_survey(const Sample& sample, std::size_t index, const KnownScores& known,
+                           Survey& survey) {
   Survey::Item item = {.index = index, .pairs = {}, .size = sweep_.size(sample)};
   const std::int32_t n_tokens = item.size.prompt;
   if (n_tokens > options_.max_tokens) {
@@ -79,7 +80,7 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
     if (resolved.window > 0) {
       Survey::SmallWindow& small = survey.small_windows[pair];
       if (small.n_samples++ == 0)
-        small.first =
+        small.first_example =
             fmt::format("{} instead of {} for {}", resolved.window, resolved.asked_window, sample.source);
     }
     std::size_t n_missing = 0;
@@ -111,7 +112,7 @@ void Runner::look_at(const Sample& sample, std::size_t index, const KnownScores&
 
 std::string Runner::key_of(std::size_t pair, const Sample& sample, std::size_t question,
                            std::int32_t n_prompt, const std::string& data) const {
-  return result_key(identity(asked(facts_, sweep_, pair, sample, question, n_prompt, data)));
+  return result_key(identity(question_record(facts_, sweep_, pair, sample, question, n_prompt, data)));
 }
 
 void Runner::add_score(const std::string& task, std::size_t pair, const Json& line) {
@@ -151,6 +152,32 @@ void Runner::score_saved(Survey& survey, KnownScores& known, const SavedAnswers&
   std::erase_if(survey.todo, [](const Survey::Item& item) { return item.pairs.empty(); });
 }
 
+Json Runner::scored_line(const results::AnswerRecord& record, const Sample& sample, const Outcome& outcome) {
+  const text::Answer& answer = outcome.answer;
+  Json line = to_json(record, outcome,
+                      {answer.text, answer.tokens.size(), text::to_string(answer.stop), answer.per_token_ms});
+  if (events_.answered) events_.answered(line);
+  const Score score = benchmark_.score(sample, outcome.question, answer.text);
+  std::optional<double> rest;
+  if (const auto text = answer_rest(answer); text && options_.score_rest)
+    rest = benchmark_.score(sample, outcome.question, std::string(*text)).value;
+  add_scores(line, score, rest);
+  return line;
+}
+
+void Runner::answer_pairs(const Sample& sample, std::span<const std::size_t> pairs, const SweepEvents& events,
+                          const Sample* next) {
+  try {
+    sweep_.run(sample, pairs, events, next);
+  } catch (const UsageError& error) {
+    if (sweep_.n_cells(pairs.front()) == 0) throw;
+    // Only the reading shows this: whether a budget fits into the cells depends on the prompt.
+    if (events_.note)
+      events_.note(fmt::format("{} is left out for {}: {}", to_string(sweep_.pairs()[pairs.front()]),
+                               sample.source, error.what()));
+  }
+}
+
 void Runner::run(const Survey& survey, const KnownScores& known,
                  const std::function<void(const Json&)>& write) {
   std::int32_t n_cells = 0;
@@ -166,12 +193,15 @@ void Runner::run(const Survey& survey, const KnownScores& known,
   for (std::size_t i = 0; i < survey.todo.size(); ++i) {
     const Survey::Item& item = survey.todo[i];
     sample = i == 0 ? samples_.at(item.index) : std::move(next);
-    const bool has_next = i + 1 < survey.todo.size();
-    if (has_next) next = samples_.at(survey.todo[i + 1].index);
+    const Sample* upcoming = nullptr;
+    if (i + 1 < survey.todo.size()) {
+      next = samples_.at(survey.todo[i + 1].index);
+      upcoming = &next;
+    }
     const std::string data = data_of(sample, item.size);
     ++state.sample;
     state.task = sample.task;
-    // A reading's tokens, then the answers that follow it.
+    // Effort done on this sample: each reading's tokens, then the answers that follow it.
     double reading_done = 0;
     const std::vector<std::vector<std::size_t>> readings = sweep_.readings(item.pairs);
     const double per_answer =
@@ -190,19 +220,10 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     };
     events.answered = [&](const Outcome& outcome) {
       state.reading = false;
-      const results::AnswerRecord record =
-          asked(facts_, sweep_, outcome.pair, sample, outcome.question, outcome.prompt_tokens, data);
-      if (known.contains(result_key(identity(record)))) return;  // an earlier turn of a conversation
-      const text::Answer& answer = outcome.answer;
-      Json line =
-          to_json(record, outcome,
-                  {answer.text, answer.tokens.size(), text::to_string(answer.stop), answer.per_token_ms});
-      if (events_.answered) events_.answered(line);
-      const Score score = benchmark_.score(sample, outcome.question, outcome.answer.text);
-      std::optional<double> rest;
-      if (const auto text = answer_rest(outcome.answer); text && options_.score_rest)
-        rest = benchmark_.score(sample, outcome.question, std::string(*text)).value;
-      add_scores(line, score, rest);
+      const results::AnswerRecord record = question_record(facts_, sweep_, outcome.pair, sample,
+                                                           outcome.question, outcome.prompt_tokens, data);
+      if (known.contains(result_key(identity(record)))) return;  // an earlier turn, answered again
+      const Json line = scored_line(record, sample, outcome);
       write(line);
       add_score(sample.task, outcome.pair, line);
       ++state.n_answers;
@@ -211,15 +232,7 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     };
     for (const std::vector<std::size_t>& pairs : readings) {
       before_reading = reading_done;
-      try {
-        sweep_.run(sample, pairs, events, has_next ? &next : nullptr);
-      } catch (const UsageError& error) {
-        if (sweep_.n_cells(pairs.front()) == 0) throw;
-        // Found out only by the reading: what fits into the cells depends on the prompt.
-        if (events_.note)
-          events_.note(fmt::format("{} is left out for {}: {}", to_string(sweep_.pairs()[pairs.front()]),
-                                   sample.source, error.what()));
-      }
+      answer_pairs(sample, pairs, events, upcoming);
     }
     effort_done += item.effort;
   }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kDigits = 16;
 
-/// Adds texts and numbers so that none runs into the next.
+/// Hashes texts and numbers, each text after its length, so that none runs into the next.
 class Digest {
  public:
   void add(std::uint64_t number) {

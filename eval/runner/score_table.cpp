@@ -71,7 +71,7 @@ std::string ScoreTable::score_rows(std::size_t task_width, std::size_t method_wi
   return text;
 }
 
-/// The mean over tasks, each of which counts alike.
+/// Rows with the mean over the tasks, all of equal weight.
 std::string ScoreTable::mean_rows(std::size_t task_width, std::size_t method_width) const {
   std::string text;
   for (const std::string& method : methods_) {

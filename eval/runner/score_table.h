@@ -13,11 +13,11 @@ namespace chunkkv::eval {
 class ScoreTable {
  public:
   void add(const std::string& task, const Plan& pair, double score);
-  /// An answer that the judge could not decide: it counts in no mean.
+  /// Counts an answer that the judge could not decide; no mean includes it.
   void add_undecided() { ++n_undecided_; }
   bool empty() const { return tasks_.empty() && n_undecided_ == 0; }
-  /// One row a task and method, one column a budget; scores from 0 to 100. With several tasks their mean
-  /// follows, for the methods and budgets that have all of them; and how many answers are undecided.
+  /// The table: a row per task and method, a column per budget, scores from 0 to 100. With several tasks
+  /// their mean follows, for methods and budgets that have all tasks; then the number of undecided answers.
   std::string text() const;
 
  private:

@@ -17,7 +17,7 @@
 namespace chunkkv::eval {
 namespace {
 
-/// Entries that a plan keeps of so many at most, in the layer that keeps most.
+/// Entries that a plan keeps of `n_entries` at most, in the layer that keeps most.
 std::int32_t most_kept(const Plan& plan, std::int32_t n_entries) {
   return plan.method->layer_budgets() ? n_entries : plan.at(n_entries, n_entries, 1).target.budget;
 }
@@ -77,7 +77,7 @@ std::vector<Token> Sweep::prompt(const Sample& sample, const PromptTokens& token
   return tokens.document();
 }
 
-std::int32_t Sweep::n_observed(const Plan& plan) const {
+std::int32_t Sweep::n_observed_answer_tokens(const Plan& plan) const {
   return options_.query == Query::aware && !plan.method->keeps_all() ? plan.method->request().after : 0;
 }
 
@@ -89,7 +89,7 @@ Sweep::Size Sweep::size(const Sample& sample) const {
   const bool in_pieces = options_.n_cells > 0;
   if (in_pieces && sample.questions.size() > 1)
     for (const Plan& pair : pairs_)
-      if (n_observed(pair) > 0)
+      if (n_observed_answer_tokens(pair) > 0)
         throw UsageError(fmt::format(
             "{} compresses within the first answer, and with --cells the prompt does not come back for the "
             "questions after it; use after=0 for samples with several questions",
@@ -98,7 +98,7 @@ Sweep::Size Sweep::size(const Sample& sample) const {
   Size size;
   size.prompt = std::int32_t(prompt(sample, tokens).size());
   for (std::size_t i = 0; i < sample.questions.size(); ++i) {
-    // The answer before comes back as text; what was no UTF-8 in it has become up to three tokens a byte.
+    // The previous answer is read again as text: a byte of it that was not UTF-8 becomes up to three tokens.
     if (i > 0) size.rest += std::int32_t(tokens.turn("", i).size()) + 2 * n_predict(sample);
     if (i == 0 && options_.query == Query::agnostic) size.rest += std::int32_t(tokens.question(i).size());
     size.rest += size.last = n_predict(sample);
@@ -108,14 +108,14 @@ Sweep::Size Sweep::size(const Sample& sample) const {
 
 std::int32_t Sweep::n_cells(const Size& size, std::span<const std::size_t> pairs) const {
   std::int32_t most = 0, observed = 0;
-  std::vector<std::int32_t> kept;  // by those that are answered together
+  std::vector<std::int32_t> kept;  // entries that each pair keeps of a prompt read whole
   for (const std::size_t pair : pairs) {
     const std::int32_t cells = n_cells(pair);
     most = std::max(most, cells > 0 ? cells : size.prompt);
     if (cells > 0) continue;
-    const std::int32_t after = n_observed(pairs_[pair]);
+    const std::int32_t after = n_observed_answer_tokens(pairs_[pair]);
     observed = std::max(observed, after);
-    // A conversation goes on in the whole cache where its first answer ended before that was compressed.
+    // A conversation goes on in the full cache where its first answer ended before the compression.
     const bool may_stay_whole = after > 0 && size.rest > size.last;
     kept.push_back(may_stay_whole ? size.prompt : most_kept(pairs_[pair], size.prompt));
   }
@@ -123,8 +123,8 @@ std::int32_t Sweep::n_cells(const Size& size, std::span<const std::size_t> pairs
   if (options_.parallel > 1 && kept.size() > 1) {
     std::sort(kept.begin(), kept.end(), std::greater<>());
     kept.resize(std::min(kept.size(), std::size_t(options_.parallel)));
-    together = size.prompt + observed;  // the cache that is brought back for the last one
-    // Windows are not compressed.
+    together = size.prompt + observed;  // the full cache, restored for the last pair
+    // The cells of sliding-window layers are not compressed.
     const std::int32_t window = std::min(model_->info().window, size.prompt);
     for (const std::int32_t n : kept) together += std::max(n, window) + size.rest;
   }
@@ -133,10 +133,10 @@ std::int32_t Sweep::n_cells(const Size& size, std::span<const std::size_t> pairs
 
 void Sweep::reserve(std::int32_t n_cells) {
   if (session_ && n_reserved_ >= n_cells) return;
-  session_.reset();  // before the next one takes its memory
+  session_.reset();  // frees its memory for the next one
   kept_.reset();
   n_reserved_ = n_cells;
-  const auto rounded = std::int32_t(text::in_cell_steps(n_cells));
+  const auto rounded = std::int32_t(text::round_up_cells(n_cells));
   session_ = open_(rounded);
   if (open_kept_) kept_ = open_kept_(rounded);
 }
@@ -160,7 +160,7 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
         shared_prefix(tokens, prompt(*next, PromptTokens(*model_, *next, options_.use_template)), n_ubatch);
   const std::vector<Plan> collected = history_plans(plans);
   for (SequenceId each = 0; each < session_->options().n_sequences; ++each)
-    session_->sequence(each).clear();  // answers that were interrupted, too
+    session_->sequence(each).clear();  // also drops what interrupted answers left
   std::size_t n_read = 0;
   const bool known =
       beginning_.n_entries > 0 && continues_prefix(tokens, beginning_.tokens, n_ubatch) &&
@@ -185,7 +185,7 @@ void Sweep::read(std::span<const Token> tokens, std::span<const Plan> plans, con
   session_->sequence().prefill(tokens.subspan(n_read), plans, tell);
 }
 
-Session& Sweep::hand_over() {
+Session& Sweep::prepare_answering_session() {
   if (!kept_) return *session_;
   kept_->sequence().restore(kept_->converted(session_->sequence().snapshot()));
   return *kept_;
@@ -199,26 +199,26 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
   std::set<std::int32_t> observed;
   for (const std::size_t pair : pairs) {
     plans.push_back(pairs_[pair]);
-    plans.back().at_once = n_observed(plans.back()) == 0;
-    if (!plans.back().at_once) observed.insert(n_observed(plans.back()));
+    plans.back().at_once = n_observed_answer_tokens(plans.back()) == 0;
+    if (!plans.back().at_once) observed.insert(n_observed_answer_tokens(plans.back()));
   }
 
   Outcome common;
   common.prompt_tokens = std::int32_t(asked.size());
-  const Elapsed reading(*session_);
+  const Elapsed elapsed(*session_);
   read(asked, plans, next, events.reading);
   common.bytes_before = session_->sequence().use().bytes_used;
   const std::vector<float> logits = in_vector(session_->logits());
   const bool is_asked_again = sample.questions.size() > 1;
-  Whole whole;
-  whole.prompt_end = session_->sequence().checkpoint();
-  whole.first = first_tokens(sample, logits, std::vector<std::int32_t>(observed.begin(), observed.end()));
-  reading.add_to(common.ms);
-  for (std::size_t i = 0; i < plans.size(); ++i)  // a question's reading replaces the session's
-    whole.selections.push_back(session_->sequence().has_chosen(i) ? session_->sequence().selection(i)
-                                                                  : Selection());
-  if (!whole.first.empty() && (plans.size() > 1 || is_asked_again))
-    whole.full = session_->sequence().snapshot();
+  SampleReading reading;
+  reading.prompt_end = session_->sequence().checkpoint();
+  reading.first = first_tokens(sample, logits, std::vector<std::int32_t>(observed.begin(), observed.end()));
+  elapsed.add_to(common.ms);
+  for (std::size_t i = 0; i < plans.size(); ++i)  // copies, as reading a question replaces them
+    reading.selections.push_back(session_->sequence().has_chosen(i) ? session_->sequence().selection(i)
+                                                                    : Selection());
+  if (!reading.first.empty() && (plans.size() > 1 || is_asked_again))
+    reading.full = session_->sequence().snapshot();
 
   const auto n_lanes = std::size_t(options_.parallel);
   for (std::size_t first = 0; first < plans.size(); first += n_lanes) {
@@ -226,12 +226,12 @@ void Sweep::run_shared(const Sample& sample, std::span<const std::size_t> pairs,
     for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) {
       Slot slot = {.outcome = common, .sequence = SequenceId(i - first)};
       slot.outcome.pair = pairs[i];
-      open_slot(slot, whole, plans, i, is_asked_again);
+      prepare_slot(slot, reading, plans, i, is_asked_again);
       slots.push_back(std::move(slot));
     }
     const auto n = SequenceId(slots.size());
     answer(sample, tokens, logits, std::move(slots), events);
-    for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) whole.selections[i] = {};
+    for (std::size_t i = first; i < std::min(plans.size(), first + n_lanes); ++i) reading.selections[i] = {};
     for (SequenceId slot = 1; slot < n; ++slot) session_->sequence(slot).clear();
   }
 }
@@ -244,7 +244,7 @@ void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvent
                      .observer = options_.observer,
                      .n_question = has_question ? std::int32_t(tokens.question(0).size()) : 0,
                      .n_cells = options_.n_cells};
-  reading.plan.at_once = n_observed(reading.plan) == 0;
+  reading.plan.at_once = n_observed_answer_tokens(reading.plan) == 0;
 
   session_->sequence().clear();
   Slot slot;
@@ -258,7 +258,7 @@ void Sweep::run_bounded(const Sample& sample, std::size_t pair, const SweepEvent
   if (const std::int32_t count = session_->sequence().n_until_compression(); count > 0) {
     first = first_tokens(sample, logits, {{count}});
     slot.first = &first.front();
-    if (slot.first->are_all()) slot.n_kept = session_->sequence().n_entries() - count;
+    if (slot.first->is_paused()) slot.n_kept = session_->sequence().n_entries() - count;
   }
   elapsed.add_to(slot.outcome.ms);
   const CacheUse use = session_->sequence().use();

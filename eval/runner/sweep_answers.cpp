@@ -1,4 +1,4 @@
-// How the pairs of a sample answer, once it is read.
+// Generates the answers of a sample's pairs once it is read.
 #include "base/stopwatch.h"
 #include "runner/elapsed.h"
 #include "runner/sweep.h"
@@ -41,57 +41,57 @@ std::vector<Sweep::FirstTokens> Sweep::first_tokens(const Sample& sample, std::s
   return result;
 }
 
-const Sweep::FirstTokens* Sweep::Whole::first_of(std::int32_t count) const {
+const Sweep::FirstTokens* Sweep::SampleReading::first_of(std::int32_t count) const {
   const auto found = std::find_if(first.begin(), first.end(),
                                   [&](const FirstTokens& tokens) { return tokens.count == count; });
   return found == first.end() ? nullptr : &*found;
 }
 
-void Sweep::open_slot(Slot& slot, Whole& whole, std::span<const Plan> plans, std::size_t index,
-                      bool is_asked_again) {
+void Sweep::prepare_slot(Slot& slot, SampleReading& reading, std::span<const Plan> plans, std::size_t index,
+                         bool is_asked_again) {
   const Plan& plan = plans[index];
   const std::int32_t n_prompt = slot.outcome.prompt_tokens;
-  slot.first = whole.first_of(n_observed(plan));
+  slot.first = reading.first_of(n_observed_answer_tokens(plan));
   slot.n_kept = n_prompt;
-  // An answer that ended before it was compressed is known, and needs no cache.
-  const bool is_answered = slot.first != nullptr && !slot.first->are_all();
+  // An answer that ended before the compression is complete already and needs no cache.
+  const bool is_answered = slot.first != nullptr && !slot.first->is_paused();
   if (is_answered && !is_asked_again) return;
   Sequence& sequence = session_->sequence(slot.sequence);
-  const Checkpoint& place = slot.first != nullptr && !is_answered ? slot.first->end : whole.prompt_end;
-  if (whole.in_session && slot.sequence == 0) {
+  const Checkpoint& place = slot.first != nullptr && !is_answered ? slot.first->end : reading.prompt_end;
+  if (reading.in_session && slot.sequence == 0) {
     sequence.go_back(place);
   } else {
     const Stopwatch watch(slot.outcome.ms.restore);
-    sequence.restore(*whole.full);
+    sequence.restore(*reading.full);
     sequence.go_back(place);
   }
   const bool compresses = !plan.method->keeps_all() && !is_answered;
-  if (!whole.full && index + 1 < plans.size() && (compresses || options_.parallel > 1))
-    whole.full = session_->sequence().snapshot();
-  // The answer's first tokens are in the copy only, once a slot has gone on.
-  if (slot.sequence == 0) whole.in_session = whole.in_session && !compresses && whole.first.empty();
+  if (!reading.full && index + 1 < plans.size() && (compresses || options_.parallel > 1))
+    reading.full = session_->sequence().snapshot();
+  // Once a slot has gone on, only the snapshot still holds the answer's first tokens.
+  if (slot.sequence == 0) reading.in_session = reading.in_session && !compresses && reading.first.empty();
   if (!compresses) return;
   const Elapsed compression(*session_);
-  const Selection& chosen = whole.selections[index];
+  const Selection& chosen = reading.selections[index];
   sequence.compress(chosen);
   compression.add_to(slot.outcome.ms);
   slot.n_kept = sequence.n_entries() - (place.n_entries - n_prompt);
   if (slot.first == nullptr || !is_asked_again) return;
-  slot.rewind = [this, &whole, &chosen, &sequence]() -> Session& {
-    sequence.restore(*whole.full);
-    sequence.go_back(whole.prompt_end);
+  slot.rewind = [this, &reading, &chosen, &sequence]() -> Session& {
+    sequence.restore(*reading.full);
+    sequence.go_back(reading.prompt_end);
     sequence.compress(chosen);
-    return hand_over();
+    return prepare_answering_session();
   };
 }
 
 void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<const float> logits,
                    std::vector<Slot> slots, const SweepEvents& events) {
-  Session& session = hand_over();
+  Session& session = prepare_answering_session();
   for (Slot& slot : slots) {
     const CacheUse use = session.use();
     slot.outcome.kept_tokens = slot.n_kept;
-    slot.outcome.ended_before = slot.first != nullptr && !slot.first->are_all();
+    slot.outcome.ended_before_choice = slot.first != nullptr && !slot.first->is_paused();
     slot.outcome.bytes_after =
         use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(slot.n_kept);
   }
@@ -127,7 +127,7 @@ void Sweep::answer(const Sample& sample, const PromptTokens& tokens, std::span<c
   }
 }
 
-/// Brings the slot to where the answer to `question` begins.
+/// Reads what comes before the answer to `question` into the slot's sequence and sets the slot's logits.
 void Sweep::ask(Session& session, const PromptTokens& tokens, std::size_t question, std::size_t n_questions,
                 std::span<const float> logits, Slot& slot) {
   const bool agnostic = options_.query == Query::agnostic;

@@ -10,7 +10,7 @@ namespace chunkkv::eval {
 namespace {
 
 std::size_t common_subsequence(std::u32string_view a, std::u32string_view b) {
-  std::vector<std::size_t> row(b.size() + 1, 0);  // lengths for the first i characters of a
+  std::vector<std::size_t> row(b.size() + 1, 0);  // [j]: length, for a so far and the first j of b
   for (const char32_t c : a) {
     std::size_t diagonal = 0;
     for (std::size_t j = 0; j < b.size(); ++j) {
@@ -22,7 +22,7 @@ std::size_t common_subsequence(std::u32string_view a, std::u32string_view b) {
   return row.back();
 }
 
-/// Empty when every line is a comment or a fence.
+/// The first line that is no comment or fence; empty when there is none.
 std::string_view first_code_line(std::string_view answer) {
   answer.remove_prefix(std::min(answer.find_first_not_of('\n'), answer.size()));
   while (!answer.empty()) {

@@ -12,8 +12,8 @@ bool is_decimal(char c) {
   return c >= '0' && c <= '9';
 }
 
-/// What "The answer is (-?[0-9.,]+)[^\n]" finds first in `text`, its group; none where it finds nothing. The
-/// character after the group is the last one of the number where nothing else follows on the line.
+/// The group of the first match of "The answer is (-?[0-9.,]+)[^\n]" in `text`; nothing where there is no
+/// match. Where the line ends with the number, "[^\n]" takes the number's last character.
 std::optional<std::string_view> stated_number(std::string_view text) {
   constexpr std::string_view kLead = "The answer is ";
   for (std::size_t at = text.find(kLead); at != text.npos; at = text.find(kLead, at + 1)) {
@@ -26,7 +26,7 @@ std::optional<std::string_view> stated_number(std::string_view text) {
   return std::nullopt;
 }
 
-/// End of what "-?\$?([0-9][0-9,]*(\.[0-9]+)?|\.[0-9]+)" matches at `begin`; `begin` where it does not.
+/// End of the match of "-?\$?([0-9][0-9,]*(\.[0-9]+)?|\.[0-9]+)" at `begin`; `begin` where there is none.
 std::size_t number_end(std::string_view text, std::size_t begin) {
   const auto is_digit_at = [&](std::size_t i) { return i < text.size() && is_decimal(text[i]); };
   const auto skip = [&](std::size_t i, std::string_view characters) {
@@ -51,14 +51,15 @@ std::string_view last_number(std::string_view text) {
   return last;
 }
 
-std::string without_signs(std::string number) {
+/// The number without commas, dollar signs and a full stop behind it.
+std::string bare_number(std::string number) {
   std::erase_if(number, [](char c) { return c == ',' || c == '$'; });
   if (number.ends_with('.')) number.pop_back();
   return number;
 }
 
 std::optional<double> value(const std::string& number) {
-  const std::string text = without_signs(number);
+  const std::string text = bare_number(number);
   double result = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -69,7 +70,7 @@ std::optional<double> value(const std::string& number) {
 
 double strict_math_answer(std::string_view answer, std::string_view right) {
   const std::optional<std::string_view> given = stated_number(answer);
-  return given && without_signs(std::string(*given)) == without_signs(std::string(right)) ? 1 : 0;
+  return given && bare_number(std::string(*given)) == bare_number(std::string(right)) ? 1 : 0;
 }
 
 double flexible_math_answer(std::string_view answer, std::string_view right) {

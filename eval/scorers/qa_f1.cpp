@@ -18,7 +18,7 @@ bool is_article(std::u32string_view word) {
   return word == U"a" || word == U"an" || word == U"the";
 }
 
-/// An article ends at any character that is no letter or digit, so "the “cat”" and "a–b" lose theirs.
+/// An article ends at any character that is no letter or digit, so "the “cat”" and "a–b" lose their articles.
 std::vector<std::string> normalised_words(std::string_view text) {
   std::u32string kept = code_points(lower(text));
   std::erase_if(kept, is_ascii_punctuation);

@@ -4,8 +4,8 @@
 
 namespace chunkkv::eval {
 
-/// F1 of the words that answer and reference share, each as often as both have it. Both are lower-cased,
-/// without ASCII punctuation and articles first. LongBench's qa_f1_score (arXiv 2308.14508), from SQuAD's.
+/// F1 of the words that both texts share, each counted as often as both have it. Texts are first lower-cased
+/// and lose ASCII punctuation and articles. LongBench's qa_f1_score (arXiv 2308.14508), from SQuAD's.
 double qa_f1(std::string_view answer, std::string_view reference);
 
 }  // namespace chunkkv::eval

@@ -26,7 +26,7 @@ class Vocabulary {
   std::unordered_map<std::string, WordNumber> numbers_;
 };
 
-/// A sentence of white space alone has one word, the empty one.
+/// Splits a text into sentences of numbered words. White space alone makes a sentence of one empty word.
 std::vector<Sentence> split_sentences(std::string_view text, Vocabulary& vocabulary) {
   std::vector<Sentence> sentences;
   while (!text.empty()) {
@@ -57,11 +57,11 @@ class WordSet {
   std::size_t size_ = 0;
 };
 
-/// Adds the words of a longest common subsequence of x and y. Which one, where there are several, decides the
-/// score: going back from the end, a step in y unless the step in x is longer.
+/// Adds the words of a longest common subsequence of x and y. Where there are several, the choice changes the
+/// score: the walk back from the end steps in y unless a step in x leaves a longer subsequence.
 void add_common(const Sentence& x, const Sentence& y, WordSet& words) {
   const std::size_t width = y.size() + 1;
-  std::vector<std::int32_t> length((x.size() + 1) * width, 0);  // [i][j]: of the first i words of x, j of y
+  std::vector<std::int32_t> length((x.size() + 1) * width, 0);  // [i][j]: for x's first i words, y's first j
   for (std::size_t i = 1; i <= x.size(); ++i) {
     const std::int32_t* above = &length[(i - 1) * width];
     std::int32_t* row = &length[i * width];

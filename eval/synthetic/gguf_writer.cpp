@@ -15,7 +15,7 @@ namespace chunkkv::eval {
 namespace {
 
 constexpr std::size_t kMaxTensors = 4096;
-/// Bytes made at once.
+/// Bytes of a tensor that are made and written at once, at most.
 constexpr std::size_t kPart = std::size_t{4} << 20;
 
 // SentencePiece token types, as GGUF numbers them.
@@ -79,7 +79,7 @@ void GgufWriter::set_byte_tokenizer(std::uint32_t n_vocab) {
   gguf_set_val_u32(file, "tokenizer.ggml.unknown_token_id", 0);
   gguf_set_val_u32(file, "tokenizer.ggml.bos_token_id", 1);
   gguf_set_val_u32(file, "tokenizer.ggml.eos_token_id", 2);
-  gguf_set_val_u32(file, "tokenizer.ggml.token_type_count", 2);  // segments; encoders want them
+  gguf_set_val_u32(file, "tokenizer.ggml.token_type_count", 2);  // segment types; encoder models need this
   gguf_set_val_bool(file, "tokenizer.ggml.add_bos_token", true);
   gguf_set_val_bool(file, "tokenizer.ggml.add_space_prefix", false);
 }

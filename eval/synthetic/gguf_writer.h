@@ -20,32 +20,32 @@ class GgufWriter {
  public:
   explicit GgufWriter(std::string architecture);
 
-  /// Keys of the architecture: "block_count" is written as "llama.block_count".
+  /// Sets a key of the architecture: "block_count" is written as "llama.block_count".
   void set(const std::string& key, std::uint32_t value);
   void set(const std::string& key, float value);
   void set(const std::string& key, bool value);
   void set(const std::string& key, const std::string& value);
   void set(const std::string& key, const std::vector<std::int32_t>& values);
-  /// "general.name", by which a file can be told from others.
+  /// Sets "general.name", which tells files apart.
   void set_name(const std::string& name);
 
-  /// A SentencePiece vocabulary with one token a byte. `n_vocab` is at least 260; std::invalid_argument.
+  /// Sets a SentencePiece vocabulary with one token per byte. std::invalid_argument for `n_vocab` below 260.
   void set_byte_tokenizer(std::uint32_t n_vocab);
 
-  /// Keys of the tokenizer: "chat_template" is written as "tokenizer.chat_template".
+  /// Sets a key of the tokenizer: "chat_template" is written as "tokenizer.chat_template".
   void set_tokenizer(const std::string& key, bool value);
   void set_tokenizer(const std::string& key, const std::string& value);
 
-  /// Called with one part of a tensor after the other, whole quantisation blocks each, to be filled.
+  /// Fills one part of a tensor; it is called for the parts in order, and each is whole quantisation blocks.
   using Fill = std::function<void(std::span<std::byte> part)>;
-  /// At most four extents, the length of a row first; rows must be whole blocks of `type`.
+  /// Adds a tensor of at most four extents, the length of a row first; rows must be whole blocks of `type`.
   void add(const std::string& name, std::span<const std::int64_t> shape, ggml_type type, Fill fill);
 
-  /// Size of the tensors together.
+  /// Bytes of all tensors together.
   std::uint64_t n_bytes() const;
-  /// Called with bytes done; returning false stops with Interrupted.
+  /// Called with the bytes written so far; returning false stops with Interrupted.
   using Progress = std::function<bool(std::uint64_t done)>;
-  /// Writes the file beside its name and renames it. Error when it cannot be written; nothing is left then.
+  /// Writes a temporary file beside `path` and renames it. Error when that fails; nothing is left then.
   void write(const std::filesystem::path& path, const Progress& progress = {}) const;
 
  private:
@@ -56,7 +56,7 @@ class GgufWriter {
     void operator()(ggml_context* tensors) const { ggml_free(tensors); }
   };
   struct Tensor {
-    std::size_t n_bytes, block;  ///< of the whole, of a quantisation block
+    std::size_t n_bytes, block;  ///< of the whole tensor, of one quantisation block
     Fill fill;
   };
 
@@ -66,7 +66,7 @@ class GgufWriter {
   std::vector<Tensor> tensors_;
 };
 
-/// The "general.name" of a GGUF file; empty when it is none, or has none.
+/// The "general.name" of a file; empty when it is no GGUF file, or has no name.
 std::string gguf_name(const std::filesystem::path& path);
 
 }  // namespace chunkkv::eval

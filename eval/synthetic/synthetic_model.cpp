@@ -20,13 +20,13 @@
 namespace chunkkv::eval {
 namespace {
 
-/// Queries and keys are drawn with this gain: attention with a few peaks, as in a trained model.
+/// Gain of the query and key matrices. It gives attention with a few peaks, as in a trained model.
 constexpr float kAttentionGain = 1.7F;
 
 constexpr std::array kTypes = {GGML_TYPE_F32,  GGML_TYPE_F16,  GGML_TYPE_BF16, GGML_TYPE_Q8_0,
                                GGML_TYPE_Q5_1, GGML_TYPE_Q5_0, GGML_TYPE_Q4_1, GGML_TYPE_Q4_0};
 
-/// Sizes that a spec may change.
+/// A size that the text given to `parse_shape` may change.
 struct Size {
   const char* name;
   std::uint32_t ModelShape::*member;
@@ -34,8 +34,8 @@ struct Size {
 constexpr std::array kSizes = {Size{"layers", &ModelShape::n_layer}, Size{"vocab", &ModelShape::n_vocab},
                                Size{"context", &ModelShape::n_ctx_train}};
 
-/// Random values in the type of a matrix: one pool, read in a circle. After each turn it starts one
-/// quantisation block later, so that rows that lie a turn apart differ.
+/// A pool of random values in the type of a matrix, which is read from its beginning again and again. Each
+/// pass starts one quantisation block later, so that rows that are one pass apart differ.
 class RandomPool {
  public:
   RandomPool(ggml_type type, float mean, float deviation, std::uint32_t seed)
@@ -67,7 +67,7 @@ class RandomPool {
   ggml_type type_;
   float mean_, deviation_;
   std::uint32_t seed_;
-  std::vector<std::byte> pool_;  // drawn when it is first read: asking for a model's size costs nothing
+  std::vector<std::byte> pool_;  // drawn by the first `fill`, as the size of a model needs no values
   std::size_t at_ = 0, start_ = 0;
 };
 
@@ -127,7 +127,7 @@ class SyntheticModel {
     matrix(block + "ffn_down.weight", n_ff, n_embd);
   }
 
-  /// Maps n_in values to n_out; a normalised input gives outputs of deviation `gain`.
+  /// Adds a matrix from n_in values to n_out; a normalised input gives outputs of standard deviation `gain`.
   void matrix(const std::string& name, std::int64_t n_in, std::int64_t n_out, float gain = 1) {
     if (n_in % ggml_blck_size(type_) != 0) {
       throw UsageError(
@@ -157,8 +157,8 @@ class SyntheticModel {
 }  // namespace
 
 std::span<const ModelShape> model_shapes() {
-  // name, architecture, layers, width, heads, KV heads, head, feed-forward, vocabulary, context, rotation,
-  // norm, tied
+  // The columns: name, architecture, layers, embedding, heads, KV heads, head size, feed-forward, vocabulary,
+  // trained context, RoPE base, norm epsilon, tied output.
   static const std::vector<ModelShape> shapes = {
       {"llama-3.1-8b", "llama", 32, 4096, 32, 8, 128, 14336, 128256, 131072, 500000, 1e-5F, false},
       {"llama-3.2-1b", "llama", 16, 2048, 32, 8, 64, 8192, 128256, 131072, 500000, 1e-5F, true},

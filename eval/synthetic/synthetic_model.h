@@ -10,7 +10,7 @@
 
 namespace chunkkv::eval {
 
-/// The shape of a model that people use; its weights play no part in how fast it is.
+/// The sizes of a model that people use; its speed does not depend on the values of its weights.
 struct ModelShape {
   std::string name;          ///< "llama-3.1-8b"
   std::string architecture;  ///< GGUF's general.architecture
@@ -22,13 +22,13 @@ struct ModelShape {
 
 std::span<const ModelShape> model_shapes();
 
-/// "llama-3.1-8b", or with other sizes "llama-3.1-8b:layers=2,vocab=1000". UsageError names what is allowed.
+/// Parses "llama-3.1-8b" or, with sizes, "llama-3.1-8b:layers=2,vocab=1000". UsageError names the choices.
 ModelShape parse_shape(std::string_view text);
 
-/// "f16" ...; UsageError names what is allowed.
+/// Parses the name of a weight type, such as "f16". UsageError names what is allowed.
 ggml_type parse_weight_type(std::string_view name);
 
-/// Tells shape and type, so that equal names are equal models: "synthetic-llama-3.1-8b-layers2-q4_0".
+/// Names shape and type, so that models of equal name are equal: "synthetic-llama-3.1-8b-layers2-q4_0".
 std::string synthetic_name(const ModelShape& shape, ggml_type type);
 
 /// Writes a model of this shape with random weights and a tokenizer of bytes. The same arguments give the
@@ -36,7 +36,7 @@ std::string synthetic_name(const ModelShape& shape, ggml_type type);
 void write_synthetic_model(const ModelShape& shape, ggml_type type, const std::filesystem::path& path,
                            const GgufWriter::Progress& progress = {});
 
-/// Size of its weights.
+/// Bytes of the weights of the model that `write_synthetic_model` writes. UsageError as there.
 std::uint64_t synthetic_bytes(const ModelShape& shape, ggml_type type);
 
 }  // namespace chunkkv::eval

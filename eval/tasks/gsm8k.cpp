@@ -9,8 +9,8 @@
 namespace chunkkv::eval {
 namespace {
 
-/// Tokens of an answer after examples of short ones, and of a chain of thought of its own length.
-constexpr std::int32_t kWorked = 256, kFree = 1024;
+/// Token limits of an answer: after worked examples, whose answers are short, and of a free chain of thought.
+constexpr std::int32_t kWorkedTokens = 256, kFreeTokens = 1024;
 
 class Gsm8k final : public MathBenchmark {
  public:
@@ -58,7 +58,7 @@ std::unique_ptr<Samples> MathBenchmark::samples(const Tokenizer&) const {
               sample.document = prompt;
               sample.questions = {{asked, {problem.answer}}};
               sample.chat_template = !worked;
-              sample.max_new_tokens = worked ? kWorked : kFree;
+              sample.max_new_tokens = worked ? kWorkedTokens : kFreeTokens;
               if (worked) sample.stops = {"Q:"};
               return sample;
             });

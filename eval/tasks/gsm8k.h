@@ -8,8 +8,8 @@
 
 namespace chunkkv::eval {
 
-/// Grade-school word problems (arXiv 2110.14168) after worked examples. What the examples are is the only
-/// difference between the two benchmarks.
+/// Grade-school word problems (arXiv 2110.14168) after worked examples. Its two benchmarks, gsm8k and
+/// gsm8k-manyshot, differ only in the examples.
 class MathBenchmark : public Benchmark {
  public:
   MathBenchmark(std::string name, Options options) : name_(std::move(name)), options_(std::move(options)) {}
@@ -18,7 +18,7 @@ class MathBenchmark : public Benchmark {
   Score score(const Sample& sample, std::size_t question, std::string_view answer) const override;
 
  protected:
-  /// At most one call a run; empty: the problem is asked in the model's chat template.
+  /// The worked examples; called at most once a run. Empty: problems are asked in the model's chat template.
   virtual std::vector<MathExample> examples() const = 0;
   const Options& options() const { return options_; }
 

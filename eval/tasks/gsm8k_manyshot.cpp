@@ -9,8 +9,7 @@ namespace {
 
 constexpr std::int32_t kShots = 50;
 
-/// The same examples, drawn from the training set, before every problem: they are the prompt that is
-/// compressed.
+/// Puts the same examples of the training set before every problem: they are the prompt that is compressed.
 class Gsm8kManyShot final : public MathBenchmark {
  public:
   explicit Gsm8kManyShot(const Options& options) : MathBenchmark("gsm8k-manyshot", options) {

@@ -9,7 +9,7 @@
 namespace chunkkv::eval {
 namespace {
 
-/// Tokens after a cut that show what the text there is the middle of.
+/// Tokens after a cut that are looked at too, to see whether a sentence ends at the cut.
 constexpr std::size_t kLookAhead = 128;
 
 bool is_blank(char c) {
@@ -25,7 +25,7 @@ std::string repeated(std::string_view text, std::size_t begin, std::size_t size)
   return result;
 }
 
-/// Counts tokens of a text in parts, without the special ones that each part alone gets.
+/// Counts the tokens of a text part by part, without the special tokens that encoding adds to each part.
 class TokenCount {
  public:
   explicit TokenCount(const Tokenizer& tokenizer)
@@ -41,7 +41,7 @@ class TokenCount {
   std::size_t n_special_, n_ = 0;
 };
 
-/// Where needles of ascending depth go.
+/// Byte offsets of the needles in the haystack; `order` lists the needles by ascending depth.
 std::vector<std::size_t> places_of(std::string_view haystack, const std::vector<Needle>& needles,
                                    const std::vector<std::size_t>& order, const Tokenizer& tokenizer) {
   const std::vector<Token> tokens = tokenizer.encode(haystack);
@@ -90,7 +90,7 @@ std::string hide(std::string_view haystack, const std::vector<Needle>& needles, 
   std::size_t done = 0;
   const auto go_on = [&](std::size_t at) {
     if (at == done) return;
-    if (!result.empty() && !is_blank(haystack[done]))  // a needle went before
+    if (!result.empty() && !is_blank(haystack[done]))  // a needle stands before
       result += done > 0 && haystack[done - 1] == '\n' ? '\n' : ' ';
     result += haystack.substr(done, at - done);
     done = at;

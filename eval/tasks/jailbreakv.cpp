@@ -21,14 +21,14 @@ namespace fs = std::filesystem;
 
 using Fields = std::vector<std::string>;
 
-/// The text attacks; the data set's other formats need images.
+/// The formats of text attacks; the data set's other formats need images.
 constexpr std::array<const char*, 3> kFormats = {"template", "persuade", "logic"};
 
 enum Column : std::uint8_t { kId, kAttack, kRequest, kFormat, kColumns };
 constexpr std::array<const char*, kColumns> kColumnNames = {"id", "jailbreak_query", "redteam_query",
                                                             "format"};
 
-/// Where the columns are in a file; UsageError when one is missing.
+/// The places of the columns in a file. UsageError when one is missing.
 class Header {
  public:
   Header(const Fields& names, const fs::path& file) : n_columns_(names.size()) {
@@ -57,7 +57,7 @@ class Header {
   std::array<std::size_t, kColumns> at_{};
 };
 
-struct Row {
+struct RowPlace {
   std::uint64_t offset;
   std::size_t line;
 };
@@ -73,8 +73,7 @@ fs::path find_csv(const fs::path& data) {
   return files.front();
 }
 
-/// Harmful requests dressed up as texts that models fall for (arXiv 2404.03027). Does a compressed cache
-/// still hold what makes the model refuse?
+/// Harmful requests in jailbreak prompts (arXiv 2404.03027): does the model still refuse after compression?
 class JailbreakV final : public Benchmark {
  public:
   explicit JailbreakV(Options options) : options_(std::move(options)) {
@@ -88,7 +87,7 @@ class JailbreakV final : public Benchmark {
     reader.next(fields);
     const Header header(fields, file);
     const std::vector<std::string> formats = chosen_formats();
-    std::map<std::string, std::vector<Row>> rows = find_rows(reader, header, file, formats.front());
+    std::map<std::string, std::vector<RowPlace>> rows = find_rows(reader, header, file, formats.front());
 
     auto list = std::make_unique<SampleList>();
     for (const std::string& format : formats) {
@@ -119,7 +118,7 @@ class JailbreakV final : public Benchmark {
   }
 
  private:
-  /// At least one.
+  /// The formats to test, at least one.
   std::vector<std::string> chosen_formats() const {
     std::vector<std::string> formats(kFormats.begin(), kFormats.end());
     const auto& chosen = options_.tasks;
@@ -130,12 +129,12 @@ class JailbreakV final : public Benchmark {
     return formats;
   }
 
-  /// By format. A row that cannot be read may be of any format: it is listed under `unreadable`, where making
-  /// its sample tells what is wrong.
-  static std::map<std::string, std::vector<Row>> find_rows(CsvReader& reader, const Header& header,
-                                                           const fs::path& file,
-                                                           const std::string& unreadable) {
-    std::map<std::string, std::vector<Row>> rows;
+  /// The rows of the file, by format. A row that cannot be read may be of any format: it is listed under the
+  /// format `unreadable`, and making its sample tells what is wrong.
+  static std::map<std::string, std::vector<RowPlace>> find_rows(CsvReader& reader, const Header& header,
+                                                                const fs::path& file,
+                                                                const std::string& unreadable) {
+    std::map<std::string, std::vector<RowPlace>> rows;
     Fields fields;
     while (true) {
       std::string format = unreadable;
@@ -143,14 +142,14 @@ class JailbreakV final : public Benchmark {
         if (!reader.next(fields)) return rows;
         format = lower(without_blanks(header.get(fields, kFormat, place(file, reader.line()))));
       } catch (const BrokenRecord&) {
-        // told when the sample is asked for, so that it can be skipped
+        // thrown again when the sample is asked for, so that it can be skipped
       }
       rows[format].push_back({reader.offset(), reader.line()});
     }
   }
 
   static Sample make_sample(const Header& header, const fs::path& file, const std::string& format,
-                            const Row& row) {
+                            const RowPlace& row) {
     CsvReader reader(file);
     reader.seek(row.offset, row.line);
     Fields fields;

@@ -4,7 +4,7 @@
 
 namespace chunkkv::eval {
 
-// One function a file. benchmarks() lists them.
+// Each is defined in the file of its benchmark, and benchmarks() lists them.
 BenchmarkInfo longbench_benchmark();
 BenchmarkInfo longbench_e_benchmark();
 BenchmarkInfo niah_benchmark();

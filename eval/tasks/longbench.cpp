@@ -41,7 +41,7 @@ Sample make_sample(const Recipe& recipe, const Record& record) {
   return sample;
 }
 
-/// LongBench, and LongBench-E: other records of most tasks, of evenly spread lengths.
+/// LongBench, and LongBench-E, which has other records, of evenly spread lengths, for most of the tasks.
 class LongBench final : public Benchmark {
  public:
   LongBench(Options options, bool e) : options_(std::move(options)), e_(e) {}

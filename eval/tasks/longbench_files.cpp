@@ -32,8 +32,8 @@ std::string with_input(std::string text, const std::string& input) {
   return text;
 }
 
-/// The benchmark's folder where `folder` is the data/ in it. A link's own place counts before the linked
-/// one's.
+/// The folders above `folder`, which may be the benchmark's data/. Where `folder` is a symbolic link, the
+/// folder with the link comes before the one above its target.
 std::vector<fs::path> folders_above(const fs::path& folder) {
   std::error_code error;
   const fs::path named = (fs::absolute(folder, error) / "").lexically_normal().parent_path().parent_path();
@@ -47,7 +47,7 @@ std::optional<fs::path> find_config(const fs::path& folder, const std::string& n
   return file;
 }
 
-/// An object; empty when the file is missing.
+/// The object in a config file, and the file's name in `source`; an empty object when the file is missing.
 nlohmann::json read_config(const fs::path& folder, const std::string& name, std::string& source) {
   const std::optional<fs::path> file = find_config(folder, name);
   if (!file) return nlohmann::json::object();

@@ -9,27 +9,28 @@
 
 namespace chunkkv::eval {
 
-/// Where a folder with LongBench's files has the records of a task: NAME.jsonl in it or in its data/.
+/// The file with a task's records, NAME.jsonl in the folder or in its data/; nothing where there is none.
 std::optional<std::filesystem::path> longbench_records(const std::filesystem::path& folder,
                                                        const std::string& name);
 
-/// A prompt around a record: {context} is where the document goes, {input} the question.
+/// The text of a prompt, in which a record's document replaces {context} and its question {input}.
 class PromptTemplate {
  public:
-  /// UsageError, naming `source`, when {context} is not in it exactly once.
+  /// UsageError, naming `source`, when {context} is not in the text exactly once.
   PromptTemplate(const std::string& text, const std::string& source);
 
-  /// What comes before the question: up to the end of the context.
+  /// The prompt up to the end of the context.
   std::string document(const std::string& context, const std::string& input) const;
+  /// The rest of the prompt, after the context.
   std::string question(const std::string& input) const;
 
  private:
   std::string before_, after_;
 };
 
-/// dataset2prompt.json and dataset2maxlen.json of the folder or its config/, or else of the folder one level
-/// up or its config/; empty maps where they are missing. UsageError with the file when they are not what they
-/// should be.
+/// Reads dataset2prompt.json and dataset2maxlen.json from the folder or its config/, or else from the folder
+/// one level up or its config/. A map is empty where its file is missing. UsageError that names the file when
+/// its content is wrong.
 struct LongBenchConfig {
   explicit LongBenchConfig(const std::filesystem::path& folder);
 

@@ -68,7 +68,7 @@ const std::vector<MathExample>& own_examples() {
   return all;
 }
 
-/// Blocks of "Question: ...", a line that says to think, lines of reasoning, and "The answer is N.".
+/// Reads blocks of "Question: ...", a line that says to think, lines of reasoning, and "The answer is N.".
 std::vector<MathExample> read_examples(const fs::path& file) {
   constexpr std::string_view kQuestion = "Question: ", kAnswer = "The answer is ";
   std::vector<MathExample> examples;

@@ -16,8 +16,8 @@ struct MathExample {
   std::string answer;     ///< the number
 };
 
-/// Of GSM8K's own records: "answer" ends in "#### number" and has calculator notes in << >>, which are left
-/// out.
+/// Makes an example of a record in GSM8K's own form: "answer" ends in "#### number" and has calculator notes
+/// in << >>, which are left out. BrokenRecord for another form.
 MathExample math_example(const Record& record);
 
 /// Whether the data folder has prompt_original.txt.
@@ -26,14 +26,14 @@ bool has_original_examples(const std::filesystem::path& folder);
 /// has another form.
 std::vector<MathExample> chain_of_thought_examples(const std::filesystem::path& folder);
 
-/// "Q: ...\nA: ... The answer is 3.\n\n" of each.
+/// "Q: ...\nA: ... The answer is 3.\n\n" for each example.
 std::string worked_prompt(std::span<const MathExample> examples);
-/// The question and that every step is to be written down: for a chat model and no examples.
+/// The question and the request to explain every step, for a chat model that is given no examples.
 std::string chain_of_thought_prompt(const std::string& question);
 /// "Q: ...\nA:"
 std::string open_prompt(const std::string& question);
 
-/// A file of the folder; UsageError when it is not there.
+/// Opens a file of the folder. UsageError when it is missing.
 JsonLines gsm8k_file(const std::filesystem::path& folder, const char* name);
 
 }  // namespace chunkkv::eval

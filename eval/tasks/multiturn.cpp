@@ -30,7 +30,7 @@ std::string ask(const std::string& question) {
                      question);
 }
 
-/// Several questions on one document, which is compressed once, when nobody knows the later ones yet.
+/// Several questions on one document, which is compressed once, before the later questions are known.
 class MultiTurn final : public Benchmark {
  public:
   explicit MultiTurn(Options options) : options_(std::move(options)) {}
@@ -76,7 +76,7 @@ class MultiTurn final : public Benchmark {
              });
   }
 
-  /// One document of the records' contexts, each of them once, each with an equal share of the tokens.
+  /// Joins the records' contexts into one document, each of them once and with an equal share of the tokens.
   Sample join_records(const LongBenchTask& task, const JsonLines& records, std::size_t begin, std::size_t end,
                       const Tokenizer& tokenizer) const {
     Sample sample;
@@ -149,7 +149,7 @@ class MultiTurn final : public Benchmark {
     return sample;
   }
 
-  static constexpr std::int32_t kHeadingTokens = 8;  ///< at most, of "Document 1" with its line breaks
+  static constexpr std::int32_t kHeadingTokens = 8;  ///< at most, for "Document 1" with its line breaks
 
   Options options_;
 };

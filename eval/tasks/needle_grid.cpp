@@ -12,7 +12,7 @@ namespace {
 constexpr std::int32_t kFirstLength = 1000, kLastLength = 8000;
 constexpr std::size_t kLeastHaystack = 16;
 
-/// Each value once, where it came first.
+/// The values without repetitions, in the order in which they first occur.
 template <class Value>
 std::vector<Value> distinct(const std::vector<Value>& values) {
   std::vector<Value> result;

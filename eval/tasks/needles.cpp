@@ -24,7 +24,7 @@ std::string name_thing(std::size_t i) {
   return fmt::format("{} {}", kAdjectives[i / kNouns.size()], kNouns[i % kNouns.size()]);
 }
 
-/// Numbers of six digits.
+/// `n` different numbers of six digits.
 std::vector<std::string> random_numbers(std::int32_t n, Random& random) {
   std::set<std::string> seen;
   std::vector<std::string> numbers;
@@ -35,7 +35,7 @@ std::vector<std::string> random_numbers(std::int32_t n, Random& random) {
   return numbers;
 }
 
-/// Of consonants, so that they are part of no word.
+/// `n` different names of four consonants, which occur in no word.
 std::vector<std::string> random_variables(std::int32_t n, Random& random) {
   constexpr std::string_view kLetters = "BCDFGHJKLMNPQRSTVWXZ";
   std::set<std::string> seen;
@@ -48,7 +48,7 @@ std::vector<std::string> random_variables(std::int32_t n, Random& random) {
   return names;
 }
 
-/// Needle i of n, when they are spread evenly from `depth` on.
+/// Depth of needle i of n when they are spread evenly from `depth` to the end.
 double spread(double depth, std::int32_t i, std::int32_t n) {
   return depth + (1 - depth) * i / n;
 }
@@ -58,7 +58,7 @@ Question ask(const std::string& question, std::vector<std::string> references) {
           std::move(references)};
 }
 
-/// The needle and question that the test began with (github.com/gkamradt/LLMTest_NeedleInAHaystack).
+/// The needle and question of the original test (github.com/gkamradt/LLMTest_NeedleInAHaystack).
 NeedleCase single(double depth, std::int32_t, Random&) {
   return {{{"The best thing to do in San Francisco is eat a sandwich and sit in Dolores Park on a sunny day.",
             depth}},

@@ -21,13 +21,13 @@ struct NeedleCase {
 struct NeedleVariant {
   std::string name;
   std::int32_t max_new_tokens;
-  /// `n` needles, the first of them (or the one that is asked for) at `depth`.
+  /// Makes `n` needles (always one for "single"), the first of them, or the one asked for, at `depth`.
   NeedleCase (*make)(double depth, std::int32_t n, Random& random);
 };
 
 std::span<const NeedleVariant> needle_variants();
 
-/// Something with a number that stands nowhere else.
+/// A thing (the key) and a number on it (the value), which only the needle tells.
 struct KeyValue {
   std::string key, value;
 
@@ -35,7 +35,7 @@ struct KeyValue {
   Question question() const;
 };
 
-/// With different keys and values. At most kMaxKeys.
+/// `n` pairs, at most kMaxKeys, all with different keys and different values.
 std::vector<KeyValue> random_pairs(std::int32_t n, Random& random);
 inline constexpr std::int32_t kMaxKeys = 1024;
 

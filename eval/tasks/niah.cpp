@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kBefore = "Read this text; a question about it follows.\n\n";
 constexpr const char* kAfter = "\n\n";
 
-struct Cell {
+struct GridPoint {
   std::int32_t length;
   double depth;
   std::int32_t repeat;
@@ -29,11 +29,11 @@ class Niah final : public Benchmark {
   explicit Niah(Options options) : options_(std::move(options)) {}
 
   std::unique_ptr<Samples> samples(const Tokenizer& tokenizer) const override {
-    std::vector<Cell> cells;
+    std::vector<GridPoint> points;
     for (const std::int32_t length : needle_lengths(options_)) {
       for (const double depth : needle_depths(options_.needle)) {
         for (std::int32_t repeat = 0; repeat < options_.needle.repeats; ++repeat)
-          cells.push_back({length, depth, repeat});
+          points.push_back({length, depth, repeat});
       }
     }
 
@@ -42,8 +42,8 @@ class Niah final : public Benchmark {
     for (const NeedleVariant& variant : needle_variants()) {
       const auto& chosen = options_.tasks;
       if (!chosen.empty() && std::find(chosen.begin(), chosen.end(), variant.name) == chosen.end()) continue;
-      list->add(cells.size(), options_.limit, [this, &variant, cells, text, &tokenizer](std::size_t i) {
-        return make_sample(variant, cells[i], *text, tokenizer);
+      list->add(points.size(), options_.limit, [this, &variant, points, text, &tokenizer](std::size_t i) {
+        return make_sample(variant, points[i], *text, tokenizer);
       });
     }
     return list;
@@ -60,20 +60,20 @@ class Niah final : public Benchmark {
   }
 
  private:
-  Sample make_sample(const NeedleVariant& variant, const Cell& cell, const std::string& text,
+  Sample make_sample(const NeedleVariant& variant, const GridPoint& point, const std::string& text,
                      const Tokenizer& tokenizer) const {
     Sample sample;
-    sample.id = fmt::format("{}-{}-{}-{}", variant.name, cell.length, cell.depth, cell.repeat);
+    sample.id = fmt::format("{}-{}-{}-{}", variant.name, point.length, point.depth, point.repeat);
     sample.task = sample.group = variant.name;
     sample.source = fmt::format("'{}', needle test {}", options_.data.string(), sample.id);
     sample.max_new_tokens = variant.max_new_tokens;
-    sample.facts = {{"length", cell.length}, {"depth", cell.depth}};
+    sample.facts = {{"length", point.length}, {"depth", point.depth}};
 
     Random random(options_.seed, sample.id);
-    const NeedleCase needles = variant.make(cell.depth, options_.needle.needles, random);
+    const NeedleCase needles = variant.make(point.depth, options_.needle.needles, random);
     std::string others = kBefore + std::string(kAfter) + needles.question.text;
     for (const Needle& needle : needles.needles) others += needle.sentence + ' ';
-    const std::size_t n_tokens = haystack_tokens(cell.length, others, needles.needles.size() + 2, tokenizer);
+    const std::size_t n_tokens = haystack_tokens(point.length, others, needles.needles.size() + 2, tokenizer);
     const std::string haystack = cut_haystack(text, random.below(text.size()), n_tokens, tokenizer);
 
     std::vector<double> reached;

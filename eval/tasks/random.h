@@ -9,8 +9,8 @@
 
 namespace chunkkv::eval {
 
-/// Random numbers that depend on a seed and a name only: the same with every compiler, and for a sample
-/// whichever other samples there are.
+/// Random numbers that depend only on a seed and a name: the same with every compiler, and the same for a
+/// sample whatever other samples there are.
 class Random {
  public:
   Random(std::uint64_t seed, std::string_view name) {
@@ -19,10 +19,10 @@ class Random {
     engine_.seed(seed ^ hash);
   }
 
-  /// 0 .. n - 1. The standard distributions differ between libraries; the bias of this one is below n / 2^64.
+  /// A number of 0 .. n - 1, with a bias below n / 2^64. The standard distributions differ between libraries.
   std::size_t below(std::size_t n) { return std::size_t(engine_() % n); }
 
-  /// `count` different ones of 0 .. n - 1, in random order.
+  /// `count` different numbers of 0 .. n - 1, in random order.
   std::vector<std::size_t> choose(std::size_t count, std::size_t n) {
     std::vector<std::size_t> all(n);
     for (std::size_t i = 0; i < n; ++i) all[i] = i;

@@ -13,7 +13,7 @@ namespace chunkkv::eval {
 /// The samples of several tasks, one task after another.
 class SampleList final : public Samples {
  public:
-  /// `make(i)` makes a task's sample i of `count`. Only the first `limit` are used, unless it is 0.
+  /// Adds a task of `count` samples; `make(i)` makes sample i. A `limit` above 0 keeps only the first ones.
   void add(std::size_t count, std::int32_t limit, std::function<Sample(std::size_t)> make) {
     if (limit > 0) count = std::min(count, std::size_t(limit));
     size_ += count;

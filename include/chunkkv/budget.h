@@ -12,15 +12,16 @@ class Budget {
   /// Keeps everything.
   Budget() = default;
 
-  /// `share` in (0, 1]; UsageError otherwise.
+  /// Keeps `share` of the tokens. UsageError unless 0 < `share` <= 1.
   static Budget fraction(double share);
-  /// `count` >= 1; UsageError otherwise.
+  /// Keeps `count` tokens. UsageError when `count` is less than 1.
   static Budget tokens(std::int64_t count);
-  /// "10%", "0.1" and "1.0" are shares, "512" is a number of tokens. UsageError says what is allowed.
+  /// Parses "10%", "0.1" and "1.0" as shares, "512" as a number of tokens. UsageError, which says what is
+  /// allowed, for any other text.
   static Budget parse(std::string_view text);
 
-  /// The number of tokens to keep of `n_tokens`: floor(n_tokens * share), but at least 1; a number of
-  /// tokens is cut to n_tokens. `n_tokens` >= 1.
+  /// Returns how many of `n_tokens` tokens to keep: floor(n_tokens * share), but at least 1; or the number
+  /// asked for, at most `n_tokens`. UsageError when `n_tokens` is less than 1.
   std::int32_t resolve(std::int32_t n_tokens) const;
 
   bool is_fraction() const { return tokens_ == 0; }
@@ -35,7 +36,7 @@ class Budget {
 
  private:
   double fraction_ = 1.0;
-  std::int64_t tokens_ = 0;  // 0: a fraction
+  std::int64_t tokens_ = 0;  // 0: the budget is `fraction_`
 };
 
 }  // namespace chunkkv

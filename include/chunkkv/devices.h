@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-/// Devices that a model's layers may lie on: GPUs of this machine, and those of other machines.
+/// Devices that a model's layers may lie on: GPUs of this machine and, through RPC, of other machines.
 namespace chunkkv {
 
 struct Device {
@@ -15,12 +15,12 @@ struct Device {
   std::uint64_t free_bytes = 0, total_bytes = 0;
 };
 
-/// Devices of the engine, those of servers that were added included. Thread-safe.
+/// Lists the devices of the engine, including those of RPC servers that were added. Thread-safe.
 std::vector<Device> list_devices();
 
-/// Adds the devices of llama.cpp's RPC servers ("HOST:PORT", IPv4) for the life of the process; those that
-/// are known already are left alone. UsageError for what is no address, Error within seconds when a server
-/// does not answer, serves another client, or speaks another version. Not thread-safe.
+/// Adds the devices of llama.cpp's RPC servers ("HOST:PORT", IPv4) for the life of the process; servers that
+/// were added before are skipped. UsageError for text that is no address. Error, within seconds, when a
+/// server does not answer, serves another client or speaks another version. Not thread-safe.
 void add_rpc_servers(std::span<const std::string> servers);
 
 }  // namespace chunkkv

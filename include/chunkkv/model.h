@@ -16,13 +16,13 @@ namespace chunkkv {
 
 /// How a model is split over several devices.
 enum class SplitMode : std::uint8_t {
-  none,   ///< all of it on one
+  none,   ///< the whole model on one device
   layer,  ///< whole layers, with their cache
-  row,    ///< rows of matrices, where devices can; the cache on the main one
+  row,    ///< rows of weight matrices, where devices can split them; the cache on the main device
 };
 
 struct ModelOptions {
-  std::int32_t n_gpu_layers = -1;  ///< layers on the GPU; negative: all. Ignored without one
+  std::int32_t n_gpu_layers = -1;  ///< layers on the GPU; negative: all. Ignored without a GPU
   bool use_mmap = true;
   /// Compute with our own kernels where they are faster than the engine's, on x86 with AVX2 and newer:
   /// products of many tokens and weights other than F32, attention over F16 caches. False: the engine's
@@ -33,8 +33,8 @@ struct ModelOptions {
   std::vector<std::string> devices = {};
   SplitMode split_mode = SplitMode::layer;
   std::vector<float> tensor_split = {};  ///< shares of the devices; empty: by their free memory
-  std::int32_t main_device = 0;          ///< for SplitMode::none and row, its index
-  /// Tensors whose names match a regular expression go to the memory named.
+  std::int32_t main_device = 0;          ///< index of the main device, for SplitMode::none and row
+  /// Pairs of a regular expression and a memory: tensors whose names match go to that memory.
   std::vector<std::pair<std::string, std::string>> tensor_places = {};
 };
 
@@ -51,10 +51,10 @@ struct ModelInfo {
   std::uint64_t n_params = 0;
 };
 
-/// A loaded GGUF model. Immutable; may be shared by sessions. Destroy it after its sessions (they hold it).
+/// A loaded GGUF model. Immutable. Sessions may share it, and each holds it as long as it lives.
 class Model {
  public:
-  /// Error when the file is missing or broken, UsageError for devices that there are not.
+  /// Error when the file is missing or broken, UsageError for a device or memory that does not exist.
   static std::shared_ptr<Model> load(const std::string& path, const ModelOptions& options = {});
   ~Model();
   Model(const Model&) = delete;
@@ -64,17 +64,18 @@ class Model {
   /// Why this model's cache cannot be compressed, as a sentence; empty when it can.
   std::string refusal() const;
 
-  /// Error when the text is longer than 2 GiB, or has 4 MiB without a blank or of blanks. Thread-safe.
+  /// Splits text into tokens. Error when the text is longer than 2 GiB, or when its longest run without
+  /// blanks and its longest run of blanks together exceed 4 MiB. Thread-safe.
   std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
-  /// UsageError for what is no token of the model; so do all others that take tokens.
+  /// UsageError for a token id outside the vocabulary, as in all functions that take tokens.
   std::string detokenize(Token token) const;
   std::string detokenize(std::span<const Token> tokens) const;
   bool is_end(Token token) const;
-  /// UsageError names the first that is no token of the model.
+  /// UsageError, which names the first token id outside the vocabulary, if there is one.
   void require_tokens(std::span<const Token> tokens) const;
 
   llama_model* handle() const { return model_; }
-  /// Whether ModelOptions::fast_prefill is asked for and possible here.
+  /// Whether our own kernels are used: ModelOptions::fast_prefill is set, and this processor can run them.
   bool fast_prefill() const { return fast_prefill_; }
 
  private:

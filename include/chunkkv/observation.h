@@ -29,16 +29,16 @@ struct ObservationRequest {
   Queries queries = Queries::none;
   std::int32_t window = 0;  ///< number of last queries, with Queries::window
   std::int32_t stride = 1;  ///< with Queries::all: only queries 0, stride, 2 stride, ...
-  /// So many first tokens of the answer observe as well: they are generated from the whole cache, and the
-  /// choice is made after them.
+  /// Number of first tokens of the answer whose queries are observed as well: they are generated from the
+  /// whole cache, and the choice is made after them.
   std::int32_t after = 0;
   AttentionKind attention = AttentionKind::softmax;
-  bool keys = false;    ///< the rows themselves, for methods that need more than the statistics below
-  bool values = false;  ///< likewise; needs flash attention
-  bool value_norms = false;
+  bool keys = false;         ///< the keys themselves, for methods that need more than the statistics below
+  bool values = false;       ///< the values themselves; needs flash attention
+  bool value_norms = false;  ///< needs flash attention
   bool key_norms = false;
   bool key_similarity = false;                ///< cosine of each key with the mean normalised key
-  std::optional<float> redundancy_threshold;  ///< R-KV's redundancy with this threshold
+  std::optional<float> redundancy_threshold;  ///< compute R-KV's redundancy with this threshold
 
   bool operator==(const ObservationRequest&) const = default;
 };
@@ -49,7 +49,8 @@ class Rows {
  public:
   virtual ~Rows() = default;
   virtual std::int32_t width() const = 0;  ///< numbers of an entry in one KV head
-  /// Entries first .. first + count - 1: [count][n_head_kv][width] into `out`, which has exactly as many.
+  /// Reads entries first .. first + count - 1 into `out` as [count][n_head_kv][width]; `out` has
+  /// exactly that size.
   virtual void read(std::int32_t first, std::int32_t count, std::span<float> out) const = 0;
 };
 
@@ -67,9 +68,9 @@ struct LayerObservation {
   std::vector<float> value_norms;            ///< [n_head_kv][n_entries], L2
   std::vector<float> key_norms;              ///< [n_head_kv][n_entries], L2
   std::vector<float> key_similarity;         ///< [n_head_kv][n_entries], cosine with mean_j(k_j / |k_j|)
-  /// [n_head_kv][n_entries]: column means of the cosine-similarity matrix of keys with zero diagonal,
-  /// and in each row i the last entry j with similarity > threshold set to zero (entry 0 when there is
-  /// none, as R-KV's reference does). Before the softmax over entries.
+  /// [n_head_kv][n_entries]: column means of the keys' cosine-similarity matrix, in which the diagonal is 0,
+  /// and so is in each row i the last entry j with similarity > threshold (entry 0 when there is none, as in
+  /// R-KV's reference). The softmax over entries is not applied yet.
   std::vector<float> redundancy;
 };
 

@@ -20,10 +20,10 @@ struct ParameterInfo {
   std::string name;
   Kind kind = Kind::integer;
   std::string default_value;
-  double min = 0, max = 0;           ///< inclusive; integer and real
-  std::vector<std::string> choices;  ///< choice
+  double min = 0, max = 0;           ///< inclusive bounds of an integer or real
+  std::vector<std::string> choices;  ///< allowed values of a choice
   std::string help;                  ///< one line
-  /// Other defaults where a choice that is declared before has this value: (value, default) by its name.
+  /// Another default, which holds where the parameter `choice`, declared before this one, has `value`.
   struct Otherwise {
     std::string choice, value, default_value;
   };
@@ -56,7 +56,8 @@ struct MethodInfo {
 /// All methods, in the order in which they are listed to users.
 std::span<const MethodInfo> methods();
 
-/// "name" or "name:key=value,key=value". UsageError names what is allowed. Thread-safe.
+/// Makes a method from a spec, "name" or "name:key=value,key=value". UsageError, which names what is allowed,
+/// for any other text. Thread-safe.
 std::shared_ptr<const Method> make_method(std::string_view spec);
 
 }  // namespace chunkkv

@@ -12,10 +12,11 @@ enum class ChunkRule : std::uint8_t {
   /// Exactly the budget; the last chunk taken is cut to its first entries.
   exact,
   /// floor((budget - protected) / chunk) chunks of the unprotected part (arXiv 2502.00299, Alg. 1). Keeps
-  /// fewer entries where it takes the short last chunk: see `equalize`.
+  /// fewer entries when the short last chunk is among them: see `equalize`.
   paper,
-  /// Chunk grid over all entries, max(1, floor(n_chunks * share)) chunks ranked by their mean; chunks of
-  /// protected entries rank first (NVIDIA kvpress' ChunkKVPress, which raises scores to the same end).
+  /// The grid of chunks covers all entries; the max(1, floor(n_chunks * share)) chunks with the highest
+  /// mean are kept, chunks of protected entries first (as NVIDIA kvpress' ChunkKVPress, which raises
+  /// scores to the same end).
   kvpress,
 };
 
@@ -32,7 +33,7 @@ struct SelectionRule {
   bool operator==(const SelectionRule&) const = default;
 };
 
-/// What a selection is to achieve, given to methods whose rule depends on it.
+/// How many of the entries a selection keeps; given to methods whose rule depends on it.
 struct Target {
   std::int32_t n_entries = 0;
   std::int32_t budget = 0;  ///< entries to keep, 1 .. n_entries
@@ -50,19 +51,19 @@ ChunkCount kvpress_chunks(const Target& target, std::int32_t chunk);
 /// then `select` would refuse any scores. O(1).
 void check_selection(const Target& target, const SelectionRule& rule);
 
-/// The kept set of one head's scores: ascending, unique, protected entries kept, ties to the lower
-/// index. Exactly `target.budget` entries with ChunkRule::exact. Throws UsageError when the protected
-/// entries do not fit into the budget, Error when a score is not finite. O(n).
+/// Returns the kept set of one head's scores, ascending and unique, with all protected entries; of equal
+/// scores the lower index is kept. It has exactly `target.budget` entries with ChunkRule::exact. UsageError
+/// when the protected entries do not fit into the budget, Error when a score is not finite. O(n).
 std::vector<std::int32_t> select(std::span<const float> scores, const Target& target,
                                  const SelectionRule& rule);
 
-/// Kept sets of all heads of one layer. `scores.n_heads` lists.
+/// Returns the kept sets of one layer, a list for each head of `scores`. Throws what `select` throws.
 LayerKept select_layer(std::int32_t layer, const Scores& scores, const Target& target,
                        const SelectionRule& rule);
 
-/// Gives all lists the length of the longest, as a cache needs them: ChunkRule::paper keeps fewer entries
-/// in a layer that takes the short last chunk than in one that does not. Shorter lists get the newest
-/// entries that they lack.
+/// Gives all lists the length of the longest, as a cache needs them, by adding the newest entries that a
+/// shorter list lacks. Lengths differ with ChunkRule::paper, which keeps fewer entries in a layer that takes
+/// the short last chunk than in one that does not.
 void equalize(std::span<LayerKept> layers, std::int32_t n_entries);
 
 }  // namespace chunkkv

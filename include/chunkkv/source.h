@@ -13,31 +13,29 @@ namespace chunkkv {
 /// A document kept whole in host memory, so that every question about it gets a selection of its own: what
 /// was dropped for the first question is there again for the second. The document is read once.
 ///
-/// The copy ends before the tokens that a plan observes together with the question: they, 128 or somewhat
-/// more, are read with every question. So what a plan chooses is what it chooses when document and question
-/// are read as one prompt; on the CPU bit for bit. The session must have cells for the whole document and the
-/// question.
+/// The copy leaves out the last tokens of the document, at least 128 and all that a plan may observe; they
+/// are read with every question. So a plan chooses what it would choose if document and question were read as
+/// one prompt, on the CPU bit for bit. The session must have cells for the whole document and the question.
 class Source {
  public:
   /// Reads `document` into `sequence`, in place of what that holds, and keeps a copy. The plan says what must
-  /// be observed. Errors are those of Sequence::prefill. Neither may
-  /// outlive the session.
+  /// be observed. Throws what Sequence::prefill throws. The source must not outlive the session.
   Source(Sequence& sequence, std::span<const Token> document, const Plan& plan,
          const Progress& progress = {});
-  /// A source of before: `snapshot` without compressions, and the document's `rest`. UsageError when they
-  /// were made for plans that observe less.
+  /// Makes an earlier source again, from its `snapshot` and the document's `rest`. UsageError when the
+  /// snapshot is compressed or was made for plans that observe less.
   Source(Sequence& sequence, Snapshot snapshot, std::vector<Token> rest, const Plan& plan);
 
   /// Puts the document in place of what the sequence holds, reads `question` after it and compresses by the
   /// plan, or lets `decode` do so once the answer's first tokens are observed
-  /// (Sequence::compress_when_chosen). Session::logits holds the last token's afterwards. When it is
-  /// interrupted or throws, asking again works.
+  /// (Sequence::compress_when_chosen). Session::logits then holds the logits of the last token. After an
+  /// interruption or exception, asking again works.
   void ask(std::span<const Token> question, const Progress& progress = {});
 
-  /// Lengthens the document, by what was asked and answered for example. It is read with the next question.
+  /// Appends tokens, such as a question and its answer, to the document. The next question reads them.
   void append(std::span<const Token> tokens);
 
-  /// UsageError when this source was made for plans that observe less.
+  /// Replaces the plan. UsageError when this source was made for plans that observe less.
   void set_plan(const Plan& plan);
 
   /// The copy, and the tokens of the document that are read with each question.
@@ -47,12 +45,13 @@ class Source {
 
  private:
   void check(const Plan& plan) const;
-  /// Reads of the rest what need not be read with each question; the sequence holds the copy.
+  /// Moves the tokens of `rest_` that need not be read with each question into the copy, which
+  /// `sequence_` must hold.
   void advance(const Progress& progress);
 
   Sequence& sequence_;
   Plan plan_;
-  Snapshot snapshot_;  // empty while the document is not longer than what is observed
+  Snapshot snapshot_;  // empty while the document is too short, see `source_length`
   std::vector<Token> rest_;
 };
 

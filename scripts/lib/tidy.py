@@ -57,7 +57,10 @@ def main():
         if unknown:
             sys.exit(f"error: not a source that this machine builds: {', '.join(unknown)}")
     # A source may be compiled into several programs: the first unit is enough.
-    unit_of = {source: unit for unit, sources in reversed(units.items()) for source in sources}
+    unit_of = {}
+    for unit, sources in units.items():
+        for source in sources:
+            unit_of.setdefault(source, unit)
     chosen = list(dict.fromkeys(unit_of[name] for name in wanted if name in unit_of)) if wanted or arguments.since else list(
         dict.fromkeys(unit_of.values()))
 

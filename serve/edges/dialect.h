@@ -13,7 +13,7 @@ enum class Dialect : std::uint8_t {
   messages,     ///< Anthropic's /v1/messages
 };
 
-/// What went wrong with a request, and so its HTTP status.
+/// What went wrong with a request; it decides the HTTP status.
 enum class Fault : std::uint8_t {
   invalid,         ///< 400
   authentication,  ///< 401

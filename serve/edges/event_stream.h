@@ -7,10 +7,10 @@
 /// Events of a stream, as llama.cpp's replies have them: objects with `event` and `data`, or the data alone.
 namespace chunkkv::serve {
 
-/// Adds the event that ends the arguments of a call, which llama.cpp leaves out.
+/// Adds the event that ends the arguments of each function call, which llama.cpp leaves out.
 void end_arguments(nlohmann::ordered_json& events);
 
-/// An event or a list of them as the stream's text; empty for null.
+/// Returns an event, or a list of them, as text of the stream; empty for null.
 std::string as_events(const nlohmann::ordered_json& data);
 
 }  // namespace chunkkv::serve

@@ -15,13 +15,13 @@ namespace chunkkv::serve {
 namespace {
 
 constexpr std::size_t kMostBytes = 1 << 20;
-constexpr int kDeepest = 200;        // parentheses
-constexpr int kLongestChain = 1000;  // of rules that begin with one another
-/// Ways to go on at one place: the engine tries each token against all of them.
+constexpr int kDeepest = 200;        // levels of parentheses
+constexpr int kLongestChain = 1000;  // rules of which each may begin with the next
+/// Most ways to continue at one place: the engine tries each token against all of them.
 constexpr double kMostWays = 1500;
-/// Characters of a class that cost as much as one more way.
+/// Ways that each character of a class counts as.
 constexpr double kClassShare = 1.0 / 16;
-/// How often all rules are looked at until each knows what the others begin with.
+/// Most passes over all rules until each knows what the others begin with.
 constexpr int kMostSweeps = 100;
 constexpr int kNoRule = -1;
 
@@ -29,31 +29,31 @@ constexpr int kNoRule = -1;
   throw UsageError("the grammar is too large to be used: " + why);
 }
 
-/// What a grammar's element begins with.
+/// How a rule or an element of a grammar may begin.
 struct Start {
   double n_ways = 0;
   bool may_be_empty = false;
-  int depth = 0;  // of rules
+  int depth = 0;  // of the chain of rules that begin with one another
   bool operator==(const Start&) const = default;
 };
 
 struct Element {
-  double n_ways = 1;  // of a text
+  double n_ways = 1;  // of a text or a class
   bool is_empty = false;
-  int rule = kNoRule;  // that a name or a group stands for
-  double repeats = 1;  // at most; 0: without limit
+  int rule = kNoRule;  // that a name or a group refers to
+  double repeats = 1;  // the largest number in braces; 1 without any
   bool is_optional = false;
 };
 
 using Sequence = std::vector<Element>;
 using Alternatives = std::vector<Sequence>;
 
-/// Reads as much of a grammar as there is sense in.
+/// Reads of a grammar what `WayCounter` needs: rules, groups, alternatives and repetitions.
 class GrammarReader {
  public:
   explicit GrammarReader(std::string_view text) : text_(text) {}
 
-  /// Every rule and group; false when it is no grammar.
+  /// Reads every rule and group; returns false when the text is no grammar.
   bool read() {
     skip_space(true);
     while (at_ < text_.size()) {
@@ -102,7 +102,7 @@ class GrammarReader {
     return it->second;
   }
 
-  /// Goes on behind `end`, past escaped characters; counts what is between.
+  /// Moves behind `end`, past escaped characters, and counts those in between. False when there is no `end`.
   bool skip_until(char end, double& n) {
     for (++at_, n = 0; at_ < text_.size() && next() != end; ++n) at_ += next() == '\\' ? 2 : 1;
     if (at_ >= text_.size()) return false;
@@ -197,7 +197,7 @@ class GrammarReader {
   std::vector<Alternatives> rules_;
 };
 
-/// Counts the ways to go on at every place. Rules may stand in any order, so this goes over them, back and
+/// Counts the ways to continue at every place. Rules may stand in any order, so this goes over them, back and
 /// forth, until nothing changes.
 class WayCounter {
  public:
@@ -226,7 +226,7 @@ class WayCounter {
     return std::exchange(starts_[rule], start) != start;
   }
 
-  /// From its end, so that each place is looked at with all that may be left out after it.
+  /// Goes from the last element to the first: where one may be empty, the ways of what follows count as well.
   Start start_of(const Sequence& sequence) const {
     Start rest{.may_be_empty = true};
     for (std::size_t i = sequence.size(); i-- > 0;) {

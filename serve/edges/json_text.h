@@ -6,7 +6,7 @@
 
 namespace chunkkv::serve {
 
-/// JSON as it is sent: what is no UTF-8 in it, part of a token for example, becomes U+FFFD.
+/// JSON as it is sent: bytes that are not UTF-8, those of a part of a character for example, become U+FFFD.
 inline std::string json_text(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

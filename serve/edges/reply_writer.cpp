@@ -14,11 +14,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json ours(const common_json& json) {
+Json to_ordered_json(const common_json& json) {
   return Json::parse(json.dump_safe());
 }
 
-completion_token_output theirs(const TokenOutput& token) {
+completion_token_output to_llama(const TokenOutput& token) {
   completion_token_output output;
   output.tok = token.token;
   output.prob = token.probability;
@@ -31,9 +31,10 @@ std::int64_t n_characters(const std::string& text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
 }
 
-/// OpenAI's older shape, which clients of /v1/completions read. `offset`, in characters, is moved on.
-Json completion_logprobs(const std::vector<TokenOutput>& tokens, bool first_is_unknown, std::int32_t n_told,
-                         std::int64_t& offset) {
+/// Log probabilities in OpenAI's older shape, which clients of /v1/completions read. `offset`, that of the
+/// next token in characters, is moved behind the last one.
+Json completion_logprobs(const std::vector<TokenOutput>& tokens, bool first_is_unknown,
+                         std::int32_t n_listed_probs, std::int64_t& offset) {
   Json names = Json::array(), logs = Json::array(), best = Json::array(), offsets = Json::array();
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const TokenOutput& token = tokens[i];
@@ -48,14 +49,14 @@ Json completion_logprobs(const std::vector<TokenOutput>& tokens, bool first_is_u
     logs.push_back(completion_token_output::logarithm(token.probability));
     Json top = Json::object();
     for (const auto& c :
-         std::span(token.most_likely).first(std::min(token.most_likely.size(), std::size_t(n_told))))
+         std::span(token.most_likely).first(std::min(token.most_likely.size(), std::size_t(n_listed_probs))))
       top[c.text] = completion_token_output::logarithm(c.probability);
     best.push_back(std::move(top));
   }
   return {{"tokens", names}, {"token_logprobs", logs}, {"top_logprobs", best}, {"text_offset", offsets}};
 }
 
-/// A chat's tokens without others, where their own probability alone was asked for.
+/// Removes the most likely tokens of a chat's event, where only its own tokens' probability is asked for.
 void drop_alternatives(Json& event) {
   if (!event.contains("choices")) return;
   for (Json& choice : event["choices"])
@@ -98,17 +99,17 @@ struct ReplyWriter::Impl {
   std::int32_t index;
   std::string prompt_text;
   bool tells_probs;
-  std::int32_t n_told;                   // most likely tokens
-  Json told;                             // of the request, for a reply of /v1/responses
-  std::vector<TokenOutput> prompt = {};  // of `echo`
-  std::vector<TokenOutput> tokens = {};  // generated, where their probabilities are told
+  std::int32_t n_listed_probs;           // most likely tokens that the reply lists
+  Json repeated_fields;                  // fields of the request, for a reply of /v1/responses
+  std::vector<TokenOutput> prompt = {};  // for `echo`
+  std::vector<TokenOutput> tokens = {};  // generated ones, where the reply has probabilities
   std::string text = {};
   std::vector<Token> ids = {};
-  bool has_begun = false;  // the stream
+  bool has_begun = false;  // whether the stream has sent its first event
   std::int32_t n_prompt = 0, n_reused = 0;
   std::int64_t offset = 0;              // of the next token in the text, in characters
-  std::vector<std::string> items = {};  // of a response, by their ids, as they began
-  std::int64_t n_events = 0;            // of a response
+  std::vector<std::string> items = {};  // ids of a response's items, in the order of their beginning
+  std::int64_t n_events = 0;            // events sent of a response
 
   void update(server_task_result_cmpl_final& result);
   std::string events(Json json);
@@ -146,7 +147,7 @@ struct ReplyWriter::Impl {
                   : end.ending == Ending::stop_text ? STOP_TYPE_WORD
                                                     : STOP_TYPE_LIMIT;
     if (tells_probs && !streams)
-      for (const TokenOutput& token : tokens) result.probs_output.push_back(theirs(token));
+      for (const TokenOutput& token : tokens) result.probs_output.push_back(to_llama(token));
     result.generation_params = params;
     return result;
   }
@@ -161,8 +162,8 @@ ReplyWriter::ReplyWriter(const Model& model, const ParsedRequest& request, const
                      .index = index,
                      .prompt_text = {},
                      .tells_probs = request.n_probs > 0,
-                     .n_told = request.n_told,
-                     .told = request.told}) {
+                     .n_listed_probs = request.n_listed_probs,
+                     .repeated_fields = request.repeated_fields}) {
   impl_->n_prompt = std::int32_t(prompt.size());
   if (request.dialect == Dialect::native) impl_->prompt_text = model.detokenize(prompt);
 }
@@ -190,17 +191,17 @@ std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) 
   result.content = before + text;
   if (token.token >= 0) result.tokens.assign(1, token.token);
   result.n_decoded = std::exchange(impl.has_begun, true) ? std::max(2, std::int32_t(impl.ids.size()))
-                                                         : 1;  // 1: the first event
+                                                         : 1;  // 1 marks the first event
   result.n_prompt_tokens = impl.n_prompt;
   result.n_prompt_tokens_cache = impl.n_reused;
-  if (impl.tells_probs && token.token >= 0) result.prob_output = theirs(token);
+  if (impl.tells_probs && token.token >= 0) result.prob_output = to_llama(token);
   result.update(impl.state);
-  Json json = ours(result.to_json());
+  Json json = to_ordered_json(result.to_json());
   if (impl.dialect == Dialect::completions && impl.tells_probs && json.is_object()) {
     std::vector<TokenOutput> told = std::exchange(impl.prompt, {});
     const bool first = !told.empty();
     if (token.token >= 0) told.push_back(token);
-    json["choices"][0]["logprobs"] = completion_logprobs(told, first, impl.n_told, impl.offset);
+    json["choices"][0]["logprobs"] = completion_logprobs(told, first, impl.n_listed_probs, impl.offset);
   }
   return impl.events(std::move(json));
 }
@@ -213,11 +214,11 @@ std::string ReplyWriter::finish(const AnswerEnd& end, const RequestUsage* all) {
   Impl& impl = *impl_;
   std::string before;
   impl.n_reused = end.n_reused;
-  if (!impl.has_begun) before = add("", {});  // the stream's beginning
+  if (!impl.has_begun) before = add("", {});  // adds the events that begin a stream
   auto result = impl.final_result(end, true);
   result.include_usage = false;
   impl.update(result);
-  Json json = ours(result.to_json());
+  Json json = to_ordered_json(result.to_json());
   Json& last = json.is_array() ? json.back() : json;
   if (impl.dialect == Dialect::responses) {
     Json& response = last["data"]["response"];
@@ -248,7 +249,8 @@ std::string ReplyWriter::finish(const AnswerEnd& end, const RequestUsage* all) {
   return before + impl.events(std::move(json));
 }
 
-/// An answer that ends within a call is no whole one for its parser: then what there is of it is told.
+/// Parses the answer. One that ends within a tool call is incomplete for the parser: then the part that was
+/// parsed so far goes into the reply.
 void ReplyWriter::Impl::update(server_task_result_cmpl_final& result) {
   try {
     result.update(state);
@@ -260,13 +262,13 @@ void ReplyWriter::Impl::update(server_task_result_cmpl_final& result) {
   }
 }
 
-/// The events as the stream's text, with what llama.cpp leaves out of them.
+/// Adds to the events what llama.cpp leaves out, and returns them as text of the stream.
 std::string ReplyWriter::Impl::events(Json json) {
   const auto complete = [this](Json& event) {
     if (dialect == Dialect::responses) {
       complete_event(event);
     } else if (dialect == Dialect::chat || dialect == Dialect::completions) {
-      if (dialect == Dialect::chat && n_told == 0) drop_alternatives(event);
+      if (dialect == Dialect::chat && n_listed_probs == 0) drop_alternatives(event);
       if (params.include_usage && !event.contains("usage")) event["usage"] = nullptr;
     }
   };
@@ -278,7 +280,7 @@ std::string ReplyWriter::Impl::events(Json json) {
   return as_events(json);
 }
 
-/// OpenAI's client puts a response together by the numbers of its events, items and parts.
+/// Numbers the event, its item and its part, by which OpenAI's client puts a response together.
 void ReplyWriter::Impl::complete_event(Json& event) {
   if (!event.contains("data")) return;
   Json& data = event["data"];
@@ -299,7 +301,7 @@ void ReplyWriter::Impl::complete_event(Json& event) {
 }
 
 void ReplyWriter::Impl::complete_response(Json& response, bool is_cut_off) const {
-  for (const auto& [name, value] : told.items()) response[name] = value;
+  for (const auto& [name, value] : repeated_fields.items()) response[name] = value;
   response["error"] = nullptr;
   if (!response.contains("incomplete_details")) response["incomplete_details"] = nullptr;
   if (!response.contains("created_at")) response["created_at"] = std::time(nullptr);
@@ -321,14 +323,14 @@ Json ReplyWriter::reply(const AnswerEnd& end) {
   auto result = impl.final_result(end, false);
   result.include_usage = true;
   impl.update(result);
-  Json json = ours(result.to_json());
+  Json json = to_ordered_json(result.to_json());
   if (impl.dialect == Dialect::completions && impl.tells_probs) {
     std::vector<TokenOutput> told = impl.prompt;
     told.insert(told.end(), impl.tokens.begin(), impl.tokens.end());
     json["choices"][0]["logprobs"] =
-        completion_logprobs(told, !impl.prompt.empty(), impl.n_told, impl.offset);
+        completion_logprobs(told, !impl.prompt.empty(), impl.n_listed_probs, impl.offset);
   }
-  if (impl.dialect == Dialect::chat && impl.n_told == 0) drop_alternatives(json);
+  if (impl.dialect == Dialect::chat && impl.n_listed_probs == 0) drop_alternatives(json);
   if (impl.dialect == Dialect::responses) impl.complete_response(json, end.ending == Ending::limit);
   if (impl.dialect == Dialect::messages && end.ending == Ending::stop_text)
     json["stop_reason"] = "stop_sequence";

@@ -14,14 +14,14 @@ namespace chunkkv::serve {
 
 enum class Ending : std::uint8_t { model, stop_text, limit };
 
-/// What is known of an answer at its end.
+/// How an answer ended, and its figures for the reply.
 struct AnswerEnd {
   Ending ending = Ending::limit;
-  std::string stop_text;   ///< that ended it
-  bool truncated = false;  ///< for want of cells
+  std::string stop_text;   ///< the stop text that ended it
+  bool truncated = false;  ///< for want of cells or positions
   std::int32_t n_prompt = 0, n_reused = 0, n_generated = 0;
   std::int32_t slot = -1;
-  std::int64_t started_us = 0, read_us = 0, ended_us = 0;  ///< of the engine's clock
+  std::int64_t started_us = 0, read_us = 0, ended_us = 0;  ///< by the engine's clock
   nlohmann::ordered_json kv;
 };
 
@@ -35,22 +35,23 @@ struct RequestUsage {
 /// Writes the replies of one answer in its request's dialect: whole, or as the events of a stream.
 class ReplyWriter {
  public:
-  /// `index`: of the answer among the request's.
+  /// `index` is that of the answer among the answers of the request.
   ReplyWriter(const Model& model, const ParsedRequest& request, const std::string& id, std::int32_t index,
               const std::vector<Token>& prompt);
   ~ReplyWriter();
   ReplyWriter(ReplyWriter&&) noexcept;
   ReplyWriter& operator=(ReplyWriter&&) = delete;
 
-  /// What `echo` asks for: comes before all else.
+  /// Takes the tokens of the prompt, which `echo` puts before the answer; to be called before all else.
   void add_prompt(std::vector<TokenOutput> tokens);
-  /// Text that is certain to be part of the answer, with the token that completed it. Returns events.
+  /// Adds text that is certain to be part of the answer, with the token that completed it. Returns events of
+  /// the stream; empty for a reply that is sent whole.
   std::string add(const std::string& text, const TokenOutput& token);
-  /// The prompt's tokens that were not read again, where they are known before the first event.
+  /// Sets how many tokens of the prompt were reused, where that is known before the first event.
   void set_reused(std::int32_t n_reused);
-  /// The stream's last events of this answer; the usage of `all`, if any, follows where it was asked for.
+  /// Returns the last events of this answer, then the usage `all`, unless it is null or was not asked for.
   std::string finish(const AnswerEnd& end, const RequestUsage* all);
-  /// The whole reply.
+  /// Returns the reply of this answer, to be sent whole.
   nlohmann::ordered_json reply(const AnswerEnd& end);
 
  private:
@@ -61,7 +62,7 @@ class ReplyWriter {
 /// Joins the replies of several answers to one request into one.
 nlohmann::ordered_json joined(Dialect dialect, std::vector<nlohmann::ordered_json> replies,
                               const RequestUsage& all);
-/// What ends a stream after its last answer.
+/// Text that ends a stream after its last answer.
 std::string stream_end(Dialect dialect);
 std::string new_reply_id(Dialect dialect);
 

@@ -21,10 +21,10 @@ constexpr std::int32_t kMostProbs = 1000;
 /// Candidates that llama.cpp's infill sampler may compare with one another.
 constexpr std::int32_t kMostInfill = 1000;
 constexpr std::size_t kLongestToolName = 256;
-/// Properties of one object in a JSON schema: turning it into a grammar takes their square in time.
+/// Most properties of an object in a JSON schema: making a grammar of it takes time with their square.
 constexpr std::size_t kMostProperties = 500;
 
-/// What the chat parser tells the sampler and the reply's parser: from outside it could be anything.
+/// Fields by which the chat parser directs the sampler and the reply's parser; a client may not set them.
 constexpr const char* kInternalFields[] = {
     "chat_format",
     "chat_parser",
@@ -45,7 +45,7 @@ bool is_set(const Json& body, const char* name) {
   return !value.is_null() && !(value.is_boolean() && !value.get<bool>());
 }
 
-/// Anthropic's parts; llama.cpp leaves all others out without a word.
+/// UsageError for a part that is not Anthropic's or not text: llama.cpp leaves such parts out silently.
 void require_known_part(const Json& part) {
   if (!part.is_object()) throw UsageError("a part of a message's content is an object");
   const std::string type = json_value(part, "type", std::string());
@@ -103,7 +103,7 @@ void require_small_schema(const Json& schema) {
 
 }  // namespace
 
-void require_plain_body(Dialect dialect, const Json& body) {
+void check_body(Dialect dialect, const Json& body) {
   for (const char* name : kInternalFields)
     if (is_set(body, name)) throw UsageError(fmt::format("'{}' is no field of a request", name));
   for (const char* name : {"json_schema", "response_format", "text", "tools"})

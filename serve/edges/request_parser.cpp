@@ -18,12 +18,12 @@ namespace {
 using Json = common_json;
 
 constexpr int kDeepestNesting = 100;
-/// Longest question that is told apart from what it asks about, in bytes.
+/// Longest question that is told apart from the text before it, in bytes.
 constexpr std::size_t kLongestQuestion = 4096;
-/// Stands for what is left out of a rendered template.
+/// Stands for a message that is left out when the template is rendered again.
 constexpr const char* kLeftOut = "\u00b6";
 
-/// The edge's parsers throw errors of several kinds for a wrong request.
+/// Runs `act`, and turns the errors that llama.cpp's parsers throw for a wrong request into UsageError.
 template <class Do>
 auto checked(Do&& act) -> decltype(act()) {
   try {
@@ -36,11 +36,12 @@ auto checked(Do&& act) -> decltype(act()) {
 }
 
 Json parse_json(const std::string& body) {
-  parse_object(body);  // says what is wrong, in a bounded depth
+  parse_object(body);  // throws for a wrong body, and bounds its depth
   return Json::parse(body);
 }
 
-/// The most likely tokens that are told; as many are looked for, but one at least.
+/// Replaces the field `asked` by `looked_for`, which is at least 1, and returns `asked`: how many of the most
+/// likely tokens the reply lists.
 std::int32_t most_likely(Json& body, const char* asked, const char* looked_for) {
   const std::int32_t n = json_value(body, asked, 0);
   if (n < 0) throw UsageError(fmt::format("{} is a number of tokens", asked));
@@ -49,7 +50,7 @@ std::int32_t most_likely(Json& body, const char* asked, const char* looked_for) 
   return n;
 }
 
-/// What asks for other answers than this server gives.
+/// UsageError for fields that ask for answers which this server does not give.
 void refuse_unsupported(Dialect dialect, const Json& body) {
   if (dialect != Dialect::completions) return;
   if (!json_value(body, "suffix", std::string()).empty())
@@ -58,7 +59,7 @@ void refuse_unsupported(Dialect dialect, const Json& body) {
     throw UsageError("best_of: answers are not chosen among here; ask for all with n");
 }
 
-/// What llama.cpp's converter of Responses leaves out.
+/// Adds what llama.cpp's converter of Responses leaves out: types of assistant messages, and text.format.
 void complete_response_request(Json& body) {
   if (body.contains("input") && body.at("input").is_array())
     for (std::size_t i = 0; i < body.at("input").size(); ++i) {
@@ -75,40 +76,40 @@ void complete_response_request(Json& body) {
   body["response_format"] = wanted;
 }
 
-/// What a reply of /v1/responses repeats of its request, with what stands where that says nothing.
-nlohmann::ordered_json told_of(const std::string& text) {
-  nlohmann::ordered_json told = {
+/// Returns the fields that a reply of /v1/responses repeats of its request, or their defaults.
+nlohmann::ordered_json repeated_fields_of(const std::string& text) {
+  nlohmann::ordered_json fields = {
       {"instructions", nullptr}, {"metadata", nullptr}, {"parallel_tool_calls", true},
       {"temperature", nullptr},  {"top_p", nullptr},    {"max_output_tokens", nullptr},
       {"tool_choice", "auto"},   {"tools", nullptr}};
   const auto body = parse_object(text);
-  for (auto& [name, value] : told.items())
+  for (auto& [name, value] : fields.items())
     if (body.contains(name) && !body[name].is_null()) value = body[name];
-  if (told["tools"].is_null()) told["tools"] = nlohmann::ordered_json::array();
-  return told;
+  if (fields["tools"].is_null()) fields["tools"] = nlohmann::ordered_json::array();
+  return fields;
 }
 
-/// What llama.cpp's schema takes for absent or has no word for. Returns the most likely tokens to tell.
+/// Rewrites or removes the fields that llama.cpp's schema would refuse or misread. Returns how many of the
+/// most likely tokens the reply lists.
 std::int32_t normalise(Dialect dialect, Json& body) {
-  std::int32_t n_told = 0;
+  std::int32_t n_listed_probs = 0;
   refuse_unsupported(dialect, body);
   if (dialect == Dialect::responses) complete_response_request(body);
   for (const char* number : {"seed", "max_tokens", "max_completion_tokens", "n_predict"})
     if (body.contains(number) && body.at(number).is_null()) body.erase(number);
-  // -1 is "no limit" in some clients and an unsigned number's largest value in others.
   if (dialect == Dialect::completions && body.contains("logprobs")) {
     const Json logprobs = body.at("logprobs");
     if (logprobs.is_boolean()) body["logprobs"] = 1;
     if (logprobs.is_null() || (logprobs.is_boolean() && !logprobs.get<bool>()))
       body.erase("logprobs");
     else
-      n_told = most_likely(body, "logprobs", "n_probs");
+      n_listed_probs = most_likely(body, "logprobs", "n_probs");
   }
   if (dialect == Dialect::chat && json_value(body, "logprobs", false))
-    n_told = most_likely(body, "top_logprobs", "top_logprobs");
+    n_listed_probs = most_likely(body, "top_logprobs", "top_logprobs");
   for (const char* flag : {"echo", "best_of", "suffix"})
     if (dialect == Dialect::completions && body.contains(flag)) body.erase(flag);
-  return n_told;
+  return n_listed_probs;
 }
 
 /// The function that a request's tool_choice names, in any dialect; empty: none.
@@ -116,7 +117,7 @@ std::string chosen_tool(const Json& body) {
   if (!body.contains("tool_choice") || !body.at("tool_choice").is_object()) return {};
   const Json& choice = body.at("tool_choice");
   const std::string type = json_value(choice, "type", std::string());
-  if (type == "auto" || type == "any" || type == "none") return {};  // of Anthropic
+  if (type == "auto" || type == "any" || type == "none") return {};  // Anthropic's
   const Json function = json_value(choice, "function", Json::object());
   const std::string name = json_value(choice, "name", json_value(function, "name", std::string()));
   if ((type != "function" && type != "tool") || name.empty())
@@ -124,7 +125,7 @@ std::string chosen_tool(const Json& body) {
   return name;
 }
 
-/// The chat request with this function alone, which is to be called.
+/// Returns the chat request with this function alone, which must be called.
 Json with_tool(const Json& body, const std::string& name) {
   Json tools = Json::array();
   if (body.contains("tools") && body.at("tools").is_array())
@@ -177,7 +178,7 @@ struct RequestParser::Impl {
 
   const llama_vocab* vocab() const { return llama_model_get_vocab(model->handle()); }
 
-  /// What the chat parser makes of a chat request's messages.
+  /// Returns the parameters, "prompt" among them, that the chat parser makes of a chat request.
   Json rendered(const Json& body) const {
     Json copy = body;  // the parser changes it
     std::vector<raw_buffer> files;
@@ -185,7 +186,7 @@ struct RequestParser::Impl {
     return oaicompat_chat_params_parse(copy, chat, files);
   }
 
-  /// The body as one of a chat or a completion.
+  /// Returns a body of Responses or Messages as one of a chat, any other unchanged.
   static Json converted(Dialect dialect, const Json& body) {
     if (dialect == Dialect::responses) return server_chat_convert_responses_to_chatcmpl(body);
     if (dialect != Dialect::messages) return body;
@@ -199,8 +200,8 @@ struct RequestParser::Impl {
     return dialect == Dialect::chat || dialect == Dialect::responses || dialect == Dialect::messages;
   }
 
-  /// A chat request's parameters with a "prompt". `tool`, if any, is to be called; the others stay in the
-  /// prompt, so that its beginning does not change with the choice.
+  /// A chat request's parameters with a "prompt". `tool`, if not empty, must be called; the other tools stay
+  /// in the prompt, so that its beginning does not change with the choice.
   Json chat_with_prompt(const Json& body, const std::string& tool) const {
     if (body.contains("messages") && body.at("messages").is_array() && body.at("messages").empty())
       throw UsageError("messages: there is none");
@@ -234,7 +235,7 @@ struct RequestParser::Impl {
     return result;
   }
 
-  /// Tokens of `text`, whose tokens these are, that end within its first `n_bytes`.
+  /// How many of the first tokens end within the first `n_bytes` of their text.
   std::int32_t tokens_within(std::span<const Token> tokens, std::size_t n_bytes) const {
     std::size_t end = 0;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -323,10 +324,10 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
     request.dialect = dialect;
     const bool echoes = dialect == Dialect::completions;
     request.echo = echoes && json_value(body, "echo", false);
-    require_plain_body(dialect, body);
+    check_body(dialect, body);
     const std::string tool = Impl::is_chat(dialect) ? chosen_tool(body) : std::string();
-    request.n_told = normalise(dialect, body);
-    if (dialect == Dialect::responses) request.told = told_of(text);
+    request.n_listed_probs = normalise(dialect, body);
+    if (dialect == Dialect::responses) request.repeated_fields = repeated_fields_of(text);
     body = Impl::converted(dialect, body);
     if (!tool.empty()) body.erase("tool_choice");
     const Json data = impl_->with_prompt(dialect, body, tool);
@@ -348,7 +349,7 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
     request.max_ms = params.t_max_predict_ms;
     request.stops = params.antiprompt;
     request.n_probs = params.sampling.n_probs;
-    if (dialect != Dialect::completions && dialect != Dialect::chat) request.n_told = request.n_probs;
+    if (dialect != Dialect::completions && dialect != Dialect::chat) request.n_listed_probs = request.n_probs;
     request.probs_after_sampling = params.post_sampling_probs;
     request.stream = params.stream;
     request.prompt_probs = request.echo && request.n_probs > 0;
@@ -363,7 +364,7 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
 std::size_t RequestParser::count(Dialect dialect, const std::string& text) const {
   return checked([&] {
     Json body = parse_json(text);
-    require_plain_body(dialect, body);
+    check_body(dialect, body);
     body = Impl::converted(dialect, body);
     return impl_->tokens(impl_->with_prompt(dialect, body, {}).at("prompt")).front().size();
   });

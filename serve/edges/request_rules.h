@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-/// For this folder only: everything that includes the headers of llama.cpp's server lies in it.
+/// For this folder only: no file outside it includes the headers of llama.cpp's server.
 namespace chunkkv::serve {
 
 struct RequestRules {

@@ -12,10 +12,10 @@
 namespace chunkkv::serve {
 namespace {
 
-/// Seconds of one token under a grammar; the next one may well take several times as long.
+/// Longest time for one token under a grammar, in seconds; the next one may well take several times as long.
 constexpr double kLongestChoice = 3;
 
-/// Seconds that this thread has computed: a busy machine is no fault of a grammar.
+/// CPU time of this thread in seconds, so that a busy machine is not taken for a slow grammar.
 double seconds_computed() {
   timespec time = {};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -30,8 +30,8 @@ std::string piece(const Model& model, Token token) {
   return common_token_to_piece(llama_model_get_vocab(model.handle()), token, true);
 }
 
-/// UsageError for a grammar that the engine refuses: `common_sampler_init` would refuse it, too, and lose the
-/// memory of what it had made by then.
+/// UsageError for a grammar that the engine refuses: `common_sampler_init` would refuse it, too, but leak the
+/// memory that it had allocated by then.
 void require_grammar(const Model& model, const std::string& grammar) {
   if (grammar.empty()) return;
   llama_sampler* sampler = nullptr;
@@ -113,13 +113,13 @@ TokenOutput TokenSampler::sample(Session& session, std::int32_t index) {
     output = probabilities(impl_->model, {logits, n_vocab}, token, n);
   }
   common_sampler_accept(sampler, token, true);
-  // All other answers wait meanwhile.
+  // All other answers wait while a token is chosen.
   if (impl_->has_grammar && seconds_computed() - start > kLongestChoice)
     throw UsageError("the grammar leaves so many ways open that a token takes seconds");
   return output;
 }
 
-// llama.cpp's sampler takes logits from the context only: they are put where the last token's lie.
+// llama.cpp's sampler takes logits from the context only: these are written over those of the last token.
 TokenOutput TokenSampler::sample(Session& session, std::span<const float> logits) {
   float* const place = llama_get_logits_ith(session.handle(), -1);
   if (place == nullptr) throw Error("nothing was read yet");

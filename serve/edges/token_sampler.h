@@ -29,17 +29,19 @@ struct TokenOutput {
 /// budget.
 class TokenSampler {
  public:
-  /// `answer`: which one of the prompt; each has a seed of its own. UsageError for a grammar that is none.
+  /// `answer` is the index among a prompt's; each has a seed of its own. UsageError for an invalid grammar.
   TokenSampler(const Model& model, const RequestRules& rules, std::int32_t answer);
   ~TokenSampler();
   TokenSampler(const TokenSampler&) = delete;
   TokenSampler& operator=(const TokenSampler&) = delete;
 
-  /// The prompt counts for repetition penalties.
+  /// Lets the tokens of the prompt count for repetition penalties.
   void accept_prompt(std::span<const Token> tokens);
-  /// The next token, after the logits of token `index` of the last batch (-1: its last); taken in.
+  /// Chooses and accepts the next token, by the logits of token `index` of the last batch (-1: its last one).
+  /// UsageError when a grammar makes that too slow.
   TokenOutput sample(Session& session, std::int32_t index);
-  /// The same after these logits, a copy of earlier ones. Something must have been read since the start.
+  /// Chooses and accepts the next token by these logits, a copy of earlier ones. Error when the session has
+  /// read nothing yet.
   TokenOutput sample(Session& session, std::span<const float> logits);
 
  private:
@@ -47,7 +49,7 @@ class TokenSampler {
   std::unique_ptr<Impl> impl_;
 };
 
-/// How likely `token` was by the logits, and the `n` most likely ones.
+/// The probability of `token` by these logits, and the `n` most likely tokens.
 TokenOutput probabilities(const Model& model, std::span<const float> logits, Token token, std::int32_t n);
 
 }  // namespace chunkkv::serve

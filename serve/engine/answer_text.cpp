@@ -15,6 +15,7 @@ std::string AnswerText::push(std::string_view bytes) {
 }
 
 std::string AnswerText::finish() {
+  if (!stopped_by_.empty()) return {};  // what follows a stop text is no part of the answer
   held_ += characters_.finish();
   const std::string certain = take_certain();
   return stopped_by_.empty() ? certain + std::exchange(held_, {}) : certain;
@@ -33,7 +34,7 @@ std::string AnswerText::take_certain() {
     held_.clear();
     return certain;
   }
-  // The longest end that begins a stop text waits for what follows.
+  // The longest end of the text that may begin a stop text is held back until more text comes.
   std::size_t waits = 0;
   for (const std::string& stop : stops_)
     for (std::size_t n = std::min(stop.size() - 1, held_.size()); n > waits; --n)

@@ -9,20 +9,20 @@
 
 namespace chunkkv::serve {
 
-/// The text of an answer as it comes: whole characters, without what may turn out to be a stop text.
+/// Turns the tokens of an answer into text: whole characters, without what may become a stop text.
 class AnswerText {
  public:
   explicit AnswerText(std::vector<std::string> stops);
 
-  /// Takes the bytes of a token in and returns what is certain now.
+  /// Adds the bytes of a token and returns the text that is certain now.
   std::string push(std::string_view bytes);
-  /// The rest, at an end that no stop text made.
+  /// Ends the answer and returns the rest of its text, for an end without a stop text.
   std::string finish();
   /// The stop text that was reached; empty: none yet.
   const std::string& stopped_by() const { return stopped_by_; }
 
  private:
-  /// Cuts the held text at the first stop text in it.
+  /// Returns the held text up to the first stop text, or up to an end that may become one.
   std::string take_certain();
 
   std::vector<std::string> stops_;

@@ -1,4 +1,4 @@
-// What happens to the answers in work, step by step.
+// The steps of the answers in work: reading, generating, ending.
 #include "serve/engine/answer.h"
 #include "serve/engine/scheduler.h"
 
@@ -12,8 +12,8 @@
 namespace chunkkv::serve {
 namespace {
 
-/// One micro-batch of so many is of the prompt that is read for longest.
-constexpr std::int64_t kTurnsOfTheOldest = 4;
+/// One of this many micro-batches goes to the prompt that was admitted first.
+constexpr std::int64_t kOldestEvery = 4;
 
 Event new_event(Event::Kind kind, const Task& task) {
   Event event;
@@ -24,9 +24,9 @@ Event new_event(Event::Kind kind, const Task& task) {
 
 }  // namespace
 
-/// The prompt with least left goes first, so that nobody waits for another's whole reading and equal ones are
-/// read in the order in which they came; every so often it is the oldest one's turn, so that a long one ends
-/// as well.
+/// Chooses the prompt with the fewest tokens left, so that none waits for the whole of a long one, and the
+/// first admitted of equal ones. Now and then it is the turn of the first admitted of all, so that a long
+/// prompt ends as well.
 Scheduler::Answer* Scheduler::next_to_read() {
   Answer *oldest = nullptr, *shortest = nullptr;
   const auto n_left = [](const Answer& answer) {
@@ -37,7 +37,7 @@ Scheduler::Answer* Scheduler::next_to_read() {
     if (oldest == nullptr) oldest = &answer;
     if (shortest == nullptr || n_left(answer) < n_left(*shortest)) shortest = &answer;
   }
-  return ++n_readings_ % kTurnsOfTheOldest == 0 ? oldest : shortest;
+  return ++n_readings_ % kOldestEvery == 0 ? oldest : shortest;
 }
 
 void Scheduler::read_one() {
@@ -57,7 +57,8 @@ void Scheduler::read_one() {
   }
 }
 
-/// A compression makes room, and ends what could be gone back to.
+/// Notes the compressions of a step: they free cells, and the logits of the prompt's end are no longer those
+/// of the cache.
 void Scheduler::after_step(Answer& answer) {
   Conversation& c = *answer.conversation;
   const std::int32_t n = c.sequence->n_compressions();
@@ -68,7 +69,7 @@ void Scheduler::after_step(Answer& answer) {
   c.key = answer.task->kv.key();
   c.logits.clear();
   if (answer.reading == nullptr)
-    answer.promised = std::min(answer.promised, answer.n_kept + answer.shape.later);
+    answer.reserved_cells = std::min(answer.reserved_cells, answer.n_kept + answer.shape.cells_after);
 }
 
 void Scheduler::begin_answer(Answer& answer) {
@@ -96,10 +97,10 @@ void Scheduler::begin_answer(Answer& answer) {
   if (answer.n_kept == 0) answer.n_kept = c.sequence->n_entries();
   const std::int32_t until = c.sequence->n_until_compression();
   const CacheUse use = c.sequence->use();
-  answer.promised = until <= 0 ? answer.shape.later
-                    : use.cells_shared > 0
-                        ? std::max(use.cells_used - use.cells_shared + until, answer.shape.later)
-                        : use.cells_used + until;
+  answer.reserved_cells = until <= 0 ? answer.shape.cells_after
+                          : use.cells_shared > 0
+                              ? std::max(use.cells_used - use.cells_shared + until, answer.shape.cells_after)
+                              : use.cells_used + until;
   if (answer.shape.kind == ReadingShape::Kind::pieces)
     limit_answer(answer, answer.shape.cells);
   else if (task.kv.compresses() && task.kv.cells > 0)
@@ -108,7 +109,7 @@ void Scheduler::begin_answer(Answer& answer) {
   take_first(answer);
 }
 
-/// The first token comes from what is known of the prompt's end.
+/// Samples the first token, from the logits after the prompt.
 void Scheduler::take_first(Answer& answer) {
   const Task& task = *answer.task;
   if (task.n_predict == 0) return finish(answer, Ending::limit, {}, false);
@@ -122,7 +123,7 @@ void Scheduler::take_first(Answer& answer) {
   take_token(answer, std::move(first));
 }
 
-/// Older entries make room for an answer that would outgrow its cells.
+/// Lets decoding compress the cache of an answer that could outgrow `cells`.
 void Scheduler::limit_answer(Answer& answer, std::int32_t cells) {
   constexpr std::int32_t room = 64;
   const Task& task = *answer.task;
@@ -146,7 +147,7 @@ void Scheduler::begin_siblings(Answer& answer) {
   const std::int32_t n_tokens = std::int32_t(from->tokens().size());
   HostCopy copy;
   if (!session_.can_share()) copy = copy_of(*answer.conversation);
-  const std::int32_t needed = answer.shape.later - (session_.can_share() ? from->n_entries() : 0);
+  const std::int32_t needed = answer.shape.cells_after - (session_.can_share() ? from->n_entries() : 0);
   std::vector<std::shared_ptr<Task>> later;
   for (const auto& sibling : task.siblings) {
     sibling->started_us = task.started_us;
@@ -169,7 +170,7 @@ void Scheduler::begin_siblings(Answer& answer) {
       other.shape.n_reused = std::int32_t(task.prompt.tokens.size());
       other.n_kept = answer.n_kept;
       other.read_us = other.token_us = ggml_time_us();
-      other.promised = answer.shape.later;
+      other.reserved_cells = answer.shape.cells_after;
       other.n_compressions = sequence->n_compressions();
       take_first(other);
     } else {
@@ -306,7 +307,8 @@ void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_te
   task.channel->push(std::move(event));
 }
 
-/// The whole prompt where there is one, so that other questions can be asked of it later; else what was kept.
+/// Saves a named conversation: its source, where host memory has one, so that other questions can be asked of
+/// it later; otherwise its cache as it is.
 void Scheduler::save_named(const Conversation& c) {
   for (const HostCopy& copy : store_.copies())
     if (copy.is_source && copy.name == c.name) return files_.save_later(c.name, copy);

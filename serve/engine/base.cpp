@@ -9,10 +9,11 @@
 namespace chunkkv::serve {
 namespace {
 
-/// A cache outside the cells.
+/// A cache in host memory or in a file.
 struct Stored {
   const std::vector<Token>& tokens;
-  std::int32_t n_first;  ///< tokens up to the last compression, which cannot be told apart any more
+  /// Tokens up to the last compression; the cache cannot be cut among them.
+  std::int32_t n_compressed_tokens;
   std::int32_t n_entries;
   const std::string& key;
   const HostCopy* host = nullptr;
@@ -25,14 +26,14 @@ struct Scheduler::BaseSearch {
   Scheduler& scheduler;
   const Session& session;
   std::span<const Token> prompt;
-  std::string usable;  ///< what may have compressed it
+  std::string usable;  ///< key of a compressed cache that the prompt may continue
   bool can_be_cut;
   Base base = {};
 
   void know(std::int32_t length, const std::string& why) {
     if (length <= base.n_known) return;
     base.n_known = length;
-    base.why_not = why;
+    base.not_reused_because = why;
   }
 
   void add(Conversation& c) {
@@ -45,8 +46,8 @@ struct Scheduler::BaseSearch {
     else
       know(common, fmt::format("its cache was compressed by {}", c.key));
     const std::int32_t length = c.is_busy ? 0 : scheduler.conversations_.reusable(c, prompt, usable);
-    // A conversation that goes on elsewhere after this beginning is not cut for it.
-    const bool is_same = common >= c.n_prompt || (length >= kWorthACopy && beyond < kWorthACopy);
+    // A conversation that goes on differently after the common beginning is not cut for this prompt.
+    const bool is_same = common >= c.n_prompt || (length >= kMinTokensToCopy && beyond < kMinTokensToCopy);
     if (is_same && length > base.n_reused)
       continue_in_place(c, length);
     else if (session.can_share())
@@ -61,12 +62,12 @@ struct Scheduler::BaseSearch {
   }
   void share(Conversation& c, std::int32_t common) {
     const std::int32_t length = std::min({common, std::int32_t(prompt.size()) - 1, c.sequence->n_intact()});
-    if (length <= base.n_reused || length < kWorthACopy) return;
+    if (length <= base.n_reused || length < kMinTokensToCopy) return;
     take(c, true, length);
     base.n_held = base.n_tokens = length;
   }
   void copy(Conversation& c, std::int32_t length) {
-    if (length > base.n_reused && length >= kWorthACopy) take(c, true, length);
+    if (length > base.n_reused && length >= kMinTokensToCopy) take(c, true, length);
   }
   void take(Conversation& c, bool copies, std::int32_t length) {
     base = {.live = &c,
@@ -75,7 +76,7 @@ struct Scheduler::BaseSearch {
             .n_reused = length,
             .n_held = c.sequence->n_entries(),
             .n_known = base.n_known,
-            .why_not = base.why_not};
+            .not_reused_because = base.not_reused_because};
   }
 
   void add(const Stored& stored) {
@@ -85,21 +86,21 @@ struct Scheduler::BaseSearch {
                            : fmt::format("its copy was compressed by {}", stored.key));
     const std::int32_t length = std::min(common, std::int32_t(prompt.size()) - 1);
     const auto n_tokens = std::int32_t(stored.tokens.size());
-    if (!is_usable || length < stored.n_first || (!can_be_cut && length < n_tokens)) return;
-    if (length <= base.n_reused || length < kWorthACopy) return;
+    if (!is_usable || length < stored.n_compressed_tokens || (!can_be_cut && length < n_tokens)) return;
+    if (length <= base.n_reused || length < kMinTokensToCopy) return;
     base = {.host = stored.host,
             .file = stored.file,
             .n_tokens = n_tokens,
             .n_reused = length,
             .n_held = stored.n_entries,
-            .is_compressed = stored.n_first > 0,
+            .is_compressed = stored.n_compressed_tokens > 0,
             .n_known = base.n_known,
-            .why_not = base.why_not};
+            .not_reused_because = base.not_reused_because};
   }
 };
 
 Scheduler::Base Scheduler::find_base(const Task& task) {
-  // What is asked of its own source is chosen anew, so nothing compressed will do.
+  // With kv.source each question chooses anew, so no compressed cache can be continued.
   BaseSearch search{.scheduler = *this,
                     .session = session_,
                     .prompt = task.prompt.tokens,
@@ -109,21 +110,22 @@ Scheduler::Base Scheduler::find_base(const Task& task) {
     if (!conversations_.is_empty(c)) search.add(c);
   for (const HostCopy& copy : store_.copies())
     search.add(Stored{.tokens = copy.snapshot.tokens,
-                      .n_first = copy.n_first(),
+                      .n_compressed_tokens = copy.n_compressed_tokens(),
                       .n_entries = copy.snapshot.n_entries,
                       .key = copy.key,
                       .host = &copy});
   if (files_.enabled()) {
     if (!task.kv.name.empty()) files_.look_for(task.kv.name);
-    const auto entries = files_.entries();  // held: another thread may put others in its place
+    const auto entries = files_.entries();  // keeps the list alive: another thread may replace it
     for (const PromptFiles::Entry& entry : *entries)
       search.add(Stored{.tokens = entry.tokens,
-                        .n_first = entry.n_first,
+                        .n_compressed_tokens = entry.n_compressed_tokens,
                         .n_entries = entry.n_entries,
                         .key = entry.key,
                         .file = entry.name});
   }
-  for (const Lost& lost : lost_) search.know(common_length(search.prompt, lost.tokens), lost.why);
+  for (const DroppedPrompt& dropped : dropped_)
+    search.know(common_length(search.prompt, dropped.tokens), dropped.why);
   return search.base;
 }
 

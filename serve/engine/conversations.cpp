@@ -20,18 +20,19 @@ std::int32_t Conversations::reusable(const Conversation& c, std::span<const Toke
   const auto& tokens = c.sequence->tokens();
   const auto n_tokens = std::int32_t(tokens.size());
   const std::int32_t common = common_length(prompt, tokens);
-  // A prompt's last token is read again for what follows it, unless that is known. Alone it would be rounded
-  // otherwise than with those before it.
+  // The prompt's last token is read again for its logits, unless `c.logits` has them: read alone, a token is
+  // rounded otherwise than with those before it.
   const bool knows_end = common == std::int32_t(prompt.size()) && common == c.n_prompt && !c.logits.empty();
   const std::int32_t wanted =
       knows_end ? common : std::min<std::int32_t>(common, std::int32_t(prompt.size()) - 1);
   if (wanted == n_tokens) return wanted;
   if (!can_cut(session_)) {
-    // A checkpoint of before a compression is none any more.
-    const bool can = c.prompt_end.next > 0 && c.prompt_end.next <= wanted;
+    // The sequence can go back to the end of its prompt only.
+    const bool can =
+        c.prompt_end.next > 0 && c.prompt_end.next <= wanted && c.sequence->can_go_back(c.prompt_end);
     return can && (knows_end || c.prompt_end.next < std::int32_t(prompt.size())) ? c.prompt_end.next : 0;
   }
-  // Entries that a compression kept cannot be told apart any more.
+  // A cut among the tokens of the last compression is impossible: each layer kept others of them.
   const std::int32_t n_entries = c.sequence->n_entries();
   const std::int32_t first = n_tokens - (n_entries - c.n_kept);
   return wanted >= first ? wanted : 0;
@@ -52,10 +53,11 @@ Conversation* Conversations::free_one() {
   return nullptr;
 }
 
-Conversation* Conversations::oldest_idle(const Conversation* but) {
+Conversation* Conversations::oldest_idle(const Conversation* except) {
   Conversation* oldest = nullptr;
   for (Conversation& c : all_)
-    if (!c.is_busy && &c != but && !is_empty(c) && (oldest == nullptr || c.used < oldest->used)) oldest = &c;
+    if (!c.is_busy && &c != except && !is_empty(c) && (oldest == nullptr || c.used < oldest->used))
+      oldest = &c;
   return oldest;
 }
 

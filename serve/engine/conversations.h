@@ -10,23 +10,23 @@
 
 namespace chunkkv::serve {
 
-/// What one sequence of the session holds between requests.
+/// A sequence of the session, and what the server knows of it.
 struct Conversation {
   Sequence* sequence = nullptr;  ///< never null between requests
   bool is_busy = false;
-  std::uint64_t used = 0;    ///< when; higher is later
-  std::string key = "full";  ///< KvSettings::key of what compressed it; "full": nothing was dropped
+  std::uint64_t used = 0;    ///< time of the last use: a count, higher is later
+  std::string key = "full";  ///< KvSettings::key of its compression; "full": nothing was dropped
   std::string name;
   std::int32_t n_protected = 0;
   std::int32_t n_prompt = 0;  ///< tokens of the newest request's prompt
-  Checkpoint prompt_end;      ///< where that ends; windows and states go back to here only
-  std::vector<float> logits;  ///< after that: the same prompt again gives the same answer
+  Checkpoint prompt_end;      ///< at the end of that prompt; windows and states can go back to here only
+  std::vector<float> logits;  ///< after that prompt, so that the same prompt again gives the same answer
   std::int32_t n_kept = 0;    ///< entries that the last compression kept
 
   bool is_whole() const { return key == "full"; }
 };
 
-/// Whether any of the newest tokens can be dropped: windows and states cannot go back without a checkpoint.
+/// Whether a sequence can drop its newest tokens. Windows and states can only go back to a checkpoint.
 inline bool can_cut(const Session& session) {
   return session.cache_parts().n_window + session.cache_parts().n_state == 0;
 }
@@ -36,16 +36,17 @@ class Conversations {
  public:
   explicit Conversations(Session& session);
 
-  /// How many of the prompt's first tokens `c` holds in a way that can be gone back to, for a request whose
-  /// settings have this key. With all of them, `logits` goes on.
+  /// How many of the prompt's first tokens `c` can reuse: it holds them, can be cut back to them, and is
+  /// whole or was compressed under `key`, the key of the request's settings. Where that is the whole prompt,
+  /// the answer begins with `logits`.
   std::int32_t reusable(const Conversation& c, std::span<const Token> prompt, const std::string& key) const;
-  /// Drops what `c` holds beyond so many tokens; `reusable` said that it can.
+  /// Drops the tokens of `c` after the first `n_tokens`, a number that `reusable` returned.
   void cut(Conversation& c, std::int32_t n_tokens);
 
-  /// A sequence that holds nothing; null when all are in use.
+  /// Returns an idle conversation that holds nothing; null when there is none.
   Conversation* free_one();
-  /// The one that waits longest without work; null when there is none. `but`: not this one.
-  Conversation* oldest_idle(const Conversation* but);
+  /// Returns the idle, non-empty conversation, other than `except`, that was unused for longest; or null.
+  Conversation* oldest_idle(const Conversation* except);
   void clear(Conversation& c);
   void touch(Conversation& c) { c.used = ++clock_; }
 

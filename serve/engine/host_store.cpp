@@ -35,7 +35,7 @@ bool HostStore::add(HostCopy copy) {
   while (bytes_ + bytes > most_bytes_) {
     auto oldest = std::prev(copies_.end());
     if (&*oldest == pinned_) --oldest;
-    if (spill_) spill_(*oldest);
+    if (on_evict_) on_evict_(*oldest);
     bytes_ -= oldest->bytes();
     copies_.erase(oldest);
   }

@@ -12,12 +12,12 @@
 
 namespace chunkkv::serve {
 
-/// A cache in host memory: a whole prompt, to choose from anew, or a conversation that had to leave its
-/// cells.
+/// A cache in host memory: a source, from which each question chooses anew, or a conversation that had to
+/// leave its cells.
 struct HostCopy {
   Snapshot snapshot;
-  std::string key;   ///< KvSettings::key of what compressed it; "full": nothing was dropped
-  std::string name;  ///< of the prompt; may be empty
+  std::string key;   ///< KvSettings::key of its compression; "full": nothing was dropped
+  std::string name;  ///< name of the prompt; may be empty
   std::int32_t n_protected = 0;
   bool is_source = false;
 
@@ -26,31 +26,32 @@ struct HostCopy {
   std::int32_t n_kept() const {
     return is_whole() ? 0 : std::int32_t(snapshot.positions.front().front().size());
   }
-  /// Tokens read by then: nothing of them can be dropped alone.
-  std::int32_t n_first() const {
+  /// Tokens read up to the last compression; the copy cannot be cut among them.
+  std::int32_t n_compressed_tokens() const {
     return std::int32_t(snapshot.tokens.size()) - (snapshot.n_entries - n_kept());
   }
   std::uint64_t bytes() const;
 };
 
-/// Copies within a bound of bytes that holds at every moment; the least recently used go first. Not
-/// thread-safe.
+/// Copies of caches, never more than `most_bytes`: the least recently used leave first. Not thread-safe.
 class HostStore {
  public:
-  /// `spill` gets what has to go.
-  HostStore(std::uint64_t most_bytes, std::function<void(const HostCopy&)> spill)
-      : most_bytes_(most_bytes), spill_(std::move(spill)) {}
+  /// `on_evict` is called with each copy that must leave, before it is removed.
+  HostStore(std::uint64_t most_bytes, std::function<void(const HostCopy&)> on_evict)
+      : most_bytes_(most_bytes), on_evict_(std::move(on_evict)) {}
 
-  /// Whether so much could be held at all.
+  /// Whether a copy of this size fits into the empty store.
   bool holds(std::uint64_t bytes) const { return bytes <= most_bytes_; }
-  /// Takes a copy in; what it continues is replaced. False when it is too large beside what is pinned.
+  /// Adds a copy; it replaces the copies that it continues. Returns false, with nothing changed, when it does
+  /// not fit beside the pinned copy.
   bool add(HostCopy copy);
-  /// A copy that must not go until `unpin`; null is none.
+  /// Keeps a copy in the store until `unpin`; null keeps none.
   void pin(const HostCopy* copy) { pinned_ = copy; }
   void unpin() { pinned_ = nullptr; }
   const std::list<HostCopy>& copies() const { return copies_; }
   /// Marks a copy as just used.
   void use(const HostCopy& copy);
+  /// Removes a copy and returns it.
   HostCopy take(const HostCopy& copy);
   std::uint64_t bytes() const { return bytes_; }
   std::uint64_t most_bytes() const { return most_bytes_; }
@@ -60,7 +61,7 @@ class HostStore {
 
   std::uint64_t most_bytes_, bytes_ = 0;
   const HostCopy* pinned_ = nullptr;
-  std::function<void(const HostCopy&)> spill_;
+  std::function<void(const HostCopy&)> on_evict_;
   std::list<HostCopy> copies_;  // the most recently used first
 };
 

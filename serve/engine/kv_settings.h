@@ -10,34 +10,35 @@
 
 namespace chunkkv::serve {
 
-/// How a request's cache is held: the field `kv`, or the server's flags.
+/// How a request's cache is compressed and kept: the server's flags, as changed by the request's field `kv`.
 struct KvSettings {
   std::shared_ptr<const Method> method;
   Budget keep;
   std::string keep_text = "100%";
-  std::int32_t keep_at_least = 256;  ///< tokens that a share keeps of any prompt
-  std::int32_t cells = 0;            ///< that the conversation may use; 0: as many as the prompt needs
+  std::int32_t keep_at_least = 256;  ///< entries that a share keeps however short the prompt is
+  std::int32_t cells = 0;            ///< most cells of the conversation; 0: as many as the prompt needs
   std::int32_t protect = -1;         ///< first tokens that are always kept; negative: the system prompt
   bool source = false;  ///< keep the whole prompt in host memory, and choose anew for each question
-  std::string name;     ///< under which the prompt is saved; empty: none
+  std::string name;     ///< name under which the prompt is saved; empty: it is not saved
 
   bool compresses() const { return !method->keeps_all(); }
-  /// What two requests must agree on to share a compressed cache.
+  /// Returns the method and the budget as one text, "full" without compression: only requests with equal keys
+  /// share a compressed cache.
   std::string key() const;
 };
 
-/// A key of a method's spec and a budget, and back; the key of a whole cache is "full", which keeps "100%".
+/// Joins a method's spec and a budget into a key.
 std::string key_of(const std::string& method, const std::string& keep);
 struct KeyParts {
   std::string method, keep;
 };
+/// Splits a key; the budget of "full", the key of a whole cache, is "100%".
 KeyParts parts_of_key(const std::string& key);
 
-/// The settings with what `field` (an object, or null) changes. UsageError for what is no setting or value.
+/// Returns the settings as `field`, an object or null, changes them. UsageError for a wrong name or value.
 KvSettings with_field(KvSettings settings, const nlohmann::ordered_json& field);
 
-/// UsageError for a name that is not a plain one: letters, digits, '.', '_' and '-', not first '.', up to
-/// 128.
+/// UsageError unless a name has 1 to 128 letters, digits, '.', '_' and '-', the first of which is not '.'.
 void require_plain_name(const std::string& name);
 
 }  // namespace chunkkv::serve

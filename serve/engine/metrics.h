@@ -7,7 +7,7 @@
 
 namespace chunkkv::serve {
 
-/// Times in seconds, counted by upper bounds.
+/// A Prometheus histogram of times in seconds: counts by upper bound, and the sum.
 class Histogram {
  public:
   void add(double seconds);
@@ -20,7 +20,7 @@ class Histogram {
   double sum_ = 0;
 };
 
-/// What the server has done and holds, for /metrics. Thread-safe through `update`.
+/// Counters and gauges of the server, for /metrics. Thread-safe: `update` and `text` lock.
 class Metrics {
  public:
   struct Values {
@@ -35,7 +35,7 @@ class Metrics {
     const std::lock_guard lock(mutex_);
     act(values_);
   }
-  /// In the text format of Prometheus.
+  /// Returns all values in the text format of Prometheus.
   std::string text() const;
 
  private:

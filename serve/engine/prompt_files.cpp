@@ -16,11 +16,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Prompts that wait to be written, at most: what they hold is host memory, too.
+/// Most prompts that wait to be written: what they hold is host memory, too.
 constexpr std::size_t kLongestQueue = 4;
-/// Of prompts that left host memory, and their names.
+/// Most files of unnamed prompts that left host memory, and how the names of these begin.
 constexpr std::size_t kMostAutomatic = 64;
 constexpr std::string_view kAutomatic = "prompt-";
+
+/// Whether `PromptFiles::name_for` made the name: users' names may begin in the same way.
+bool is_automatic(std::string_view name) {
+  return name.starts_with(kAutomatic) && name.size() == kAutomatic.size() + 16 &&
+         name.find_first_not_of("0123456789abcdef", kAutomatic.size()) == std::string_view::npos;
+}
 
 std::string saved_key(const CacheFileInfo& info) {
   return info.keep.empty() ? "full" : key_of(info.method, info.keep);
@@ -40,7 +46,7 @@ PromptFiles::PromptFiles(std::string folder, CacheFileInfo info, CacheFormat for
     try {
       index(name, load(name));
     } catch (const Error&) {
-      continue;  // of another model, or damaged: asking for it by name says so
+      continue;  // of another model, or damaged: `load` by its name says which
     }
   }
   writer_ = std::thread([this] { write_all(); });
@@ -70,7 +76,8 @@ void PromptFiles::index(const std::string& name, const HostCopy& copy) {
   const std::lock_guard lock(mutex_);
   auto entries = std::make_shared<std::vector<Entry>>(*entries_);
   std::erase_if(*entries, [&](const Entry& entry) { return entry.name == name; });
-  entries->push_back({name, copy.key, copy.snapshot.tokens, copy.snapshot.n_entries, copy.n_first()});
+  entries->push_back(
+      {name, copy.key, copy.snapshot.tokens, copy.snapshot.n_entries, copy.n_compressed_tokens()});
   entries_ = std::move(entries);
 }
 
@@ -82,7 +89,7 @@ void PromptFiles::look_for(const std::string& name) {
   try {
     index(name, load(name));
   } catch (const Error&) {
-    return;  // another model's, or damaged: the prompt is read
+    return;  // of another model, or damaged: the prompt is read anew
   }
 }
 
@@ -106,7 +113,7 @@ std::uint64_t PromptFiles::save(const std::string& name, const HostCopy& copy) {
   info.end = CacheEnd::text;
   save_cache_file(file, info, copy.snapshot);
   index(name, copy);
-  if (name.starts_with(kAutomatic)) remove_old();
+  if (is_automatic(name)) remove_old();
   return fs::file_size(file);
 }
 
@@ -114,7 +121,7 @@ void PromptFiles::remove_old() const {
   std::vector<std::pair<fs::file_time_type, fs::path>> found;
   std::error_code failed;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_, failed))
-    if (entry.path().filename().string().starts_with(kAutomatic))
+    if (is_automatic(entry.path().filename().string()))
       found.emplace_back(entry.last_write_time(failed), entry.path());
   std::sort(found.begin(), found.end());
   for (std::size_t i = 0; i + kMostAutomatic < found.size(); ++i) fs::remove(found[i].second, failed);

@@ -21,8 +21,8 @@ namespace chunkkv::serve {
 /// file is whole or not there, whatever happens while it is written. Thread-safe.
 class PromptFiles {
  public:
-  /// An empty folder: nothing is saved. Error when the folder cannot be used. `info`: what a new file tells
-  /// of program, engine and model.
+  /// With an empty `folder` nothing is saved. UsageError when the folder does not exist. `info` is what new
+  /// files tell of program, engine and model; files that do not agree with `format` are left out.
   PromptFiles(std::string folder, CacheFileInfo info, CacheFormat format);
   ~PromptFiles();
   PromptFiles(const PromptFiles&) = delete;
@@ -35,30 +35,33 @@ class PromptFiles {
     std::string key;
     std::vector<Token> tokens;
     std::int32_t n_entries = 0;
-    std::int32_t n_first = 0;  ///< HostCopy::n_first
+    std::int32_t n_compressed_tokens = 0;  ///< HostCopy::n_compressed_tokens
   };
-  /// What is there, for finding what a prompt continues.
+  /// The saved prompts, among which a new prompt looks for its beginning.
   std::shared_ptr<const std::vector<Entry>> entries() const;
 
-  /// Takes in a prompt of this name that another server has saved meanwhile.
+  /// Adds the prompt of this name to `entries` if another server has saved it meanwhile.
   void look_for(const std::string& name);
-  /// Leaves out what cannot be read any more.
+  /// Removes a prompt that cannot be read any more from `entries`; its file stays.
   void forget(const std::string& name);
 
-  /// Writes a copy and returns the bytes. UsageError for a bad name or no folder, Error when it cannot be
-  /// written.
+  /// Writes a copy and returns the size of its file. UsageError for a bad name or no folder, Error when it
+  /// cannot be written.
   std::uint64_t save(const std::string& name, const HostCopy& copy);
-  /// The same in the background; `done` is called with an error's message, or nothing.
+  /// Queues a copy for `save` on a thread of its own, which then calls `done` with the error's message, or an
+  /// empty one. A full queue drops its oldest job and does not call its `done`. UsageError as for `save`.
   void save_later(std::string name, HostCopy copy,
                   std::function<void(std::string error, std::uint64_t bytes)> done = {});
-  /// UsageError for a bad name or no folder, Error when it cannot be read or belongs to another model.
+  /// Reads a saved prompt. UsageError for a bad name, no such prompt or no folder, Error when it cannot be
+  /// read or belongs to another model.
   HostCopy load(const std::string& name) const;
-  /// A name for a prompt that has none: the same for the same tokens. Only the newest 64 of these stay.
+  /// Returns a name for a prompt without one, the same for the same tokens and key. Only the newest 64 of the
+  /// files with such names stay.
   static std::string name_for(const HostCopy& copy);
 
  private:
   std::string path(const std::string& name) const;
-  /// Removes the oldest of the prompts that were named by `name_for` when there are too many.
+  /// Removes the oldest files whose names begin like those of `name_for` when there are too many.
   void remove_old() const;
   void index(const std::string& name, const HostCopy& copy);
   void write_all();

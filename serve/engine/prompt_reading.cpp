@@ -10,13 +10,13 @@
 namespace chunkkv::serve {
 namespace {
 
-/// Cells that are set aside for an answer whose length is not bounded, or longer.
+/// Most cells that are set aside for an answer, and those for an answer without a limit.
 constexpr std::int32_t kAnswerReserve = 256;
-/// A conversation is compressed again when it has outgrown its budget by a quarter and so many entries: a
-/// turn that is just said stays whole.
+/// A compressed conversation is compressed again when it has outgrown its budget by a quarter and by this
+/// many entries, so that the newest turns stay whole.
 constexpr std::int32_t kTurnSlack = 256;
 
-/// Entries that are kept at least beside those that are protected and the window.
+/// Entries that are kept at least beside the protected ones and the window.
 constexpr std::int32_t kLeastBesideProtected = 16;
 /// The shortest piece that is worth reading between two compressions.
 constexpr std::int32_t kShortestPiece = 64;
@@ -36,7 +36,7 @@ Plan plan_of(const Task& task) {
   plan.protect_first = task.kv.protect < 0 ? task.prompt.n_system : std::min(task.kv.protect, n);
   if (!task.kv.compresses()) return plan;
   plan.budget = task.kv.keep;
-  // A long system prompt, with tools for example, may be more than a small share.
+  // A long system prompt, one with tools for example, may exceed a small share.
   const std::int32_t least =
       plan.protect_first + std::max(plan.method->request().window, 1) + kLeastBesideProtected;
   if (plan.n_to_keep(n) < least && plan.protect_first > 0) plan.budget = Budget::tokens(least);
@@ -55,13 +55,13 @@ ReadingShape shape_of(const Task& task, const ReadingBase& base, const Session& 
   ReadingShape shape{.n_reused = base.n_reused};
   if (task.prompt_probs || !task.kv.compresses()) {
     shape.kind = task.prompt_probs ? Kind::evaluate : Kind::plain;
-    shape.peak = shape.later = whole + reserve;
+    shape.peak = shape.cells_after = whole + reserve;
     if (whole + (task.n_predict == 0 ? 0 : 1) > total)
       throw UsageError(fmt::format(
           "the prompt has {} tokens, but the cache {} cells, and nothing is dropped of it (method full); "
           "choose a method in kv, or give the server more cells with -c",
           n, total));
-    shape.peak = shape.later = std::min(shape.peak, total);
+    shape.peak = shape.cells_after = std::min(shape.peak, total);
     return shape;
   }
 
@@ -72,13 +72,13 @@ ReadingShape shape_of(const Task& task, const ReadingBase& base, const Session& 
   const bool outgrows = base.is_compressed ? whole > budget + budget / 4 + kTurnSlack : whole > budget;
   if (!outgrows && whole + reserve <= bound) {
     shape.kind = Kind::plain;
-    shape.peak = shape.later = whole + reserve;
+    shape.peak = shape.cells_after = whole + reserve;
     return shape;
   }
-  shape.later = std::min(bound, budget + std::max(reserve, after));
+  shape.cells_after = std::min(bound, budget + std::max(reserve, after));
   if (whole + after <= bound) {
     shape.kind = Kind::compress;
-    shape.peak = std::max(whole + after, shape.later);
+    shape.peak = std::max(whole + after, shape.cells_after);
     if (task.kv.source && !base.is_compressed) {
       const auto copied = std::int32_t(source_length(std::size_t(n), plan, session.options().n_ubatch));
       shape.n_source = copied > base.n_reused ? copied : 0;

@@ -15,8 +15,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Tokens of prompts that had to go which are remembered, to say so when they are asked for again.
-constexpr std::size_t kMostLostTokens = 1 << 20;
+/// Most tokens of the dropped prompts that are remembered, to say why they are read again.
+constexpr std::size_t kMostDroppedTokens = 1 << 20;
 
 }  // namespace
 
@@ -30,7 +30,7 @@ Scheduler::Scheduler(Session& session, PromptFiles& files, Metrics& metrics, con
         if (files_.enabled())
           files_.save_later(copy.name.empty() ? PromptFiles::name_for(copy) : copy.name, copy);
         else
-          remember_lost(copy.snapshot.tokens, "it had to leave host memory (--source-bytes)");
+          remember_dropped(copy.snapshot.tokens, "it had to leave host memory (--source-bytes)");
       }) {}
 
 Scheduler::~Scheduler() = default;
@@ -69,7 +69,7 @@ void Scheduler::run() {
     wake_.wait_for(lock, std::chrono::milliseconds(100),
                    [&] { return stops_ || !inbox_.empty() || !calls_.empty(); });
   }
-  take_calls();  // also what came in since the last turn waits now, and is told
+  take_calls();  // takes in the tasks that came since the last turn: they are failed, too
   for (const auto& task : waiting_) task->fail(Fault::busy, "the server is stopping");
   waiting_.clear();
   fail_all(Fault::busy, "the server is stopping");
@@ -121,7 +121,7 @@ void Scheduler::take_calls() {
 
 bool Scheduler::turn() {
   take_calls();
-  drop_gone();
+  drop_cancelled_and_overdue();
   admit();
   read_one();
   generate();
@@ -130,13 +130,14 @@ bool Scheduler::turn() {
   return !answers_.empty();
 }
 
-void Scheduler::drop_gone() {
+void Scheduler::drop_cancelled_and_overdue() {
   for (Answer& answer : answers_) {
     if (!answer.task->channel->is_cancelled()) continue;
     metrics_.update([](auto& v) { ++v.cancelled; });
     const bool was_reading = answer.reading != nullptr;
     release(answer);
-    // Its cells are free at once. What was read of a whole prompt would be read again by the next try.
+    // Its cells are freed at once. A prompt that was read to its end is parked, so that the next try need not
+    // read it again.
     if (was_reading)
       conversations_.clear(*answer.conversation);
     else
@@ -188,35 +189,35 @@ bool Scheduler::may_compress(const Answer& answer) const {
          (answer.task->kv.compresses() && answer.task->kv.cells > 0);
 }
 
-std::int32_t Scheduler::n_promised() const {
-  std::int32_t promised = 0;
+std::int32_t Scheduler::n_reserved() const {
+  std::int32_t reserved = 0;
   for (const Answer& answer : answers_) {
     if (answer.is_finished) continue;
     const CacheUse use = answer.conversation->sequence->use();
-    // A compression may need cells of its own for what it keeps of shared ones.
+    // A compression may need further cells for the entries that it keeps of shared ones.
     const std::int32_t held = use.cells_used - (may_compress(answer) ? use.cells_shared : 0);
-    promised += std::max(0, answer.promised - held);
+    reserved += std::max(0, answer.reserved_cells - held);
   }
-  return promised;
+  return reserved;
 }
 
-bool Scheduler::make_room(std::int32_t n_cells, const Conversation* but) {
+bool Scheduler::make_room(std::int32_t n_cells, const Conversation* except) {
   std::int32_t idle = 0;
   for (const Conversation& c : conversations_.all())
-    if (!c.is_busy && &c != but) idle += c.sequence->n_entries();
-  const auto n_missing = [&] { return n_cells - (n_free() - n_promised()); };
+    if (!c.is_busy && &c != except) idle += c.sequence->n_entries();
+  const auto n_missing = [&] { return n_cells - (n_free() - n_reserved()); };
   if (n_missing() > idle) return false;
   while (n_missing() > 0) {
-    Conversation* const oldest = conversations_.oldest_idle(but);
-    if (oldest == nullptr) return false;  // what was parked shares its cells with others
+    Conversation* const oldest = conversations_.oldest_idle(except);
+    if (oldest == nullptr) return false;  // the parked ones shared cells, which are not free yet
     park(*oldest);
   }
   return true;
 }
 
-Conversation* Scheduler::free_sequence(const Conversation* but) {
+Conversation* Scheduler::free_sequence(const Conversation* except) {
   if (Conversation* c = conversations_.free_one()) return c;
-  Conversation* const oldest = conversations_.oldest_idle(but);
+  Conversation* const oldest = conversations_.oldest_idle(except);
   if (oldest != nullptr) park(*oldest);
   return oldest;
 }
@@ -238,21 +239,21 @@ void Scheduler::park(Conversation& c) {
       return;
     }
   }
-  remember_lost(c.sequence->tokens(),
-                "it had to leave the cells, and host memory has no room for it (--source-bytes)");
+  remember_dropped(c.sequence->tokens(),
+                   "it had to leave the cells, and host memory has no room for it (--source-bytes)");
   conversations_.clear(c);
 }
 
-void Scheduler::remember_lost(std::vector<Token> tokens, std::string why) {
-  lost_.push_front({std::move(tokens), std::move(why)});
+void Scheduler::remember_dropped(std::vector<Token> tokens, std::string why) {
+  dropped_.push_front({std::move(tokens), std::move(why)});
   std::size_t n = 0;
-  for (std::size_t i = 0; i < lost_.size(); ++i) {
-    n += lost_[i].tokens.size();
-    if (n > kMostLostTokens) lost_.resize(std::max<std::size_t>(i, 1));
+  for (std::size_t i = 0; i < dropped_.size(); ++i) {
+    n += dropped_[i].tokens.size();
+    if (n > kMostDroppedTokens) dropped_.resize(std::max<std::size_t>(i, 1));
   }
 }
 
-void Scheduler::put(const HostCopy& copy, Conversation& c) {
+void Scheduler::restore_into(const HostCopy& copy, Conversation& c) {
   c.sequence->restore(copy.snapshot);
   c.key = copy.key;
   c.n_kept = copy.n_kept();
@@ -262,7 +263,7 @@ Conversation* Scheduler::restore(const HostCopy& copy) {
   if (!make_room(copy.snapshot.n_entries, nullptr)) return nullptr;
   Conversation* const c = free_sequence(nullptr);
   if (c == nullptr) return nullptr;
-  put(copy, *c);
+  restore_into(copy, *c);
   c->name = copy.name;
   c->n_protected = copy.n_protected;
   c->n_prompt = std::int32_t(copy.snapshot.tokens.size());

@@ -24,36 +24,36 @@
 namespace chunkkv::serve {
 
 struct SchedulerOptions {
-  std::int32_t n_parallel = 4;       ///< answers in work together
-  std::size_t most_queued = 256;     ///< that wait for their turn
-  std::int32_t queue_seconds = 600;  ///< that one waits at most
-  std::uint64_t source_bytes = 0;    ///< of host memory for prompts and conversations
+  std::int32_t n_parallel = 4;       ///< answers in work at once
+  std::size_t most_queued = 256;     ///< most tasks that wait to be admitted
+  std::int32_t queue_seconds = 600;  ///< longest wait of a task
+  std::uint64_t source_bytes = 0;    ///< most host memory for sources and conversations
 };
 
-/// The life of all requests over one session: they are admitted by cells, in order; prompts are read a
-/// micro-batch at a time between the other answers' tokens; all that generate take each step together.
+/// Serves all requests over one session: admits them in order, when there are cells; reads prompts a
+/// micro-batch at a time, between the tokens of other answers; lets all that generate step together.
 ///
-/// `run` is the one thread that touches the session; everything else may be called by any thread.
+/// Only the thread of `run` touches the session; any thread may call `submit`, `stop` and `between_steps`.
 class Scheduler {
  public:
   Scheduler(Session& session, PromptFiles& files, Metrics& metrics, const SchedulerOptions& options);
   ~Scheduler();
 
-  /// Takes the answers of one request, or none of them: false when the queue is full.
+  /// Queues the tasks of one request, all or none. Returns false when the queue is full or the server stops.
   bool submit(std::vector<std::shared_ptr<Task>> tasks);
-  /// Serves until `stop`.
+  /// Serves until `stop`, then fails what is left.
   void run();
   void stop();
 
-  /// Runs `act` between two steps and waits for it; what it throws is thrown here. Error when the server
-  /// stops.
+  /// Runs `act` on the thread of `run` between two steps, waits for it and rethrows what it throws. Error
+  /// when the server stops.
   void between_steps(const std::function<void()>& act);
 
-  /// For `act` of `between_steps` only.
+  /// The next four functions are for `act` of `between_steps` only.
   Conversations& conversations() { return conversations_; }
   HostStore& store() { return store_; }
   HostCopy copy_of(const Conversation& conversation) const;
-  /// Puts a copy into a sequence of its own; null when there is no room.
+  /// Restores a copy in a conversation of its own; null when there is no room.
   Conversation* restore(const HostCopy& copy);
 
  private:
@@ -61,9 +61,9 @@ class Scheduler {
   struct Base;
   struct BaseSearch;
 
-  bool turn();  // false: nothing to do
+  bool turn();  // returns whether any answer is in work
   void take_calls();
-  void drop_gone();
+  void drop_cancelled_and_overdue();
   void admit();
   enum class Start : std::uint8_t { done, failed, waits };
   Start start(const std::shared_ptr<Task>& task);
@@ -71,8 +71,8 @@ class Scheduler {
   bool is_read_by_another(const Task& task, const Base& base) const;
   bool shares(const Base& base) const;
   std::int32_t cells_needed(const Base& base, const ReadingShape& shape) const;
-  Conversation* place(const Base& base);
-  void forget_choice(const Task& task);
+  Conversation* take_sequence(const Base& base);
+  void clear_earlier_choices(const Task& task);
   std::string reread_reason(const Task& task, const Base& base) const;
   Answer* next_to_read();
   void read_one();
@@ -89,14 +89,14 @@ class Scheduler {
   void release(Answer& answer);
 
   std::int32_t n_free() const;
-  std::int32_t n_promised() const;  // cells that answers in work may still take
+  std::int32_t n_reserved() const;  // cells that answers in work may still take
   bool may_compress(const Answer& answer) const;
-  bool make_room(std::int32_t n_cells, const Conversation* but);
-  Conversation* free_sequence(const Conversation* but);
-  void put(const HostCopy& copy, Conversation& conversation);
+  bool make_room(std::int32_t n_cells, const Conversation* except);
+  Conversation* free_sequence(const Conversation* except);
+  void restore_into(const HostCopy& copy, Conversation& conversation);
   void park(Conversation& conversation);
   void save_named(const Conversation& conversation);
-  void remember_lost(std::vector<Token> tokens, std::string why);
+  void remember_dropped(std::vector<Token> tokens, std::string why);
   void publish();
 
   Session& session_;
@@ -106,19 +106,19 @@ class Scheduler {
   Conversations conversations_;
   HostStore store_;
   std::list<Answer> answers_;                  // in work
-  std::deque<std::shared_ptr<Task>> waiting_;  // for their turn
-  struct Lost {
+  std::deque<std::shared_ptr<Task>> waiting_;  // not admitted yet
+  struct DroppedPrompt {
     std::vector<Token> tokens;
     std::string why;
   };
-  std::deque<Lost> lost_;        // what had to go, to say so when it is asked for again
-  std::int64_t n_readings_ = 0;  // micro-batches
+  std::deque<DroppedPrompt> dropped_;  // prompts that were dropped, newest first, for `reread_reason`
+  std::int64_t n_readings_ = 0;        // micro-batches read so far
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Task>> inbox_;
   std::deque<std::function<void()>> calls_;
-  std::size_t n_waiting_ = 0;  // as other threads see it
+  std::size_t n_waiting_ = 0;  // tasks in `waiting_` and `inbox_`; guarded by `mutex_`
   bool stops_ = false;
 };
 

@@ -19,22 +19,22 @@
 
 namespace chunkkv::serve {
 
-/// What the inference thread tells of an answer.
+/// What the inference thread reports of an answer.
 struct Event {
   enum class Kind : std::uint8_t { prompt, text, end, error };
   Kind kind = Kind::text;
-  std::size_t answer = 0;           ///< index among the request's
-  std::vector<TokenOutput> prompt;  ///< of Kind::prompt: each token, with its probability where asked for
-  std::string text;                 ///< certain to be part of the answer
+  std::size_t answer = 0;           ///< index among the answers of the request
+  std::vector<TokenOutput> prompt;  ///< with Kind::prompt: each token, with its probability where asked for
+  std::string text;                 ///< text that is certain to be part of the answer
   TokenOutput token;
-  std::int32_t n_reused = 0;  ///< of the prompt
+  std::int32_t n_reused = 0;  ///< tokens of the prompt that were reused
   AnswerEnd end;
   Fault fault = Fault::internal;
-  std::string message;  ///< of an error
+  std::string message;  ///< with Kind::error
 };
 
-/// From the inference thread to the one that writes a request's reply. The inference thread never waits: what
-/// a slow reader leaves is bounded by the length of its answers.
+/// Queue of events from the inference thread to the thread that writes a request's reply. The inference
+/// thread never waits; the length of the answers bounds what a slow reader leaves in it. Thread-safe.
 class Channel {
  public:
   void push(Event event) {
@@ -44,7 +44,7 @@ class Channel {
     }
     filled_.notify_one();
   }
-  /// The next event; nothing when none comes in time.
+  /// Returns the next event, or nothing when none comes in time.
   std::optional<Event> pop(std::chrono::milliseconds wait) {
     std::unique_lock lock(mutex_);
     if (!filled_.wait_for(lock, wait, [&] { return !events_.empty(); })) return std::nullopt;
@@ -52,7 +52,7 @@ class Channel {
     events_.pop_front();
     return event;
   }
-  /// The reader has gone: its answers are to end.
+  /// Tells the inference thread that the reader has gone, so that it ends the answers.
   void cancel() { is_cancelled_ = true; }
   bool is_cancelled() const { return is_cancelled_; }
 
@@ -63,9 +63,9 @@ class Channel {
   std::atomic<bool> is_cancelled_ = false;
 };
 
-/// One answer that is asked for.
+/// One answer that a request asks for.
 struct Task {
-  std::size_t answer = 0;  ///< index among the request's
+  std::size_t answer = 0;  ///< index among the answers of the request
   ParsedPrompt prompt;
   KvSettings kv;
   std::int32_t n_predict = -1;  ///< negative: no limit
@@ -78,7 +78,7 @@ struct Task {
   /// More answers to the same prompt, which is read once for all of them.
   std::vector<std::shared_ptr<Task>> siblings;
   std::chrono::steady_clock::time_point submitted = {};
-  std::int64_t started_us = 0;  ///< of the engine's clock
+  std::int64_t started_us = 0;  ///< time of submission by the engine's clock
 
   void fail(Fault fault, const std::string& message) const {
     Event event;

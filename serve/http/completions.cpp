@@ -17,15 +17,15 @@ namespace {
 using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
-/// How often a waiting connection looks whether its client is still there.
-constexpr auto kLook = 200ms;
-/// Prompts and answers of one request together.
+/// How often a waiting connection checks whether its client is still there.
+constexpr auto kClientCheckInterval = 200ms;
+/// Most answers of one request, over all its prompts.
 constexpr std::size_t kMostAnswers = 1024;
 
-/// The answers of one request on their way to one client.
-class Exchange {
+/// The answers of one request, from submission to reply. Its end cancels those that are still in work.
+class PendingReply {
  public:
-  Exchange(const Service& service, ParsedRequest request, const KvSettings& kv)
+  PendingReply(const Service& service, ParsedRequest request, const KvSettings& kv)
       : service_(service), request_(std::move(request)), channel_(std::make_shared<Channel>()) {
     const std::size_t n = request_.prompts.size() * std::size_t(request_.n_answers);
     if (n > kMostAnswers) throw UsageError(fmt::format("a request has {} answers at most", kMostAnswers));
@@ -48,16 +48,16 @@ class Exchange {
     }
     n_open_ = writers_.size();
   }
-  ~Exchange() { channel_->cancel(); }
-  Exchange(const Exchange&) = delete;
-  Exchange& operator=(const Exchange&) = delete;
+  ~PendingReply() { channel_->cancel(); }
+  PendingReply(const PendingReply&) = delete;
+  PendingReply& operator=(const PendingReply&) = delete;
 
   bool submit() { return service_.scheduler.submit(std::move(tasks_)); }
   const ParsedRequest& request() const { return request_; }
-  std::optional<Event> next() { return channel_->pop(kLook); }
+  std::optional<Event> next() { return channel_->pop(kClientCheckInterval); }
   bool is_done() const { return n_open_ == 0; }
 
-  /// An event as the stream's text.
+  /// Turns an event into text of the stream; empty where it adds none.
   std::string stream_text(Event event) {
     ReplyWriter& writer = writers_[event.answer];
     switch (event.kind) {
@@ -78,7 +78,7 @@ class Exchange {
     return error_event(request_.dialect, event.fault, event.message);
   }
 
-  /// Takes an event of a reply that is sent whole. An error is the whole reply.
+  /// Takes an event of a reply that is sent whole. Returns the reply once it is complete, or an error's.
   std::optional<Reply> take(Event event) {
     ReplyWriter& writer = writers_[event.answer];
     switch (event.kind) {
@@ -145,45 +145,44 @@ void send(const Reply& reply, httplib::Response& response) {
   response.set_content(reply.body, reply.type);
 }
 
-void send_whole(Exchange& exchange, const httplib::Request& request, httplib::Response& response) {
+void send_whole(PendingReply& pending, const httplib::Request& request, httplib::Response& response) {
   auto looked = std::chrono::steady_clock::now();
   while (true) {
-    if (std::optional<Event> event = exchange.next())
-      if (const std::optional<Reply> reply = exchange.take(std::move(*event))) return send(*reply, response);
+    if (std::optional<Event> event = pending.next())
+      if (const std::optional<Reply> reply = pending.take(std::move(*event))) return send(*reply, response);
     const auto now = std::chrono::steady_clock::now();
-    if (now - looked < kLook) continue;  // tokens come more often than that
+    if (now - looked < kClientCheckInterval) continue;  // events may come more often than a check is due
     looked = now;
-    if (request.is_connection_closed()) return;  // nobody reads it; the exchange ends with this
+    if (request.is_connection_closed()) return;  // the end of `pending` cancels the answers
   }
 }
 
-void send_stream(const std::shared_ptr<Exchange>& exchange, const httplib::Request& request,
+void send_stream(const std::shared_ptr<PendingReply>& pending, const httplib::Request& request,
                  httplib::Response& response) {
-  // An error before the first event has a status of its own.
+  // An error that comes before any other event is sent with a status of its own.
   std::optional<Event> first;
   auto quiet_since = std::chrono::steady_clock::now();
-  const auto ping = std::chrono::seconds(exchange->request().ping);
+  const auto ping = std::chrono::seconds(pending->request().ping);
   while (!first) {
-    first = exchange->next();
+    first = pending->next();
     if (!first && request.is_connection_closed()) return;
     if (!first && ping.count() > 0 && std::chrono::steady_clock::now() - quiet_since > ping) break;
   }
   if (first && first->kind == Event::Kind::error) {
-    if (const std::optional<Reply> reply = exchange->take(std::move(*first))) send(*reply, response);
+    if (const std::optional<Reply> reply = pending->take(std::move(*first))) send(*reply, response);
     return;
   }
-  auto pending = std::make_shared<std::string>(first ? exchange->stream_text(std::move(*first)) : ":\n\n");
+  auto unsent = std::make_shared<std::string>(first ? pending->stream_text(std::move(*first)) : ":\n\n");
   quiet_since = std::chrono::steady_clock::now();
   response.set_header("Cache-Control", "no-cache");
   response.set_header("X-Accel-Buffering", "no");
   response.set_chunked_content_provider(
       "text/event-stream",
-      [exchange, pending, quiet_since, ping](std::size_t, httplib::DataSink& sink) mutable {
+      [pending, unsent, quiet_since, ping](std::size_t, httplib::DataSink& sink) mutable {
         try {
-          std::string text = std::exchange(*pending, {});
-          if (text.empty() && !exchange->is_done()) {
-            if (std::optional<Event> event = exchange->next())
-              text = exchange->stream_text(std::move(*event));
+          std::string text = std::exchange(*unsent, {});
+          if (text.empty() && !pending->is_done()) {
+            if (std::optional<Event> event = pending->next()) text = pending->stream_text(std::move(*event));
           }
           if (text.empty() && ping.count() > 0 && std::chrono::steady_clock::now() - quiet_since > ping)
             text = ":\n\n";
@@ -193,10 +192,10 @@ void send_stream(const std::shared_ptr<Exchange>& exchange, const httplib::Reque
           } else if (!sink.is_writable()) {
             return false;
           }
-          if (exchange->is_done()) sink.done();
+          if (pending->is_done()) sink.done();
           return true;
         } catch (const std::exception& error) {
-          const std::string text = error_event(exchange->request().dialect, Fault::internal, error.what());
+          const std::string text = error_event(pending->request().dialect, Fault::internal, error.what());
           sink.write(text.data(), text.size());
           sink.done();
           return true;
@@ -215,21 +214,21 @@ void answer_error(Dialect dialect, Fault fault, const std::string& message, http
 
 void answer_completions(const Service& service, Dialect dialect, const httplib::Request& request,
                         httplib::Response& response) {
-  std::shared_ptr<Exchange> exchange;
+  std::shared_ptr<PendingReply> pending;
   try {
     const Json body = parse_object(request.body);
     const KvSettings kv = with_field(service.kv, body.contains("kv") ? body["kv"] : Json());
-    exchange =
-        std::make_shared<Exchange>(service, service.parser.parse(dialect, request.body, kv.compresses()), kv);
+    pending = std::make_shared<PendingReply>(
+        service, service.parser.parse(dialect, request.body, kv.compresses()), kv);
   } catch (const UsageError& error) {
     return answer_error(dialect, Fault::invalid, error.what(), response);
   }
-  if (!exchange->submit())
+  if (!pending->submit())
     return answer_error(dialect, Fault::busy, "too many requests are waiting; try again later", response);
-  if (exchange->request().stream)
-    send_stream(exchange, request, response);
+  if (pending->request().stream)
+    send_stream(pending, request, response);
   else
-    send_whole(*exchange, request, response);
+    send_whole(*pending, request, response);
 }
 
 }  // namespace chunkkv::serve

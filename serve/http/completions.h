@@ -10,8 +10,7 @@ struct Response;
 
 namespace chunkkv::serve {
 
-/// Answers a request for completions, of any dialect: whole or as a stream. A client that goes away ends its
-/// answers.
+/// Answers a completion request of any dialect, whole or as a stream. The answers end when the client leaves.
 void answer_completions(const Service& service, Dialect dialect, const httplib::Request& request,
                         httplib::Response& response);
 

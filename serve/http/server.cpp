@@ -23,7 +23,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Compared in a time that does not tell how much of it is right.
+/// Compares in a time that does not tell how much of the key is right.
 bool is_same(std::string_view given, std::string_view key) {
   if (key.empty()) return given.empty();
   std::size_t difference = given.size() ^ key.size();
@@ -93,7 +93,7 @@ Reply properties(const Service& service) {
                {"source_bytes", service.source_bytes}}}});
 }
 
-/// The names of fields are llama-server's, or vLLM's.
+/// Accepts llama-server's names of fields, and vLLM's.
 Reply tokenize(const Service& service, const std::string& text) {
   const Json body = parse_object(text);
   Json tokens = Json::array();
@@ -123,7 +123,7 @@ Reply detokenize(const Service& service, const std::string& text) {
   return ok({{"content", content}, {"prompt", content}});
 }
 
-/// As vLLM tells it, so that clients need no tokenizer of their own (lm-eval's tokenizer_backend=remote).
+/// Describes the tokenizer as vLLM does, so that clients need none (lm-eval's tokenizer_backend=remote).
 Reply tokenizer_info(const Service& service) {
   const auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
   return ok({{"tokenizer_class", "chunkkv"},
@@ -134,7 +134,7 @@ Reply tokenizer_info(const Service& service) {
              {"model_max_length", service.session.options().n_cells}});
 }
 
-/// A port or address that is in use, said in plain words.
+/// Throws the Error for a port or address that cannot be used.
 [[noreturn]] void refuse_address(const HttpOptions& options) {
   throw Error(
       fmt::format("cannot listen on {}:{}: the port is in use, or the address is not this machine's; choose "
@@ -187,7 +187,7 @@ struct HttpServer::Impl {
 
 void HttpServer::Impl::set_limits() {
   server.set_payload_max_length(options.most_bytes);
-  server.set_read_timeout(std::min(options.timeout, 30));  // between two bytes
+  server.set_read_timeout(std::min(options.timeout, 30));  // seconds between two bytes
   server.set_write_timeout(options.timeout);
   server.set_keep_alive_timeout(5);
   server.set_tcp_nodelay(true);

@@ -16,8 +16,7 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  /// Takes the port; Error when that is not possible. Returns the port: that of the options, or a free one
-  /// where they say 0.
+  /// Takes the port of the options, or a free one where that is 0, and returns it. Error when it cannot.
   int bind();
   /// Serves until `stop`.
   void listen();

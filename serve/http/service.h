@@ -19,12 +19,12 @@ namespace chunkkv::serve {
 /// What the HTTP side needs of a running server.
 struct Service {
   std::shared_ptr<Model> model;
-  Session& session;  ///< between steps only, but for its options and model
+  Session& session;  ///< between steps only, except its options and cache parts
   RequestParser& parser;
   Scheduler& scheduler;
   PromptFiles& files;
   Metrics& metrics;
-  KvSettings kv;  ///< of requests that say nothing
+  KvSettings kv;  ///< settings that a request's field `kv` changes
   std::string alias;
   std::string version;
   std::int32_t n_parallel = 4;
@@ -36,13 +36,13 @@ struct HttpOptions {
   std::string host = "127.0.0.1";
   std::int32_t port = 8080;
   std::vector<std::string> api_keys;
-  std::int32_t timeout = 600;          ///< seconds, of reading a request and of writing to a slow client
-  std::size_t most_bytes = 64U << 20;  ///< of a request's body
+  std::int32_t timeout = 600;  ///< seconds that a write may wait for the client, and, up to 30, a read
+  std::size_t most_bytes = 64U << 20;  ///< largest body of a request
   std::int32_t n_threads = 64;         ///< connections served at once
-  std::string cors_origin;             ///< that a browser's pages may come from; empty: only this server's
+  std::string cors_origin;             ///< origin whose pages may use the server; empty: its own pages only
 };
 
-/// An answer's status and body.
+/// Status and body of a reply; `retry_later` adds a header Retry-After.
 struct Reply {
   int status = 200;
   std::string body;

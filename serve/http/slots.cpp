@@ -55,7 +55,7 @@ Reply save(const Service& service, std::int64_t slot, const std::string& name) {
              {"timings", {{"save_ms", ms_since(start)}}}});
 }
 
-/// What is no saved prompt of this model is the client's fault, not the server's.
+/// Loads a saved prompt. A file that cannot be used is the client's fault: Error becomes UsageError.
 HostCopy load(const Service& service, const std::string& name) {
   try {
     return service.files.load(name);

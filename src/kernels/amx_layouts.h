@@ -4,9 +4,9 @@
 #include "kernels/weights.h"
 
 // How the engine keeps weights for its integer products on AMX: blocks of 16 outputs. A word of 4 bytes
-// belongs to one output and holds 4 neighbouring depths; of numbers with 4 bits, the lower halves of its
-// bytes hold depths 8i .. 8i + 3 and the upper ones 8i + 4 .. 8i + 7. Then come higher bits, scales and
-// factors, by output. Without external names, as amx_tiles.h.
+// belongs to one output and holds 4 neighbouring depths; with 4-bit numbers, the lower halves of its bytes
+// hold depths 8i .. 8i + 3 and the upper halves 8i + 4 .. 8i + 7. Higher bits, scales and factors follow,
+// each by output. Without external linkage, as in amx_tiles.h.
 namespace chunkkv::kernels {
 namespace {
 
@@ -22,14 +22,14 @@ inline Floats to_floats(const Words& words) {
   return __builtin_convertvector((Integers)words, Floats);
 }
 
-/// 16 bytes, without sign.
+/// Loads 16 unsigned bytes, `stride` bytes apart.
 inline Floats bytes_at(const char* from, int stride = 1) {
   Words words = {};
   for (int i = 0; i < 16; ++i) words[i] = (unsigned char)from[i * stride];
   return to_floats(words);
 }
 
-/// 16 numbers in F16.
+/// Loads 16 F16 numbers.
 inline Floats halves_at(const char* from) {
 #ifdef __AVX512F__
   return (Floats)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from));
@@ -57,7 +57,7 @@ inline void put(float* to, std::int64_t row, std::int64_t depth, const Floats& n
   __builtin_memcpy(to + row * depth, &numbers, sizeof numbers);
 }
 
-/// The number of `depth` among numbers with 4 bits.
+/// The 4-bit numbers of 16 outputs at `depth`.
 inline Words low_bits(const char* block, int depth) {
   return words_at(block + depth / 8 * 64) >> std::uint32_t(8 * (depth % 4) + depth % 8 / 4 * 4) & 15u;
 }
@@ -80,15 +80,15 @@ void read_amx_q8_0(const char* block, ToFloat, float* to, std::int64_t row) {
   }
 }
 
-/// Scales and leasts of the 8 parts of 256 weights: bytes [8][16], bytes [4][16][2], then the factors of
-/// both.
+/// Scales and mins of the 8 parts of 256 weights: scales as bytes [8][16], mins as bytes [4][16][2], then
+/// the factors of both.
 struct Parts {
-  Floats scale[8], least[8];
+  Floats scale[8], min[8];
   explicit Parts(const char* from) {
-    const Floats d = halves_at(from + 256), d_least = halves_at(from + 288);
+    const Floats d = halves_at(from + 256), d_min = halves_at(from + 288);
     for (int i = 0; i < 8; ++i) {
       scale[i] = d * bytes_at(from + 16 * i);
-      least[i] = d_least * bytes_at(from + 128 + i / 2 * 32 + i % 2, 2);
+      min[i] = d_min * bytes_at(from + 128 + i / 2 * 32 + i % 2, 2);
     }
   }
 };
@@ -96,20 +96,20 @@ struct Parts {
 void read_amx_q4_k(const char* block, ToFloat, float* to, std::int64_t row) {
   const Parts parts(block + 2048);
   for (int k = 0; k < 256; ++k)
-    put(to, row, k, parts.scale[k / 32] * to_floats(low_bits(block, k)) - parts.least[k / 32]);
+    put(to, row, k, parts.scale[k / 32] * to_floats(low_bits(block, k)) - parts.min[k / 32]);
 }
 
-/// The fifth bits of 32 depths are in 4 bytes an output: bit j of byte b belongs to depth 4j + b.
+/// The fifth bits of 32 depths are in 4 bytes for each output: bit j of byte b belongs to depth 4j + b.
 void read_amx_q5_k(const char* block, ToFloat, float* to, std::int64_t row) {
   const Parts parts(block + 2560);
   for (int k = 0; k < 256; ++k) {
     const Words high = words_at(block + 2048 + k / 32 * 64) >> std::uint32_t(8 * (k % 4) + k % 32 / 4) & 1u;
-    put(to, row, k, parts.scale[k / 32] * to_floats(low_bits(block, k) | high << 4) - parts.least[k / 32]);
+    put(to, row, k, parts.scale[k / 32] * to_floats(low_bits(block, k) | high << 4) - parts.min[k / 32]);
   }
 }
 
-/// The upper two bits of 16 depths are in 4 bytes an output: bits 2j and 2j + 1 of byte b belong to depth
-/// 4j + b. A scale is for 16 depths.
+/// The upper two bits of 16 depths are in 4 bytes for each output: bits 2j and 2j + 1 of byte b belong to
+/// depth 4j + b. Each 16 depths have a scale.
 void read_amx_q6_k(const char* block, ToFloat, float* to, std::int64_t row) {
   const Floats d = halves_at(block + 3328);
   Floats scale[16];

@@ -24,7 +24,7 @@ bool processor_has_amx() {
          __builtin_cpu_supports("avx512vl");
 }
 
-/// Linux gives the memory for the tiles' state to those who ask, once for all threads of a process.
+/// Linux provides memory for the tiles' state only to a process that asks for it, once for all its threads.
 bool system_lets_us() {
   constexpr long request_permission = 0x1023, tile_data = 18;
   return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;

@@ -40,8 +40,8 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-// Without external names: each source keeps its own copy, so that none compiled for one processor is run on
-// another.
+// Without external linkage: each source keeps its own copy, so that none compiled for one processor is
+// run on another.
 namespace {
 
 #ifdef __x86_64__
@@ -74,8 +74,8 @@ struct Tiles {
 };
 #endif
 
-/// Bit for bit what the processor's do (Intel's Software Developer's Manual, TDPBF16PS): even and odd terms
-/// are added up apart with fused multiply-adds, denormal numbers count as zero. Each thread has its own.
+/// Bit for bit what the processor's tiles do (Intel's Software Developer's Manual, TDPBF16PS): even and odd
+/// terms are added up apart with fused multiply-adds, denormals count as zero. Each thread has its own tiles.
 class EmulatedTiles {
  public:
   static TileConfig config() { return state().config; }
@@ -140,8 +140,8 @@ class EmulatedTiles {
   }
 };
 
-/// Configures a thread's tiles while it lives, and then brings back what was there: the engine configures its
-/// tiles once a thread and counts on them.
+/// Configures the thread's tiles, and restores the earlier configuration when it goes out of scope: the
+/// engine configures its tiles once a thread and relies on that.
 template <class T>
 class TileScope {
  public:

@@ -1,5 +1,5 @@
-// Compiled for AVX-512 with BF16, and run only where there are tiles too. Nothing here may use templates or
-// inline functions of others: the linker might keep this file's copy of them for all.
+// Compiled for AVX-512 with BF16, and run only on processors with AMX. Nothing here may use templates or
+// inline functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/attention_bf16.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"

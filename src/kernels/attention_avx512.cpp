@@ -1,5 +1,5 @@
-// Compiled for AVX-512, and run only where there is it. Nothing here may use templates or inline functions of
-// others: the linker might keep this file's copy of them for all.
+// Compiled for AVX-512, and run only on processors that have it. Nothing here may use templates or inline
+// functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/attention_f32.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"

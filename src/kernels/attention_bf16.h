@@ -35,17 +35,17 @@ struct TilePrecision {
   static constexpr int strip(std::int64_t) { return 128; }
   static constexpr int block(std::int64_t depth) { return depth <= 128 ? 1024 : 512; }
   static constexpr std::size_t key_bytes(std::int64_t depth) {
-    return std::size_t(block(depth) * whole(depth)) * 2;
+    return std::size_t(block(depth) * padded_depth(depth)) * 2;
   }
   static constexpr std::size_t value_bytes(std::int64_t depth) {
     return std::size_t(block(depth) * depth) * 2;
   }
   static constexpr std::size_t query_bytes(std::int64_t depth) {
-    return std::size_t(whole(depth) * kLanes) * 2;
+    return std::size_t(padded_depth(depth) * kLanes) * 2;
   }
   static constexpr std::size_t kWeightBytes = kLanes * 2;
 
-  /// Tiles of 16 cells: each row 32 numbers as 16 pairs (d, d + 16).
+  /// Packs keys into tiles of 16 cells: each row has 32 numbers of a key as 16 pairs (d, d + 16).
   static void pack_keys(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                         const std::uint32_t* seen, const float* mean, char* packed) {
     const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
@@ -57,7 +57,7 @@ struct TilePrecision {
       pack_key(row, depth, key, packed);
     }
   }
-  /// Likewise of rows [n][depth] in single precision.
+  /// Packs rows [n][depth] of single precision in the same way.
   static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
     const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
     for (std::int64_t key = 0; key < end; ++key) {
@@ -67,7 +67,7 @@ struct TilePrecision {
     }
   }
 
-  /// Tiles of 16 numbers of 32 cells: each row 16 pairs of cells (c, c + 16).
+  /// Packs values into tiles of 16 numbers of 32 cells: each row has 16 pairs of cells (c, c + 16).
   static void pack_values(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                           const std::uint32_t* seen, char* packed) {
     const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
@@ -82,7 +82,7 @@ struct TilePrecision {
     }
   }
 
-  /// Rows of pairs (d, d + 16), their lanes the queries.
+  /// Packs queries into rows of pairs (d, d + 16), with the queries as lanes.
   static void pack_queries(const float* from, std::int64_t depth, char* packed) {
     for (std::int64_t d = 0; d < depth; d += 32)
       for (int i = 0; i < 16; ++i)
@@ -94,7 +94,7 @@ struct TilePrecision {
         }
   }
 
-  /// Likewise of the rows of all lanes, as they are.
+  /// Packs the rows of all lanes in the same way; `rows`: one for each lane.
   static void pack_lanes(const float* const* rows, std::int64_t depth, char* packed) {
     for (std::int64_t d = 0; d < depth; d += 32, packed += 16 * kAttentionTileRow)
       for (int c = 0; c < kColumns; ++c) {
@@ -112,13 +112,13 @@ struct TilePrecision {
     for (Logits steps(queries, keys, depth, begin, end, out); steps.left() > 0;) steps.next();
   }
 
-  /// As Vector::exp2<3>, whose last product only adds to the exponent: what is not a number in BF16 stays so.
+  /// As Vector::exp2<3>, with a sum of exponents as the last product: a NaN that comes from BF16 stays NaN.
   static CHUNKKV_INLINE F exp2(F x) {
     const auto power = Vector::split_exp2<3>(x);
     return (F)((Vector::I)power.fraction + power.exponent);
   }
 
-  /// Rounded to nearest by half of the last bit that stays. `sum` takes the rounded weights.
+  /// Rounds weights to nearest by adding half of the last bit that stays; adds the rounded ones to `sum`.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {
     const Words pairs = (((Words)a + 0x8000u) >> 16) | (((Words)b + 0x8000u) & 0xffff0000u);
     std::memcpy(pair, &pairs, sizeof pairs);
@@ -134,15 +134,15 @@ struct TilePrecision {
   static constexpr int kTileBytes = kAttentionTileBytes;
 
   static CHUNKKV_INLINE void pack_key(const float* row, std::int64_t depth, std::int64_t key, char* packed) {
-    char* to = packed + key / 16 * kTileBytes * (whole(depth) / 32) + key % 16 * 64;
+    char* to = packed + key / 16 * kTileBytes * (padded_depth(depth) / 32) + key % 16 * 64;
     for (std::int64_t d = 0; d < depth; d += 32, to += kTileBytes) {
       const Words pairs = bf16_pairs(V::load(row + d), V::load(row + d + 16));
       std::memcpy(to, &pairs, sizeof pairs);
     }
   }
 
-  /// Depth in whole tiles.
-  static constexpr std::int64_t whole(std::int64_t depth) {
+  /// The depth, rounded up to whole tiles.
+  static constexpr std::int64_t padded_depth(std::int64_t depth) {
     return (depth + 31) / 32 * 32;
   }
 

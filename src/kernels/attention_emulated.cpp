@@ -1,4 +1,4 @@
-// Every attention kernel's source on vectors and tiles in plain C++, for tests.
+// All kernels of attention, similar keys and rows on vectors and tiles in plain C++, for tests.
 #include "kernels/attention_bf16.h"
 #include "kernels/attention_f16.h"
 #include "kernels/attention_f32.h"
@@ -12,7 +12,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Rounded once, to nearest, ties to even.
+/// Rounds to F16 in one step: to nearest, ties to even.
 std::uint16_t half_of(double x) {
   const auto sign = std::uint16_t(std::signbit(x) ? 0x8000 : 0);
   const double magnitude = std::fabs(x);
@@ -21,7 +21,7 @@ std::uint16_t half_of(double x) {
   if (magnitude < 0x1p-14) return std::uint16_t(sign | std::uint16_t(std::nearbyint(magnitude * 0x1p24)));
   std::uint64_t bits;
   std::memcpy(&bits, &magnitude, sizeof bits);
-  bits += (std::uint64_t(1) << 41) - 1 + (bits >> 42 & 1);  // 10 of 52 bits stay
+  bits += (std::uint64_t(1) << 41) - 1 + (bits >> 42 & 1);  // 10 of the 52 bits of the fraction stay
   return std::uint16_t(sign | ((bits >> 42) - (std::uint64_t(1023 - 15) << 10)));
 }
 
@@ -29,7 +29,7 @@ float float_of(std::uint16_t half) {
   std::uint32_t bits = std::uint32_t(half & 0x7fff) << 13;
   float x;
   std::memcpy(&x, &bits, sizeof x);
-  x *= 0x1p112f;  // the other bias; denormal numbers become normal
+  x *= 0x1p112f;  // corrects the bias of the exponent; denormal numbers become normal
   if ((half & 0x7c00) == 0x7c00) x = (half & 0x3ff) == 0 ? HUGE_VALF : NAN;
   return (half & 0x8000) != 0 ? -x : x;
 }

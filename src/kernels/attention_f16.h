@@ -6,8 +6,8 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Attention in F16 with short sums, which are added up in single precision. A number of 32 bits is a pair of
-/// neighbours of depth or of cells, so that a pair reaches all lanes by a plain broadcast. `H`: such vectors.
+/// Attention in F16 with short sums, which are added up in single precision. Two neighbouring depths or cells
+/// form a pair of 32 bits, so that a plain broadcast brings it to all lanes. `H`: vectors of such pairs.
 template <class H>
 struct HalfPrecision {
   using Vector = Vectors<16>;
@@ -22,7 +22,7 @@ struct HalfPrecision {
   // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
   static constexpr float kSlack = 0;
   static constexpr float kValueUnit = 64;
-  static constexpr std::int64_t kChain = 32;  // pairs
+  static constexpr std::int64_t kChain = 32;  // pairs whose products are added up in F16
   static constexpr bool kCentresKeys = true;
   static constexpr int kItemLanes = 768;
   struct Scope {};
@@ -36,7 +36,7 @@ struct HalfPrecision {
   }
   static constexpr std::size_t kWeightBytes = kLanes * 2;
 
-  /// Panels [pairs of depth][rows].
+  /// Packs keys into panels [pairs of depth][rows].
   static void pack_keys(const char* from, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                         const std::uint32_t* seen, const float* mean, char* packed) {
     for (std::int64_t key = 0; key < n; key += kRows, packed += kRows * depth * 2)
@@ -51,7 +51,7 @@ struct HalfPrecision {
       }
   }
 
-  /// Panels [pairs of cells][rows] for each 8 numbers of depth.
+  /// Packs values into a panel [pairs of cells][rows] for each 8 numbers of depth, which are its rows.
   static void pack_values(const char* from, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                           const std::uint32_t* seen, char* packed) {
     const std::int64_t end = (n + kRows - 1) / kRows * kRows;
@@ -71,7 +71,8 @@ struct HalfPrecision {
     }
   }
 
-  /// Pairs of depth with the queries as lanes, each query in a power of two of its own; then these.
+  /// Packs queries as pairs of depth with the queries as lanes, each query divided by a power of two of its
+  /// own; these powers follow the pairs.
   static void pack_queries(const float* from, std::int64_t depth, char* packed) {
     auto* units = numbers(packed + depth * kLanes * 2);
     float factors[kLanes];
@@ -106,7 +107,7 @@ struct HalfPrecision {
       for (int i = 0; i < kRows * kColumns; ++i) V::store(out + 16 * i, F{});
       for (std::int64_t pair = 0; pair < depth / 2; pair += kChain)
         multiply(keys + key * depth * 2 + pair * kRows * 4, queries + pair * kLanes * 4,
-                 least(kChain, depth / 2 - pair), out);
+                 min_of(kChain, depth / 2 - pair), out);
       for (int r = 0; r < kRows; ++r)
         for (int c = 0; c < kColumns; ++c, out += 16) V::store(out, V::load(out) * V::load(units + 16 * c));
     }
@@ -114,7 +115,7 @@ struct HalfPrecision {
 
   static CHUNKKV_INLINE F exp2(F x) { return V::template exp2<3>(x); }
 
-  /// `sum` takes the rounded weights.
+  /// Stores the weights of two cells as pairs and adds the rounded weights to `sum`.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {
     H::to_pairs(a, b, pair, sum);
   }
@@ -122,9 +123,9 @@ struct HalfPrecision {
   static void add_values(const float*, const char* weights, const char* values, std::int64_t depth,
                          std::int64_t begin, std::int64_t end, float* out) {
     for (std::int64_t d = 0; d < depth; d += kRows, out += kRows * kLanes, values += panel_bytes(depth)) {
-      // Sums end at the same cells wherever the visible ones begin.
+      // Sums in F16 end at the same cells, wherever the visible cells begin.
       for (std::int64_t cell = begin, next = 0; cell < end; cell = next) {
-        next = least(end, (cell / (2 * kChain) + 1) * 2 * kChain);
+        next = min_of(end, (cell / (2 * kChain) + 1) * 2 * kChain);
         multiply(values + cell / 2 * kRows * 4, weights + (cell - begin) / 2 * kLanes * 4, (next - cell) / 2,
                  out);
       }
@@ -136,7 +137,7 @@ struct HalfPrecision {
     return std::int64_t(block(depth)) * kRows * 2;
   }
 
-  /// out[rows][lanes] += sum over n pairs and both of each: a[n][rows] b[n][lanes]
+  /// out[rows][lanes] += sum over n pairs and both numbers of each: a[n][rows] b[n][lanes]
   static void multiply(const char* a, const char* b, std::int64_t n, float* out) {
     typename H::Pairs sums[kRows][kColumns];
 #pragma GCC unroll 16

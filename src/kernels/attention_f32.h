@@ -6,19 +6,19 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Attention in single precision. Keys and values are laid out in panels of `Rows`, queries are the lanes of
-/// `Columns` vectors: a panel's numbers are broadcast, and all sums stay in registers.
+/// Attention in single precision. Keys and values are laid out in panels of `Rows`, and queries are the lanes
+/// of `Columns` vectors: a panel's numbers are broadcast, and all sums stay in registers.
 template <class V, int Rows, int Columns>
 struct SinglePrecision {
   using Vector = V;
   using F = typename V::F;
   static constexpr int kColumns = Columns;
   static constexpr int kLanes = Columns * V::kWidth;
-  static constexpr int kKeyUnit = Rows;    // keys are taken by so many
-  static constexpr int kPairDistance = 1;  // of keys whose weights are stored together
+  static constexpr int kKeyUnit = Rows;    // keys that are taken together
+  static constexpr int kPairDistance = 1;  // distance of two keys whose weights are stored together
   static constexpr bool kHasSteps = false;
   static constexpr bool kRoundsProducts = false;
-  static constexpr float kSlack = 8;  // the maximum may be exceeded by so many powers of two
+  static constexpr float kSlack = 8;  // by how many powers of two a logit may exceed the maximum
   static constexpr bool kCentresKeys = false;
   static constexpr float kValueUnit = 1;
   static constexpr int kItemLanes = 384;
@@ -26,7 +26,7 @@ struct SinglePrecision {
   struct Scope {};
 
   static constexpr int strip(std::int64_t depth) { return depth <= 96 ? 128 : 64; }
-  /// Keys and values of so many cells fill half of a second-level cache of 512 KB.
+  /// The keys and values of a block fill half of a second-level cache of 512 KB.
   static constexpr int block(std::int64_t depth) { return depth <= 64 ? 512 : depth <= 128 ? 256 : 128; }
   static constexpr std::size_t key_bytes(std::int64_t depth) {
     return std::size_t(block(depth) * depth) * sizeof(float);
@@ -37,9 +37,9 @@ struct SinglePrecision {
   static constexpr std::size_t query_bytes(std::int64_t depth) {
     return std::size_t(depth * kLanes) * sizeof(float);
   }
-  static constexpr std::size_t kWeightBytes = 0;  // they take the logits' place
+  static constexpr std::size_t kWeightBytes = 0;  // weights take the logits' place
 
-  /// Panels [depth][Rows].
+  /// Packs keys into panels [depth][Rows].
   static void pack_keys(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                         const std::uint32_t* seen, const float*, char* packed) {
     float* to = numbers(packed);
@@ -49,18 +49,18 @@ struct SinglePrecision {
       pack_panel(row, depth, to);
     }
   }
-  /// Likewise of rows [n][depth] in single precision.
+  /// Packs rows [n][depth] of single precision in the same way.
   static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
     float* to = numbers(packed);
     for (std::int64_t key = 0; key < n; key += Rows, to += Rows * depth) {
       float row[Rows][kMostAttentionDepth] = {};
-      for (std::int64_t r = 0; r < least(Rows, n - key); ++r)
+      for (std::int64_t r = 0; r < min_of(Rows, n - key); ++r)
         std::memcpy(row[r], rows + (key + r) * depth, std::size_t(depth) * sizeof(float));
       pack_panel(row, depth, to);
     }
   }
 
-  /// Panels [keys of a strip][Rows], for each strip those of all depths.
+  /// Packs values into panels [keys of a strip][Rows of depth], for each strip those of all depths.
   static void pack_values(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                           const std::uint32_t* seen, char* packed) {
     const std::int64_t whole = (n + Rows - 1) / Rows * Rows;
@@ -73,19 +73,19 @@ struct SinglePrecision {
     }
   }
 
-  /// `columns` [depth][lanes], scaled.
+  /// Packs scaled queries, `from` [depth][lanes].
   static void pack_queries(const float* from, std::int64_t depth, char* packed) {
     std::memcpy(packed, from, query_bytes(depth));
   }
 
-  /// Likewise of the rows of all lanes, as they are.
+  /// Packs the rows of all lanes in the same way; `rows`: one for each lane.
   static void pack_lanes(const float* const* rows, std::int64_t depth, char* packed) {
     float* to = numbers(packed);
     for (std::int64_t i = 0; i < kLanes; ++i)
       for (std::int64_t d = 0; d < depth; ++d) to[d * kLanes + i] = rows[i][d];
   }
 
-  /// Logits [keys from `begin` to `end`][lanes].
+  /// Computes logits [keys from `begin` to `end`][lanes].
   static void logits(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin,
                      std::int64_t end, float* out) {
     for (std::int64_t key = begin; key < end; key += Rows, out += Rows * kLanes)
@@ -94,7 +94,7 @@ struct SinglePrecision {
 
   static CHUNKKV_INLINE F exp2(F x) { return V::template exp2<5>(x); }
 
-  /// Weights of two keys; `sum` takes what is stored.
+  /// Stores the weights of two keys and adds them to `sum`.
   static CHUNKKV_INLINE void store_weights(float* first, float* second, char*, F a, F b, F& sum) {
     V::store(first, a);
     V::store(second, b);
@@ -121,7 +121,7 @@ struct SinglePrecision {
     }
   }
 
-  static constexpr int kLine = 16;  // numbers; panels do not begin at multiples of a large power of two
+  static constexpr int kLine = 16;  // numbers of padding; no panel begins at a large power of two's multiple
   static constexpr std::int64_t panel_numbers(std::int64_t depth) { return strip(depth) * Rows + kLine; }
   static constexpr std::int64_t value_offset(std::int64_t key, std::int64_t depth) {
     return key / strip(depth) * (depth / Rows) * panel_numbers(depth) + key % strip(depth) * Rows;

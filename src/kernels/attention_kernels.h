@@ -7,7 +7,7 @@
 
 namespace chunkkv::kernels {
 
-// Each in a source of its own, compiled for its processors.
+// Each is in a source that is compiled for the processors that can run it.
 AttentionKernel attention_avx2();
 AttentionKernel attention_avx512();
 AttentionKernel attention_avx512fp16();

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint16_t kMinusInfinity = 0xfc00;  // in F16
 
-/// Which of 32 numbers are 0; false if one is neither that nor minus infinity.
+/// Sets bit i of `word` if number i of 32 is 0; returns false if one is neither 0 nor minus infinity.
 bool read_group(const char* from, std::uint32_t& word) {
 #ifdef __SSE2__
   const auto same = [&](std::int16_t value) {
@@ -32,7 +32,7 @@ bool read_group(const char* from, std::uint32_t& word) {
   for (int i = 0; i < 32; ++i) {
     if (values[i] == 0)
       word |= 1u << i;
-    else if (values[i] != minus_infinity)
+    else if (values[i] != kMinusInfinity)
       return false;
   }
   return true;
@@ -45,7 +45,7 @@ bool VisibleCells::read(const char* mask, std::int64_t queries, std::int64_t cel
   n_queries = queries;
   n_cells = cells;
   words.resize(std::size_t(n_groups() * queries));
-  by_any.assign(std::size_t(n_groups()), 0);
+  seen_by_any.assign(std::size_t(n_groups()), 0);
   for (std::int64_t q = 0; q < queries; ++q)
     for (std::int64_t g = 0; g < n_groups(); ++g) {
       std::uint16_t last[32];
@@ -60,7 +60,7 @@ bool VisibleCells::read(const char* mask, std::int64_t queries, std::int64_t cel
       std::uint32_t word = 0;
       if (!read_group(from, word)) return false;
       words[std::size_t(g * queries + q)] = word;
-      by_any[std::size_t(g)] |= word;
+      seen_by_any[std::size_t(g)] |= word;
     }
   return true;
 }

@@ -5,13 +5,13 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// What is known of the queries of a tile so far: sums of weights and of weighted values relative to the
-/// maximum. A query's lane is its own in everything.
+/// The sums of a tile's queries so far: weights and weighted values, relative to the maximum. Each query has
+/// the same lane in all of them.
 struct TileSums {
-  float *most, *weight, *values;  ///< [lanes], [lanes], [depth][lanes]
+  float *maximum, *weight, *values;  ///< [lanes], [lanes], [depth][lanes]
 };
 
-/// Soft max of one strip of cells, whose lanes are queries: logits, in powers of two, become weights.
+/// The soft max of one strip of cells: turns logits, in powers of two, into weights. Lanes are queries.
 template <class A>
 struct Softmax {
   using V = typename A::Vector;
@@ -23,20 +23,21 @@ struct Softmax {
       V::store(row, V::capped(V::load(row), softcap));
   }
 
-  /// Cells `begin` to `end` of a strip. `seen`: [groups of 32 cells][lanes], null where all is seen. `other`
-  /// does its work `beside` each row, and finishes what changes the sums of values before they are scaled.
+  /// Takes the cells `begin` to `end` of a strip. `seen`: [groups of 32 cells][lanes], null if all cells are
+  /// seen. `other.do_other_work()` may do other work after each pair of cells; `other.finish_values()`
+  /// completes all additions to the sums of values before these are scaled.
   template <class Other>
   static void run(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen,
                   std::int64_t depth, const TileSums& sums, char* weights, Other& other) {
     if (seen != nullptr) hide(logits, begin, end, seen);
     raise(logits, end - begin, depth, sums, other);
     if (seen != nullptr)
-      weigh<true>(logits, begin, end, sums, weights, other);
+      to_weights<true>(logits, begin, end, sums, weights, other);
     else
-      weigh<false>(logits, begin, end, sums, weights, other);
+      to_weights<false>(logits, begin, end, sums, weights, other);
   }
 
-  /// Minus infinity where a lane does not see a cell.
+  /// Sets a logit to minus infinity where its lane does not see the cell.
   static void hide(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen) {
     for (std::int64_t cell = begin; cell < end; ++cell, logits += A::kLanes)
       for (int c = 0; c < A::kColumns; ++c) {
@@ -47,16 +48,16 @@ struct Softmax {
   }
 
   template <bool Hidden>
-  static CHUNKKV_INLINE F weight_of(F logit, F most) {
-    const F weight = A::exp2(logit - most);
+  static CHUNKKV_INLINE F weight_of(F logit, F maximum) {
+    const F weight = A::exp2(logit - maximum);
     if constexpr (!Hidden) return weight;
-    // Exactly 0 for a hidden cell, and not a number for what is none.
+    // The weight is exactly 0 for a hidden cell, and NaN for a logit that is NaN.
     const I visible = logit != V::all(-__builtin_inff());
     return (F)((I)weight & visible);
   }
 
  private:
-  /// Raises the maximum of the lanes that exceed theirs by more than the slack.
+  /// Raises the maximum in lanes where a logit exceeds it by more than kSlack, and scales their sums.
   template <class Other>
   static CHUNKKV_INLINE void raise(const float* logits, std::int64_t n, std::int64_t depth,
                                    const TileSums& sums, Other& other) {
@@ -69,14 +70,14 @@ struct Softmax {
 
 #pragma GCC unroll 4
     for (int c = 0; c < A::kColumns; ++c) {
-      const F old = V::load(sums.most + c * V::kWidth);
+      const F old = V::load(sums.maximum + c * V::kWidth);
       const I higher = top[c] > old + V::all(A::kSlack);
       if (!V::any(higher)) continue;
       other.finish_values();
       const F now = (F)(((I)top[c] & higher) | ((I)old & ~higher));
-      // Exactly 1 in the lanes that stay.
+      // The factor is exactly 1 in lanes whose maximum stays.
       const F factor = (F)(((I)V::template exp2<5>(old - now) & higher) | ((I)V::all(1.0f) & ~higher));
-      V::store(sums.most + c * V::kWidth, now);
+      V::store(sums.maximum + c * V::kWidth, now);
       V::store(sums.weight + c * V::kWidth, V::load(sums.weight + c * V::kWidth) * factor);
       for (float* row = sums.values + c * V::kWidth; row < sums.values + depth * A::kLanes; row += A::kLanes)
         V::store(row, V::load(row) * factor);
@@ -84,11 +85,11 @@ struct Softmax {
   }
 
   template <bool Hidden, class Other>
-  static CHUNKKV_INLINE void weigh(float* logits, std::int64_t begin, std::int64_t end, const TileSums& sums,
-                                   char* weights, Other& other) {
-    F most[A::kColumns], weight[A::kColumns];
+  static CHUNKKV_INLINE void to_weights(float* logits, std::int64_t begin, std::int64_t end,
+                                        const TileSums& sums, char* weights, Other& other) {
+    F maximum[A::kColumns], weight[A::kColumns];
     for (int c = 0; c < A::kColumns; ++c) {
-      most[c] = V::load(sums.most + c * V::kWidth);
+      maximum[c] = V::load(sums.maximum + c * V::kWidth);
       weight[c] = V::load(sums.weight + c * V::kWidth);
     }
     constexpr int distance = A::kPairDistance;
@@ -100,10 +101,10 @@ struct Softmax {
 #pragma GCC unroll 4
         for (int c = 0; c < A::kColumns; ++c) {
           float *a = first + c * V::kWidth, *b = second + c * V::kWidth;
-          A::store_weights(a, b, pair + c * V::kWidth * 4, weight_of<Hidden>(V::load(a), most[c]),
-                           weight_of<Hidden>(V::load(b), most[c]), weight[c]);
+          A::store_weights(a, b, pair + c * V::kWidth * 4, weight_of<Hidden>(V::load(a), maximum[c]),
+                           weight_of<Hidden>(V::load(b), maximum[c]), weight[c]);
         }
-        other.beside();
+        other.do_other_work();
       }
     for (int c = 0; c < A::kColumns; ++c) V::store(sums.weight + c * V::kWidth, weight[c]);
   }

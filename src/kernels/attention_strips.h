@@ -5,7 +5,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// The strips of a block one after the other.
+/// Computes the strips of a block one after the other.
 template <class A>
 class StripsInTurn {
   using Work = AttentionWork<A>;
@@ -14,10 +14,10 @@ class StripsInTurn {
  public:
   explicit StripsInTurn(const Item& item) : item_(item) {}
 
-  /// One tile with the cells from `begin` to `end` of the block that starts at `cell`.
+  /// Takes a strip of one tile: the cells from `begin` to `end` of the block that starts at `cell`.
   void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
     typename Work::View view;
-    Work::look(item_, tile, cell, begin, end, view);
+    Work::find_view(item_, tile, cell, begin, end, view);
     if (view.high == 0) return;
     const typename Work::Memory& memory = item_.memory;
     const AttentionTask& task = item_.task;
@@ -31,16 +31,16 @@ class StripsInTurn {
   }
   void finish() {}
 
-  /// Nothing is done beside the soft max.
+  /// The soft max calls these two; there is no other work to do.
   void finish_values() {}
-  CHUNKKV_INLINE void beside() {}
+  CHUNKKV_INLINE void do_other_work() {}
 
  private:
   const Item& item_;
 };
 
-/// The same, for arithmetic that comes in steps: beside a strip's soft max go the values of the strip before
-/// it and the logits of the next. What is added up, and in which order, stays.
+/// The same for arithmetic in steps: during a strip's soft max it adds the values of the strip before it and
+/// computes the logits of the next one. The additions and their order stay the same.
 template <class A>
 class OverlappedStrips {
   using Work = AttentionWork<A>;
@@ -50,11 +50,11 @@ class OverlappedStrips {
  public:
   explicit OverlappedStrips(const Item& item) : item_(item) {}
 
-  /// One tile with the cells from `begin` to `end` of the block that starts at `cell`.
+  /// Takes a strip of one tile: the cells from `begin` to `end` of the block that starts at `cell`.
   void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
     const std::int64_t depth = item_.task.depth, strip = A::strip(depth);
     Strip next;
-    Work::look(item_, tile, cell, begin, end, next.view);
+    Work::find_view(item_, tile, cell, begin, end, next.view);
     if (next.view.high == 0) return;
     next.is_real = true;
     next.tile = tile;
@@ -63,20 +63,21 @@ class OverlappedStrips {
     next.weights = item_.memory.weights + turn_ * strip * std::int64_t(A::kWeightBytes);
     turn_ = 1 - turn_;
     logits_ = {queries, item_.memory.keys, depth, begin + next.view.low, begin + next.view.high, next.logits};
-    weigh();
+    run_soft_max();
     now_ = next;
   }
 
   void finish() {
-    weigh();
+    run_soft_max();
     finish_values();
   }
 
-  /// For the soft max: before sums of values change, and after each of its rows.
+  /// The soft max calls this before it scales the sums of values.
   void finish_values() {
     while (values_.left() > 0) values_.next();
   }
-  CHUNKKV_INLINE void beside() {
+  /// The soft max calls this after each pair of cells.
+  CHUNKKV_INLINE void do_other_work() {
     for (due_ += steps_; due_ >= rows_; due_ -= rows_)
       if (values_.left() > 0)
         values_.next();
@@ -93,8 +94,8 @@ class OverlappedStrips {
     typename Work::View view;
   };
 
-  /// The soft max of the strip whose logits are there, and all steps that wait.
-  void weigh() {
+  /// Computes the soft max of the strip whose logits are ready, and all steps that are left.
+  void run_soft_max() {
     if (now_.is_real) {
       const AttentionTask& task = item_.task;
       const TileSums sums = item_.memory.tile(now_.tile, task.depth);
@@ -120,7 +121,7 @@ class OverlappedStrips {
 
   const Item& item_;
   Strip now_;
-  int turn_ = 0;  // whose logits and weights are written next
+  int turn_ = 0;  // which of the two buffers of logits and weights is written next
   typename A::Values values_;
   typename A::Logits logits_;
   std::int64_t steps_ = 0, rows_ = 1, due_ = 0;

@@ -3,9 +3,9 @@
 #include "kernels/amx_tiles.h"
 #include "kernels/attention_vectors.h"
 
-// The products of attention on tiles, two by two tiles at a time: 32 cells or numbers of values with 32
-// queries. Each is cut into quarters of a few instructions. The processor can take up few writes to tiles at
-// once and stops at the next, so they are spread over other work (attention_strips.h).
+// The products of attention on tiles, two by two tiles at a time: 32 cells, or 32 numbers of values, with 32
+// queries. Each product is cut into quarters of a few instructions. The processor can have few writes to
+// tiles in flight and stalls at the next one, so they are spread over other work (attention_strips.h).
 namespace chunkkv::kernels {
 namespace {
 
@@ -15,7 +15,7 @@ constexpr int kAttentionTileRow = kAttentionTileLanes * 4;  // bytes of a row of
 constexpr int kAttentionTileKeys = 32;
 constexpr int kQuarters = 4;
 
-/// Tiles 0 to 3 are the sums, by rows and by lanes.
+/// A product of two by two tiles. Tiles 0 to 3 hold the sums, by rows and then by lanes.
 template <class T>
 struct TileSquare {
   static CHUNKKV_INLINE void zero() {
@@ -43,7 +43,7 @@ struct TileSquare {
     T::template store<1>(to + 16, kAttentionTileRow);
   }
 
-  /// sums += both tiles of rows times two tiles of `pairs`, in quarters.
+  /// Does a quarter of: sums += both tiles of rows, `upper` and `lower`, times the two tiles of `pairs`.
   static CHUNKKV_INLINE void multiply(int quarter, const char* upper, const char* lower, const char* pairs) {
     switch (quarter) {
       case 0:
@@ -63,7 +63,7 @@ struct TileSquare {
         T::template multiply<3, 5, 7>();
     }
   }
-  /// Of the upper tile alone.
+  /// Does a quarter of the product of the upper tile alone.
   static CHUNKKV_INLINE void multiply_upper(int quarter, const char* upper, const char* pairs) {
     switch (quarter) {
       case 0:
@@ -82,7 +82,7 @@ struct TileSquare {
   }
 };
 
-/// Logits [keys from `begin` to `end`][lanes], from tiles of keys and rows of pairs of the queries.
+/// Computes logits [keys from `begin` to `end`][lanes] from tiles of keys and the queries' rows of pairs.
 template <class T>
 class LogitSteps {
   using Square = TileSquare<T>;
@@ -116,12 +116,12 @@ class LogitSteps {
  private:
   const char *queries_ = nullptr, *keys_ = nullptr;
   float* out_ = nullptr;
-  std::int64_t tiles_ = 0;  // of the depth
+  std::int64_t tiles_ = 0;  // tiles along the depth
   std::int64_t left_ = 0, tile_ = 0;
   int quarter_ = 0;
 };
 
-/// sums [depth][lanes] += values of the cells from `begin` to `end` times their weights.
+/// Computes sums [depth][lanes] += values of the cells from `begin` to `end` times their weights.
 template <class T>
 class ValueSteps {
   using Square = TileSquare<T>;
@@ -165,8 +165,8 @@ class ValueSteps {
  private:
   const char *weights_ = nullptr, *values_ = nullptr;
   float* sums_ = nullptr;
-  std::int64_t tiles_ = 0;   // of the depth
-  std::int64_t groups_ = 0;  // of cells
+  std::int64_t tiles_ = 0;   // tiles along the depth
+  std::int64_t groups_ = 0;  // groups of 32 cells
   std::int64_t left_ = 0, tile_ = 0, group_ = 0;
   int quarter_ = 0;
 };

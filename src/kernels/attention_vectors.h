@@ -9,8 +9,8 @@
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // such vectors are never passed between sources
 
-// Without external names: each source keeps its own copy, so that none compiled for one processor is run on
-// another.
+// Without external linkage: each source keeps its own copy, so that none compiled for one processor is
+// run on another.
 namespace chunkkv::kernels {
 namespace {
 
@@ -29,8 +29,8 @@ struct VectorTypes<16> {
   typedef std::int32_t I __attribute__((vector_size(64)));
 };
 
-/// Vectors of `Width` numbers: the compiler's own, so that any processor can do them. Multiplying and adding
-/// is one instruction where the source is compiled for such.
+/// Vectors of `Width` numbers: the compiler's own types, which work on every processor. A product and a sum
+/// become one instruction in sources that are compiled for FMA.
 template <int Width>
 struct Vectors {
   static constexpr int kWidth = Width;
@@ -50,7 +50,7 @@ struct Vectors {
   static CHUNKKV_INLINE void store(float* to, F x) { std::memcpy(to, &x, sizeof x); }
   static CHUNKKV_INLINE F all(float x) { return x - F{}; }
 
-  /// The second where one is not a number.
+  /// The greater number in each lane, or `b` where one of the two is NaN.
   static CHUNKKV_INLINE F maximum(F a, F b) {
 #if defined(__AVX512F__)
     if constexpr (Width == 16) return (F)_mm512_max_ps((__m512)a, (__m512)b);
@@ -79,21 +79,21 @@ struct Vectors {
     return (F)(((I)x & ~unseen) | (unseen & (std::int32_t)0xff800000));
   }
 
-  /// A power of two as a number near 1 and what is to be added to its exponent, in place.
+  /// A power of two in two parts: a number near 1, and a whole exponent shifted to where a float has it.
   struct SplitPower {
     F fraction;
     I exponent;
   };
 
-  /// 2^x for x up to 126; of less than -125, as for -125.
+  /// 2^x for x up to 126; x below -125 counts as -125.
   template <int Degree>
   static CHUNKKV_INLINE SplitPower split_exp2(F x) {
     static_assert(Degree == 3 || Degree == 5);
     const F bounded = maximum(all(-125.0f), x);
-    const F shifted = bounded + all(0x1.8p23f);  // whole numbers in the lowest bits
+    const F shifted = bounded + all(0x1.8p23f);  // the lowest bits hold the nearest whole number
     const F f = bounded - (shifted - all(0x1.8p23f));
     F p;
-    // Least maximal relative errors on [-1/2, 1/2]: 7.5e-5 and 7.5e-8.
+    // Polynomials with the least maximal relative errors on [-1/2, 1/2]: 7.5e-5 and 7.5e-8.
     if constexpr (Degree == 3) {
       p = all(0.055171669f) * f + all(0.24261112f);
       p = p * f + all(0.69326099f);
@@ -108,23 +108,23 @@ struct Vectors {
     return {p, (I)shifted << 23};
   }
 
-  /// Likewise as one number, but not a number for what is none.
+  /// 2^x as one number, for the same x; NaN if x is NaN.
   template <int Degree>
   static CHUNKKV_INLINE F exp2(F x) {
     const SplitPower power = split_exp2<Degree>(x);
     return power.fraction * (F)(power.exponent + 0x3f800000);
   }
 
-  /// softcap tanh(x / softcap) in powers of two, of x / softcap doubled in powers of two:
-  /// tanh(y) = 1 - 2 / (e^2y + 1).
+  /// The capped logit softcap tanh(y) in powers of two, of y = logit / softcap. `x` is 2y in powers of two:
+  /// tanh(y) = 1 - 2 / (e^2y + 1) = 1 - 2 / (2^x + 1).
   static CHUNKKV_INLINE F capped(F x, float softcap) {
     constexpr float log2e = 1.44269504f;
-    // Far beyond, where the result does not change any more.
+    // Beyond 60 the result does not change any more.
     const F bounded = -maximum(all(-60.0f), -x);
     return all(softcap * log2e) * (all(1.0f) - all(2.0f) / (exp2<5>(bounded) + all(1.0f)));
   }
 
-  /// The sum of each of four vectors.
+  /// Stores the sum of each of four vectors.
   static CHUNKKV_INLINE void store_sums(const F& a, const F& b, const F& c, const F& d, float* to) {
 #if defined(__AVX512F__)
     if constexpr (Width == 16) {
@@ -147,7 +147,7 @@ struct Vectors {
     }
   }
 
-  /// Four rows side by side, `to` [Width][4].
+  /// Stores four vectors as the columns of `to` [Width][4].
   static CHUNKKV_INLINE void store_columns(const F& a, const F& b, const F& c, const F& d, float* to) {
 #if defined(__AVX2__)
     if constexpr (Width == 8) {
@@ -173,7 +173,7 @@ struct Vectors {
     }
   }
 
-  /// Numbers in F16 to F32.
+  /// Loads `Width` F16 numbers as F32.
   static CHUNKKV_INLINE F from_half(const char* from) {
 #if defined(__AVX512F__)
     if constexpr (Width == 16) return (F)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from));
@@ -185,7 +185,7 @@ struct Vectors {
     std::memcpy(halves, from, sizeof halves);
     I bits;
     for (int i = 0; i < Width; ++i) bits[i] = halves[i];
-    // The exponent moves by a product, which also makes normal numbers of the denormal ones.
+    // A product corrects the bias of the exponent; it also makes denormal numbers normal.
     const F magnitude = (F)((bits & 0x7fff) << 13) * all(0x1p112f);
     const I special = (bits & 0x7c00) == 0x7c00;
     return (F)((I)magnitude | (special & 0x7f800000) | ((bits & 0x8000) << 16));
@@ -200,7 +200,7 @@ struct Vectors {
 #endif
 };
 
-/// A row of a cache in single precision; zeros for one that is not seen or beyond the last.
+/// Reads a row of a cache as F32; zeros if it is not below `n` or its bit in `seen` is 0.
 template <class V>
 CHUNKKV_INLINE void take_row(const char* rows, std::size_t row_bytes, std::int64_t row, std::int64_t n,
                              std::int64_t depth, const std::uint32_t* seen, float* to) {
@@ -219,12 +219,12 @@ CHUNKKV_INLINE const float* numbers(const char* memory) {
   return static_cast<const float*>(static_cast<const void*>(memory));
 }
 
-constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
+constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
-/// Hands out a thread's memory, part by part, aligned to 64 bytes; without any it only counts.
-struct OwnMemory {
+/// Hands out a thread's memory, part by part, aligned to 64 bytes; if `own` is null it only counts the bytes.
+struct MemoryParts {
   char* own;
   std::size_t bytes = 0;
 

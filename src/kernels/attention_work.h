@@ -7,8 +7,8 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// What a thread works on: some tokens with all heads that share a KV head, whose queries are the lanes of
-/// tiles, and the memory for it.
+/// What a thread works on, and its memory. An item is some tokens with all heads that share a KV head; their
+/// queries are the lanes of tiles.
 template <class A>
 struct AttentionWork {
   using V = typename A::Vector;
@@ -17,19 +17,19 @@ struct AttentionWork {
 
   struct Memory {
     char *keys, *values;
-    char* queries;   ///< tile after tile
-    float* sums;     ///< a tile after the other: most, weight, values
-    float* logits;   ///< of a strip, or two
-    char* weights;   ///< likewise
-    float* columns;  ///< [depth][lanes]
-    float* mean;     ///< [depth]
-    float* totals;   ///< of the cells of a block, each in a vector
+    char* queries;   ///< packed queries, tile after tile
+    float* sums;     ///< the TileSums of one tile after the other
+    float* logits;   ///< logits of a strip, or of two with kHasSteps
+    char* weights;   ///< weights of as many strips
+    float* columns;  ///< [depth][lanes]: scaled queries of a tile before they are packed
+    float* mean;     ///< [depth]: the mean key
+    float* totals;   ///< attention that the cells of a block receive, a vector for each
     std::size_t bytes;
 
     Memory(const AttentionTask& task, std::int64_t chunk, char* own) {
       const std::int64_t depth = task.depth;
       const auto tiles = std::size_t((chunk * (task.n_head / task.n_head_kv) + kLanes - 1) / kLanes);
-      OwnMemory all{own};
+      MemoryParts all{own};
       keys = all.take(A::key_bytes(depth));
       values = all.take(A::value_bytes(depth));
       queries = all.take(tiles * A::query_bytes(depth));
@@ -51,14 +51,14 @@ struct AttentionWork {
 
   struct Lane {
     std::int64_t token, head;
-    bool is_real;  ///< beyond the last the last is repeated
+    bool is_real;  ///< false for lanes beyond the last query: they repeat it
   };
 
   struct Item {
     const AttentionTask& task;
     const Memory& memory;
-    std::int64_t kv_head, first, count;  ///< of its tokens
-    std::int64_t stride = 1;             ///< between them
+    std::int64_t kv_head, first, count;  ///< `first`, `count`: the first token and the number of tokens
+    std::int64_t stride = 1;             ///< from token to token
     bool by_head = false;                ///< a tile holds tokens of one head; else heads change fastest
 
     std::int64_t group() const { return task.n_head / task.n_head_kv; }
@@ -69,15 +69,16 @@ struct AttentionWork {
     Lane lane(std::int64_t tile, std::int64_t i) const {
       if (by_head) {
         const std::int64_t t = tile % tiles_of_head() * kLanes + i;
-        return {first + least(t, count - 1) * stride, kv_head * group() + tile / tiles_of_head(), t < count};
+        return {first + min_of(t, count - 1) * stride, kv_head * group() + tile / tiles_of_head(), t < count};
       }
-      const std::int64_t at = tile * kLanes + i, last = least(at, count * group() - 1);
+      const std::int64_t at = tile * kLanes + i, last = min_of(at, count * group() - 1);
       return {first + last / group(), kv_head * group() + last % group(), at == last};
     }
   };
 
-  /// Keys minus a constant give the same weights and round to less: the mean of the first cells that are
-  /// seen, wherever they lie, if the soft max is of the plain logits.
+  /// Finds the mean key of the first cells that any query sees, wherever they lie. Subtracting it from all
+  /// keys leaves the weights as they are, and smaller keys round with less error. It is 0 with a soft cap:
+  /// then the soft max is not of the plain logits.
   static void find_mean(const Item& item) {
     const AttentionTask& task = item.task;
     constexpr int most_cells = 64;
@@ -86,7 +87,7 @@ struct AttentionWork {
     if (task.softcap != 0) return;
     int n = 0;
     for (std::int64_t group = 0; 32 * group < task.n_cells && n < most_cells; ++group)
-      for (std::uint32_t left = task.by_any[group]; left != 0 && n < most_cells; left &= left - 1) {
+      for (std::uint32_t left = task.seen_by_any[group]; left != 0 && n < most_cells; left &= left - 1) {
         const std::int64_t cell = 32 * group + __builtin_ctz(left);
         const char* key = task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell);
         float row[kMostAttentionDepth];
@@ -115,10 +116,11 @@ struct AttentionWork {
   static void pack_keys(const Item& item, std::int64_t cell, std::int64_t n) {
     const AttentionTask& task = item.task;
     A::pack_keys(task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell),
-                 task.k_cell, n, task.depth, task.by_any + cell / 32, item.memory.mean, item.memory.keys);
+                 task.k_cell, n, task.depth, task.seen_by_any + cell / 32, item.memory.mean,
+                 item.memory.keys);
   }
 
-  /// Queries of a tile, scaled so that logits are in powers of two; doubled where they are capped.
+  /// Packs the queries of a tile, scaled for logits in powers of two or, with a soft cap, for V::capped.
   static void pack_queries(const Item& item, std::int64_t tile, char* packed) {
     const AttentionTask& task = item.task;
     const float scale = task.softcap != 0 ? task.scale / task.softcap * 2 * kLog2e : task.scale * kLog2e;
@@ -132,18 +134,18 @@ struct AttentionWork {
     A::pack_queries(columns, task.depth, packed);
   }
 
-  /// What a tile sees of a strip: cells from `low` to `high`, none if `high` is 0.
+  /// The cells of a strip that a tile's queries see: they lie from `low` to `high`; none if `high` is 0.
   struct View {
     std::int64_t low, high = 0;
     bool all = true;
-    std::uint32_t words[A::strip(0) / 32 * kLanes];  ///< [groups of 32 cells][lanes], unless all is seen
+    std::uint32_t words[A::strip(0) / 32 * kLanes];  ///< [groups of 32 cells][lanes]; not set if `all`
 
     const std::uint32_t* seen() const { return all ? nullptr : words; }
   };
 
-  /// The strip from `begin` to `end` of the block that starts at `cell`.
-  static void look(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
-                   std::int64_t end, View& view) {
+  /// Sets `view` for the strip from `begin` to `end` of the block that starts at `cell`.
+  static void find_view(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
+                        std::int64_t end, View& view) {
     const AttentionTask& task = item.task;
     const Lane first = item.lane(tile, 0), last = item.lane(tile, kLanes - 1);
     const std::int64_t first_group = (cell + begin) / 32, n_groups = (end - begin + 31) / 32;
@@ -158,7 +160,7 @@ struct AttentionWork {
       }
       if (every != 0xffffffffu) view.all = false;
       if (any == 0) continue;
-      view.low = least(view.low, 32 * g + __builtin_ctz(any));
+      view.low = min_of(view.low, 32 * g + __builtin_ctz(any));
       view.high = 32 * g + 32 - __builtin_clz(any);
     }
     view.low = view.low / A::kKeyUnit * A::kKeyUnit;

@@ -6,28 +6,28 @@
 
 namespace chunkkv::kernels {
 
-/// Quantised weights as the small whole numbers that they are stored as: weight = scale * number - least,
-/// with one scale and least for every `part` of depth.
+/// How weights are read as the small whole numbers that they are stored as: weight = scale * number - min,
+/// with one scale and one min for every `part` depths.
 struct ByteQuants {
-  std::int64_t depth = 0;  ///< of a block, at most kMostQuantDepth
-  std::size_t bytes = 0;   ///< of a block of one row
+  std::int64_t depth = 0;  ///< depths in a block, at most kMostQuantDepth
+  std::size_t bytes = 0;   ///< size of a block of one row
   int part = 0;            ///< 32 or 16
-  /// So many products of two neighbouring numbers with 8-bit numbers add up in 16 bits: 8, 4 or 2.
+  /// How many sums of two products with 8-bit numbers can be added up in 16 bits without overflow: 8, 4 or 2.
   int chain = 0;
-  bool interleaved = false;  ///< blocks of 8 rows together, else plain rows
-  /// 8 rows' blocks, `row` bytes apart where they are plain: numbers [8][kMostQuantDepth], scales and leasts
-  /// [parts][8].
+  bool interleaved = false;  ///< a block has 8 rows; else each row has blocks of its own
+  /// Reads one block of each of 8 rows, which are `row` bytes apart if they are plain. Writes numbers
+  /// [8][kMostQuantDepth], and scales and mins [parts][8].
   void (*read)(const char* block, std::size_t row, std::uint8_t* numbers, float* scales,
-               float* leasts) = nullptr;
+               float* mins) = nullptr;
 };
 
 constexpr std::int64_t kMostQuantDepth = 256;
 
-/// Those of a type, in plain or interleaved layout; null where there are none, or no processor with AVX2 is
-/// compiled for. Types by the engine's names: "q4_K".
+/// How weights of a type are read, in plain or interleaved layout; null if they are not, or if the library is
+/// built without AVX2. Types have the engine's names, such as "q4_K".
 const ByteQuants* byte_quants(std::string_view type, bool interleaved);
 
-// Compiled for AVX2.
+// These are in a source that is compiled for AVX2.
 extern const ByteQuants kQuantsQ40, kQuantsQ41, kQuantsQ50, kQuantsQ51, kQuantsQ4K, kQuantsQ5K, kQuantsQ6K,
     kQuantsQ40Interleaved, kQuantsQ4KInterleaved;
 

@@ -1,10 +1,10 @@
-// Compiled for AVX2 with FMA and F16C, and run only where there is it. Nothing here may use templates or
-// inline functions of others: the linker might keep this file's copy of them for all.
+// Compiled for AVX2, FMA and F16C, and run only on processors that have them. Nothing here may use templates
+// or inline functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/byte_quants.h"
 
 #include <immintrin.h>
 
-// The formats are GGUF's: blocks of 32 with F16 factors first, or blocks of 256 in parts.
+// The formats are GGUF's: blocks of 32 weights, F16 factors first, or blocks of 256 weights in parts.
 namespace chunkkv::kernels {
 namespace {
 
@@ -17,7 +17,7 @@ float half_at(const Byte* from) {
   return _cvtsh_ss(bits);
 }
 
-/// Numbers of 4 bits: the lower halves of `n` bytes, then the upper ones.
+/// Unpacks numbers of 4 bits: first the lower halves of `n` bytes, then the upper halves.
 void split(const Byte* from, int n, Byte* to) {
   for (int j = 0; j < n; ++j) {
     to[j] = Byte(from[j] & 15);
@@ -25,7 +25,7 @@ void split(const Byte* from, int n, Byte* to) {
   }
 }
 
-/// Adds bit j of 32 as the fifth bit of number j.
+/// Adds bit j of the 32 in `bits` as the fifth bit of number j.
 void add_fifth_bits(const Byte* bits, Byte* to) {
   std::uint32_t all;
   __builtin_memcpy(&all, bits, sizeof all);
@@ -38,38 +38,38 @@ void add_fifth_bits(const Byte* bits, Byte* to) {
   _mm256_storeu_si256((__m256i*)to, _mm256_or_si256(_mm256_loadu_si256((const __m256i*)to), fifth));
 }
 
-/// Blocks of 32: a factor, with `Least` a second one that is added, with `Five` the fifth bits, the numbers.
-/// Without a least the numbers are meant to be less by half of their range.
-template <bool Least, bool Five>
-void read_small(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
+/// Reads blocks of 32 weights: a factor, with `Min` a second one that is added, with `Five` the fifth bits,
+/// and then the numbers. Without `Min`, half of their range is subtracted from the numbers.
+template <bool Min, bool Five>
+void read_small(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
     Byte* to = numbers + kMostQuantDepth * r;
     scales[r] = half_at(from);
-    leasts[r] = Least ? -half_at(from + 2) : scales[r] * (Five ? 16.0f : 8.0f);
-    from += Least ? 4 : 2;
+    mins[r] = Min ? -half_at(from + 2) : scales[r] * (Five ? 16.0f : 8.0f);
+    from += Min ? 4 : 2;
     split(from + (Five ? 4 : 0), 16, to);
     if (Five) add_fifth_bits(from, to);
   }
 }
 
-/// 8 scales and leasts of 6 bits in 12 bytes.
-void read_scales(const Byte* b, float d, float d_least, int r, float* scales, float* leasts) {
+/// Reads the 8 scales and mins of row `r`, which have 6 bits each in 12 bytes.
+void read_scales(const Byte* b, float d, float d_min, int r, float* scales, float* mins) {
   for (int p = 0; p < 8; ++p) {
     const int scale = p < 4 ? b[p] & 63 : (b[p + 4] & 15) | b[p - 4] >> 6 << 4;
-    const int least = p < 4 ? b[p + 4] & 63 : b[p + 4] >> 4 | b[p] >> 6 << 4;
+    const int min = p < 4 ? b[p + 4] & 63 : b[p + 4] >> 4 | b[p] >> 6 << 4;
     scales[kNRows * p + r] = d * float(scale);
-    leasts[kNRows * p + r] = d_least * float(least);
+    mins[kNRows * p + r] = d_min * float(min);
   }
 }
 
-/// Two factors, scales, with `Five` 32 bytes of fifth bits (bit p of byte j: depth j of part p), numbers of
-/// two parts together.
+/// Reads blocks of two factors, scales, with `Five` 32 bytes of fifth bits (bit p of byte j belongs to depth
+/// j of part p), and numbers, which share bytes between two parts.
 template <bool Five>
-void read_parts(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
+void read_parts(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
-    read_scales(from + 4, half_at(from), half_at(from + 2), r, scales, leasts);
+    read_scales(from + 4, half_at(from), half_at(from + 2), r, scales, mins);
     const Byte* fifth = from + 16;
     const Byte* low = from + (Five ? 48 : 16);
     for (int p = 0; p < 8; p += 2) {
@@ -84,16 +84,16 @@ void read_parts(const char* block, std::size_t row, Byte* numbers, float* scales
   }
 }
 
-/// 128 bytes of lower bits, 64 of upper ones, 16 scales with sign, a factor. Two halves of 128: four times 32
-/// depths, of which the first two have the lower and the others the upper 4 bits of the same bytes, and each
-/// two bits of the same byte.
-void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales, float* leasts) {
+/// Reads blocks of 128 bytes of lower bits, 64 of upper bits, 16 signed scales and a factor. Each half, 128
+/// depths, has four runs of 32. The first two have the lower and the last two the upper 4 bits of the same 64
+/// bytes; each of the four has two bits of the same 32 bytes of upper bits.
+void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
     const float d = half_at(from + 208);
     for (int p = 0; p < 16; ++p) {
       scales[kNRows * p + r] = d * float((signed char)from[192 + p]);
-      leasts[kNRows * p + r] = 32 * scales[kNRows * p + r];
+      mins[kNRows * p + r] = 32 * scales[kNRows * p + r];
     }
     for (int half = 0; half < 2; ++half) {
       const Byte* low = from + 64 * half;
@@ -109,29 +109,30 @@ void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales,
   }
 }
 
-/// 8 rows together: factors, then 8 bytes of a row after 8 of the one before, with their highest bits
-/// flipped.
-void read_q4_0_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* leasts) {
+/// Reads a block of 8 rows: their factors, then their numbers, 8 bytes of each row in turn, with the highest
+/// bit of each number flipped.
+void read_q4_0_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* mins) {
   const Byte* from = (const Byte*)block;
   for (int r = 0; r < kNRows; ++r) {
     scales[r] = half_at(from + 2 * r);
-    leasts[r] = 8 * scales[r];
+    mins[r] = 8 * scales[r];
     Byte bytes[16];
     for (int j = 0; j < 16; ++j) bytes[j] = Byte(from[2 * kNRows + (j / 8 * kNRows + r) * 8 + j % 8] ^ 0x88);
     split(bytes, 16, numbers + kMostQuantDepth * r);
   }
 }
 
-/// The factors of 8 rows, then of each part 12 bytes with the 8 rows' scales and leasts, then the numbers.
-void read_q4_k_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* leasts) {
+/// Reads a block of 8 rows: their factors, then 12 bytes for each part with the scales and mins of the 8
+/// rows, then their numbers, 8 bytes of each row in turn.
+void read_q4_k_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* mins) {
   const Byte* from = (const Byte*)block;
   for (int p = 0; p < 8; ++p) {
     const Byte* b = from + 4 * kNRows + 12 * p;
     for (int r = 0; r < kNRows; ++r) {
       const int scale = r < 4 ? b[r] & 63 : (b[r + 4] & 15) | b[r - 4] >> 6 << 4;
-      const int least = r < 4 ? b[r + 4] & 63 : b[r + 4] >> 4 | b[r] >> 6 << 4;
+      const int min = r < 4 ? b[r + 4] & 63 : b[r + 4] >> 4 | b[r] >> 6 << 4;
       scales[kNRows * p + r] = half_at(from + 2 * r) * float(scale);
-      leasts[kNRows * p + r] = half_at(from + 2 * (kNRows + r)) * float(least);
+      mins[kNRows * p + r] = half_at(from + 2 * (kNRows + r)) * float(min);
     }
   }
   const Byte* pieces = from + 4 * kNRows + 12 * 8;

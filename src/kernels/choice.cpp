@@ -57,12 +57,12 @@ Layout engine_layout(const Machine& machine, const WeightShape& weights) {
 
 Layout best_layout(const Machine& machine, const WeightShape& weights) {
   const Layout engines = engine_layout(machine, weights);
-  // The engine copies F16 weights to its AMX memory, and multiplies them there as elsewhere.
+  // The engine copies F16 weights to its AMX memory, but multiplies them there as it does elsewhere.
   return engines == Layout::amx && weights.type == "f16" ? Layout::plain : engines;
 }
 
 Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout) {
-  // F32 weights stay as exact as they are.
+  // F32 weights stay with the engine: our arithmetics would round them.
   if (layout == Layout::other || weights.type == "f32" || weights.n_out % kProductOutputs != 0 ||
       weights.depth % kProductDepth != 0)
     return Arithmetic::engine;
@@ -70,7 +70,7 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
   if (layout == Layout::amx) return Arithmetic::engine;
   if (machine.avx512fp16) return Arithmetic::f16_avx512;
   if (!machine.avx2) return Arithmetic::engine;
-  // With AVX-512 the engine's products of the other types are faster than ours.
+  // With AVX-512 the engine's products are faster than ours, except where `engine_is_slow`.
   const bool as_numbers = layout == Layout::interleaved
                               ? one_of(weights.type, {"q4_0", "q4_K"})
                               : one_of(weights.type, {"q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K"});

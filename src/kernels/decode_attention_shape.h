@@ -6,31 +6,31 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Attention of few queries. The rows of a block of cells become single precision once; then every head that
-/// shares them takes its products, two heads with four rows at a time, so that all sums stay in registers.
+/// Attention of few queries. The rows of a block of cells become single precision once for all heads that
+/// share them; then two heads are multiplied with four rows at a time, so that all sums stay in registers.
 template <class V>
 class DecodeAttention {
   using F = typename V::F;
-  static constexpr std::int64_t kBlock = 32;  // cells; their rows stay in the first cache
+  static constexpr std::int64_t kBlock = 32;  // cells whose rows stay in the first-level cache
   static constexpr std::int64_t kRowsTogether = 4;
   static constexpr float kLog2e = 1.44269504f;
 
   struct Memory {
-    float* rows;     ///< [block][depth], keys and then values
-    float* queries;  ///< [group][depth], scaled so that logits are in powers of two; doubled where capped
-    float* weights;  ///< [group][block], logits first
-    float* most;     ///< [group]
+    float* rows;     ///< [block][depth]: first keys, then values
+    float* queries;  ///< [group][depth], scaled for logits in powers of two, or for V::capped
+    float* weights;  ///< [group][block]: first logits, then weights
+    float* maximum;  ///< [group]
     float* total;    ///< [group]
     float* values;   ///< [group][depth]
     std::size_t bytes;
 
     Memory(const AttentionTask& task, char* own) {
       const auto group = std::size_t(task.n_head / task.n_head_kv), depth = std::size_t(task.depth);
-      OwnMemory all{own};
+      MemoryParts all{own};
       rows = all.take_floats(kBlock * depth);
       queries = all.take_floats(group * depth);
       weights = all.take_floats(group * kBlock);
-      most = all.take_floats(group);
+      maximum = all.take_floats(group);
       total = all.take_floats(group);
       values = all.take_floats(group * depth);
       bytes = all.bytes;
@@ -40,27 +40,27 @@ class DecodeAttention {
  public:
   static std::size_t thread_bytes(const AttentionTask& task) { return Memory(task, nullptr).bytes; }
 
-  static void run(const DecodeAttentionTask& work, const PartSums& known, char* own,
+  static void run(const DecodeAttentionTask& work, const PartSums& part_sums, char* own,
                   std::atomic<std::int64_t>& next) {
     const AttentionTask& task = work.task;
     const Memory memory(task, own);
-    // KV heads change fastest: threads then share the lines that hold several heads' rows.
+    // KV heads change fastest: threads then share the cache lines that hold rows of several heads.
     for (std::int64_t i;
          (i = next.fetch_add(1, std::memory_order_relaxed)) < work.n_parts * task.n_head_kv;) {
       const std::int64_t kv_head = i % task.n_head_kv, query = work.parts[i / task.n_head_kv].query;
-      compute(work, known, i / task.n_head_kv, kv_head, memory);
-      std::atomic<std::int32_t>& done = known.done[query * task.n_head_kv + kv_head];
+      compute(work, part_sums, i / task.n_head_kv, kv_head, memory);
+      std::atomic<std::int32_t>& done = part_sums.done[query * task.n_head_kv + kv_head];
       const auto n = std::int32_t(work.first_parts[query + 1] - work.first_parts[query]);
       if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < n) continue;
       done.store(0, std::memory_order_relaxed);
-      join(work, known, query, kv_head);
+      join(work, part_sums, query, kv_head);
     }
   }
 
  private:
   static std::int64_t group_of(const AttentionTask& task) { return task.n_head / task.n_head_kv; }
 
-  static void compute(const DecodeAttentionTask& work, const PartSums& known, std::int64_t index,
+  static void compute(const DecodeAttentionTask& work, const PartSums& part_sums, std::int64_t index,
                       std::int64_t kv_head, const Memory& memory) {
     const AttentionTask& task = work.task;
     const CellLists::Part part = work.parts[index];
@@ -70,17 +70,17 @@ class DecodeAttention {
     const char* values = task.v + task.v_head * std::size_t(kv_head);
     for (std::int64_t at = part.begin; at < part.end; at += kBlock) {
       const std::uint32_t* list = work.cells + at;
-      const std::int64_t n = least(kBlock, part.end - at);
+      const std::int64_t n = min_of(kBlock, part.end - at);
       take_rows(keys, task.k_cell, list, n, task.depth, memory.rows);
       std::int64_t head = 0;
       for (; head + 2 <= group; head += 2) logits<2>(task.depth, n, head, memory);
       if (head < group) logits<1>(task.depth, n, head, memory);
-      for (head = 0; head < group; ++head) weigh(task, n, head, memory);
+      for (head = 0; head < group; ++head) to_weights(task, n, head, memory);
       take_rows(values, task.v_cell, list, n, task.depth, memory.rows);
       for (head = 0; head + 2 <= group; head += 2) add_values<2>(task.depth, n, head, memory);
       if (head < group) add_values<1>(task.depth, n, head, memory);
     }
-    keep(work, known, index, kv_head, memory);
+    keep(work, part_sums, index, kv_head, memory);
   }
 
   static void start(const AttentionTask& task, std::int64_t query, std::int64_t kv_head,
@@ -91,13 +91,13 @@ class DecodeAttention {
       const float* from = numbers(task.q + task.q_head * std::size_t(kv_head * group + h) +
                                   task.q_query * std::size_t(query));
       for (std::int64_t d = 0; d < task.depth; ++d) memory.queries[h * task.depth + d] = from[d] * scale;
-      memory.most[h] = -1e30f;
+      memory.maximum[h] = -1e30f;
       memory.total[h] = 0;
     }
     for (std::int64_t i = 0; i < group * task.depth; ++i) memory.values[i] = 0;
   }
 
-  /// Rows of listed cells; zeros up to whole steps of `kRowsTogether`.
+  /// Reads the rows of listed cells; adds rows of zeros up to a multiple of `kRowsTogether`.
   static void take_rows(const char* rows, std::size_t row_bytes, const std::uint32_t* list, std::int64_t n,
                         std::int64_t depth, float* to) {
     for (std::int64_t i = 0; i < n; ++i, to += depth) {
@@ -132,8 +132,8 @@ class DecodeAttention {
     }
   }
 
-  /// Logits of a head's block become weights; its sums follow the maximum.
-  static void weigh(const AttentionTask& task, std::int64_t n, std::int64_t head, const Memory& memory) {
+  /// Turns the logits of a head's block into weights; scales the head's sums if the maximum rises.
+  static void to_weights(const AttentionTask& task, std::int64_t n, std::int64_t head, const Memory& memory) {
     float* weights = memory.weights + head * kBlock;
     for (std::int64_t c = n; c < kBlock; ++c) weights[c] = 0;
     if (task.softcap != 0)
@@ -142,11 +142,11 @@ class DecodeAttention {
     for (std::int64_t c = n; c < kBlock; ++c) weights[c] = -__builtin_inff();
     F top = V::load(weights);
     for (std::int64_t c = V::kWidth; c < kBlock; c += V::kWidth) top = V::maximum(V::load(weights + c), top);
-    float most = memory.most[head];
-    for (int i = 0; i < V::kWidth; ++i) most = top[i] > most ? top[i] : most;
-    if (most > memory.most[head]) {
-      const float factor = power(memory.most[head] - most);
-      memory.most[head] = most;
+    float maximum = memory.maximum[head];
+    for (int i = 0; i < V::kWidth; ++i) maximum = top[i] > maximum ? top[i] : maximum;
+    if (maximum > memory.maximum[head]) {
+      const float factor = power(memory.maximum[head] - maximum);
+      memory.maximum[head] = maximum;
       memory.total[head] *= factor;
       float* values = memory.values + head * task.depth;
       for (std::int64_t d = 0; d < task.depth; d += V::kWidth)
@@ -155,8 +155,8 @@ class DecodeAttention {
     F total{};
     for (std::int64_t c = 0; c < kBlock; c += V::kWidth) {
       const F logit = V::load(weights + c);
-      const F weight = V::template exp2<5>(logit - V::all(most));
-      // Exactly 0 beyond the last cell, and not a number for what is none.
+      const F weight = V::template exp2<5>(logit - V::all(maximum));
+      // The weight is exactly 0 beyond the last cell, and NaN for a logit that is NaN.
       const F shown = (F)((typename V::I)weight & (logit != V::all(-__builtin_inff())));
       V::store(weights + c, shown);
       total += shown;
@@ -199,41 +199,41 @@ class DecodeAttention {
       for (int i = 0; i < Columns; ++i) V::store(values + h * depth + i * V::kWidth, sums[h][i]);
   }
 
-  static float* part_of(const DecodeAttentionTask& work, const PartSums& known, std::int64_t part,
+  static float* part_of(const DecodeAttentionTask& work, const PartSums& part_sums, std::int64_t part,
                         std::int64_t head) {
-    return known.sums + (part * work.task.n_head + head) * (2 + work.task.depth);
+    return part_sums.sums + (part * work.task.n_head + head) * (2 + work.task.depth);
   }
 
-  static void keep(const DecodeAttentionTask& work, const PartSums& known, std::int64_t part,
+  static void keep(const DecodeAttentionTask& work, const PartSums& part_sums, std::int64_t part,
                    std::int64_t kv_head, const Memory& memory) {
     const std::int64_t group = group_of(work.task), depth = work.task.depth;
     for (std::int64_t h = 0; h < group; ++h) {
-      float* to = part_of(work, known, part, kv_head * group + h);
-      to[0] = memory.most[h];
+      float* to = part_of(work, part_sums, part, kv_head * group + h);
+      to[0] = memory.maximum[h];
       to[1] = memory.total[h];
       std::memcpy(to + 2, memory.values + h * depth, std::size_t(depth) * sizeof(float));
     }
   }
 
-  /// The rows of a query's heads, of all its parts in their order.
-  static void join(const DecodeAttentionTask& work, const PartSums& known, std::int64_t query,
+  /// Computes the output rows of a query's heads from all its parts, in their order.
+  static void join(const DecodeAttentionTask& work, const PartSums& part_sums, std::int64_t query,
                    std::int64_t kv_head) {
     const AttentionTask& task = work.task;
     const std::int64_t group = group_of(task), begin = work.first_parts[query],
                        end = work.first_parts[query + 1];
     for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-      float most = task.sinks == nullptr ? -1e30f : task.sinks[head] * kLog2e;
+      float maximum = task.sinks == nullptr ? -1e30f : task.sinks[head] * kLog2e;
       for (std::int64_t p = begin; p < end; ++p) {
-        const float x = part_of(work, known, p, head)[0];
-        most = x > most ? x : most;
+        const float x = part_of(work, part_sums, p, head)[0];
+        maximum = x > maximum ? x : maximum;
       }
-      float total = task.sinks == nullptr ? 0 : power(task.sinks[head] * kLog2e - most);
+      float total = task.sinks == nullptr ? 0 : power(task.sinks[head] * kLog2e - maximum);
       float* row =
           numbers(task.out + task.out_head * std::size_t(head) + task.out_query * std::size_t(query));
       for (std::int64_t d = 0; d < task.depth; ++d) row[d] = 0;
       for (std::int64_t p = begin; p < end; ++p) {
-        const float* part = part_of(work, known, p, head);
-        const float factor = power(part[0] - most);
+        const float* part = part_of(work, part_sums, p, head);
+        const float factor = power(part[0] - maximum);
         total += part[1] * factor;
         for (std::int64_t d = 0; d < task.depth; ++d) row[d] += part[2 + d] * factor;
       }

@@ -14,7 +14,7 @@ struct DotsTask {
   std::int64_t depth = 0;   ///< a multiple of 16, at most kMostDotsDepth
   const char* k = nullptr;  ///< [n_head_kv][n_cells][depth], strides in bytes
   std::size_t k_head = 0, k_cell = 0;
-  bool k_half = true;       ///< F16, else F32
+  bool k_half = true;       ///< keys are F16; else F32
   const char* q = nullptr;  ///< [n_head][n_queries][depth] floats
   std::size_t q_head = 0, q_query = 0;
   float* out = nullptr;  ///< [n_head][n_queries][n_cells], contiguous
@@ -25,7 +25,7 @@ constexpr std::int64_t kMostDotsDepth = 512;
 /// Whether this processor can run `dots`: AVX-512.
 bool has_fast_dots();
 
-/// The share of thread `thread` of `n_threads`: some of the cells. Only with has_fast_dots.
+/// Computes the share of thread `thread` of `n_threads`: some of the cells. Only where has_fast_dots().
 void dots(const DotsTask& task, int thread, int n_threads);
 
 }  // namespace chunkkv::kernels

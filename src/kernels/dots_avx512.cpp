@@ -1,15 +1,15 @@
-// Compiled for AVX-512, and run only where there is it. Nothing here may use templates or inline functions of
-// others: the linker might keep this file's copy of them for all.
+// Compiled for AVX-512, and run only on processors that have it. Nothing here may use templates or inline
+// functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/dots.h"
 #include "kernels/transpose_avx512.h"
 
 namespace chunkkv::kernels {
 namespace {
 
-constexpr int kBlockCells = 32;  // two vectors, so that a number of a query is multiplied with both
+constexpr int kBlockCells = 32;  // two vectors, so that each number of a query is multiplied with both
 constexpr int kMostQueries = 8;
 
-/// Up to 32 keys with their cells side by side: [depth][32].
+/// Writes up to 32 keys with their cells side by side, [depth][32], and zeros beyond the last.
 void take_keys(const DotsTask& task, const char* keys, std::int64_t n, float* columns) {
   for (int half = 0; half < 2; ++half)
     for (std::int64_t d = 0; d < task.depth; d += 16) {

@@ -6,12 +6,12 @@
 
 namespace chunkkv::kernels {
 
-// The engine's own layouts of weights on x86. Types by the engine's names: "q4_K". Null for types that it
-// does not keep so, and where no processor with such instructions is compiled for.
+// The engine's own layouts of weights on x86. Types have the engine's names, such as "q4_K". Null for types
+// that the engine does not keep in that layout, and if the library is built without the instructions for it.
 
-/// 8 rows together, buffer type "CPU_REPACK".
+/// The layout of 8 rows together: buffer type "CPU_REPACK".
 const BlockLayout* interleaved_layout(std::string_view type);
-/// 16 outputs together, buffer type "AMX".
+/// The layout of 16 outputs together: buffer type "AMX".
 const BlockLayout* amx_layout(std::string_view type);
 
 // Each is in a source compiled for the processors that use it.

@@ -13,11 +13,11 @@ namespace chunkkv::kernels {
 struct ProductTask {
   std::int64_t n_tokens = 0;
   std::int64_t n_out = 0;   ///< a multiple of kProductOutputs
-  Weights weights;          ///< a multiple of kProductDepth deep
+  Weights weights;          ///< their depth is a multiple of kProductDepth
   const char* x = nullptr;  ///< [n_tokens][depth] floats
-  std::size_t x_row = 0;    ///< bytes
+  std::size_t x_row = 0;    ///< bytes from token to token
   char* out = nullptr;      ///< [n_tokens][n_out] floats
-  std::size_t out_row = 0;  ///< bytes
+  std::size_t out_row = 0;  ///< bytes from token to token
 };
 
 constexpr std::int64_t kProductOutputs = 64;
@@ -25,23 +25,24 @@ constexpr std::int64_t kProductDepth = 32;
 
 enum class Arithmetic : std::uint8_t {
   engine,         ///< the engine's own kernels
-  integers_avx2,  ///< whole numbers of 13 bits
-  bytes_avx2,     ///< 8 bits, from weights that are read as whole numbers
+  integers_avx2,  ///< weights and activations as whole numbers of 13 bits
+  bytes_avx2,     ///< activations of 8 bits, weights as the whole numbers of ByteQuants
   f16_avx512,     ///< needs AVX512-FP16
   bf16_amx,
 };
 
-/// One way to compute a product. A token's row depends on nothing but its own activations and the weights; a
-/// number that is not finite spoils its own row or output and no other.
+/// One way to compute a product. A token's row of results depends on nothing but its own activations and the
+/// weights. An activation that is not finite spoils only its token's row, and a weight only its output.
 struct ProductKernel {
   Arithmetic arithmetic = Arithmetic::engine;
   const char* name = nullptr;
-  bool reads_by_depth = false;  ///< layouts that are by depth, too
-  /// Memory that the threads of a product need, in bytes; to be aligned to 64. The first part is shared.
+  bool reads_by_depth = false;  ///< also reads layouts with BlockLayout::by_depth
+  /// How many bytes of memory the threads of a product share; they must be aligned to 64.
   std::size_t (*shared_bytes)(const ProductTask& task) = nullptr;
+  /// How many bytes each thread needs for itself, aligned to 64 as well.
   std::size_t (*thread_bytes)(const ProductTask& task) = nullptr;
-  /// The share of thread `thread` of `n_threads`, which must all call this at the same time with the same
-  /// `shared` memory and team.
+  /// Computes the share of thread `thread` of `n_threads`. All of them must call this at the same time, with
+  /// the same `shared` memory and team and with memory of their own.
   void (*run)(const ProductTask& task, int thread, int n_threads, char* shared, char* own,
               Team& team) = nullptr;
 };
@@ -49,9 +50,9 @@ struct ProductKernel {
 // Each is in a source compiled for the processors that can run it.
 extern const ProductKernel kProductAmx, kProductAvx512fp16, kProductAvx2, kProductBytesAvx2;
 
-/// Those that this processor can run. None on other processors than x86 with AVX2.
+/// The kernels that this processor can run; none on processors other than x86 with AVX2.
 const std::vector<const ProductKernel*>& product_kernels();
-/// One of them, or null.
+/// The one with this arithmetic, or null.
 const ProductKernel* product_kernel(Arithmetic arithmetic);
 
 }  // namespace chunkkv::kernels

@@ -1,5 +1,5 @@
-// Compiled for AVX-512 with BF16, and run only where there is AMX. Nothing here may use templates or inline
-// functions of others: the linker might keep this file's copy of them for all.
+// Compiled for AVX-512 with BF16, and run only on processors with AMX. Nothing here may use templates or
+// inline functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/product_amx.h"
 #include "kernels/amx_layouts.h"
 #include "kernels/layouts.h"

@@ -7,9 +7,9 @@
 #include "kernels/transpose_avx512.h"
 #endif
 
-// The product in BF16 on tiles. Weights are rounded into tiles as the processor wants them, pairs of depth
-// for 16 outputs a row; a tile of sums is 16 tokens by 16 outputs. `T`: Tiles, or EmulatedTiles for tests.
-// Without external names, as amx_tiles.h.
+// The product in BF16 on tiles. Weights are rounded into tiles in the processor's format: each row has a pair
+// of depths for 16 outputs. A tile of sums is 16 tokens by 16 outputs. `T`: Tiles, or EmulatedTiles for
+// tests. Without external linkage, as in amx_tiles.h.
 namespace chunkkv::kernels {
 namespace {
 
@@ -17,19 +17,19 @@ constexpr std::int64_t kTileRows = 16;
 constexpr std::int64_t kTileDepth = 32;
 constexpr std::int64_t kTileBytes = 1024;
 constexpr std::int64_t kPanelTiles = kProductOutputs / kTileRows;
-constexpr std::int64_t kStepTokens = 2 * kTileRows;  // two by two tiles of sums fill the registers
-constexpr std::int64_t kPanelDepth = 1536;  // whole blocks of every type; a panel of so many stays in L2
+constexpr std::int64_t kStepTokens = 2 * kTileRows;  // two by two tiles of sums use all tile registers
+constexpr std::int64_t kPanelDepth = 1536;  // whole blocks of every type; a panel of this depth stays in L2
 
-constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
+constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
-struct AmxOwn {
+struct AmxOwnOffsets {
   std::size_t panel, numbers, sums, bytes;
-  AmxOwn()
+  AmxOwnOffsets()
       : panel(0),
         numbers(std::size_t(kPanelDepth * kProductOutputs) * 2),
         sums(numbers + std::size_t(kPanelDepth * kTileRows) * 4),
@@ -45,14 +45,14 @@ std::size_t amx_shared_bytes(const ProductTask& task) {
 }
 
 std::size_t amx_thread_bytes(const ProductTask&) {
-  return AmxOwn().bytes;
+  return AmxOwnOffsets().bytes;
 }
 
 inline void store(char* to, const Words& words) {
   __builtin_memcpy(to, &words, sizeof words);
 }
 
-/// 32 numbers as 32 BF16.
+/// Rounds 32 numbers to BF16.
 inline __attribute__((always_inline)) Words bf16_numbers(const float* from) {
   Floats first, second;
   __builtin_memcpy(&first, from, sizeof first);
@@ -70,7 +70,7 @@ inline __attribute__((always_inline)) Words bf16_numbers(const float* from) {
 #endif
 }
 
-/// Rows and columns of 16 x 16 words change places.
+/// Transposes 16 x 16 words.
 inline void transpose_words(Words (&r)[16]) {
 #ifdef __AVX512F__
   __m512i rows[16];
@@ -87,7 +87,7 @@ inline void transpose_words(Words (&r)[16]) {
 #endif
 }
 
-/// 16 tokens as tiles, one for 32 of depth; zeros for tokens that do not exist.
+/// Packs 16 tokens into tiles, one for each 32 of depth, with zeros for tokens beyond the last.
 void take_tokens(const ProductTask& task, std::int64_t tile, char* to) {
   for (std::int64_t r = 0; r < kTileRows; ++r) {
     const std::int64_t token = tile * kTileRows + r;
@@ -98,7 +98,7 @@ void take_tokens(const ProductTask& task, std::int64_t tile, char* to) {
   }
 }
 
-/// Tiles of 16 outputs, n of depth from k on, into a panel [depth / 32][4 tiles].
+/// Packs the depths k .. k + n of 16 outputs into their tiles of a panel [depth / 32][4 tiles].
 void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, float* numbers,
                   char* to) {
   const BlockLayout* layout = weights.layout;
@@ -127,7 +127,7 @@ void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, st
   }
 }
 
-/// 32 tokens by 32 outputs over `tiles` of depth. `x`: two rows of tiles, `x_row` bytes apart.
+/// Multiplies 32 tokens by 32 outputs over `tiles` of depth. `x`: two rows of tiles, `x_row` bytes apart.
 template <class T>
 void multiply_tiles(const char* x, std::size_t x_row, const char* panel, std::int64_t tiles, char* out,
                     std::size_t out_row, bool add) {
@@ -160,11 +160,11 @@ void multiply_tiles(const char* x, std::size_t x_row, const char* panel, std::in
   T::template store<3>(lower + 64, out_row);
 }
 
-/// 32 tokens from `token` on with a panel. The last ones may be fewer: their sums go through `sums`.
+/// Multiplies 32 tokens from `token` on with a panel. If fewer are left, their sums go through `sums`.
 template <class T>
 void multiply_step(const ProductTask& task, const char* x, const char* panel, char* sums, std::int64_t token,
                    std::int64_t output, std::int64_t k, std::int64_t n) {
-  const std::int64_t rows = least(kStepTokens, task.n_tokens - token);
+  const std::int64_t rows = min_of(kStepTokens, task.n_tokens - token);
   const std::size_t x_row = std::size_t(task.weights.depth / kTileDepth * kTileBytes);
   const char* from = x + x_row * std::size_t(token / kTileRows) + k / kTileDepth * kTileBytes;
   char* out = task.out + task.out_row * std::size_t(token) + 4 * output;
@@ -181,9 +181,9 @@ void multiply_step(const ProductTask& task, const char* x, const char* panel, ch
       __builtin_memcpy(out + task.out_row * std::size_t(r), sums + sums_row * std::size_t(r), sums_row);
 }
 
-/// Panels of outputs, each with all tokens, but for the last few that do not go round: each with a part of
-/// the tokens, so that no thread waits long for another. Reading weights twice costs little from so many
-/// tokens on.
+/// How the work is shared: panels of outputs, each with all tokens. The last panels, fewer than there are
+/// threads, are also cut by tokens, so that no thread waits long for another. From kFewestTokens on it costs
+/// little to read weights more than once.
 struct Shares {
   static constexpr std::int64_t kFewestTokens = 128;
   std::int64_t n_tokens, whole, parts, count;
@@ -195,7 +195,7 @@ struct Shares {
   Shares(const ProductTask& task, int n_threads) : n_tokens(task.n_tokens) {
     const std::int64_t panels = task.n_out / kProductOutputs, rest = panels % n_threads;
     whole = panels - rest;
-    parts = least(n_threads, n_tokens / kFewestTokens);
+    parts = min_of(n_threads, n_tokens / kFewestTokens);
     if (parts < 1) parts = 1;
     count = whole + rest * parts;
   }
@@ -211,7 +211,7 @@ struct Shares {
 
 template <class T>
 void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
-  const AmxOwn at;
+  const AmxOwnOffsets at;
   const std::int64_t depth = task.weights.depth;
   for (std::int64_t t = thread; t < token_tiles(task); t += n_threads)
     take_tokens(task, t, shared + t * (depth / kTileDepth) * kTileBytes);
@@ -222,7 +222,7 @@ void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, c
   for (std::int64_t i; (i = team.next.fetch_add(1)) < shares.count;) {
     const auto [o, first, end] = shares.at(i);
     for (std::int64_t k = 0; k < depth; k += kPanelDepth) {
-      const std::int64_t n = least(kPanelDepth, depth - k);
+      const std::int64_t n = min_of(kPanelDepth, depth - k);
       for (std::int64_t t = 0; t < kPanelTiles; ++t)
         take_weights(task.weights, o + t * kTileRows, k, n, (float*)(own + at.numbers),
                      own + at.panel + t * kTileBytes);

@@ -1,5 +1,5 @@
-// Compiled for AVX2 with FMA, and run only where there is it. Nothing here may use templates or inline
-// functions of others: the linker might keep this file's copy of them for all.
+// Compiled for AVX2 with FMA, and run only on processors that have both. Nothing here may use templates or
+// inline functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/product.h"
 #include "kernels/transpose_avx2.h"
 
@@ -8,31 +8,31 @@
 namespace chunkkv::kernels {
 namespace {
 
-// Numbers are whole numbers of 13 bits with one factor for 128 of depth, so that 128 products add up in 32
-// bits. A vector holds two neighbouring numbers of depth for each of 8 outputs: `vpmaddwd` multiplies and
-// adds up both, 16 products at a time where F32 does 8.
+// Weights and activations become whole numbers of 13 bits with one factor for each 128 of depth, so that 128
+// products add up in 32 bits. A vector holds two neighbouring depths for each of 8 outputs: `vpmaddwd`
+// multiplies and adds up both, 16 products at a time where F32 does 8.
 constexpr int kVectorOutputs = 8;
 constexpr int kStripVectors = 2;
 constexpr int kStripOutputs = kVectorOutputs * kStripVectors;
-constexpr std::int64_t kShareOutputs = 32;  // what a thread takes at a time
+constexpr std::int64_t kShareOutputs = 32;  // outputs that a thread takes at a time
 constexpr int kMostTokens = 6;              // 12 sums, two weights, activations and products: 16 registers
-constexpr std::int64_t kChain = 128;        // of depth
-constexpr std::int64_t kDepthAtOnce = 256;  // a share of so many stays in the first-level cache
+constexpr std::int64_t kChain = 128;        // depths with one factor
+constexpr std::int64_t kDepthAtOnce = 256;  // a share of this depth stays in the first-level cache
 constexpr float kLargest = 4095;            // 128 times its square is below 2^31
 
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
-constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
+constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 constexpr std::int64_t chains(std::int64_t depth) {
   return (depth + kChain - 1) / kChain;
 }
 
-struct Shared {
+struct SharedOffsets {
   std::size_t x, factors, bytes;
-  explicit Shared(const ProductTask& task)
+  explicit SharedOffsets(const ProductTask& task)
       : x(0),
         factors(aligned(std::size_t(task.n_tokens * task.weights.depth) * 2)),
         bytes(factors + aligned(std::size_t(task.n_tokens * chains(task.weights.depth)) * 4)) {}
@@ -40,9 +40,9 @@ struct Shared {
 
 constexpr std::size_t kStripBytes = std::size_t(kDepthAtOnce) * kStripOutputs * 2;
 
-struct Own {
+struct OwnOffsets {
   std::size_t strips, factors, rows, whole, bytes;
-  Own()
+  OwnOffsets()
       : strips(0),
         factors(kStripBytes * std::size_t(kShareOutputs / kStripOutputs)),
         rows(factors + std::size_t(chains(kDepthAtOnce) * kShareOutputs) * 4),
@@ -50,19 +50,19 @@ struct Own {
         bytes(whole + std::size_t(kDepthAtOnce) * kVectorOutputs * 2) {}
 };
 
-/// Up to 128 numbers as whole numbers. Returns what undoes it; not a number if one of them is not finite.
-float to_whole(const float* from, std::int64_t n, std::int16_t* to) {
+/// Scales up to 128 numbers to whole ones. Returns the factor that undoes it; NaN if one is not finite.
+float quantize(const float* from, std::int64_t n, std::int16_t* to) {
   const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-  __m256 most = _mm256_setzero_ps(), spoilt = _mm256_setzero_ps();
+  __m256 most = _mm256_setzero_ps(), not_finite = _mm256_setzero_ps();
   for (std::int64_t i = 0; i < n; i += 8) {
     const __m256 v = _mm256_loadu_ps(from + i);
     most = _mm256_max_ps(most, _mm256_and_ps(v, magnitude));
-    spoilt = _mm256_fmadd_ps(v, _mm256_setzero_ps(), spoilt);
+    not_finite = _mm256_fmadd_ps(v, _mm256_setzero_ps(), not_finite);
   }
   __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
   m = _mm_max_ps(m, _mm_movehl_ps(m, m));
   m = _mm_max_ss(m, _mm_movehdup_ps(m));
-  __m128 s = _mm_add_ps(_mm256_castps256_ps128(spoilt), _mm256_extractf128_ps(spoilt, 1));
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(not_finite), _mm256_extractf128_ps(not_finite, 1));
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   s = _mm_add_ss(s, _mm_movehdup_ps(s));
   const float highest = _mm_cvtss_f32(m);
@@ -76,18 +76,18 @@ float to_whole(const float* from, std::int64_t n, std::int16_t* to) {
   return factor + _mm_cvtss_f32(s);
 }
 
-/// 8 rows of weights, n of depth from k on, as vector `v` of a strip [pairs of depth][16 outputs], and their
-/// factors [chains][outputs of a share].
+/// Packs the depths k .. k + n of 8 rows of weights as vector `v` of a strip [pairs of depth][16 outputs],
+/// and writes their factors [chains][outputs of a share].
 void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, int v, char* own,
           char* strip, float* factors) {
-  const Own at;
+  const OwnOffsets at;
   float* rows = (float*)(own + at.rows);
   std::int16_t* whole = (std::int16_t*)(own + at.whole);
   read_rows(weights, first, kVectorOutputs, k, n, rows, kDepthAtOnce);
   for (int r = 0; r < kVectorOutputs; ++r)
     for (std::int64_t i = 0; i < n; i += kChain)
       factors[i / kChain * kShareOutputs + r] =
-          to_whole(rows + kDepthAtOnce * r + i, least(kChain, n - i), whole + kDepthAtOnce * r + i);
+          quantize(rows + kDepthAtOnce * r + i, min_of(kChain, n - i), whole + kDepthAtOnce * r + i);
   for (std::int64_t i = 0; i < n; i += 16) {
     __m256i r[8];
     for (int j = 0; j < 8; ++j) r[j] = _mm256_loadu_si256((const __m256i*)(whole + kDepthAtOnce * j + i));
@@ -97,14 +97,14 @@ void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64
   }
 }
 
-/// sum += the products of both halves. As assembly, so that GCC keeps the order and all sums in registers.
+/// Returns sum + the products of both halves. Assembly, so that GCC keeps the order and sums in registers.
 inline __attribute__((always_inline)) __m256i with_products(__m256i sum, __m256i w, __m256i pair) {
   __m256i products;
   asm volatile("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(w), "x"(pair));
   return sum;
 }
 
-/// `Tokens` tokens with a strip over n of depth.
+/// Multiplies `Tokens` tokens with a strip over `n` depths.
 template <int Tokens>
 void multiply(const std::int16_t* x, std::int64_t x_row, const float* x_factors, std::int64_t x_chains,
               const char* strip, const float* factors, std::int64_t n, float* out, std::size_t out_row,
@@ -118,7 +118,7 @@ void multiply(const std::int16_t* x, std::int64_t x_row, const float* x_factors,
                                             kVectorOutputs * v)
                           : _mm256_setzero_ps();
   for (std::int64_t first = 0; first < n; first += kChain) {
-    const std::int64_t pairs = least(kChain, n - first) / 2;
+    const std::int64_t pairs = min_of(kChain, n - first) / 2;
     __m256i sums[Tokens][kStripVectors];
 #pragma GCC unroll 8
     for (int t = 0; t < Tokens; ++t)
@@ -154,10 +154,10 @@ void multiply(const std::int16_t* x, std::int64_t x_row, const float* x_factors,
       _mm256_storeu_ps((float*)((char*)out + out_row * std::size_t(t)) + kVectorOutputs * v, results[t][v]);
 }
 
-/// The tokens with the strips of a share, n of depth from k on.
+/// Multiplies all tokens with the strips of a share, over the depths k .. k + n.
 void multiply_all(const ProductTask& task, const std::int16_t* x, const float* x_factors, const char* own,
                   std::int64_t output, std::int64_t k, std::int64_t n) {
-  const Own at;
+  const OwnOffsets at;
   const std::int64_t depth = task.weights.depth, x_chains = chains(depth);
   for (std::int64_t t = 0; t < task.n_tokens; t += kMostTokens)
     for (std::int64_t s = 0; s < kShareOutputs; s += kStripOutputs) {
@@ -167,7 +167,7 @@ void multiply_all(const ProductTask& task, const std::int16_t* x, const float* x
                       own + at.strips + kStripBytes * std::size_t(s / kStripOutputs),
                       (const float*)(own + at.factors) + s, n, out, task.out_row, k > 0);
       };
-      switch (least(kMostTokens, task.n_tokens - t)) {
+      switch (min_of(kMostTokens, task.n_tokens - t)) {
         case 6:
           run(multiply<6>);
           break;
@@ -190,16 +190,16 @@ void multiply_all(const ProductTask& task, const std::int16_t* x, const float* x
 }
 
 std::size_t shared_bytes(const ProductTask& task) {
-  return Shared(task).bytes;
+  return SharedOffsets(task).bytes;
 }
 
 std::size_t thread_bytes(const ProductTask&) {
-  return Own().bytes;
+  return OwnOffsets().bytes;
 }
 
 void run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
-  const Shared in(task);
-  const Own at;
+  const SharedOffsets in(task);
+  const OwnOffsets at;
   const std::int64_t depth = task.weights.depth;
   float* x_factors = (float*)(shared + in.factors);
   std::int16_t* x = (std::int16_t*)(shared + in.x);
@@ -207,7 +207,7 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
     const float* from = (const float*)(task.x + task.x_row * std::size_t(t));
     for (std::int64_t k = 0; k < depth; k += kChain)
       x_factors[chains(depth) * t + k / kChain] =
-          to_whole(from + k, least(kChain, depth - k), x + depth * t + k);
+          quantize(from + k, min_of(kChain, depth - k), x + depth * t + k);
   }
   barrier(team, n_threads);
 
@@ -216,7 +216,7 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
     const std::int64_t o = team.next.fetch_add(1) * kShareOutputs;
     if (o >= task.n_out) return;
     for (std::int64_t k = 0; k < depth; k += kDepthAtOnce) {
-      const std::int64_t n = least(kDepthAtOnce, depth - k);
+      const std::int64_t n = min_of(kDepthAtOnce, depth - k);
       for (std::int64_t r = 0; r < kShareOutputs; r += kVectorOutputs)
         pack(task.weights, o + r, k, n, int(r / kVectorOutputs % kStripVectors), own,
              own + at.strips + kStripBytes * std::size_t(r / kStripOutputs), factors + r);

@@ -1,5 +1,5 @@
-// Compiled for AVX-512 with FP16, and run only where there is it. Nothing here may use templates or inline
-// functions of others: the linker might keep this file's copy of them for all.
+// Compiled for AVX-512 with FP16, and run only on processors that have both. Nothing here may use templates
+// or inline functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/product.h"
 #include "kernels/transpose_avx512.h"
 
@@ -8,43 +8,43 @@
 namespace chunkkv::kernels {
 namespace {
 
-// A vector holds two neighbouring numbers of depth for each of 16 outputs, so that a pair of activations
-// reaches all of its lanes by a plain broadcast.
+// A vector holds two neighbouring depths for each of 16 outputs, so that a plain broadcast brings a pair of
+// activations to all of its lanes.
 constexpr int kVectorOutputs = 16;
 constexpr int kPanelVectors = int(kProductOutputs) / kVectorOutputs;
-constexpr int kMostTokens = 6;               // with kPanelVectors they fill the registers
+constexpr int kMostTokens = 6;               // times kPanelVectors: their sums fill the registers
 constexpr std::int64_t kChain = 32;          // pairs that are added up in F16
-constexpr std::int64_t kDepthAtOnce = 4096;  // a panel of so many fits into the second-level cache
-constexpr float kHighestActivation = 16;     // 64 products with weights up to 1 stay below 1024
-constexpr int kRowsAtOnce = 8;               // of a layout of the engine's
+constexpr std::int64_t kDepthAtOnce = 4096;  // a panel of this depth fits into the second-level cache
+constexpr float kHighestActivation = 16;     // weights are up to 1: 32 products in F16 add up to 512 at most
+constexpr int kRowsAtOnce = 8;               // rows of a block in the engine's interleaved layout
 constexpr std::size_t kPairBytes = 4;
 
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
-constexpr std::int64_t least(std::int64_t a, std::int64_t b) {
+constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
-struct Shared {
+struct SharedOffsets {
   std::size_t x, scales, bytes;
-  explicit Shared(const ProductTask& task)
+  explicit SharedOffsets(const ProductTask& task)
       : x(0),
         scales(aligned(std::size_t(task.n_tokens * task.weights.depth) * 2)),
         bytes(scales + aligned(std::size_t(task.n_tokens) * 4)) {}
 };
 
-struct Own {
+struct OwnOffsets {
   std::size_t panel, rows, row, scales, bytes;
-  explicit Own(const ProductTask& task)
+  explicit OwnOffsets(const ProductTask& task)
       : panel(0),
-        rows(std::size_t(least(task.weights.depth, kDepthAtOnce)) * std::size_t(kProductOutputs) * 2),
+        rows(std::size_t(min_of(task.weights.depth, kDepthAtOnce)) * std::size_t(kProductOutputs) * 2),
         row(rows + std::size_t(task.weights.depth) * kVectorOutputs * 2),
         scales(row + std::size_t(task.weights.depth) * kRowsAtOnce * 4),
         bytes(scales + aligned(std::size_t(kProductOutputs) * 4)) {}
 };
 
-/// Rounds a row to F16, scaled so that its largest number is `highest`. Returns what undoes the scaling.
+/// Rounds a row to F16, scaled so that its largest magnitude is `highest`. Returns the factor that undoes it.
 float to_half(const float* row, std::int64_t n, float highest, char* to) {
   __m512 largest = _mm512_setzero_ps();
   for (std::int64_t i = 0; i < n; i += 16)
@@ -59,7 +59,7 @@ float to_half(const float* row, std::int64_t n, float highest, char* to) {
   return 1 / scale;
 }
 
-/// 16 rows of weights in F16, and their scales.
+/// Reads 16 rows of weights as F16, and writes their scales.
 void take_rows(const Weights& weights, std::int64_t first, char* rows, float* buffer, float* scales) {
   for (int r = 0; r < kVectorOutputs; r += kRowsAtOnce) {
     read_rows(weights, first + r, kRowsAtOnce, 0, weights.depth, buffer, weights.depth);
@@ -69,7 +69,7 @@ void take_rows(const Weights& weights, std::int64_t first, char* rows, float* bu
   }
 }
 
-/// Vector `v` of a panel [pairs of depth][64 outputs].
+/// Packs the depths first .. first + n of 16 rows as vector `v` of a panel [pairs of depth][64 outputs].
 void pack(const char* rows, std::int64_t depth, std::int64_t first, std::int64_t n, int v, char* panel) {
   for (std::int64_t k = 0; k < n; k += 32) {
     __m512i r[16];
@@ -80,7 +80,7 @@ void pack(const char* rows, std::int64_t depth, std::int64_t first, std::int64_t
   }
 }
 
-/// `Tokens` tokens with a panel over n numbers of depth.
+/// Multiplies `Tokens` tokens with a panel over `n` depths.
 template <int Tokens>
 void multiply(const char* x, std::size_t x_row, const float* x_scales, const char* panel,
               const float* weight_scales, std::int64_t n, float* out, std::size_t out_row, bool add) {
@@ -90,7 +90,7 @@ void multiply(const char* x, std::size_t x_row, const float* x_scales, const cha
 
   const std::int64_t pairs = n / 2;
   for (std::int64_t first = 0; first < pairs; first += kChain) {
-    const std::int64_t end = least(first + kChain, pairs);
+    const std::int64_t end = min_of(first + kChain, pairs);
     __m512h s[Tokens][kPanelVectors];
     for (int t = 0; t < Tokens; ++t)
       for (int v = 0; v < kPanelVectors; ++v) s[t][v] = _mm512_setzero_ph();
@@ -126,7 +126,7 @@ void multiply(const char* x, std::size_t x_row, const float* x_scales, const cha
   }
 }
 
-/// The tokens with a panel, n of depth from k on.
+/// Multiplies all tokens with a panel, over the depths k .. k + n.
 void multiply_all(const ProductTask& task, const char* halves, const float* x_scales, const char* panel,
                   const float* scales, std::int64_t output, std::int64_t k, std::int64_t n) {
   const std::size_t x_row = std::size_t(task.weights.depth) * 2;
@@ -136,7 +136,7 @@ void multiply_all(const ProductTask& task, const char* halves, const float* x_sc
     auto run = [&](auto multiply_some) {
       multiply_some(x, x_row, x_scales + t, panel, scales, n, out, task.out_row, k > 0);
     };
-    switch (least(kMostTokens, task.n_tokens - t)) {
+    switch (min_of(kMostTokens, task.n_tokens - t)) {
       case 6:
         run(multiply<6>);
         break;
@@ -159,16 +159,16 @@ void multiply_all(const ProductTask& task, const char* halves, const float* x_sc
 }
 
 std::size_t shared_bytes(const ProductTask& task) {
-  return Shared(task).bytes;
+  return SharedOffsets(task).bytes;
 }
 
 std::size_t thread_bytes(const ProductTask& task) {
-  return Own(task).bytes;
+  return OwnOffsets(task).bytes;
 }
 
 void run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
-  const Shared in(task);
-  const Own at(task);
+  const SharedOffsets in(task);
+  const OwnOffsets at(task);
   const std::int64_t depth = task.weights.depth;
   float* x_scales = (float*)(shared + in.scales);
   for (std::int64_t t = thread; t < task.n_tokens; t += n_threads)
@@ -181,7 +181,7 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
     const std::int64_t o = team.next.fetch_add(1) * kProductOutputs;
     if (o >= task.n_out) return;
     for (std::int64_t k = 0; k < depth; k += kDepthAtOnce) {
-      const std::int64_t n = least(kDepthAtOnce, depth - k);
+      const std::int64_t n = min_of(kDepthAtOnce, depth - k);
       for (int v = 0; v < kPanelVectors; ++v) {
         take_rows(task.weights, o + v * kVectorOutputs, own + at.rows, (float*)(own + at.row),
                   scales + v * kVectorOutputs);

@@ -1,5 +1,5 @@
-// Compiled for AVX2 with FMA, and run only where there is it. Nothing here may use templates or inline
-// functions of others: the linker might keep this file's copy of them for all.
+// Compiled for AVX2 with FMA, and run only on processors that have both. Nothing here may use templates or
+// inline functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/product.h"
 #include "kernels/transpose_avx2.h"
 
@@ -8,16 +8,16 @@
 namespace chunkkv::kernels {
 namespace {
 
-// Quantised weights stay the small numbers that they are; activations become 8 bits with one factor for 32 of
-// depth, as in the engine. A vector holds four neighbouring numbers of depth for each of 8 outputs:
-// `vpmaddubsw` multiplies 32 and adds up pairs in 16 bits.
+// Quantised weights stay the small whole numbers that they are; activations are rounded to 8 bits with one
+// factor for each 32 of depth, as in the engine. A vector holds four neighbouring depths for each of 8
+// outputs: `vpmaddubsw` multiplies 32 numbers and adds up pairs in 16 bits.
 constexpr int kVectorOutputs = 8;
 constexpr int kStripVectors = 2;
 constexpr int kStripOutputs = kVectorOutputs * kStripVectors;
-constexpr std::int64_t kShareOutputs = 32;  // what a thread takes at a time
+constexpr std::int64_t kShareOutputs = 32;  // outputs that a thread takes at a time
 constexpr int kMostTokens = 6;              // 12 sums, two weights, activations and products: 16 registers
-constexpr std::int64_t kBlock = 32;         // of depth, with one factor of activations
-constexpr std::int64_t kDepthAtOnce = 512;  // a share of so many stays in the first-level cache
+constexpr std::int64_t kBlock = 32;         // depths with one factor of activations
+constexpr std::int64_t kDepthAtOnce = 512;  // a share of this depth stays in the first-level cache
 constexpr int kBlockVectors = 8;
 constexpr std::size_t kBlockBytes = kBlock * kStripOutputs;
 constexpr float kLargest = 127;
@@ -25,31 +25,31 @@ constexpr float kLargest = 127;
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
-constexpr std::int64_t least_of(std::int64_t a, std::int64_t b) {
+constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
-struct Shared {
+struct SharedOffsets {
   std::size_t x, factors, sums, bytes;
-  explicit Shared(const ProductTask& task)
+  explicit SharedOffsets(const ProductTask& task)
       : x(0),
         factors(aligned(std::size_t(task.n_tokens * task.weights.depth))),
         sums(factors + aligned(std::size_t(task.n_tokens * task.weights.depth / kBlock) * 4)),
         bytes(sums + aligned(std::size_t(task.n_tokens * task.weights.depth / kBlock) * 8)) {}
 };
 
-// Of scales and leasts there is room for parts of 16: [parts][outputs of a strip].
+// Scales and mins, [parts][outputs of a strip], have room for parts of 16 depths.
 constexpr std::size_t kStripBytes = std::size_t(kDepthAtOnce) * kStripOutputs;
 constexpr std::size_t kStripScales = std::size_t(kDepthAtOnce / 16) * kStripOutputs;
 constexpr std::size_t kNStrips = std::size_t(kShareOutputs / kStripOutputs);
 
-struct Own {
-  std::size_t strips, scales, leasts, numbers, bytes;
-  Own()
+struct OwnOffsets {
+  std::size_t strips, scales, mins, numbers, bytes;
+  OwnOffsets()
       : strips(0),
         scales(kStripBytes * kNStrips),
-        leasts(scales + kStripScales * kNStrips * 4),
-        numbers(leasts + kStripScales * kNStrips * 4),
+        mins(scales + kStripScales * kNStrips * 4),
+        numbers(mins + kStripScales * kNStrips * 4),
         bytes(numbers + std::size_t(kMostQuantDepth) * kVectorOutputs) {}
 };
 
@@ -65,20 +65,19 @@ float largest_of(__m256 v) {
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
-/// 32 activations as 8-bit numbers, their factor (not a number if one is not finite) and the sums of both
-/// halves.
+/// Rounds 32 activations to 8 bits; writes their factor (NaN if one is not finite) and the halves' sums.
 void to_bytes(const float* from, signed char* to, float* factor, float* sums) {
   const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-  __m256 v[4], most = _mm256_setzero_ps(), spoilt = _mm256_setzero_ps();
+  __m256 v[4], most = _mm256_setzero_ps(), not_finite = _mm256_setzero_ps();
   for (int i = 0; i < 4; ++i) {
     v[i] = _mm256_loadu_ps(from + 8 * i);
     most = _mm256_max_ps(most, _mm256_and_ps(v[i], magnitude));
-    spoilt = _mm256_fmadd_ps(v[i], _mm256_setzero_ps(), spoilt);
+    not_finite = _mm256_fmadd_ps(v[i], _mm256_setzero_ps(), not_finite);
   }
   const float highest = largest_of(most);
   *factor = highest > 1e-30f ? highest / kLargest : 1.0f;
   const __m256 scale = _mm256_set1_ps(1 / *factor);
-  *factor += sum_of(spoilt);
+  *factor += sum_of(not_finite);
   __m256i n[4];
   for (int i = 0; i < 4; ++i) n[i] = _mm256_cvtps_epi32(_mm256_mul_ps(scale, v[i]));
   for (int i = 0; i < 2; ++i)
@@ -88,12 +87,12 @@ void to_bytes(const float* from, signed char* to, float* factor, float* sums) {
                       _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
 }
 
-/// 8 rows of weights, n of depth from k on, as vector `v` of a strip [depth / 4][16 outputs][4], and their
-/// scales and leasts [parts][16].
+/// Packs the depths k .. k + n of 8 rows of weights as vector `v` of a strip [depth / 4][16 outputs][4], and
+/// writes their scales and mins [parts][16 outputs].
 void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, int v, char* own,
-          char* strip, float* scales, float* leasts) {
+          char* strip, float* scales, float* mins) {
   const ByteQuants& quants = *weights.quants;
-  std::uint8_t* numbers = (std::uint8_t*)(own + Own().numbers);
+  std::uint8_t* numbers = (std::uint8_t*)(own + OwnOffsets().numbers);
   const std::size_t blocks = std::size_t(weights.depth / quants.depth);
   const std::size_t row = quants.interleaved ? 0 : weights.row;
   const std::size_t step = quants.bytes * (quants.interleaved ? kVectorOutputs : 1);
@@ -101,12 +100,12 @@ void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64
                                                         : std::size_t(first) * weights.row);
   from += step * std::size_t(k / quants.depth);
   for (std::int64_t d = 0; d < n; d += quants.depth, from += step) {
-    float scale[kMostQuantDepth / 16 * kVectorOutputs], least[kMostQuantDepth / 16 * kVectorOutputs];
-    quants.read(from, row, numbers, scale, least);
+    float scale[kMostQuantDepth / 16 * kVectorOutputs], min[kMostQuantDepth / 16 * kVectorOutputs];
+    quants.read(from, row, numbers, scale, min);
     for (std::int64_t p = 0; p < quants.depth / quants.part; ++p) {
       const std::int64_t to = (d / quants.part + p) * kStripOutputs + kVectorOutputs * v;
       _mm256_store_ps(scales + to, _mm256_loadu_ps(scale + kVectorOutputs * p));
-      _mm256_store_ps(leasts + to, _mm256_loadu_ps(least + kVectorOutputs * p));
+      _mm256_store_ps(mins + to, _mm256_loadu_ps(min + kVectorOutputs * p));
     }
     for (std::int64_t i = 0; i < quants.depth; i += kBlock) {
       __m256i r[8];
@@ -119,26 +118,25 @@ void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64
   }
 }
 
-/// sum += the products of neighbouring numbers. As assembly, so that GCC keeps the order and all sums in
-/// registers.
+/// Returns sum + the products of neighbours. Assembly, so that GCC keeps the order and sums in registers.
 inline __attribute__((always_inline)) __m256i with_products(__m256i sum, __m256i w, __m256i x) {
   __m256i products;
   asm volatile("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(w), "x"(x));
   return sum;
 }
 
-/// What a strip is multiplied with.
+/// The activations that a strip is multiplied with.
 struct Activations {
   const signed char* x;  // [tokens][depth]
   const float* factors;  // [tokens][depth / 32]
-  const float* sums;     // [tokens][depth / 16]; of parts of 32 every other one
-  std::int64_t depth;    // from token to token
+  const float* sums;     // [tokens][depth / 16]; every other one is used with parts of 32
+  std::int64_t depth;    // numbers from token to token
 };
 
-/// `Tokens` tokens with a strip over n of depth.
+/// Multiplies `Tokens` tokens with a strip over `n` depths.
 template <int Tokens, int Part, int Chain>
-void multiply(const Activations& a, const char* strip, const float* scales, const float* leasts,
-              std::int64_t n, float* out, std::size_t out_row, bool add) {
+void multiply(const Activations& a, const char* strip, const float* scales, const float* mins, std::int64_t n,
+              float* out, std::size_t out_row, bool add) {
   constexpr int parts = int(kBlock) / Part, part_vectors = kBlockVectors / parts;
   __m256 results[Tokens][kStripVectors];
 #pragma GCC unroll 8
@@ -181,14 +179,13 @@ void multiply(const Activations& a, const char* strip, const float* scales, cons
 #pragma GCC unroll 8
       for (int v = 0; v < kStripVectors; ++v) {
         const __m256 scale = _mm256_load_ps(scales + part * kStripOutputs + kVectorOutputs * v);
-        const __m256 least = _mm256_load_ps(leasts + part * kStripOutputs + kVectorOutputs * v);
+        const __m256 min = _mm256_load_ps(mins + part * kStripOutputs + kVectorOutputs * v);
 #pragma GCC unroll 8
         for (int t = 0; t < Tokens; ++t) {
-          const float* both = a.sums + a.depth / 16 * t + 2 * b;
-          const __m256 sum = _mm256_set1_ps(both[p]);
+          const __m256 sum = _mm256_set1_ps(a.sums[a.depth / 16 * t + 2 * b + p]);
           const __m256 factor = _mm256_set1_ps(a.factors[a.depth / kBlock * t + b]);
           results[t][v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole[t][v]), _mm256_mul_ps(scale, factor),
-                                          _mm256_fnmadd_ps(least, sum, results[t][v]));
+                                          _mm256_fnmadd_ps(min, sum, results[t][v]));
         }
       }
     }
@@ -206,7 +203,7 @@ template <int Part, int Chain>
 Multiply multiply_for(std::int64_t tokens) {
   constexpr Multiply all[] = {multiply<1, Part, Chain>, multiply<2, Part, Chain>, multiply<3, Part, Chain>,
                               multiply<4, Part, Chain>, multiply<5, Part, Chain>, multiply<6, Part, Chain>};
-  return all[least_of(kMostTokens, tokens) - 1];
+  return all[min_of(kMostTokens, tokens) - 1];
 }
 
 Multiply multiply_for(const ByteQuants& quants, std::int64_t tokens) {
@@ -216,16 +213,16 @@ Multiply multiply_for(const ByteQuants& quants, std::int64_t tokens) {
 }
 
 std::size_t shared_bytes(const ProductTask& task) {
-  return Shared(task).bytes;
+  return SharedOffsets(task).bytes;
 }
 
 std::size_t thread_bytes(const ProductTask&) {
-  return Own().bytes;
+  return OwnOffsets().bytes;
 }
 
 void run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
-  const Shared in(task);
-  const Own at;
+  const SharedOffsets in(task);
+  const OwnOffsets at;
   const std::int64_t depth = task.weights.depth;
   signed char* x = (signed char*)(shared + in.x);
   float *factors = (float*)(shared + in.factors), *sums = (float*)(shared + in.sums);
@@ -243,25 +240,25 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
     const std::int64_t o = team.next.fetch_add(1) * kShareOutputs;
     if (o >= task.n_out) return;
     for (std::int64_t k = 0; k < depth; k += kDepthAtOnce) {
-      const std::int64_t n = least_of(kDepthAtOnce, depth - k);
+      const std::int64_t n = min_of(kDepthAtOnce, depth - k);
       const auto strip = [&](std::int64_t s) { return own + at.strips + kStripBytes * std::size_t(s); };
       const auto scales = [&](std::int64_t s) {
         return (float*)(own + at.scales) + kStripScales * std::size_t(s);
       };
-      const auto leasts = [&](std::int64_t s) {
-        return (float*)(own + at.leasts) + kStripScales * std::size_t(s);
+      const auto mins = [&](std::int64_t s) {
+        return (float*)(own + at.mins) + kStripScales * std::size_t(s);
       };
       for (std::int64_t r = 0; r < kShareOutputs; r += kVectorOutputs) {
         const std::int64_t s = r / kStripOutputs;
         pack(task.weights, o + r, k, n, int(r / kVectorOutputs % kStripVectors), own, strip(s), scales(s),
-             leasts(s));
+             mins(s));
       }
       for (std::int64_t t = 0; t < task.n_tokens; t += kMostTokens) {
         const Activations a{x + depth * t + k, factors + (depth * t + k) / kBlock,
                             sums + (depth * t + k) / 16, depth};
         const Multiply multiply_some = multiply_for(*task.weights.quants, task.n_tokens - t);
         for (std::int64_t s = 0; s < kShareOutputs / kStripOutputs; ++s)
-          multiply_some(a, strip(s), scales(s), leasts(s), n,
+          multiply_some(a, strip(s), scales(s), mins(s), n,
                         (float*)(task.out + task.out_row * std::size_t(t)) + o + s * kStripOutputs,
                         task.out_row, k > 0);
       }

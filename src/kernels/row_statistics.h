@@ -6,16 +6,16 @@
 
 namespace chunkkv::kernels {
 
-/// Rows of one head in a cache, in the order of `cells`: F16 numbers.
+/// Rows of F16 numbers of one head in a cache, in the order of `cells`.
 struct RowStatisticsTask {
-  const char* rows = nullptr;  ///< of the head's first cell
-  std::size_t row_bytes = 0;   ///< from cell to cell
+  const char* rows = nullptr;  ///< the row of the head's first cell
+  std::size_t row_bytes = 0;   ///< bytes from cell to cell
   const std::int32_t* cells = nullptr;
-  std::int64_t depth = 0;  ///< numbers of a row that count: a multiple of 16
+  std::int64_t depth = 0;  ///< numbers of a row that are used: a multiple of 16
 };
 
-/// One implementation, in single precision, of rows `first` to `end`. A row that is shorter than `smallest`
-/// is divided by that.
+/// One implementation, in single precision, for rows `first` to `end`. A row's length is its Euclidean norm;
+/// a row shorter than `smallest` is divided by `smallest` instead.
 struct RowStatisticsKernel {
   const char* name;
   /// out[i] = |row i|
@@ -26,14 +26,14 @@ struct RowStatisticsKernel {
   /// out[depth] = sum of the rows, each divided by its length.
   void (*sum_of_units)(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
                        float* out);
-  /// out[i] = row i, divided by its length, times `direction`.
+  /// out[i] = dot product of `direction` and row i divided by its length.
   void (*cosines)(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
                   const float* direction, float* out);
 };
 
-/// All that are compiled in, on vectors in plain C++, for tests.
+/// All kernels on vectors in plain C++, for tests.
 const std::vector<RowStatisticsKernel>& emulated_row_statistics_kernels();
-/// Those that this processor can run, the fastest first; may be empty.
+/// The kernels that this processor can run, the fastest first; may be empty.
 const std::vector<RowStatisticsKernel>& row_statistics_kernels();
 
 }  // namespace chunkkv::kernels

@@ -6,7 +6,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Four rows at a time, so that their sums are added up across lanes together.
+/// Takes four rows at a time, so that their sums are added up across lanes together.
 template <class V>
 class RowStatistics {
   using F = typename V::F;
@@ -15,7 +15,7 @@ class RowStatistics {
  public:
   static void norms(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float* out) {
     for (std::int64_t i = first; i < end; i += kRowsTogether) {
-      const Four rows(task, i, end);
+      const FourRows rows(task, i, end);
       float squares[kRowsTogether];
       rows.squares(task.depth, squares);
       for (int r = 0; r < rows.count; ++r) out[i + r] = root(squares[r]);
@@ -25,7 +25,7 @@ class RowStatistics {
   static void units(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
                     float* out) {
     for (std::int64_t i = first; i < end; i += kRowsTogether) {
-      const Four rows(task, i, end);
+      const FourRows rows(task, i, end);
       float factors[kRowsTogether];
       rows.factors(task.depth, smallest, factors);
       for (int r = 0; r < rows.count; ++r)
@@ -38,7 +38,7 @@ class RowStatistics {
                            float smallest, float* out) {
     for (std::int64_t d = 0; d < task.depth; ++d) out[d] = 0;
     for (std::int64_t i = first; i < end; i += kRowsTogether) {
-      const Four rows(task, i, end);
+      const FourRows rows(task, i, end);
       float factors[kRowsTogether];
       rows.factors(task.depth, smallest, factors);
       for (int r = rows.count; r < kRowsTogether; ++r) factors[r] = 0;
@@ -53,7 +53,7 @@ class RowStatistics {
   static void cosines(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
                       const float* direction, float* out) {
     for (std::int64_t i = first; i < end; i += kRowsTogether) {
-      const Four rows(task, i, end);
+      const FourRows rows(task, i, end);
       float factors[kRowsTogether], products[kRowsTogether];
       rows.factors(task.depth, smallest, factors);
       rows.products(
@@ -63,18 +63,18 @@ class RowStatistics {
   }
 
  private:
-  struct Four {
+  struct FourRows {
     const char* at[kRowsTogether];
     int count;
 
-    /// Beyond the last row the last is repeated.
-    Four(const RowStatisticsTask& task, std::int64_t i, std::int64_t end)
-        : count(int(least(kRowsTogether, end - i))) {
+    /// Repeats the last row where fewer than four are left.
+    FourRows(const RowStatisticsTask& task, std::int64_t i, std::int64_t end)
+        : count(int(min_of(kRowsTogether, end - i))) {
       for (int r = 0; r < kRowsTogether; ++r)
-        at[r] = task.rows + task.row_bytes * std::size_t(task.cells[i + least(r, count - 1)]);
+        at[r] = task.rows + task.row_bytes * std::size_t(task.cells[i + min_of(r, count - 1)]);
     }
 
-    /// Sums over d of row[d] other(row, d).
+    /// out[r] = sum over d of x other(x, d), x being number d of row r.
     template <class Other>
     void products(std::int64_t depth, const Other& other, float* out) const {
       F sums[kRowsTogether] = {};

@@ -13,26 +13,26 @@ struct SimilarKeysTask {
   std::int64_t n = 0;
   std::int64_t depth = 0;       ///< a multiple of 16, at most kMostAttentionDepth
   const float* keys = nullptr;  ///< [n][depth], of length 1 or 0
-  const float* sum = nullptr;   ///< [depth]: of all keys
+  const float* sum = nullptr;   ///< [depth]: sum of all keys
   float threshold = 0;
   std::int32_t* newest = nullptr;  ///< [n]
   float *of_newest = nullptr, *of_others = nullptr;
 };
 
-/// One implementation; it decides as single precision does. Keys are compared with blocks of others from the
-/// newest backwards, and one that has found its own leaves the search: near-linear wherever new keys resemble
-/// old ones, and quadratic in the worst case.
+/// One implementation; it decides as single precision does. Keys are compared with blocks of other keys from
+/// the newest backwards, and a key that has found a similar one leaves the search: near-linear wherever new
+/// keys resemble old ones, and quadratic in the worst case.
 struct SimilarKeysKernel {
   const char* name;
-  /// Memory of one thread, aligned to 64 bytes.
+  /// How many bytes of memory one thread needs; they must be aligned to 64.
   std::size_t (*thread_bytes)(const SimilarKeysTask& task);
-  /// The share of one thread; all take keys from `next` (0 at first) until none is left.
+  /// Computes the share of one thread: all of them take keys from `next` (0 at first) until none is left.
   void (*run)(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next);
 };
 
-/// All that are compiled in, on vectors in plain C++, for tests.
+/// All kernels on vectors and tiles in plain C++, for tests.
 const std::vector<SimilarKeysKernel>& emulated_similar_keys_kernels();
-/// Those that this processor can run, the fastest first; may be empty.
+/// The kernels that this processor can run, the fastest first; may be empty.
 const std::vector<SimilarKeysKernel>& similar_keys_kernels();
 
 }  // namespace chunkkv::kernels

@@ -6,27 +6,27 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Keys in search are the lanes of tiles; what they are compared with is packed in blocks, as for attention.
-/// Products of rounded numbers only tell which pairs may be alike: single precision decides about those that
-/// are near the threshold.
+/// Keys that still search are the lanes of tiles; the keys that they are compared with are packed in blocks,
+/// as for attention. Products of rounded numbers only tell which pairs may be alike: pairs near the threshold
+/// are decided in single precision.
 template <class A>
 class SimilarKeys {
   using V = typename A::Vector;
   using F = typename V::F;
   using I = typename V::I;
   static constexpr std::int64_t kLanes = A::kLanes;
-  static constexpr std::int64_t kItemKeys = 2304 / kLanes * kLanes;  // that search together
-  /// How much products of rounded keys may differ: in BF16 each number by 2^-9 of it, and a little more.
+  static constexpr std::int64_t kItemKeys = 2304 / kLanes * kLanes;  // keys that search together
+  /// How far products of rounded keys may be off: in BF16 each number by 2^-9 of it, and a little more.
   static constexpr float kMargin = A::kRoundsProducts ? 0x1.08p-8f : 0.0f;
 
   struct Memory {
     char *block, *tile;
-    float* products;     ///< of a strip
+    float* products;     ///< products of a strip, [keys][lanes]
     std::int32_t* open;  ///< keys that still search, ascending
     std::size_t bytes;
 
     Memory(std::int64_t depth, char* own) {
-      OwnMemory all{own};
+      MemoryParts all{own};
       block = all.take(A::key_bytes(depth));
       tile = all.take(A::query_bytes(depth));
       products = all.take_floats(std::size_t(A::strip(depth) * kLanes));
@@ -42,7 +42,7 @@ class SimilarKeys {
     [[maybe_unused]] const typename A::Scope scope;
     const Memory memory(task.depth, own);
     for (std::int64_t first; (first = next.fetch_add(kItemKeys, std::memory_order_relaxed)) < task.n;) {
-      const std::int64_t count = least(kItemKeys, task.n - first);
+      const std::int64_t count = min_of(kItemKeys, task.n - first);
       search(task, memory, first, count);
       for (std::int64_t i = first; i < first + count; ++i) multiply(task, i);
     }
@@ -80,10 +80,10 @@ class SimilarKeys {
       task.newest[first + i] = -1;
     }
     for (std::int64_t end = task.n; end > 0 && n_open > 0;) {
-      const std::int64_t n = least(A::block(task.depth), end);
+      const std::int64_t n = min_of(A::block(task.depth), end);
       A::pack_rows(task.keys + (end - n) * task.depth, n, task.depth, memory.block);
       for (std::int64_t i = 0; i < n_open; i += kLanes)
-        compare(task, memory, memory.open + i, least(kLanes, n_open - i), end - n, n);
+        compare(task, memory, memory.open + i, min_of(kLanes, n_open - i), end - n, n);
       std::int64_t still_open = 0;
       for (std::int64_t i = 0; i < n_open; ++i)
         if (task.newest[memory.open[i]] < 0) memory.open[still_open++] = memory.open[i];
@@ -92,16 +92,16 @@ class SimilarKeys {
     }
   }
 
-  /// Some keys with the block of `n` that starts at `begin`, the newest strip first.
+  /// Compares `count` open keys with the block of `n` keys that starts at `begin`, the newest strip first.
   static void compare(const SimilarKeysTask& task, const Memory& memory, const std::int32_t* keys,
                       std::int64_t count, std::int64_t begin, std::int64_t n) {
     const float* rows[kLanes];
-    for (std::int64_t i = 0; i < kLanes; ++i) rows[i] = task.keys + keys[least(i, count - 1)] * task.depth;
+    for (std::int64_t i = 0; i < kLanes; ++i) rows[i] = task.keys + keys[min_of(i, count - 1)] * task.depth;
     A::pack_lanes(rows, task.depth, memory.tile);
     const std::int64_t strip = A::strip(task.depth);
     std::int64_t searching = count;
     for (std::int64_t s = (n - 1) / strip * strip; s >= 0 && searching > 0; s -= strip) {
-      const std::int64_t length = least(strip, n - s);
+      const std::int64_t length = min_of(strip, n - s);
       const std::int64_t whole = (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
       A::logits(memory.tile, memory.block, task.depth, s, s + whole, memory.products);
       for (std::int64_t i = 0; i < count; ++i) {  // a key is not like itself
@@ -121,8 +121,8 @@ class SimilarKeys {
     }
   }
 
-  /// The last cell of a strip, from `last` backwards, that is like `key` in single precision; -1: none.
-  /// `products` are a lane's, with the strip that starts at `begin`.
+  /// The last key of a strip, from `last` backwards, that is like `key` in single precision; -1: none.
+  /// `products`: those of the lane of `key` with the strip that starts at `begin`.
   static std::int32_t confirm(const SimilarKeysTask& task, const float* products, std::int64_t key,
                               std::int64_t begin, std::int32_t last) {
     for (; last >= 0; --last) {
@@ -133,7 +133,7 @@ class SimilarKeys {
     return last;
   }
 
-  /// The last of each lane's products that exceeds the threshold; -1: none.
+  /// Finds in each lane the last product that exceeds the threshold; -1: none.
   static void find_last(const float* products, std::int64_t n, float threshold, std::int32_t* last) {
     const F bound = V::all(threshold);
     for (int c = 0; c < A::kColumns; ++c) {

@@ -4,8 +4,8 @@
 
 namespace chunkkv::kernels {
 
-/// Rows and columns of 8 x 8 numbers of 32 bits change places. Static: each source keeps its own copy, so
-/// that none compiled for one processor is run on another.
+/// Transposes 8 x 8 numbers of 32 bits. Static: each source keeps its own copy, so that none compiled for one
+/// processor is run on another.
 static inline void transpose(__m256i (&r)[8]) {
   __m256i t[8];
   for (int i = 0; i < 4; ++i) {

@@ -4,8 +4,8 @@
 
 namespace chunkkv::kernels {
 
-/// Rows and columns of 16 x 16 numbers of 32 bits change places. Static: each source keeps its own copy, so
-/// that none compiled for one processor is run on another.
+/// Transposes 16 x 16 numbers of 32 bits. Static: each source keeps its own copy, so that none compiled for
+/// one processor is run on another.
 static inline void transpose(__m512i (&r)[16]) {
   __m512i t[16];
   for (int i = 0; i < 8; ++i) {

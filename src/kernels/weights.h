@@ -11,14 +11,13 @@ namespace chunkkv::kernels {
 using ToFloat = void (*)(const void* from, float* to, std::int64_t count);
 
 /// A layout in which the engine keeps the rows of some outputs together: blocks of `outputs` x `depth`
-/// weights, first along the depth, then along the outputs.
+/// weights follow one another first along the depth, then along the outputs.
 struct BlockLayout {
   std::int64_t outputs = 0;
   std::int64_t depth = 0;
-  std::size_t bytes = 0;  ///< of a block
-  bool by_depth = false;  ///< what `read` writes: [depth][outputs], else rows [outputs][depth]
-  /// Unpacks a block: row r of what it writes is at `to` + r * `row`. `plain` unpacks the type's plain
-  /// blocks.
+  std::size_t bytes = 0;  ///< size of a block
+  bool by_depth = false;  ///< `read` writes [depth][outputs]; else rows [outputs][depth]
+  /// Unpacks a block, row r to `to` + r * `row`. `plain` unpacks blocks of the type's plain layout.
   void (*read)(const char* block, ToFloat plain, float* to, std::int64_t row) = nullptr;
 };
 
@@ -27,14 +26,15 @@ struct Weights {
   const char* data = nullptr;
   std::int64_t depth = 0;
   std::size_t row = 0;                  ///< bytes from row to row, in plain layout
-  ToFloat to_float = nullptr;           ///< null: F32
-  const BlockLayout* layout = nullptr;  ///< null: plain
-  const ByteQuants* quants = nullptr;   ///< null: not read as whole numbers
+  ToFloat to_float = nullptr;           ///< unpacks plain rows; null: they are F32
+  const BlockLayout* layout = nullptr;  ///< null: plain rows
+  const ByteQuants* quants = nullptr;   ///< null: cannot be read as whole numbers
 };
 
-/// The numbers at depths k .. k + n of `count` outputs from `first` on, as rows of F32 `row` numbers apart. k
-/// and n are multiples of the type's block, `first` and `count` of the layout's outputs. Not for layouts by
-/// depth. Static: each source keeps its own copy, so that none compiled for one processor is run on another.
+/// Reads the weights at depths k .. k + n of `count` outputs from `first` on into F32 rows that are `row`
+/// numbers apart. k and n are multiples of the type's block, `first` and `count` of the layout's outputs. Not
+/// for layouts by depth. Static: each source keeps its own copy, so that none compiled for one processor is
+/// run on another.
 static inline void read_rows(const Weights& weights, std::int64_t first, std::int64_t count, std::int64_t k,
                              std::int64_t n, float* to, std::int64_t row) {
   if (const BlockLayout* layout = weights.layout) {

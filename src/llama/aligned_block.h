@@ -6,14 +6,14 @@
 
 namespace chunkkv::engine {
 
-/// Memory for kernels, aligned to 64 bytes, that only grows.
+/// A block of memory for kernels, aligned to 64 bytes. It only grows, and loses its contents when it does.
 class AlignedBlock {
  public:
   char* get() const { return memory_.get(); }
   void reserve(std::size_t n) {
     if (n <= size_) return;
     memory_.reset();
-    size_ = 0;  // also if there is no more memory
+    size_ = 0;  // stays 0 if the allocation throws
     memory_.reset(static_cast<char*>(::operator new[](n, std::align_val_t(64))));
     size_ = n;
   }

@@ -11,8 +11,8 @@ struct AttentionTask;
 
 namespace chunkkv::engine {
 
-/// One layer's attention over one micro-batch, seen when its queries and keys are computed, and where in it
-/// the tokens are that it is shown for.
+/// One layer's attention over one micro-batch, shown to an observer when its queries and keys are computed.
+/// `first_row` and `cells` tell which tokens of the micro-batch it is shown for.
 struct Attention {
   std::int32_t layer = 0;
   const ggml_tensor* q = nullptr;     ///< after RoPE, [head_dim, n_tokens, n_head], strided
@@ -21,16 +21,17 @@ struct Attention {
   float scale = 1;
   float max_bias = 0;
   float softcap = 0;
-  std::int64_t n_kv = 0;                             ///< cells that attention reads
-  const kernels::AttentionTask* computed = nullptr;  ///< by a kernel of our own; null: by the engine
-  std::int32_t reader = 0;                           ///< of several layers that read this one's rows
-  bool is_last = true;                               ///< no other one reads them in this micro-batch
+  std::int64_t n_kv = 0;  ///< cells that attention reads
+  /// The task of our own kernel; null: the engine computed the attention.
+  const kernels::AttentionTask* kernel_task = nullptr;
+  std::int32_t reader = 0;  ///< number among the layers that read these rows
+  bool is_last = true;      ///< no other layer reads these rows after it in this micro-batch
 
-  std::int32_t row = 0;                      ///< of the first of these tokens
-  std::span<const std::int32_t> cells = {};  ///< of these tokens
+  std::int32_t first_row = 0;  ///< row in `q` and `mask` of the first token that it is shown for
+  std::span<const std::int32_t> cells = {};  ///< cells of the tokens that it is shown for
 };
 
-/// Rows of some tokens whose attention is summed: first, first + stride, ...
+/// The `count` queries first, first + stride, ...
 struct QueryRange {
   std::int32_t first = 0;
   std::int32_t count = 0;

@@ -10,7 +10,7 @@
 namespace chunkkv::engine {
 namespace {
 
-/// On the CPU, ggml multiplies so few queries with so short keys far from the speed of `dots`.
+/// Whether `dots` can compute the logits: for few queries and short keys it is much faster than ggml.
 bool has_kernel(const Graph& g, const ggml_tensor* keys, const ggml_tensor* q) {
   return g.on_cpu() && kernels::has_fast_dots() && q->type == GGML_TYPE_F32 && q->nb[0] == sizeof(float) &&
          (keys->type == GGML_TYPE_F16 || keys->type == GGML_TYPE_F32) && keys->ne[0] % 16 == 0 &&
@@ -35,10 +35,10 @@ void compute_dots(ggml_tensor* out, int thread, int n_threads, void*) {
                 thread, n_threads);
 }
 
-/// Queries in a graph.
+/// Queries and their mask as tensors of a graph.
 struct GraphQueries {
   ggml_tensor* q = nullptr;     // [head_dim, count, n_head]
-  ggml_tensor* mask = nullptr;  // [n_kv, count]; null: they see everything
+  ggml_tensor* mask = nullptr;  // [n_kv, count]; null: the queries see every cell
 };
 
 GraphQueries in_graph(Graph& g, const Attention& a, QueryRange queries) {
@@ -51,11 +51,11 @@ GraphQueries in_graph(Graph& g, const Attention& a, QueryRange queries) {
   const std::size_t row = a.mask->nb[1] * stride, all = row * std::size_t(queries.count);
   result.mask = g.read(a.mask, a.mask->type, {a.mask->ne[0], queries.count, 1, 1},
                        {a.mask->nb[0], row, all, all}, a.mask->nb[1] * std::size_t(queries.first));
-  if (queries.stride > 1) result.mask = ggml_cont(g.ctx(), result.mask);  // as the soft max wants it
+  if (queries.stride > 1) result.mask = ggml_cont(g.ctx(), result.mask);  // the soft max needs it contiguous
   return result;
 }
 
-/// Stored queries first .. first + count - 1 as a graph's inputs; the object must live until it has run.
+/// Stored queries first .. first + count - 1 as inputs of a graph. Must live until the graph has run.
 class HostQueries {
  public:
   HostQueries(const StoredQueries& queries, QueryRange range, std::int64_t n_kv)
@@ -103,7 +103,7 @@ ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, ggml_
   return kq;
 }
 
-/// A part of dimension 1 of a contiguous [n, rows, heads].
+/// Rows first .. first + count - 1 of a contiguous [n, rows, heads], as a view.
 ggml_tensor* rows_of(Graph& g, ggml_tensor* t, std::int64_t first, std::int64_t count) {
   return ggml_view_3d(g.ctx(), t, t->ne[0], count, t->ne[2], t->nb[1], t->nb[2],
                       t->nb[1] * std::size_t(first));
@@ -127,8 +127,8 @@ ggml_tensor* sum_rows_by_halves(Graph& g, ggml_tensor* t) {
 
 constexpr std::size_t kMaxTensors = 128;
 
-/// So many queries are taken at once: on the CPU the usual window, small enough for its caches; other devices
-/// want few large graphs, of 256 MiB of attention weights at most.
+/// How many queries one graph takes. On the CPU it is the usual window, which is small enough for the CPU's
+/// caches. Other devices are faster with few large graphs, of 256 MiB of attention weights at most.
 std::int32_t query_tile(bool on_cpu, std::size_t weights_of_a_query) {
   constexpr std::int32_t usual_window = 32;
   constexpr std::size_t most_weights = (std::size_t(256) << 20) / sizeof(float);
@@ -152,7 +152,7 @@ ggml_tensor* weights(Graph& g, const CacheLayer& cache, const Attention& a, cons
   return p;
 }
 
-/// Adds the column sums of attention weights to `sums`, [n_kv][n_head] by cell.
+/// Runs the graph and adds the column sums of `attention`, [n_kv, count, heads], to `sums`, [heads][n_kv].
 void add_column_sums(Graph& g, ggml_tensor* attention, std::vector<float>& sums) {
   ggml_tensor* sum = sum_rows_by_halves(g, attention);
   if (!ggml_is_contiguous(sum)) sum = ggml_cont(g.ctx(), sum);
@@ -162,7 +162,8 @@ void add_column_sums(Graph& g, ggml_tensor* attention, std::vector<float>& sums)
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += part[i];
 }
 
-/// R-KV's softmax over the past of logits that are maximised over the query heads of a KV head.
+/// R-KV's attention weights, [n_kv, count, n_head_kv]: logits are maximised over the query heads of a KV
+/// head, and the softmax runs over the cells that the mask `hidden` leaves.
 ggml_tensor* group_max_weights(Graph& g, const CacheLayer& cache, const Attention& a, ggml_tensor* kq,
                                ggml_tensor* hidden) {
   const std::int64_t group = cache.n_head / cache.n_head_kv;
@@ -176,7 +177,7 @@ ggml_tensor* group_max_weights(Graph& g, const CacheLayer& cache, const Attentio
   return ggml_soft_max_ext(g.ctx(), top, hidden, a.scale, 0.0f);
 }
 
-/// 0 for the past and -inf for all else, a row a query.
+/// A mask [n_queries][past.size()]: 0 in the cells of the past and -inf in all others.
 std::vector<float> past_mask(std::span<const std::uint8_t> past, std::int32_t n_queries) {
   std::vector<float> mask(past.size() * std::size_t(n_queries));
   for (std::size_t i = 0; i < mask.size(); ++i)
@@ -201,7 +202,7 @@ std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, 
 
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
                                   QueryRange queries) {
-  if (a.computed != nullptr) return kernel_sums(compute, cache, *a.computed, queries);
+  if (a.kernel_task != nullptr) return kernel_sums(compute, cache, *a.kernel_task, queries);
   std::vector<float> sums(std::size_t(a.n_kv) * std::size_t(cache.n_head));
   const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, sums.size());
   for (std::int32_t done = 0; done < queries.count; done += tile) {

@@ -13,30 +13,33 @@ namespace chunkkv::engine {
 /// Queries of the steps after a prompt, copied to the host.
 struct StoredQueries {
   std::int64_t head_dim = 0;
-  std::vector<std::vector<float>> q;     ///< [query], [n_head][head_dim], after RoPE
-  std::vector<std::int32_t> cells;       ///< [query]: its own, which it and the later ones see
-  std::span<const std::int32_t> prompt;  ///< cells that all see
+  std::vector<std::vector<float>> q;     ///< for each query [n_head][head_dim], after RoPE
+  std::vector<std::int32_t> cells;       ///< cell of each query's token, which it and later queries see
+  std::span<const std::int32_t> prompt;  ///< cells of the prompt, which all queries see
 };
 
-/// Column sums of softmax(q k scale + mask) over `queries`, by cell: [n_head][n_kv]. Queries are taken in
-/// tiles, so that on the CPU no more than 32 * n_kv * n_head attention weights exist at once, on other
-/// devices as many as fit into 256 MiB.
+/// Column sums of softmax(q k scale + mask) over `queries`, rows of `attention.q`, by cell: [n_head][n_kv].
+/// Where our own kernel computed the attention, it computes the sums, too. Otherwise queries are taken in
+/// tiles: of 32 on the CPU, elsewhere of as many as have 256 MiB of attention weights, but at least 32.
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
                                   QueryRange queries);
 
-/// The same of the first `count` stored queries; what does not depend on queries is `attention`'s.
+/// Column sums over the first `count` stored queries, in the same tiles: [n_head][n_kv]. Everything but
+/// queries and mask is taken from `attention`.
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
                                   const StoredQueries& queries, std::int32_t count);
 
-/// The attention of `queries` itself, by cell: [n_head][queries.count][n_kv]. For measurements; take few
-/// queries at a time.
+/// The attention weights of `queries`, rows of `attention.q`, by cell: [n_head][queries.count][n_kv]. For
+/// measurements; pass few queries at a time, since all weights exist at once.
 std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, const Attention& attention,
                                      QueryRange queries);
 
 /// R-KV's importance before pooling, by cell: [n_head_kv][n_kv]. Logits are maximised over the query
-/// heads of a KV head; the softmax sees only cells with `past` = 1 ([n_kv]); column sums over `queries`.
+/// heads of a KV head, the softmax sees only cells with `past` = 1 ([n_kv]), and the weights are summed over
+/// `queries`, rows of `attention.q`.
 std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
                                        QueryRange queries, std::span<const std::uint8_t> past);
+/// R-KV's importance over the first `count` stored queries: [n_head_kv][n_kv].
 std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
                                        const StoredQueries& queries, std::int32_t count,
                                        std::span<const std::uint8_t> past);

@@ -23,7 +23,7 @@ std::string device_of_copy(const ggml_tensor* t) {
   return name.substr(0, name.find('#') == std::string::npos ? 0 : name.find('#'));
 }
 
-/// Cells that the last query of a mask may see.
+/// Number of cells that the last query of a mask may see.
 std::int64_t visible_cells(const ggml_tensor* mask) {
   const auto n = std::size_t(mask->ne[0]);
   const std::size_t offset = std::size_t(mask->ne[1] - 1) * mask->nb[1];
@@ -56,9 +56,9 @@ std::int32_t CacheLayers::number_of(const ggml_tensor* k) const {
 }
 
 bool CacheLayers::has_values(std::int32_t number) const {
-  if (!is_known_) return first_.contains(number) && first_.at(number).layer.v != nullptr;
+  if (!is_known_) return seen_.contains(number) && seen_.at(number).layer.v != nullptr;
   const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), number);
-  // Of layers with a window it does not matter.
+  // For layers with a window the answer does not matter.
   return found == numbers_.end() || *found != number ||
          kept_.at(std::int32_t(found - numbers_.begin())).v != nullptr;
 }
@@ -67,13 +67,13 @@ void CacheLayers::add_store(const ggml_tensor* node) {
   if (is_known_ || is_second_) return;
   const ggml_tensor* root = root_of(node);
   if (const std::int32_t k = layer_named(root, "cache_k_l"); k >= 0) {
-    first_[k].layer.k = const_cast<ggml_tensor*>(root);
-    first_[k].cells = node->src[1];
-    first_[k].device = device_of_copy(node->src[1]);
+    seen_[k].layer.k = const_cast<ggml_tensor*>(root);
+    seen_[k].cells = node->src[1];
+    seen_[k].device = device_of_copy(node->src[1]);
     if (first_store_ == nullptr) first_store_ = root;
   } else if (const std::int32_t v = layer_named(root, "cache_v_l"); v >= 0) {
-    first_[v].layer.v = const_cast<ggml_tensor*>(root);
-    first_[v].layer.v_transposed = node->ne[0] == 1 && root->ne[0] != 1;
+    seen_[v].layer.v = const_cast<ggml_tensor*>(root);
+    seen_[v].layer.v_transposed = node->ne[0] == 1 && root->ne[0] != 1;
   }
 }
 
@@ -90,8 +90,8 @@ void CacheLayers::add(const ggml_tensor* node) {
 void CacheLayers::add_attention(const ggml_tensor* k, const ggml_tensor* q, const ggml_tensor* mask,
                                 std::int64_t depth_v) {
   if (is_known_) return;
-  const auto found = first_.find(model_number_of(k));
-  if (found == first_.end() || found->second.layer.k == nullptr) return;
+  const auto found = seen_.find(model_number_of(k));
+  if (found == seen_.end() || found->second.layer.k == nullptr) return;
   Seen& seen = found->second;
   if (is_second_) {
     seen.n_visible = mask == nullptr ? 0 : visible_cells(mask);
@@ -105,17 +105,17 @@ void CacheLayers::add_attention(const ggml_tensor* k, const ggml_tensor* q, cons
 
 std::vector<CacheLayers::Group> CacheLayers::groups() const {
   std::map<const ggml_tensor*, Group> by_list;
-  for (const auto& [number, seen] : first_) by_list[seen.cells].push_back(number);
+  for (const auto& [number, seen] : seen_) by_list[seen.cells].push_back(number);
   std::vector<Group> result;
   for (const auto& [cells, group] : by_list) result.push_back(group);
   return result;
 }
 
 void CacheLayers::end_decode() {
-  if (is_known_ || first_.empty()) return;
+  if (is_known_ || seen_.empty()) return;
   const std::vector<Group> all = groups();
   const auto size = [&](const Group& group) {
-    const Seen& seen = first_.at(group.front());
+    const Seen& seen = seen_.at(group.front());
     return is_second_ ? seen.n_visible : seen.layer.k == nullptr ? 0 : seen.layer.n_cells();
   };
   std::int64_t least = size(all[0]), most = least;
@@ -127,24 +127,25 @@ void CacheLayers::end_decode() {
   std::vector<Group> largest;
   for (const Group& group : all)
     if (size(group) == most) largest.push_back(group);
-  settle(largest);
+  take_as_kept(largest);
 }
 
 void CacheLayers::settle_without_windows() {
-  if (is_ambiguous()) settle(groups());
+  if (is_ambiguous()) take_as_kept(groups());
 }
 
-/// Devices have copies of one list. Two lists on one device that keep every token are not known here.
-void CacheLayers::settle(const std::vector<Group>& groups) {
+/// Takes `groups` together as the layers that keep every token: each device has a copy of one list of cells.
+/// Two lists on one device are a kind of cache that is not known here; then none is taken.
+void CacheLayers::take_as_kept(const std::vector<Group>& groups) {
   Group group;
   std::set<std::string> devices;
   for (const Group& each : groups) {
-    if (!devices.insert(first_.at(each.front()).device).second) return;
+    if (!devices.insert(seen_.at(each.front()).device).second) return;
     group.insert(group.end(), each.begin(), each.end());
   }
   std::sort(group.begin(), group.end());
   numbers_ = group;
-  for (const auto& [number, seen] : first_) {
+  for (const auto& [number, seen] : seen_) {
     n_sharing_layers_ += std::max(0, seen.layer.n_readers - 1);
     if (std::binary_search(group.begin(), group.end(), number)) {
       kept_.emplace(std::int32_t(kept_.size()), seen.layer);
@@ -154,7 +155,7 @@ void CacheLayers::settle(const std::vector<Group>& groups) {
     n_window_cells_ = std::int32_t(seen.layer.n_cells());
     for (const ggml_tensor* rows : seen.layer.tensors()) fixed_bytes_ += ggml_nbytes(rows);
   }
-  first_.clear();
+  seen_.clear();
   is_known_ = true;
 }
 

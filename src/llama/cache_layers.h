@@ -26,15 +26,15 @@ struct CacheLayer {
   std::int32_t n_head = 0;
   std::int32_t n_head_kv = 0;
   bool v_transposed = false;
-  std::int64_t head_dim_v = 0;  ///< 0: not known without flash attention
-  std::int32_t n_readers = 0;   ///< attentions that read these rows: more than one where layers share them
+  std::int64_t head_dim_v = 0;  ///< 0: unknown, as it is without flash attention
+  std::int32_t n_readers = 0;   ///< layers that read these rows: more than one where layers share them
 
   std::int64_t n_cells() const { return k->ne[1]; }
-  /// The tensors of the cache: keys, and values where they have one of their own.
+  /// `k`, and `v` where there is one.
   std::vector<ggml_tensor*> tensors() const {
     return v != nullptr ? std::vector<ggml_tensor*>{k, v} : std::vector<ggml_tensor*>{k};
   }
-  /// Bytes of one cell's row of one head.
+  /// Bytes of one KV head's row in one cell of `t`.
   std::size_t head_bytes(const ggml_tensor* t) const { return t->nb[1] / std::size_t(n_head_kv); }
 };
 
@@ -43,42 +43,44 @@ struct CacheLayer {
 /// a window.
 class CacheLayers {
  public:
-  /// A write to the cache, and a read of it: `k`, `q` and `mask` of an attention, values `depth_v` wide (0:
-  /// not known). Of no effect when all is known.
+  /// Learns from an operation that writes rows to the cache. Has no effect once the layers are known.
   void add_store(const ggml_tensor* node);
+  /// Learns from an attention over `k` with these queries and mask, whose values have `depth_v` numbers (0:
+  /// unknown). Has no effect once the layers are known.
   void add_attention(const ggml_tensor* k, const ggml_tensor* q, const ggml_tensor* mask,
                      std::int64_t depth_v);
 
-  /// Any operation of a decode; states are known by what writes to them.
+  /// Learns from any operation of a decode: layers with a state are recognised by their state's tensors.
   void add(const ggml_tensor* node);
 
-  /// Ends a decode. With two groups of equally many cells, the one that keeps every token is not known
-  /// before a second decode, of a token that lies further from its sequence's first than a window reaches.
+  /// Ends a decode. If two groups have equally many cells, the group that keeps every token is known only
+  /// after another decode, of a token so far from its sequence's first that a window does not reach it.
   void end_decode();
-  /// Of a model that has no windows, so that all keep every token.
+  /// Settles an ambiguous cache for a model without windows: all its layers keep every token.
   void settle_without_windows();
   bool is_known() const { return is_known_; }
-  bool is_ambiguous() const { return !is_known_ && !first_.empty(); }
+  bool is_ambiguous() const { return !is_known_ && !seen_.empty(); }
 
-  /// The layers that keep every token, numbered 0, 1, ... in their order.
+  /// The layers that keep every token, numbered 0, 1, ... in the model's order.
   const std::map<std::int32_t, CacheLayer>& kept() const { return kept_; }
-  /// The number of the layer among `kept` whose keys `k` reads or writes; -1: none of them. Before they are
-  /// known, the model's number.
+  /// The number among `kept` of the layer whose keys `k` reads or writes; -1: none of them. Before the layers
+  /// are known, the model's number of that layer.
   std::int32_t number_of(const ggml_tensor* k) const;
-  /// Whether the model's layer `number` has rows of values besides those of keys.
+  /// Whether the model's layer `number` has rows of values besides its keys.
   bool has_values(std::int32_t number) const;
   /// The model's numbers of the layers that keep every token.
   const std::vector<std::int32_t>& model_numbers() const { return numbers_; }
   std::int32_t n_window_layers() const { return n_window_layers_; }
-  /// Cells of the layers with a window; 0: there are none.
+  /// Cells of each layer with a window; 0: there is no such layer.
   std::int32_t n_window_cells() const { return n_window_cells_; }
   std::int32_t n_state_layers() const { return std::int32_t(states_.size()); }
   /// Layers that read the rows of others.
   std::int32_t n_sharing_layers() const { return n_sharing_layers_; }
-  /// Of windows and states.
+  /// Bytes of all windows and states.
   std::uint64_t fixed_bytes() const { return fixed_bytes_; }
-  /// The tensor that the first write of a graph goes to, and the first one of `kept`.
+  /// The tensor of keys that is the first to be written in every graph.
   const ggml_tensor* first_store() const { return first_store_; }
+  /// The keys of the first layer of `kept`; null before the layers are known.
   const ggml_tensor* first_kept_store() const { return kept_.empty() ? nullptr : kept_.begin()->second.k; }
 
   /// The model's number of the layer whose keys `k` reads or writes; -1: no tensor of the cache.
@@ -88,15 +90,15 @@ class CacheLayers {
   struct Seen {
     CacheLayer layer;
     const ggml_tensor* cells = nullptr;  // the list that says where its rows are written
-    std::string device;                  // that it was copied for; empty: none
-    std::int64_t n_visible = 0;          // cells that the last query saw
+    std::string device;                  // device that `cells` was copied for; empty: the original
+    std::int64_t n_visible = 0;          // cells that the last query of an attention saw
   };
   using Group = std::vector<std::int32_t>;
   std::vector<Group> groups() const;
-  void settle(const std::vector<Group>& groups);
+  void take_as_kept(const std::vector<Group>& groups);
 
   bool is_known_ = false;
-  std::map<std::int32_t, Seen> first_;  // what the first decode showed, by the model's numbers
+  std::map<std::int32_t, Seen> seen_;  // what the first decode showed, by the model's numbers
   bool is_second_ = false;
   std::map<std::int32_t, CacheLayer> kept_;
   std::vector<std::int32_t> numbers_;

@@ -12,17 +12,17 @@ namespace chunkkv::engine {
 /// every token, so it is changed between their attention operations.
 class CellMask {
  public:
-  /// Cells that flash attention must not see in this decode, by layer; empty: none.
+  /// Starts a decode in which flash attention must not see the cells `hidden`, by layer; empty: none.
   void begin(std::vector<std::vector<std::int32_t>> hidden) { hidden_ = std::move(hidden); }
-  /// Another graph has another mask.
+  /// Starts a graph, which has a mask of its own.
   void begin_graph() { mask_.clear(); }
   bool hides() const { return !hidden_.empty(); }
-  /// Makes the engine's mask that of `layer`.
+  /// Overwrites the engine's mask with that of `layer`. Error when it is not a contiguous F16 tensor.
   void write(const ggml_tensor* mask, std::int32_t layer);
 
  private:
   std::vector<std::vector<std::int32_t>> hidden_;
-  std::vector<ggml_fp16_t> mask_;  // as the engine made it
+  std::vector<ggml_fp16_t> mask_;  // this graph's mask as the engine made it; empty: not read yet
 };
 
 }  // namespace chunkkv::engine

@@ -7,7 +7,7 @@ namespace {
 
 ggml_backend_dev_t backend_device_of(const ggml_tensor* tensor) {
   ggml_backend_buffer_t buffer = tensor->view_src != nullptr ? tensor->view_src->buffer : tensor->buffer;
-  // Pinned host memory belongs to a GPU's buffer type but is the CPU's to compute on.
+  // Pinned host memory has a GPU's buffer type, but the CPU computes on it.
   ggml_backend_dev_t device = ggml_backend_buffer_is_host(buffer)
                                   ? nullptr
                                   : ggml_backend_buft_get_device(ggml_backend_buffer_get_type(buffer));
@@ -80,8 +80,8 @@ void Graph::effect(ggml_tensor* tensor) {
 }
 
 void Graph::run() {
-  // The allocator would take over the places of the graph before where numbers and sizes of the tensors are
-  // the same; but there another tensor may have been done with earlier.
+  // Without a reservation the allocator would place tensors as in the graph before if their number and sizes
+  // are equal. But that graph may have needed a tensor for a shorter time, and given its place to another.
   if (!ggml_gallocr_reserve(device_.allocator.get(), graph_) ||
       !ggml_gallocr_alloc_graph(device_.allocator.get(), graph_))
     throw Error("not enough memory to observe or move the cache; try a smaller -ub");

@@ -26,7 +26,7 @@ class Compute {
 
   /// The device that can read `tensor` in place.
   Device& device_of(const ggml_tensor* tensor);
-  /// At most so many compute a graph on the CPU.
+  /// The most threads that compute a graph on the CPU.
   int n_threads() const { return pool_.n_threads(); }
 
  private:
@@ -37,8 +37,8 @@ class Compute {
 /// A small graph that runs next to tensors of the engine.
 ///
 /// Tensors of the engine enter as *aliases*: leaves with the same memory and no sources. Using them
-/// directly would pull the whole model's graph in and run it again. What may lie on another device, as the
-/// queries where the engine computes attention on the CPU because the GPU has no kernel for it, is *read*.
+/// directly would pull the whole model's graph in and run it again. A tensor that may lie on another device
+/// is *read*: for instance the queries, where the GPU has no kernel and attention is computed on the CPU.
 class Graph {
  public:
   Graph(Compute::Device& device, std::size_t max_tensors);
@@ -50,8 +50,8 @@ class Graph {
   ggml_tensor* alias(const ggml_tensor* tensor, ggml_type type, std::array<std::int64_t, 4> ne,
                      std::array<std::size_t, 4> nb, std::size_t offset = 0);
 
-  /// An alias where `tensor` is on this graph's device, else a copy of those bytes, made now. Not to write
-  /// to.
+  /// An alias where `tensor` is on this graph's device, else a copy of its bytes that is made now. It must
+  /// not be written to.
   ggml_tensor* read(const ggml_tensor* tensor, ggml_type type, std::array<std::int64_t, 4> ne,
                     std::array<std::size_t, 4> nb, std::size_t offset = 0);
 
@@ -60,7 +60,7 @@ class Graph {
 
   /// Computes `tensor` and, in `run`, copies its contiguous F32 or I32 contents to `destination`.
   void output(ggml_tensor* tensor, void* destination);
-  /// Computes `tensor` for its effect on memory of the engine.
+  /// Computes `tensor` in `run` for its effect on memory of the engine.
   void effect(ggml_tensor* tensor);
 
   void run();

@@ -10,6 +10,8 @@
 #include "llama/support.h"
 #include "llama/tap.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstddef>
 
@@ -70,14 +72,14 @@ Context::Context(const Model& model, const SessionOptions& options)
       compute_(std::make_unique<Compute>(pool_)),
       scratch_(options.n_sequences),
       n_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(model.handle()))) {
-  if (options.cache_positions) require_turnable(model, options.type_k);
+  if (options.cache_positions) require_shiftable_keys(model, options.type_k);
   llama_context_params params = llama_context_default_params();
   params.n_seq_max = std::uint32_t(options.n_sequences + 1);
-  // The engine aborts with less than a cell, and less than a token of a batch, for each sequence.
+  // The engine aborts if it has fewer cells, or fewer tokens in a batch, than sequences.
   params.n_ctx = std::max(std::uint32_t(options.n_cells > 0 ? options.n_cells : model.info().n_ctx_train),
                           params.n_seq_max);
   params.n_ubatch = std::uint32_t(std::min(options.n_ubatch, std::int32_t(params.n_ctx)));
-  params.swa_full = false;  // windows keep a window
+  params.swa_full = false;  // layers with a window keep no more than the window
   params.n_batch = std::max(params.n_ubatch, params.n_seq_max);
   params.kv_unified = true;
   params.n_threads = params.n_threads_batch = pool_.n_threads();
@@ -90,18 +92,19 @@ Context::Context(const Model& model, const SessionOptions& options)
   params.cb_eval_user_data = tap_.get();
   context_.reset(llama_init_from_model(model.handle(), params));
   if (!context_)
-    throw Error("the engine could not allocate a cache of " + std::to_string(params.n_ctx) + " cells (" +
-                std::string(to_string(options.type_k)) + " keys, " + std::string(to_string(options.type_v)) +
-                " values); use a smaller -c, another cache type, or -v to see its messages");
+    throw Error(fmt::format(
+        "the engine could not allocate a cache of {} cells ({} keys, {} values); use a smaller -c, "
+        "another cache type, or -v to see its messages",
+        params.n_ctx, to_string(options.type_k), to_string(options.type_v)));
   pool_.attach(context_.get());
   if (model.fast_prefill()) tap_->accelerate(pool_.n_threads());
   learn_cache(llama_model_n_swa(model.handle()));
   if (!options.cache_positions) return;
-  if (has_fixed_part())
+  if (has_windows_or_states())
     throw UsageError(
         "cache positions (--positions cache) are not for models with windows or recurrent layers; use true "
         "positions");
-  require_right_shifts(*this, tap_->layers());
+  require_exact_shifts(*this, tap_->layers());
 }
 
 Context::~Context() = default;
@@ -116,8 +119,8 @@ void Context::learn_cache(std::int32_t window) {
   clear();
   if (window == 0) tap_->settle_without_windows();
   if (tap_->cache().is_ambiguous()) {
-    // A sequence of a token, one that lies beyond its window, and a third one, which sees the first only
-    // where there is no window.
+    // Make a sequence of a token at position 0 and one that lies beyond a window's reach. A third token sees
+    // the first one only in layers without a window.
     const Position far = window + 2;
     const SequenceId other = 0;
     read(other, 0);
@@ -134,7 +137,7 @@ void Context::learn_cache(std::int32_t window) {
   parts_.n_state = cache.n_state_layers();
   parts_.n_shared = cache.n_sharing_layers();
   parts_.fixed_bytes = cache.fixed_bytes();
-  bool known = cache.is_known();  // else two groups keep every token
+  bool known = cache.is_known();  // false, for one, where two groups keep every token
   for (const auto& [number, layer] : tap_->layers())
     known = known && layer.k != nullptr && layer.n_head_kv > 0 && layer.k->ne[2] == 1 &&
             (layer.v != nullptr || layer.n_head_kv == 1);
@@ -170,13 +173,13 @@ std::unique_ptr<LayerProbe> Context::probe(std::int32_t layer, const std::vector
 }
 
 std::vector<float> Context::attention_weights(const Attention& attention, QueryRange queries) {
-  queries.first += attention.row;
+  queries.first += attention.first_row;
   return engine::attention_weights(*compute_, tap_->layers().at(attention.layer), attention, queries);
 }
 
 std::vector<float> Context::magnitudes(std::int32_t layer, std::span<const std::int32_t> cells) {
   const CacheLayer& cache = tap_->layers().at(layer);
-  const RowKind values = values_of(cache, "magnitudes");
+  const RowTensor values = values_of(cache, "magnitudes");
   std::vector<float> sums = row_magnitudes(*compute_, cache, keys_of(cache), cells);
   if (cache.v == nullptr) return sums;  // values are part of the keys
   const std::vector<float> of_values = row_magnitudes(*compute_, cache, values, cells);
@@ -204,27 +207,27 @@ std::vector<std::int32_t> Context::decode(std::span<const Segment> segments) {
   std::size_t n_tokens = 0;
   for (const Segment& segment : segments) n_tokens += segment.tokens.size();
   Batch batch(n_tokens);
-  Tap::Wishes wishes;
+  Tap::DecodeOptions options;
   for (const Segment& segment : segments) {
     for (std::size_t i = 0; i < segment.tokens.size(); ++i)
       batch.add(segment.tokens[i], segment.first + Position(i), segment.sequence,
                 segment.all_logits || i + 1 == segment.tokens.size());
-    // A cell that one sequence hides from a layer is not seen by the others' tokens anyway.
+    // Cells can be hidden from all tokens of the batch, since other sequences' tokens do not see them anyway.
     if (segment.hidden != nullptr && !segment.hidden->empty()) {
-      wishes.hidden.resize(segment.hidden->size());
+      options.hidden.resize(segment.hidden->size());
       for (std::size_t layer = 0; layer < segment.hidden->size(); ++layer) {
         const std::vector<std::int32_t>& cells = (*segment.hidden)[layer];
-        wishes.hidden[layer].insert(wishes.hidden[layer].end(), cells.begin(), cells.end());
+        options.hidden[layer].insert(options.hidden[layer].end(), cells.begin(), cells.end());
       }
     }
     for (std::int32_t layer = 0; segment.observer != nullptr && layer < n_layer(); ++layer) {
       if (!segment.observer->watches(layer)) continue;
-      wishes.layers.resize(std::size_t(n_layer()));
-      wishes.layers[std::size_t(layer)] = true;
+      options.layers.resize(std::size_t(n_layer()));
+      options.layers[std::size_t(layer)] = true;
     }
   }
-  wishes.handler = [&](const Attention& attention) { show(segments, attention); };
-  tap_->begin(std::move(wishes));
+  options.handler = [&](const Attention& attention) { show(segments, attention); };
+  tap_->begin(std::move(options));
   const std::int32_t status = llama_decode(context_.get(), batch.get());
   tap_->end();
   switch (status) {
@@ -232,12 +235,12 @@ std::vector<std::int32_t> Context::decode(std::span<const Segment> segments) {
       has_logits_ = true;
       return tap_->cells();
     case 1:
-      throw Error("the cache is full: all " + std::to_string(n_cells()) + " cells are used");
+      throw Error(fmt::format("the cache is full: all {} cells are used", n_cells()));
     case 2:
       throw Interrupted("interrupted");
     default:
-      throw Error("the engine failed to compute a batch (code " + std::to_string(status) +
-                  "); -v shows its messages");
+      throw Error(
+          fmt::format("the engine failed to compute a batch (code {}); -v shows its messages", status));
   }
 }
 
@@ -248,10 +251,10 @@ void Context::show(std::span<const Segment> segments, const Attention& attention
     const std::size_t begin = end;
     end += segment.tokens.size();
     if (segment.observer == nullptr || !segment.observer->watches(attention.layer)) continue;
-    // The engine may cut a batch into several graphs.
+    // The engine may cut a batch into several graphs, and this segment is in another one.
     if (begin < tap_->n_before_graph() || end > cells.size()) continue;
     Attention shown = attention;
-    shown.row = std::int32_t(begin - tap_->n_before_graph());
+    shown.first_row = std::int32_t(begin - tap_->n_before_graph());
     shown.cells = cells.subspan(begin, segment.tokens.size());
     segment.observer->see(shown);
   }
@@ -276,7 +279,8 @@ void Context::relocate(SequenceId sequence, std::span<const Position> positions,
   llama_memory_t memory = llama_get_memory(context_.get());
   std::vector<std::uint8_t> state;
   if (has_state() && !positions.empty()) {
-    // The state's own position cannot be dropped; the whole sequence is written anew, into the lowest cells.
+    // The newest position, which the state belongs to, cannot be dropped alone. So the whole sequence is
+    // written anew, into the lowest cells.
     const std::vector<std::byte> whole = this->state(sequence);
     if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(whole.data()),
                                  whole.size(), sequence) != whole.size())
@@ -299,8 +303,8 @@ void Context::relocate(SequenceId sequence, std::span<const Position> positions,
   }
 }
 
-std::vector<std::byte> Context::fixed_part(SequenceId sequence) const {
-  if (!has_fixed_part()) return {};
+std::vector<std::byte> Context::windows_and_states(SequenceId sequence) const {
+  if (!has_windows_or_states()) return {};
   std::vector<std::byte> data(
       llama_state_seq_get_size_ext(context_.get(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY));
   const std::size_t written =
@@ -311,10 +315,11 @@ std::vector<std::byte> Context::fixed_part(SequenceId sequence) const {
   return data;
 }
 
-void Context::set_fixed_part(SequenceId sequence, std::span<const std::byte> part) {
-  if (part.empty()) return;
-  if (llama_state_seq_set_data_ext(context_.get(), reinterpret_cast<const std::uint8_t*>(part.data()),
-                                   part.size(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) != part.size())
+void Context::set_windows_and_states(SequenceId sequence, std::span<const std::byte> saved) {
+  if (saved.empty()) return;
+  if (llama_state_seq_set_data_ext(context_.get(), reinterpret_cast<const std::uint8_t*>(saved.data()),
+                                   saved.size(), sequence,
+                                   LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) != saved.size())
     throw Error("the engine could not put its windows and states back; the sequence is lost");
 }
 
@@ -342,7 +347,8 @@ std::vector<std::byte> Context::state(SequenceId sequence) const {
 
 void Context::set_state(SequenceId sequence, std::span<const std::byte> state,
                         std::span<const Position> positions) {
-  check_state(state, tap_->layers(), positions, StateTypes::own, extension(), has_fixed_part());
+  check_state(state, tap_->layers(), positions, StateTypes::same_as_cache, extension(),
+              has_windows_or_states());
   if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),
                                state.size(), sequence) == state.size())
     return;
@@ -358,13 +364,13 @@ std::vector<std::byte> Context::converted(std::span<const std::byte> state,
     throw Error(
         "the cache of a model with sliding windows cannot be converted to other types; read the prompt with "
         "those that it is to have");
-  check_state(state, tap_->layers(), positions, StateTypes::any, extension(), has_fixed_part());
+  check_state(state, tap_->layers(), positions, StateTypes::any, extension(), has_windows_or_states());
   const CacheLayer& any = tap_->layers().begin()->second;
   return convert_state(state, tap_->layers(), any.k->type, (any.v != nullptr ? any.v : any.k)->type,
-                       extension(), has_fixed_part());
+                       extension(), has_windows_or_states());
 }
 
-bool Context::has_fixed_part() const {
+bool Context::has_windows_or_states() const {
   return has_state() || parts_.n_window > 0;
 }
 

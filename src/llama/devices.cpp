@@ -55,7 +55,8 @@ bool connects(const addrinfo& address) {
   return error == 0;
 }
 
-/// The engine ends the program where nobody listens, and waits for minutes where nobody answers.
+/// Error where nothing listens at the server's address. The engine itself would end the program there, or
+/// wait for minutes where nothing answers.
 void require_reachable(const std::string& server) {
   const Address to = address_of(server);
   addrinfo hints{};
@@ -71,7 +72,8 @@ void require_reachable(const std::string& server) {
 
 using AddServer = ggml_backend_reg_t (*)(const char*);
 
-/// The engine's devices of a server. A server that serves somebody else does not answer until that ends.
+/// The devices of a server, as the engine lists them. Error when it does not answer within kGreetingTime: it
+/// may be serving another client, and answers only after that.
 ggml_backend_reg_t greeted(const std::string& server, AddServer add_server) {
   std::promise<ggml_backend_reg_t> promise;
   std::future<ggml_backend_reg_t> answer = promise.get_future();

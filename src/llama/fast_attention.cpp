@@ -11,17 +11,17 @@
 namespace chunkkv::engine {
 namespace {
 
-/// From so many queries on packing keys and values for all of them pays.
+/// The number of queries from which on packing keys and values pays.
 constexpr std::int64_t kManyQueries = 32;
 
-// A view of the cache itself: what is cast from a cache of another type stays with the engine.
+// Whether `t` is a view of an F16 cache itself. A cast of a cache of another type is left to the engine.
 bool is_half_cache(const ggml_tensor* t, std::int64_t depth) {
   return t->view_src != nullptr && t->view_src->op == GGML_OP_NONE && t->type == GGML_TYPE_F16 &&
          t->ne[0] == depth && t->ne[3] == 1 && t->nb[0] == sizeof(ggml_fp16_t) && in_host_memory(t);
 }
 
 bool is_plain_mask(const ggml_tensor* mask, std::int64_t n_queries, std::int64_t n_cells) {
-  // One that the graph computes is not known yet.
+  // The numbers of a mask that the graph computes are not known yet.
   return mask->type == GGML_TYPE_F16 && mask->op == GGML_OP_NONE && mask->view_src == nullptr &&
          mask->ne[0] == n_cells && mask->ne[1] == n_queries && mask->ne[2] == 1 && mask->ne[3] == 1 &&
          mask->nb[0] == sizeof(ggml_fp16_t) && in_host_memory(mask);
@@ -88,7 +88,7 @@ const kernels::AttentionKernel* FastAttention::kernel() {
 FastAttention::FastAttention(int n_threads)
     : kernel_(*kernel()),
       decode_kernel_(kernels::decode_attention_kernels().front()),
-      own_(std::size_t(n_threads)) {}
+      thread_memory_(std::size_t(n_threads)) {}
 
 const FastAttention::Mask& FastAttention::read(const ggml_tensor* tensor) {
   Mask& mask = masks_[tensor->data];
@@ -116,7 +116,7 @@ void FastAttention::take(ggml_tensor* node) {
     become_custom(node, &compute_few, &call);
   } else {
     call.task.visible = mask.visible.words.data();
-    call.task.by_any = mask.visible.by_any.data();
+    call.task.seen_by_any = mask.visible.seen_by_any.data();
     prepare_many(call);
     become_custom(node, &compute_many, &call);
   }
@@ -125,16 +125,17 @@ void FastAttention::take(ggml_tensor* node) {
 }
 
 void FastAttention::prepare_many(Call& call) {
-  for (AlignedBlock& own : own_) own.reserve(kernel_.thread_bytes(call.task, int(own_.size())));
+  for (AlignedBlock& memory : thread_memory_)
+    memory.reserve(kernel_.thread_bytes(call.task, int(thread_memory_.size())));
   call.statistics.resize(std::size_t(2 * call.task.n_head * call.task.n_queries));
   call.task.statistics = call.statistics.data();
 }
 
 void FastAttention::prepare_few(Call& call, const kernels::CellLists& lists) {
-  for (AlignedBlock& own : own_) own.reserve(decode_kernel_.thread_bytes(call.task));
-  call.few = kernels::DecodeAttentionTask(call.task, lists);
-  part_sums_.reserve(kernels::PartSums::n_sums(call.few) * sizeof(float));
-  if (const std::size_t n = kernels::PartSums::n_done(call.few); parts_done_.size() < n)
+  for (AlignedBlock& memory : thread_memory_) memory.reserve(decode_kernel_.thread_bytes(call.task));
+  call.decode_task = kernels::DecodeAttentionTask(call.task, lists);
+  part_sums_.reserve(kernels::PartSums::n_sums(call.decode_task) * sizeof(float));
+  if (const std::size_t n = kernels::PartSums::n_done(call.decode_task); parts_done_.size() < n)
     parts_done_ = std::vector<std::atomic<std::int32_t>>(n);
 }
 
@@ -168,16 +169,18 @@ void FastAttention::forget_masks() {
 void FastAttention::compute_many(ggml_tensor*, int thread, int, void* data) {
   auto& call = *static_cast<Call*>(data);
   FastAttention& self = *call.owner;
-  // Items are the same for all threads, however many the engine gives us.
-  self.kernel_.run(call.task, int(self.own_.size()), self.own_[std::size_t(thread)].get(), call.next);
+  // Work is cut for thread_memory_.size() threads, so that items are the same however many threads the engine
+  // gives us.
+  self.kernel_.run(call.task, int(self.thread_memory_.size()), self.thread_memory_[std::size_t(thread)].get(),
+                   call.next);
 }
 
 void FastAttention::compute_few(ggml_tensor*, int thread, int, void* data) {
   auto& call = *static_cast<Call*>(data);
   FastAttention& self = *call.owner;
   float* sums = static_cast<float*>(static_cast<void*>(self.part_sums_.get()));
-  self.decode_kernel_.run(call.few, {sums, self.parts_done_.data()}, self.own_[std::size_t(thread)].get(),
-                          call.next);
+  self.decode_kernel_.run(call.decode_task, {sums, self.parts_done_.data()},
+                          self.thread_memory_[std::size_t(thread)].get(), call.next);
 }
 
 }  // namespace chunkkv::engine

@@ -15,24 +15,26 @@
 namespace chunkkv::engine {
 
 /// Computes attention with kernels of our own, in the engine's graph and threads: the eval callback turns
-/// such a node into a custom operation just before it is computed, and back afterwards. Many queries and few
-/// have kernels apart. Caches other than F16 and masks that hold biases stay the engine's.
+/// such a node into a custom operation just before it is computed, and back afterwards. There is one kernel
+/// for many queries and one for few. Caches other than F16 and masks that hold biases are left to the engine.
 class FastAttention {
  public:
-  /// The kernel that this processor runs; null if it has none.
+  /// The kernel for many queries on this processor; null if it lacks one for many or for few.
   static const kernels::AttentionKernel* kernel();
 
-  /// `n_threads`: those of the engine, at most.
+  /// `n_threads`: the most threads that the engine uses.
   explicit FastAttention(int n_threads);
 
-  /// Takes a node that is about to be computed, if it is such an attention.
+  /// Takes a node that is about to be computed, if it is an attention that our kernels can compute.
   void take(ggml_tensor* node);
-  /// Turns one node, or all, back into what they were.
+  /// Turns `node` back into the engine's operation.
   void restore(const ggml_tensor* node);
+  /// Ends a decode: turns all nodes back.
   void restore();
-  /// What was computed for a node of many queries in this decode, with statistics; null: for no such node.
+  /// The task, with statistics, that a kernel computed in this decode for a node of many queries; null for
+  /// every other node.
   const kernels::AttentionTask* computed(const ggml_tensor* node) const;
-  /// To be called when masks have changed.
+  /// Must be called when masks have changed, since each is read only once.
   void forget_masks();
 
  private:
@@ -42,13 +44,13 @@ class FastAttention {
     bool is_taken = false;
     std::int32_t parameters[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)] = {};
     kernels::AttentionTask task;
-    std::vector<float> statistics;  // of many queries
-    kernels::DecodeAttentionTask few;
+    std::vector<float> statistics;  // only for many queries
+    kernels::DecodeAttentionTask decode_task;
     std::atomic<std::int64_t> next = 0;
   };
   struct Mask {
     kernels::VisibleCells visible;
-    kernels::CellLists lists;  // of few queries
+    kernels::CellLists lists;  // only for few queries
     bool known = false, usable = false;
   };
 
@@ -61,11 +63,11 @@ class FastAttention {
 
   const kernels::AttentionKernel& kernel_;
   const kernels::DecodeAttentionKernel& decode_kernel_;
-  std::deque<Call> calls_;  // stay where they are: operations point to them
+  std::deque<Call> calls_;  // a deque, since custom operations point to its elements
   std::size_t n_calls_ = 0;
   std::map<const void*, Mask> masks_;
-  std::vector<AlignedBlock> own_;
-  // Of few queries, for one attention after the other.
+  std::vector<AlignedBlock> thread_memory_;
+  // Memory of the kernel for few queries, which one attention uses after the other.
   AlignedBlock part_sums_;
   std::vector<std::atomic<std::int32_t>> parts_done_;
 };

@@ -6,17 +6,16 @@
 #include "llama/weight_source.h"
 
 #include <cstring>
-#include <new>
 #include <optional>
 
 namespace chunkkv::engine {
 namespace {
 
-// Fewer tokens do not pay for unpacking the weights. The engine's attention has its own change of path here
-// too, so that a prompt is cut in one place for both (session/micro_batches.h).
+// With fewer tokens, unpacking the weights costs more than our kernels save. The engine's attention changes
+// its path at this number as well, so one rule for cutting prompts serves both (session/micro_batches.h).
 constexpr std::int64_t kFewestTokens = 64;
 
-/// Whether the operation is one of those that our kernels compute, whatever the weights.
+/// Whether our kernels can compute this product, apart from the type and layout of its weights.
 bool is_plain_product(const ggml_tensor* node) {
   const ggml_tensor *w = node->src[0], *x = node->src[1];
   return x->type == GGML_TYPE_F32 && node->type == GGML_TYPE_F32 && ggml_n_dims(w) == 2 &&
@@ -55,7 +54,7 @@ bool FastProducts::available() {
   return !kernels::product_kernels().empty();
 }
 
-FastProducts::FastProducts(int n_threads) : own_(std::size_t(n_threads)) {
+FastProducts::FastProducts(int n_threads) : thread_memory_(std::size_t(n_threads)) {
   const ggml_init_params params{
       .mem_size = 4 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true};
   const GgmlContext context(ggml_init(params));
@@ -66,14 +65,6 @@ FastProducts::FastProducts(int n_threads) : own_(std::size_t(n_threads)) {
   std::memcpy(parameters_, custom->op_params, sizeof parameters_);
 }
 
-void FastProducts::Block::reserve(std::size_t n) {
-  if (n <= size) return;
-  memory.reset();
-  size = 0;  // also if there is no more memory
-  memory.reset(static_cast<char*>(::operator new[](n, std::align_val_t(64))));
-  size = n;
-}
-
 void FastProducts::take(ggml_tensor* node) {
   if (node->op != GGML_OP_MUL_MAT || node->src[1]->ne[1] < kFewestTokens || !is_plain_product(node)) return;
   const kernels::ProductKernel* kernel = prompt_kernel(node->src[0]);
@@ -81,8 +72,8 @@ void FastProducts::take(ggml_tensor* node) {
   const auto task = task_of(node);
   if (!task || (task->weights.layout != nullptr && task->weights.layout->by_depth && !kernel->reads_by_depth))
     return;
-  shared_.reserve(kernel->shared_bytes(*task));
-  for (Block& own : own_) own.reserve(kernel->thread_bytes(*task));
+  shared_memory_.reserve(kernel->shared_bytes(*task));
+  for (AlignedBlock& memory : thread_memory_) memory.reserve(kernel->thread_bytes(*task));
   Taken taken{.node = node, .parameters = {}};
   std::memcpy(taken.parameters, node->op_params, sizeof taken.parameters);
   taken_.push_back(taken);
@@ -101,8 +92,8 @@ void FastProducts::restore() {
 void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
   auto& products = *static_cast<FastProducts*>(self);
   prompt_kernel(node->src[0])
-      ->run(*task_of(node), thread, n_threads, products.shared_.memory.get(),
-            products.own_[std::size_t(thread)].memory.get(), products.team_);
+      ->run(*task_of(node), thread, n_threads, products.shared_memory_.get(),
+            products.thread_memory_[std::size_t(thread)].get(), products.team_);
 }
 
 }  // namespace chunkkv::engine

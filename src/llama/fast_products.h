@@ -1,16 +1,15 @@
 #pragma once
 
 #include "kernels/product.h"
+#include "llama/aligned_block.h"
 #include "llama/handles.h"
 
-#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 namespace chunkkv::engine {
 
-/// What multiplies a matrix of weights with the tokens of a prompt; null: the engine.
+/// Our kernel that multiplies a matrix of weights with the tokens of a prompt; null: the engine does it.
 const kernels::ProductKernel* prompt_kernel(const ggml_tensor* weights);
 
 /// Computes the products of weights and many tokens, most of the work of reading a prompt, with kernels of
@@ -22,12 +21,12 @@ class FastProducts {
   /// Whether there are kernels for this processor.
   static bool available();
 
-  /// `n_threads`: those of the engine, at most.
+  /// `n_threads`: the most threads that the engine uses.
   explicit FastProducts(int n_threads);
 
-  /// Takes a node that is about to be computed, if it is such a product.
+  /// Takes a node that is about to be computed, if it is a product that our kernels compute faster.
   void take(ggml_tensor* node);
-  /// Turns the nodes back into what they were.
+  /// Turns all nodes back into the engine's operations.
   void restore();
 
  private:
@@ -35,22 +34,13 @@ class FastProducts {
     ggml_tensor* node;
     std::int32_t parameters[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)];
   };
-  struct AlignedFree {
-    void operator()(char* p) const { ::operator delete[](p, std::align_val_t(64)); }
-  };
-  /// Memory that only grows.
-  struct Block {
-    std::unique_ptr<char[], AlignedFree> memory;
-    std::size_t size = 0;
-    void reserve(std::size_t n);
-  };
 
   static void compute(ggml_tensor* node, int thread, int n_threads, void* self);
 
   std::vector<Taken> taken_;
-  std::int32_t parameters_[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)] = {};  // of a custom operation
-  Block shared_;
-  std::vector<Block> own_;
+  std::int32_t parameters_[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)] = {};  // op_params of our operation
+  AlignedBlock shared_memory_;
+  std::vector<AlignedBlock> thread_memory_;
   kernels::Team team_;
 };
 

@@ -6,24 +6,23 @@ namespace chunkkv::engine {
 namespace {
 
 struct KernelRun {
-  const KernelShare& share;
-  std::vector<AlignedBlock> own;  // of each thread
+  const ThreadWork& work;
+  std::vector<AlignedBlock> own;  // memory of each thread
   std::atomic<std::int64_t> next = 0;
 
   static void compute(ggml_tensor*, int thread, int, void* run) {
     auto& self = *static_cast<KernelRun*>(run);
-    self.share(self.own[std::size_t(thread)].get(), self.next);
+    self.work(self.own[std::size_t(thread)].get(), self.next);
   }
 };
 
 }  // namespace
 
-void run_kernel(Compute& compute, const ggml_tensor* tensor, std::size_t own_bytes,
-                const KernelShare& share) {
-  KernelRun run{share, std::vector<AlignedBlock>(std::size_t(compute.n_threads()))};
+void run_kernel(Compute& compute, const ggml_tensor* tensor, std::size_t own_bytes, const ThreadWork& work) {
+  KernelRun run{work, std::vector<AlignedBlock>(std::size_t(compute.n_threads()))};
   for (AlignedBlock& own : run.own) own.reserve(own_bytes);
   Graph g(compute.device_of(tensor), 4);
-  float any = 0;  // an operation needs an input and an output
+  float any = 0;  // a graph's operation needs an input and an output
   ggml_tensor* input = g.input(GGML_TYPE_F32, {1, 1, 1, 1}, &any);
   g.output(ggml_custom_4d(g.ctx(), GGML_TYPE_F32, 1, 1, 1, 1, &input, 1, &KernelRun::compute,
                           GGML_N_TASKS_MAX, &run),

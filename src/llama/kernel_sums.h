@@ -7,8 +7,8 @@
 
 namespace chunkkv::engine {
 
-/// Column sums of `queries`, by cell: [n_head][n_kv], by the kernel that computed their attention. It knows
-/// each query's maximum and sum, so that only the logits are computed again.
+/// Column sums of the attention weights of `queries`, by cell: [n_head][n_kv]. The kernel that computed their
+/// attention knows each query's maximum and sum (`task`), so that only the logits are computed again.
 std::vector<float> kernel_sums(Compute& compute, const CacheLayer& cache, const kernels::AttentionTask& task,
                                QueryRange queries);
 

@@ -38,10 +38,10 @@ bool turns_part_of_head(const Model& model) {
   return turned > 0 && turned != head_size(model);
 }
 
-/// Keys of a token that is read alone, by layer.
-std::map<std::int32_t, std::vector<float>> keys(const Context& context,
-                                                const std::map<std::int32_t, CacheLayer>& layers,
-                                                std::int32_t cell) {
+/// The keys in `cell` of every layer, [n_head_kv * head_dim].
+std::map<std::int32_t, std::vector<float>> keys_by_layer(const Context& context,
+                                                         const std::map<std::int32_t, CacheLayer>& layers,
+                                                         std::int32_t cell) {
   llama_synchronize(context.handle());
   std::map<std::int32_t, std::vector<float>> rows;
   for (const auto& [number, layer] : layers) rows.emplace(number, row_of(layer.k, cell));
@@ -60,7 +60,8 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   return std::sqrt(sum);
 }
 
-/// Rounding of keys that are stored twice: relative, of a key and of the mean of all keys' lengths.
+/// Relative errors that rounding may cause in keys that are stored twice: `key` in a single key, `length` in
+/// the mean length of all keys.
 struct Rounding {
   double key, length;
 };
@@ -72,12 +73,13 @@ Rounding rounding(ggml_type type) {
 
 }  // namespace
 
-void require_turnable(const Model& model, CacheType type) {
+void require_shiftable_keys(const Model& model, CacheType type) {
   if (type == CacheType::bf16)
     throw UsageError(
         fmt::format("{}, which it cannot do with bf16 ones; use another type (-ctk), or {}", kWhat, kHowTo));
   const bool is_quantized = type != CacheType::f32 && type != CacheType::f16;
-  // The engine turns quantised keys through a rotation that it has for such heads only, and fails without it.
+  // The engine turns quantised keys by way of its Walsh-Hadamard rotation, and fails where it has none: in
+  // heads that are no multiple of 64.
   if (is_quantized && head_size(model) % 64 != 0)
     throw UsageError(
         fmt::format("{}, which it cannot do with {} ones in heads of {} values; use f16 (-ctk), or {}", kWhat,
@@ -88,7 +90,7 @@ void require_turnable(const Model& model, CacheType type) {
         kWhat, to_string(type), kHowTo));
 }
 
-void require_right_shifts(Context& context, const std::map<std::int32_t, CacheLayer>& layers) {
+void require_exact_shifts(Context& context, const std::map<std::int32_t, CacheLayer>& layers) {
   if (!context.can_shift())
     throw UsageError(fmt::format("{}, which it cannot do in this model; {}", kWhat, kHowTo));
   constexpr Token any = 0;
@@ -98,12 +100,12 @@ void require_right_shifts(Context& context, const std::map<std::int32_t, CacheLa
     const Segment one{.sequence = sequence, .first = position, .tokens = {&any, 1}};
     return context.decode({&one, 1}).front();
   };
-  const auto wanted = keys(context, layers, read(far));
+  const auto wanted = keys_by_layer(context, layers, read(far));
   context.remove(sequence, 0, -1);
   const std::int32_t cell = read(0);
   context.shift(sequence, 0, 1, far);
-  read(far + 1);  // keys are turned before a decode
-  const auto turned = keys(context, layers, cell);
+  read(far + 1);  // the engine turns keys at the beginning of a decode
+  const auto turned = keys_by_layer(context, layers, cell);
   context.clear();
 
   double length = 0, wanted_length = 0, worst = 0;

@@ -12,10 +12,10 @@ namespace {
 constexpr std::size_t kMostTensors = 32;
 constexpr float kSmallestKeyNorm = 1e-12f;
 
-/// Runs `build(graph, tile of cells)`, whose result is [.., n_head_kv values a row], for all tiles and
-/// turns the rows around: [n_head_kv][cells.size()].
+/// Runs `build(graph, tile of cells)` for all tiles. It returns n_head_kv numbers for each cell of the tile;
+/// they are transposed to [n_head_kv][cells.size()].
 template <class Build>
-std::vector<float> by_head(Compute& compute, const CacheLayer& cache, const RowKind& rows,
+std::vector<float> by_head(Compute& compute, const CacheLayer& cache, const RowTensor& rows,
                            std::span<const std::int32_t> cells, Build build) {
   const std::size_t heads = std::size_t(cache.n_head_kv);
   std::vector<float> result(heads * cells.size());
@@ -32,7 +32,7 @@ std::vector<float> by_head(Compute& compute, const CacheLayer& cache, const RowK
   return result;
 }
 
-/// The sum of each head's normalised keys where we have no kernel: [n_head_kv][head_dim].
+/// The sum of each head's normalised keys, [n_head_kv][head_dim], by graphs: for rows that no kernel reads.
 std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
                                  std::span<const std::int32_t> cells) {
   const std::size_t width = std::size_t(cache.k->ne[0]);
@@ -50,7 +50,7 @@ std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
   return sum;
 }
 
-/// Mean direction of the normalised keys, normalised itself: [n_head_kv][head_dim].
+/// The direction of the sum of each head's normalised keys, as a unit vector: [n_head_kv][head_dim].
 std::vector<float> mean_direction(const CacheLayer& cache, std::span<const double> sum) {
   const std::size_t width = sum.size();
   const std::size_t dim = width / std::size_t(cache.n_head_kv);
@@ -66,7 +66,7 @@ std::vector<float> mean_direction(const CacheLayer& cache, std::span<const doubl
 
 }  // namespace
 
-std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const RowKind& rows,
+std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const RowTensor& rows,
                              std::span<const std::int32_t> cells) {
   if (const auto* kernel = row_kernel(compute, rows)) {
     std::vector<float> result(std::size_t(cache.n_head_kv) * cells.size());
@@ -80,7 +80,7 @@ std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const Ro
   });
 }
 
-std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const RowKind& rows,
+std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const RowTensor& rows,
                                   std::span<const std::int32_t> cells) {
   return by_head(compute, cache, rows, cells, [&](Graph& g, std::span<const std::int32_t> tile) {
     return ggml_sum_rows(g.ctx(), ggml_abs(g.ctx(), gather(g, cache, rows, tile)));

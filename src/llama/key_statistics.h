@@ -14,11 +14,11 @@ namespace chunkkv::engine {
 /// dequantised in tiles of a few thousand, so that no copy of a layer exists.
 
 /// L2 norms of keys or values.
-std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const RowKind& rows,
+std::vector<float> row_norms(Compute& compute, const CacheLayer& cache, const RowTensor& rows,
                              std::span<const std::int32_t> cells);
 
-/// Sums of absolute values, likewise.
-std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const RowKind& rows,
+/// Sums of the absolute values of keys or values.
+std::vector<float> row_magnitudes(Compute& compute, const CacheLayer& cache, const RowTensor& rows,
                                   std::span<const std::int32_t> cells);
 
 /// Cosine of each key with the mean of the normalised keys of its head (KeyDiff, arXiv 2504.15364).

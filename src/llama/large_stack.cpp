@@ -11,7 +11,7 @@
 namespace chunkkv::engine {
 namespace {
 
-/// Address space for a stack, with a page at its end that nothing may touch.
+/// Address space for a stack. kGuard bytes at its end must not be touched, so that an overflow is a fault.
 class Stack {
  public:
   explicit Stack(std::size_t n_bytes) : n_bytes_(n_bytes) {

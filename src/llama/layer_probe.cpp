@@ -13,7 +13,7 @@
 namespace chunkkv::engine {
 namespace {
 
-LayerProbe::AttentionKey all_queries(std::int32_t stride) {
+LayerProbe::AttentionKey history_key(std::int32_t stride) {
   return {AttentionKind::softmax, 0, stride};
 }
 
@@ -46,7 +46,7 @@ std::vector<float> LayerProbe::by_entry(std::span<const float> by_cell, std::int
 void LayerProbe::add_attention(const ObservationRequest& request, const Attention& attention,
                                QueryRange queries, std::int32_t first_window_entry) {
   AttentionSum& sum = attention_[key_of(request)];
-  queries.first += attention.row;
+  queries.first += attention.first_row;
   std::vector<float> by_cell;
   if (request.attention == AttentionKind::group_max_past) {
     by_cell =
@@ -77,9 +77,9 @@ void LayerProbe::store_query(const Attention& attention, std::size_t index) {
   if (q.type != GGML_TYPE_F32 || q.nb[0] != sizeof(float))
     throw Error("this model's queries cannot be observed one by one; use after=0");
   const auto depth = std::size_t(q.ne[0]), n_head = std::size_t(q.ne[2]);
-  // One copy of all that lies between the first head's row and the last one's: a transfer is what costs.
+  // Copy everything from the first head's row to the last one's at once: each transfer costs much.
   std::vector<std::byte> bytes(q.nb[2] * (n_head - 1) + depth * sizeof(float));
-  ggml_backend_tensor_get(&q, bytes.data(), q.nb[1] * std::size_t(attention.row), bytes.size());
+  ggml_backend_tensor_get(&q, bytes.data(), q.nb[1] * std::size_t(attention.first_row), bytes.size());
   std::vector<float> values(n_head * depth);
   for (std::size_t h = 0; h < n_head; ++h)
     std::memcpy(values.data() + h * depth, bytes.data() + h * q.nb[2], depth * sizeof(float));
@@ -105,12 +105,12 @@ void LayerProbe::add_stored(const ObservationRequest& request, const Attention& 
                         attention.n_kv);
 }
 
-void LayerProbe::add_history(std::int32_t stride, std::vector<float> sums) {
-  if (!sums.empty()) attention_[all_queries(stride)].values = std::move(sums);
+void LayerProbe::set_history(std::int32_t stride, std::vector<float> sums) {
+  if (!sums.empty()) attention_[history_key(stride)].values = std::move(sums);
 }
 
 std::vector<float> LayerProbe::history(std::int32_t stride) const {
-  const auto it = attention_.find(all_queries(stride));
+  const auto it = attention_.find(history_key(stride));
   return it == attention_.end() ? std::vector<float>{} : it->second.values;
 }
 
@@ -137,7 +137,7 @@ LayerObservation LayerProbe::observe(const ObservationRequest& request) {
     o.values =
         std::make_shared<CacheRows>(compute_, cache_, values_of(cache_, "methods that read values"), cells_);
   if (request.value_norms) {
-    const RowKind values = values_of(cache_, "value norms (vnorm=1)");
+    const RowTensor values = values_of(cache_, "value norms (vnorm=1)");
     o.value_norms = once(value_norms_, [&] { return row_norms(compute_, cache_, values, cells_); });
   }
   if (request.key_norms)

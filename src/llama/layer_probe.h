@@ -14,7 +14,7 @@
 
 namespace chunkkv::engine {
 
-/// Computes what methods ask to observe of one layer; what several ask for is computed once.
+/// Computes what methods ask to observe of one layer. What several methods ask for is computed once.
 class LayerProbe {
  public:
   /// `cells`: the cell of every entry read so far. It grows to `n_entries` with the prompt and must outlive
@@ -22,25 +22,26 @@ class LayerProbe {
   LayerProbe(Compute& compute, const CacheLayer& cache, std::int32_t layer,
              const std::vector<std::int32_t>& cells, std::int32_t n_entries);
 
-  /// Adds the attention of `queries`, numbered among the tokens that it is shown for, to what `observe`
-  /// returns for `request`, which reads attention. With group_max_past, entries from `first_window_entry` on
-  /// are hidden.
+  /// Adds the attention of `queries`, numbered among the tokens that `attention` is shown for, to what
+  /// `observe` returns for `request`, which must ask for attention. With group_max_past, entries from
+  /// `first_window_entry` on are hidden.
   void add_attention(const ObservationRequest& request, const Attention& attention, QueryRange queries,
                      std::int32_t first_window_entry);
 
-  /// Copies the query of a step of the answer, the `index`-th.
+  /// Copies the query of the answer's step `index`, counted from 0, to the host.
   void store_query(const Attention& attention, std::size_t index);
   /// Adds the attention of the first `request.after` stored queries to what `observe` returns for `request`.
-  /// `attention`: of the step in work. With group_max_past, entries from `first_window_entry` on are hidden.
+  /// `attention`: the current step's. With group_max_past, entries from `first_window_entry` on are hidden.
   void add_stored(const ObservationRequest& request, const Attention& attention,
                   std::int32_t first_window_entry);
 
-  /// Only when all entries are read.
+  /// Returns what `request` asks for. To be called when all entries are read.
   LayerObservation observe(const ObservationRequest& request);
 
-  /// What every `stride`-th query paid to the entries: earlier sums to start from, [n_head][n_entries] or
-  /// empty, and what they have become.
-  void add_history(std::int32_t stride, std::vector<float> sums);
+  /// Sets the attention sums of every `stride`-th query that earlier passes collected, [n_head][n_entries];
+  /// does nothing if they are empty.
+  void set_history(std::int32_t stride, std::vector<float> sums);
+  /// Returns these sums with this pass's attention added; empty where there are none.
   std::vector<float> history(std::int32_t stride) const;
 
   /// Requests with the same key read the same attention: kind, window (0 for all queries) and stride.
@@ -52,12 +53,13 @@ class LayerProbe {
     std::vector<float> values;
     std::int32_t n_queries = 0;
   };
-  /// What stored queries paid: kind, how many, where group_max_past hides from, and of which reader.
+  /// Identifies a sum over stored queries: kind, number of queries, window that group_max_past hides (0 for
+  /// the other kind), and reader of the layer's rows.
   using StoredKey = std::tuple<AttentionKind, std::int32_t, std::int32_t, std::int32_t>;
   static StoredKey stored_key(const ObservationRequest& request, std::int32_t reader);
   std::vector<std::uint8_t> past(std::int64_t n_kv, std::int32_t first_window_entry) const;
 
-  /// [heads][n_kv] by cell -> [heads][n_entries]; entries that are not read yet count as 0.
+  /// Turns sums by cell, [heads][n_kv], into sums by entry, [heads][n_entries]; 0 for entries not read yet.
   std::vector<float> by_entry(std::span<const float> by_cell, std::int64_t n_kv) const;
 
   Compute& compute_;

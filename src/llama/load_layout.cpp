@@ -9,7 +9,7 @@
 namespace chunkkv::engine {
 namespace {
 
-/// A regular expression for one name.
+/// A regular expression that matches only `name`.
 std::string pattern_of(std::string_view name) {
   std::string pattern = "^";
   for (const char c : name) {
@@ -19,7 +19,8 @@ std::string pattern_of(std::string_view name) {
   return pattern + "$";
 }
 
-/// The type of memory that holds mapped files. The loader leaves it alone; the CPU's usual type it replaces.
+/// The type of memory that holds mapped files. The loader obeys an override with it, whereas it replaces the
+/// CPU's usual type by one with a layout of its own.
 ggml_backend_buffer_type_t mapped_memory() {
   alignas(64) static char any[64];
   const ggml_backend_buffer_t buffer = ggml_backend_cpu_buffer_from_ptr(any, sizeof any);
@@ -31,7 +32,7 @@ ggml_backend_buffer_type_t mapped_memory() {
 }  // namespace
 
 LoadLayout::LoadLayout(const std::string& path) {
-  // Only AMX memory takes weights that gain nothing there.
+  // Of the engine's layouts only AMX is given to weights that gain nothing by it.
   if (!machine().engine_amx || ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_GPU) != nullptr) return;
   ggml_context* tensors = nullptr;
   const std::unique_ptr<gguf_context, Deleter<gguf_free>> file(
@@ -49,15 +50,15 @@ LoadLayout::LoadLayout(const std::string& path) {
       plain_.push_back(pattern_of(t->name));
   }
   if (plain_.empty()) return;
-  extra_ = gains;
-  if (!extra_) return;  // mapped, all of them
+  use_engine_layouts_ = gains;
+  if (!use_engine_layouts_) return;  // all weights stay in the mapped file
   const ggml_backend_buffer_type_t plain = mapped_memory();
   for (const std::string& pattern : plain_) overrides_.push_back({pattern.c_str(), plain});
   overrides_.push_back({nullptr, nullptr});
 }
 
 void LoadLayout::apply(llama_model_params& params) const {
-  params.use_extra_bufts = extra_;
+  params.use_extra_bufts = use_engine_layouts_;
   if (!overrides_.empty()) params.tensor_buft_overrides = overrides_.data();
 }
 

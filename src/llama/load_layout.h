@@ -7,17 +7,19 @@
 
 namespace chunkkv::engine {
 
-/// The layouts of a model's weights that generate fastest, as parameters of its loading. They point here.
+/// Chooses the layouts of a model's weights in which it generates fastest, by parameters of its loading. The
+/// parameters point into this object.
 class LoadLayout {
  public:
-  /// Reads the names and types in a GGUF file. A broken file has none: loading it will say so.
+  /// Reads names and types of tensors from a GGUF file. Of a broken file it chooses nothing: loading it will
+  /// report what is wrong.
   explicit LoadLayout(const std::string& path);
   void apply(llama_model_params& params) const;
 
  private:
-  std::vector<std::string> plain_;  // patterns of tensors to be kept from a layout of the engine's
+  std::vector<std::string> plain_;  // patterns of tensors that must not get a layout of the engine's
   std::vector<llama_model_tensor_buft_override> overrides_;
-  bool extra_ = true;  // whether any weights gain by one
+  bool use_engine_layouts_ = true;  // whether any weights gain by such a layout
 };
 
 }  // namespace chunkkv::engine

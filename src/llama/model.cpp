@@ -8,6 +8,8 @@
 #include "llama/support.h"
 #include "llama/tokenizing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -84,8 +86,8 @@ void Model::require_tokens(std::span<const Token> tokens) const {
   const Token n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model_));
   for (const Token token : tokens)
     if (token < 0 || token >= n_vocab)
-      throw UsageError(std::to_string(token) + " is no token of this model; its tokens are 0 to " +
-                       std::to_string(n_vocab - 1));
+      throw UsageError(
+          fmt::format("{} is no token of this model; its tokens are 0 to {}", token, n_vocab - 1));
 }
 
 std::string Model::detokenize(Token token) const {

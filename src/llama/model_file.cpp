@@ -14,7 +14,7 @@
 namespace chunkkv::engine {
 namespace {
 
-constexpr std::int32_t kMostParts = 65535;  // the engine's count has 16 bits
+constexpr std::int32_t kMostParts = 65535;  // the engine counts parts in 16 bits
 
 /// Bytes before the weights: metadata and tensor descriptions.
 std::uint64_t head_bytes(const std::string& path) {

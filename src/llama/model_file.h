@@ -8,7 +8,7 @@
 
 namespace chunkkv::engine {
 
-/// Files of the model at `path`, which may be split; `split_count` is the metadata of that name, as text.
+/// The files of the model at `path`: several if it is split. `split_count`: its metadata "split.count".
 std::vector<std::string> model_parts(const std::string& path, const std::string& split_count);
 
 /// Adds a GGUF file to a hash: its size, metadata, tensor descriptions and samples of its weights. Returns

@@ -2,6 +2,8 @@
 
 #include <chunkkv/error.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 
@@ -22,7 +24,7 @@ ModelPlacing::ModelPlacing(const ModelOptions& options) {
   if (!options.devices.empty()) devices_.push_back(nullptr);
 
   if (options.tensor_split.size() > llama_max_devices())
-    throw UsageError("a tensor split has at most " + std::to_string(llama_max_devices()) + " shares");
+    throw UsageError(fmt::format("a tensor split has at most {} shares", llama_max_devices()));
   if (std::any_of(options.tensor_split.begin(), options.tensor_split.end(),
                   [](float x) { return !(x >= 0); }))
     throw UsageError("the shares of a tensor split are not negative");

@@ -8,10 +8,11 @@
 
 namespace chunkkv::engine {
 
-/// Where a model's tensors are to lie, as parameters of its loading. They point here and into the options.
+/// Sets where a model's tensors are to lie, by parameters of its loading. The parameters point into this
+/// object and into the options.
 class ModelPlacing {
  public:
-  /// UsageError for a device or a memory that there is not.
+  /// UsageError for devices or memory that do not exist, and for a tensor split out of range.
   explicit ModelPlacing(const ModelOptions& options);
   void apply(llama_model_params& params);
   bool has_overrides() const { return !overrides_.empty(); }

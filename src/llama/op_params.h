@@ -7,7 +7,7 @@
 
 namespace chunkkv::engine {
 
-/// Number `index` of an operation's parameters, where it is a float.
+/// Parameter `index` of an operation, which must be a float.
 inline float op_float(const ggml_tensor* node, int index) {
   float value;
   std::memcpy(&value, node->op_params + index, sizeof value);

@@ -19,7 +19,7 @@ constexpr std::size_t kTileRows = 4096;
 /// Similarities of one KV head's keys.
 class HeadSimilarity {
  public:
-  /// `unit` is memory for keys, which heads use one after the other.
+  /// `unit`: memory for normalised keys, which one head uses after the other.
   HeadSimilarity(Compute& compute, const CacheLayer& cache, std::int32_t head,
                  std::span<const std::int32_t> cells, std::vector<float>& unit)
       : compute_(compute),
@@ -27,8 +27,8 @@ class HeadSimilarity {
         head_(head),
         cells_(cells),
         unit_(unit),
-        of_others_(cells.size()),
-        removed_(cells.size()),
+        sum_to_others_(cells.size()),
+        zeroed_similarity_(cells.size()),
         zeroed_(cells.size()) {}
 
   std::vector<float> redundancy(float threshold) {
@@ -37,9 +37,9 @@ class HeadSimilarity {
       compare_by_kernel(threshold);
     else
       compare(threshold);
-    std::vector<double> sums(of_others_.begin(), of_others_.end());
+    std::vector<double> sums(sum_to_others_.begin(), sum_to_others_.end());
     for (std::size_t i = 0; i < n; ++i)
-      if (const auto j = std::size_t(zeroed_[i]); j != i) sums[j] -= double(removed_[i]);
+      if (const auto j = std::size_t(zeroed_[i]); j != i) sums[j] -= double(zeroed_similarity_[i]);
     std::vector<float> mean(n);
     for (std::size_t j = 0; j < n; ++j) mean[j] = float(sums[j] / double(n));
     return mean;
@@ -90,9 +90,9 @@ class HeadSimilarity {
   void compare(float threshold) {
     std::vector<float> total(cells_.size()), own(cells_.size());
     column_sums(total, own);
-    for (std::size_t j = 0; j < total.size(); ++j) of_others_[j] = total[j] - own[j];
+    for (std::size_t j = 0; j < total.size(); ++j) sum_to_others_[j] = total[j] - own[j];
     zeroed_ = last_similar(threshold);
-    removed_ = similarity_to(zeroed_);
+    zeroed_similarity_ = similarity_to(zeroed_);
   }
 
   bool has_kernel() const {
@@ -101,8 +101,8 @@ class HeadSimilarity {
   }
   std::int64_t head_dim() const { return cache_.k->ne[0] / cache_.n_head_kv; }
 
-  /// Takes all keys, normalised, and returns their sum.
-  std::vector<double> take_units() {
+  /// Writes all normalised keys to `unit_`, [cells.size()][head_dim], and returns their sum, [head_dim].
+  std::vector<double> fill_unit_keys() {
     const auto dim = std::size_t(head_dim());
     unit_.resize(cells_.size() * dim);
     if (const auto* kernel = row_kernel(compute_, keys_of(cache_))) {
@@ -124,7 +124,7 @@ class HeadSimilarity {
   }
 
   void compare_by_kernel(float threshold) {
-    const std::vector<double> sums = take_units();
+    const std::vector<double> sums = fill_unit_keys();
     const std::vector<float> sum(sums.begin(), sums.end());
 
     const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
@@ -134,8 +134,8 @@ class HeadSimilarity {
                                         .sum = sum.data(),
                                         .threshold = threshold,
                                         .newest = zeroed_.data(),
-                                        .of_newest = removed_.data(),
-                                        .of_others = of_others_.data()};
+                                        .of_newest = zeroed_similarity_.data(),
+                                        .of_others = sum_to_others_.data()};
     run_kernel(compute_, cache_.k, kernel.thread_bytes(task),
                [&](char* own, std::atomic<std::int64_t>& next) { kernel.run(task, own, next); });
   }
@@ -160,7 +160,8 @@ class HeadSimilarity {
     return last;
   }
 
-  /// Finds the last hit among the keys first .. first + count - 1 for each of `rows`.
+  /// Finds for each of `rows` its last hit among the keys first .. first + count - 1. Rows without one are
+  /// added to `still_open`.
   void search_block(std::int64_t first, std::int64_t count, std::span<const std::int32_t> rows,
                     float threshold, std::span<std::int32_t> last, std::vector<std::int32_t>& still_open) {
     std::vector<std::int32_t> row_cells(rows.size());
@@ -174,7 +175,7 @@ class HeadSimilarity {
     ggml_tensor* similarity = ggml_mul_mat(g.ctx(), block, keys(g, row_cells));  // [count, rows]
     ggml_prec_set_acc(similarity, GGML_PREC_F32);
 
-    // Rows of this block meet themselves: lower those similarities below any threshold.
+    // Rows of this block are compared with themselves: lower those similarities below any threshold.
     const auto inside = std::lower_bound(rows.begin(), rows.end(), std::int32_t(first));
     const auto n_inside =
         std::size_t(std::lower_bound(inside, rows.end(), std::int32_t(first + count)) - inside);
@@ -223,8 +224,9 @@ class HeadSimilarity {
   std::int32_t head_;
   std::span<const std::int32_t> cells_;
   std::vector<float>& unit_;
-  // By key: its similarities to all others, that to the one that its row sets to zero, and which that is.
-  std::vector<float> of_others_, removed_;
+  // For each key i: the sum of its similarities to all others, its similarity to key zeroed_[i], and the key
+  // whose similarity row i sets to zero.
+  std::vector<float> sum_to_others_, zeroed_similarity_;
   std::vector<std::int32_t> zeroed_;
 };
 

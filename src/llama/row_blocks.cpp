@@ -6,14 +6,14 @@
 
 namespace chunkkv::engine {
 
-const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowKind& rows) {
+const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowTensor& rows) {
   const auto& kernels = kernels::row_statistics_kernels();
   const bool is_read =
       rows.rows->type == GGML_TYPE_F16 && rows.width % 16 == 0 && compute.device_of(rows.rows).is_cpu;
   return is_read && !kernels.empty() ? &kernels.front() : nullptr;
 }
 
-void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowKind& rows, HeadRange heads,
+void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& rows, HeadRange heads,
                     std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work) {
   const auto n = std::int64_t(cells.size()), block = std::int64_t(kRowsOfBlock);
   const std::int64_t n_blocks = (n + block - 1) / block;
@@ -35,7 +35,7 @@ void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowKind& ro
 std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
                                  const kernels::RowStatisticsKernel& kernel, HeadRange heads,
                                  std::span<const std::int32_t> cells, float smallest) {
-  const RowKind keys = keys_of(cache);
+  const RowTensor keys = keys_of(cache);
   const auto dim = std::size_t(keys.width), width = std::size_t(heads.end - heads.first) * dim;
   std::vector<float> parts((cells.size() + kRowsOfBlock - 1) / kRowsOfBlock * width);
   for_row_blocks(compute, cache, keys, heads, cells, [&](const RowBlock& b) {

@@ -13,10 +13,10 @@ namespace chunkkv::engine {
 
 constexpr std::size_t kRowsOfBlock = 2048;
 
-/// Our kernel for rows that it can read, F16 ones of a CPU, else null.
-const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowKind& rows);
+/// Our kernel where it can read these rows: F16, in the CPU's memory, width a multiple of 16. Otherwise null.
+const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowTensor& rows);
 
-/// Some entries of one KV head.
+/// Entries `first` to `end` of one KV head.
 struct RowBlock {
   kernels::RowStatisticsTask task;
   std::int64_t head = 0, first = 0, end = 0;
@@ -29,13 +29,13 @@ inline HeadRange all_heads(const CacheLayer& cache) {
   return {0, cache.n_head_kv};
 }
 
-/// Calls `work` for all blocks of `cells` of some KV heads, on all threads. Must not throw. Only for rows
-/// that `row_kernel` reads.
-void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowKind& rows, HeadRange heads,
+/// Calls `work`, which must not throw, for all blocks of `cells` of some KV heads, on all threads. Only for
+/// rows that `row_kernel` reads.
+void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& rows, HeadRange heads,
                     std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work);
 
-/// The sum of the normalised keys of some KV heads: [heads][head_dim]. Keys shorter than `smallest` are
-/// divided by that. Blocks are added up in double precision.
+/// The sum of the normalised keys of some KV heads: [heads][head_dim]. A key shorter than `smallest` is
+/// divided by `smallest`. Sums of blocks are added up in double precision.
 std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
                                  const kernels::RowStatisticsKernel& kernel, HeadRange heads,
                                  std::span<const std::int32_t> cells, float smallest);

@@ -5,7 +5,7 @@
 namespace chunkkv::engine {
 namespace {
 
-/// Cells target[first] .. target[first + count - 1] follow one another.
+/// Elements first .. first + count - 1 of a list of cells, which are consecutive cells.
 struct Run {
   std::size_t first, count;
 };
@@ -21,7 +21,7 @@ std::vector<Run> runs_of(std::span<const std::int32_t> cells) {
   return runs;
 }
 
-/// Rows as 32-bit words, which every backend copies unchanged: gathered into a temporary, then stored.
+/// Gathers rows into a temporary and stores them, as 32-bit words, which every backend copies unchanged.
 void move_words(Compute& compute, const ggml_tensor* rows, std::size_t head_bytes,
                 std::span<const std::vector<std::int32_t>> from, std::span<const std::int32_t> to) {
   const auto heads = std::int64_t(from.size());
@@ -47,7 +47,7 @@ void move_words(Compute& compute, const ggml_tensor* rows, std::size_t head_byte
   g.run();
 }
 
-/// Rows whose size is no whole number of words (an 18-byte Q4_0 head): through host memory.
+/// Moves rows whose size is no whole number of words (an 18-byte Q4_0 head) through host memory.
 void move_bytes(const ggml_tensor* rows, std::size_t head_bytes,
                 std::span<const std::vector<std::int32_t>> from, std::span<const std::int32_t> to) {
   std::vector<std::byte> kept(head_bytes * from.size() * to.size());

@@ -8,10 +8,10 @@
 
 namespace chunkkv::engine {
 
-/// The values of a row of any cache type. `values` has as many as the row.
+/// Converts a row of any cache type to floats. `values` must have as many numbers as the row.
 void to_floats(ggml_type type, const std::byte* row, std::span<float> values);
 
-/// The row of one cell, as it lies in the cache.
+/// The row of one cell, all heads, as floats; still rotated where the engine rotates quantised rows.
 std::vector<float> row_of(const ggml_tensor* rows, std::int32_t cell);
 
 }  // namespace chunkkv::engine

@@ -44,7 +44,7 @@ class StateReader {
 constexpr auto kRequire = StateReader::require;
 
 void check_type(std::int32_t type, const ggml_tensor* rows, StateTypes types) {
-  if (types == StateTypes::own)
+  if (types == StateTypes::same_as_cache)
     kRequire(type == rows->type, "its keys or values have other types (-ctk, -ctv)");
   else
     kRequire(std::find(kCacheTypes.begin(), kCacheTypes.end(), type) != kCacheTypes.end() &&
@@ -52,7 +52,7 @@ void check_type(std::int32_t type, const ggml_tensor* rows, StateTypes types) {
              "its keys or values have a type that no cache has");
 }
 
-/// A row a cell: their type, the size of one, the rows.
+/// Checks a tensor with one row for each cell: type of the rows, size of a row, the rows.
 void check_rows(StateReader& state, const ggml_tensor* rows, std::uint32_t n_cells, StateTypes types) {
   const auto type = state.take<std::int32_t>();
   check_type(type, rows, types);
@@ -61,7 +61,7 @@ void check_rows(StateReader& state, const ggml_tensor* rows, std::uint32_t n_cel
   state.skip(n_cells, ggml_row_size(ggml_type(type), rows->ne[0]));
 }
 
-/// Values without flash attention, a row a dimension.
+/// Checks values of a cache without flash attention, which have one row for each dimension.
 void check_columns(StateReader& state, const ggml_tensor* rows, std::uint32_t n_cells, StateTypes types) {
   const auto type = state.take<std::int32_t>();
   check_type(type, rows, types);
@@ -79,7 +79,7 @@ void check_state(std::span<const std::byte> whole, const std::map<std::int32_t, 
                  bool states_follow) {
   StateReader state(whole);
   state.take<std::uint32_t>();  // a magic number, which the engine checks
-  state.take<std::int32_t>();   // the sequence that it was
+  state.take<std::int32_t>();   // number of the sequence that was saved
   kRequire(state.take<std::uint32_t>() == 1, "it has several streams of cells");
   const auto n_cells = state.take<std::uint32_t>();
   kRequire(n_cells == positions.size(), "it has another number of cells than entries");
@@ -87,7 +87,7 @@ void check_state(std::span<const std::byte> whole, const std::map<std::int32_t, 
     kRequire(state.take<std::int32_t>() == position, "a cell has another position than its entry");
     kRequire(state.take<std::uint32_t>() == 1, "it shares cells between sequences");
     state.skip(1, extension);
-    state.take<std::int32_t>();  // the sequence again
+    state.take<std::int32_t>();  // the sequence's number again
   }
   const bool has_values = layers.empty() || layers.begin()->second.v != nullptr;
   const bool v_transposed = !layers.empty() && layers.begin()->second.v_transposed;

@@ -11,7 +11,7 @@
 namespace chunkkv::engine {
 namespace {
 
-/// Copies a state piece by piece.
+/// Reads a state piece by piece and writes another one.
 class Copier {
  public:
   explicit Copier(std::span<const std::byte> from) : from_(from) {}
@@ -48,21 +48,21 @@ class Copier {
   std::vector<std::byte> to_;
 };
 
-/// How the engine turns the rows of a quantised cache: not where values are part of the keys.
-enum class Turned : std::uint8_t { never, as_keys, as_values };
+/// By which rule the engine rotates the rows of a quantised cache. Never where values are part of the keys.
+enum class Rotation : std::uint8_t { never, as_keys, as_values };
 
-/// Size of the matrix that the engine turns rows of this type by; 0: it does not. Keys take the largest
-/// power of two that divides the head, values 64.
-std::int64_t rotation(ggml_type type, std::int64_t head_dim, Turned turned) {
-  const char* off = std::getenv("LLAMA_ATTN_ROT_DISABLE");  // the engine's own switch
-  if (turned == Turned::never) return 0;
+/// Size of the Walsh-Hadamard matrix by which the engine multiplies rows of this type; 0: it does not. For
+/// keys it is the largest power of two that divides the head size, for values 64.
+std::int64_t rotation_size(ggml_type type, std::int64_t head_dim, Rotation rotation) {
+  const char* off = std::getenv("LLAMA_ATTN_ROT_DISABLE");  // the engine's own variable
+  if (rotation == Rotation::never) return 0;
   if (!ggml_is_quantized(type) || head_dim % 64 != 0 || (off != nullptr && std::atoi(off) != 0)) return 0;
   std::int64_t size = 64;
-  while (turned == Turned::as_keys && head_dim % (2 * size) == 0) size *= 2;
+  while (rotation == Rotation::as_keys && head_dim % (2 * size) == 0) size *= 2;
   return size;
 }
 
-/// Multiplies by the orthonormal Walsh-Hadamard matrix, which is its own inverse.
+/// Multiplies each `size` numbers by the orthonormal Walsh-Hadamard matrix, which is its own inverse.
 void rotate(std::span<float> row, std::int64_t size) {
   const float scale = 1.0f / std::sqrt(float(size));
   for (std::size_t at = 0; at < row.size(); at += std::size_t(size)) {
@@ -90,9 +90,9 @@ void from_floats(ggml_type type, std::span<const float> values, std::byte* row) 
     ggml_quantize_chunk(type, values.data(), row, 0, 1, n, nullptr);
 }
 
-/// The rows of one tensor: their type and size, then one row a cell.
+/// Converts the rows of one tensor, stored as the rows' type, the size of a row, and one row for each cell.
 void convert_rows(Copier& state, const ggml_tensor* rows, std::int64_t n_head_kv, std::uint32_t n_cells,
-                  ggml_type type, Turned turned) {
+                  ggml_type type, Rotation rotation) {
   const auto from = ggml_type(state.take<std::int32_t>());
   const std::int64_t n = rows->ne[0];
   const auto size = state.take<std::uint64_t>();
@@ -101,8 +101,8 @@ void convert_rows(Copier& state, const ggml_tensor* rows, std::int64_t n_head_kv
     throw Error("the saved cache is of another model, or damaged");
   state.put(std::int32_t(type));
   state.put(std::uint64_t(ggml_row_size(type, n)));
-  const std::int64_t undo = rotation(from, n / n_head_kv, turned);
-  const std::int64_t redo = rotation(type, n / n_head_kv, turned);
+  const std::int64_t undo = rotation_size(from, n / n_head_kv, rotation);
+  const std::int64_t redo = rotation_size(type, n / n_head_kv, rotation);
   std::vector<float> values(static_cast<std::size_t>(n));
   std::vector<std::byte> converted(ggml_row_size(type, n));
   for (std::uint32_t cell = 0; cell < n_cells; ++cell) {
@@ -128,14 +128,14 @@ std::vector<std::byte> convert_state(std::span<const std::byte> whole,
                                      ggml_type type_v, std::size_t extension, bool states_follow) {
   Copier state(whole);
   state.copy<std::uint32_t>();  // a magic number, which the engine checks
-  state.copy<std::int32_t>();   // the sequence
+  state.copy<std::int32_t>();   // number of the sequence
   if (state.copy<std::uint32_t>() != 1) throw Error("the saved cache has several streams of cells");
   const auto n_cells = state.copy<std::uint32_t>();
   for (std::uint32_t cell = 0; cell < n_cells; ++cell) {
     state.copy<std::int32_t>();  // position
     if (state.copy<std::uint32_t>() != 1) throw Error("the saved cache shares cells between sequences");
     state.put_bytes(state.take(extension));
-    state.copy<std::int32_t>();  // the sequence again
+    state.copy<std::int32_t>();  // the sequence's number again
   }
   const auto v_transposed = state.copy<std::uint32_t>();
   const auto n_layer = state.copy<std::uint32_t>();
@@ -144,9 +144,10 @@ std::vector<std::byte> convert_state(std::span<const std::byte> whole,
     throw Error("the saved cache is of another model, or of a cache without flash attention");
   for (const auto& [number, layer] : layers)
     convert_rows(state, layer.k, layer.n_head_kv, n_cells, type_k,
-                 layer.v != nullptr ? Turned::as_keys : Turned::never);
+                 layer.v != nullptr ? Rotation::as_keys : Rotation::never);
   for (const auto& [number, layer] : layers)
-    if (layer.v != nullptr) convert_rows(state, layer.v, layer.n_head_kv, n_cells, type_v, Turned::as_values);
+    if (layer.v != nullptr)
+      convert_rows(state, layer.v, layer.n_head_kv, n_cells, type_v, Rotation::as_values);
   if (states_follow) state.put_rest();
   if (!state.at_end()) throw Error("the saved cache is longer than it should be; it is damaged");
   return state.result();

@@ -14,8 +14,8 @@ std::string metadata(const llama_model* model, const std::string& key) {
   return length < 0 ? std::string() : std::string(text.data());
 }
 
-// Positions count as distances from cell to cell under ALiBi, and kept rows change their cells. Some
-// architectures have it without saying so in their metadata.
+// Under ALiBi attention depends on distances between cells' positions, and kept rows change their cells. Some
+// architectures use it without saying so in their metadata.
 bool has_alibi(const llama_model* model, const std::string& architecture) {
   return architecture == "bloom" || architecture == "refact" ||
          (architecture == "baichuan" && llama_model_n_layer(model) == 40) ||

@@ -10,8 +10,8 @@ namespace chunkkv::engine {
 /// Why the cache of `model` cannot be compressed, as a sentence that names the reason; empty when it can.
 std::string why_unsupported(const llama_model* model);
 
-/// Bytes that a cell of `model` has in a state beside its position and sequence: models with several
-/// positions a token (M-RoPE) keep the others and the token there.
+/// Bytes that a state of `model` holds for each cell besides its position and sequence. Models with several
+/// positions for a token (M-RoPE) keep the other positions and the token there; for all others it is 0.
 std::size_t cell_extension(const llama_model* model);
 
 }  // namespace chunkkv::engine

@@ -9,13 +9,13 @@
 namespace chunkkv::engine {
 bool Tap::callback(ggml_tensor* node, bool ask, void* tap) {
   auto& self = *static_cast<Tap*>(tap);
-  try {  // the callers are C frames
+  try {  // exceptions must not cross the engine's C frames
     if (ask) return self.ask(node);
     self.show(node);
   } catch (...) {
     self.error_ = std::current_exception();
     self.wanted_.clear();
-    self.product_ = nullptr;
+    self.kq_product_ = nullptr;
   }
   return !ask;
 }
@@ -25,20 +25,20 @@ void Tap::accelerate(int n_threads) {
   if (FastAttention::kernel() != nullptr) attention_ = std::make_unique<FastAttention>(n_threads);
 }
 
-void Tap::begin(Wishes wishes) {
-  wanted_ = std::move(wishes.layers);
-  handler_ = std::move(wishes.handler);
-  mask_.begin(std::move(wishes.hidden));
+void Tap::begin(DecodeOptions options) {
+  wanted_ = std::move(options.layers);
+  handler_ = std::move(options.handler);
+  mask_.begin(std::move(options.hidden));
   cells_.clear();
   begin_graph();
 }
 
 void Tap::begin_graph() {
-  product_ = nullptr;
+  kq_product_ = nullptr;
   n_before_graph_ = cells_.size();
-  n_read_.assign(cache_.kept().size(), 0);
+  n_readers_seen_.assign(cache_.kept().size(), 0);
   mask_.begin_graph();
-  if (attention_) attention_->forget_masks();  // those of this graph are new
+  if (attention_) attention_->forget_masks();  // this graph has masks of its own
 }
 
 void Tap::end() {
@@ -59,7 +59,7 @@ bool Tap::ask(ggml_tensor* node) {
     case GGML_OP_SET_ROWS:
       on_store(node);
       return false;
-    case GGML_OP_CUSTOM:  // a graph that is computed again, in one decode
+    case GGML_OP_CUSTOM:  // a graph that is computed again in the same decode
       if (attention_) attention_->restore(node);
       if (node->op != GGML_OP_FLASH_ATTN_EXT) return false;
       [[fallthrough]];
@@ -77,7 +77,7 @@ bool Tap::ask(ggml_tensor* node) {
       if (products_) products_->take(node);
       return false;
     case GGML_OP_SOFT_MAX:
-      if (product_ != nullptr) on_soft_max(node);
+      if (kq_product_ != nullptr) on_soft_max(node);
       return false;
     default:
       return false;
@@ -87,7 +87,7 @@ bool Tap::ask(ggml_tensor* node) {
 void Tap::on_store(const ggml_tensor* node) {
   cache_.add_store(node);
   const ggml_tensor* root = root_of(node);
-  if (root == cache_.first_store() && !cells_.empty()) begin_graph();  // one more of this decode
+  if (root == cache_.first_store() && !cells_.empty()) begin_graph();  // the next graph of this decode
   if (root == cache_.first_kept_store()) {
     const ggml_tensor* rows = node->src[1];
     std::vector<std::int64_t> cells(std::size_t(ggml_nelements(rows)));
@@ -99,7 +99,7 @@ void Tap::on_store(const ggml_tensor* node) {
 }
 
 std::int32_t Tap::layer_of(const ggml_tensor* k) const {
-  // A copy that the scheduler made for another device has no sources; the keys were stored just before.
+  // A copy that the scheduler made for another device has no sources. Its layer is the one stored last.
   return CacheLayers::model_number_of(k) >= 0 ? cache_.number_of(k) : last_stored_layer_;
 }
 
@@ -117,19 +117,19 @@ bool Tap::on_product(ggml_tensor* node) {
   const ggml_tensor* k = node->src[0];
   const std::int32_t number = CacheLayers::model_number_of(k);
   if (number < 0) return false;
-  // Values that are part of the keys are multiplied as a transposed copy.
+  // A transposed copy of keys is the values, where these are part of the keys: this product is not K q.
   if (k->op == GGML_OP_CONT && !cache_.has_values(number)) return false;
   if (!cache_.is_known()) {
-    product_ = node;
+    kq_product_ = node;
     return false;
   }
   if (!watched(cache_.number_of(k))) return false;
-  product_ = node;
+  kq_product_ = node;
   return true;  // so that the query is computed, and nothing after it, when the soft max is asked about
 }
 
 void Tap::on_soft_max(ggml_tensor* node) {
-  const ggml_tensor* product = std::exchange(product_, nullptr);
+  const ggml_tensor* product = std::exchange(kq_product_, nullptr);
   if (!cache_.is_known()) {
     cache_.add_attention(product->src[0], product->src[1], node->src[1], 0);
     return;
@@ -137,33 +137,33 @@ void Tap::on_soft_max(ggml_tensor* node) {
   if (node->src[0] != product)
     throw Error(
         "this model caps its attention logits, which can only be observed with flash attention (-fa on)");
-  hand_on({.layer = cache_.number_of(product->src[0]),
-           .q = product->src[1],
-           .mask = node->src[1],
-           .sinks = node->src[2],
-           .scale = op_float(node, 0),
-           .max_bias = op_float(node, 1),
-           .n_kv = product->ne[0]});
+  show_to_handler({.layer = cache_.number_of(product->src[0]),
+                   .q = product->src[1],
+                   .mask = node->src[1],
+                   .sinks = node->src[2],
+                   .scale = op_float(node, 0),
+                   .max_bias = op_float(node, 1),
+                   .n_kv = product->ne[0]});
 }
 
 void Tap::show(ggml_tensor* node) {
   if (attention_) attention_->restore(node);
-  if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention the soft max's question shows it
+  if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention `on_soft_max` shows it
   const std::int32_t layer = layer_of(node->src[1]);
-  if (!watched(layer)) return;  // only computed apart
-  hand_on({.layer = layer,
-           .q = node->src[0],
-           .mask = node->src[3],
-           .sinks = node->src[4],
-           .scale = op_float(node, 0),
-           .max_bias = op_float(node, 1),
-           .softcap = op_float(node, 2),
-           .n_kv = node->src[1]->ne[1],
-           .computed = attention_ ? attention_->computed(node) : nullptr});
+  if (!watched(layer)) return;  // it was asked for only because of its mask
+  show_to_handler({.layer = layer,
+                   .q = node->src[0],
+                   .mask = node->src[3],
+                   .sinks = node->src[4],
+                   .scale = op_float(node, 0),
+                   .max_bias = op_float(node, 1),
+                   .softcap = op_float(node, 2),
+                   .n_kv = node->src[1]->ne[1],
+                   .kernel_task = attention_ ? attention_->computed(node) : nullptr});
 }
 
-void Tap::hand_on(Attention attention) {
-  std::int32_t& n = n_read_[std::size_t(attention.layer)];
+void Tap::show_to_handler(Attention attention) {
+  std::int32_t& n = n_readers_seen_[std::size_t(attention.layer)];
   attention.reader = n++;
   attention.is_last = n == cache_.kept().at(attention.layer).n_readers;
   handler_(attention);

@@ -23,33 +23,33 @@ class Tap {
  public:
   using Handler = std::function<void(const Attention&)>;
 
-  /// For llama_context_params::cb_eval, with the tap as user data.
+  /// For llama_context_params::cb_eval, with the tap as its user data.
   static bool callback(ggml_tensor* node, bool ask, void* tap);
 
-  /// Computes products and attention of the decodes to come with our own kernels, as far as there are some
-  /// for this processor.
+  /// From now on computes products and attention with our own kernels, as far as there are any for this
+  /// processor. `n_threads`: the most threads that the engine uses.
   void accelerate(int n_threads);
 
   /// What a decode is to show, and to hide.
-  struct Wishes {
-    std::vector<bool> layers = {};  ///< whose attention `handler` gets, by number; empty: none
+  struct DecodeOptions {
+    std::vector<bool> layers = {};  ///< [n_layer] whether `handler` gets the layer's attention; empty: none
     Handler handler = {};
     std::vector<std::vector<std::int32_t>> hidden = {};  ///< see CellMask
   };
   /// Starts a decode: forgets the cells of the last one.
-  void begin(Wishes wishes);
-  /// Ends a decode: rethrows what a handler threw.
+  void begin(DecodeOptions options);
+  /// Ends a decode: turns the engine's operations back and rethrows what the callback caught.
   void end();
 
-  /// Cells of the tokens of the last decode, in batch order; while it runs, of those up to the graph in work.
+  /// Cells of the tokens of the last decode, in batch order. While it runs, they end with the current graph.
   const std::vector<std::int32_t>& cells() const { return cells_; }
-  /// Tokens of that decode before the graph in work.
+  /// Number of the decode's tokens that are in graphs before the current one.
   std::size_t n_before_graph() const { return n_before_graph_; }
-  /// What the cache's layers are, known after the first decode, or after a second one.
+  /// The layers of the cache, known after the first decodes (see CacheLayers::end_decode).
   const CacheLayers& cache() const { return cache_; }
   void settle_without_windows() { cache_.settle_without_windows(); }
   const std::map<std::int32_t, CacheLayer>& layers() const { return cache_.kept(); }
-  /// Complete after the first decode.
+  /// The weights that the model uses, complete after the first decode.
   const std::vector<WeightUse>& weights() const { return survey_.uses(); }
 
  private:
@@ -60,20 +60,20 @@ class Tap {
   bool on_flash_attention(ggml_tensor* node);
   bool on_product(ggml_tensor* node);
   void on_soft_max(ggml_tensor* node);
-  /// The layer whose keys `k` reads; -1: none that is compressed.
+  /// Number of the layer whose keys `k` reads; -1: a layer that does not keep every token.
   std::int32_t layer_of(const ggml_tensor* k) const;
-  /// Counts the readers of the layer's rows, and hands the attention on.
-  void hand_on(Attention attention);
+  /// Counts the readers of the layer's rows, and shows the attention to the handler.
+  void show_to_handler(Attention attention);
   bool watched(std::int32_t layer) const;
 
   CacheLayers cache_;
-  bool is_surveyed_ = false;          // weights are counted in the first decode
-  std::vector<std::int32_t> n_read_;  // attentions seen of each layer's rows, in this graph
+  bool is_surveyed_ = false;                  // the weights have been counted, in the first decode
+  std::vector<std::int32_t> n_readers_seen_;  // by layer: attentions over its rows seen in this graph
   std::vector<std::int32_t> cells_;
   std::size_t n_before_graph_ = 0;
   std::int32_t last_stored_layer_ = -1;
-  const ggml_tensor* product_ =
-      nullptr;                // K q of the layer whose soft max comes next, without flash attention
+  // K q of the layer whose soft max comes next, without flash attention.
+  const ggml_tensor* kq_product_ = nullptr;
   std::vector<bool> wanted_;  // by layer
   Handler handler_;
   CellMask mask_;

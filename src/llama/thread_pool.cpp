@@ -2,6 +2,8 @@
 
 #include <chunkkv/error.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -25,8 +27,7 @@ ThreadPool::ThreadPool(int n_threads)
   n_threads_ = std::min(n_threads_, GGML_MAX_N_THREADS);
   ggml_threadpool_params params = ggml_threadpool_params_default(n_threads_);
   pool_ = cpu_function<ggml_threadpool_t (*)(ggml_threadpool_params*)>("ggml_threadpool_new")(&params);
-  if (pool_ == nullptr)
-    throw Error("could not start " + std::to_string(n_threads_) + " threads; try -t with fewer");
+  if (pool_ == nullptr) throw Error(fmt::format("could not start {} threads; try -t with fewer", n_threads_));
 }
 
 ThreadPool::~ThreadPool() {

@@ -13,9 +13,9 @@
 namespace chunkkv::engine {
 namespace {
 
-/// So short that any thread has stack enough for it.
+/// The most bytes of a match for which every thread's own stack is large enough.
 constexpr std::size_t kShortMatch = 512;
-/// Stack beside that of a match.
+/// Bytes of stack besides those for a match.
 constexpr std::size_t kBaseStack = std::size_t(1) << 20;
 
 bool is_blank(char c) {

@@ -41,8 +41,8 @@ const BlockLayout* our_layout(Layout layout, ggml_type type) {
   }
 }
 
-/// Weights in a layout as rows of F32.
-std::vector<float> read_all(const kernels::Weights& weights, std::int64_t n_out) {
+/// Reads all weights by their `layout`, as rows of F32: [n_out][depth].
+std::vector<float> read_layout(const kernels::Weights& weights, std::int64_t n_out) {
   const BlockLayout& layout = *weights.layout;
   std::vector<float> rows(std::size_t(n_out * weights.depth));
   if (!layout.by_depth) {
@@ -61,13 +61,13 @@ std::vector<float> read_all(const kernels::Weights& weights, std::int64_t n_out)
   return rows;
 }
 
-/// The same, of weights that are read as small whole numbers.
+/// Reads all weights by their `quants`, as small whole numbers with scales, as rows of F32: [n_out][depth].
 std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_out) {
   constexpr std::int64_t n_rows = 8;
   const kernels::ByteQuants& quants = *weights.quants;
   std::vector<float> rows(std::size_t(n_out * weights.depth));
   std::vector<std::uint8_t> numbers(std::size_t(n_rows * kernels::kMostQuantDepth));
-  std::vector<float> scales(numbers.size()), leasts(numbers.size());
+  std::vector<float> scales(numbers.size()), mins(numbers.size());
   const std::size_t row = quants.interleaved ? 0 : weights.row;
   for (std::int64_t o = 0; o < n_out; o += n_rows)
     for (std::int64_t k = 0; k < weights.depth; k += quants.depth) {
@@ -76,18 +76,18 @@ std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_o
           quants.interleaved ? o * (weights.depth / quants.depth) + n_rows * block : block;
       quants.read(weights.data + (quants.interleaved ? 0 : weights.row * std::size_t(o)) +
                       quants.bytes * std::size_t(at),
-                  row, numbers.data(), scales.data(), leasts.data());
+                  row, numbers.data(), scales.data(), mins.data());
       for (std::int64_t r = 0; r < n_rows; ++r)
         for (std::int64_t d = 0; d < quants.depth; ++d) {
           const auto part = std::size_t(d / quants.part * n_rows + r);
           rows[std::size_t((o + r) * weights.depth + k + d)] =
-              scales[part] * float(numbers[std::size_t(kernels::kMostQuantDepth * r + d)]) - leasts[part];
+              scales[part] * float(numbers[std::size_t(kernels::kMostQuantDepth * r + d)]) - mins[part];
         }
     }
   return rows;
 }
 
-/// Weights of a type as the engine lays them out in memory of a type, and what they are as F32.
+/// Random weights of one type as the engine stores them in a buffer of one type, with their values in F32.
 class Sample {
  public:
   static constexpr std::int64_t kNOut = 64, kDepth = 512;
@@ -114,7 +114,7 @@ class Sample {
     if (laid_out_) ggml_backend_tensor_set(tensor_, plain.data(), 0, plain.size());
   }
 
-  /// How to read them where they lie.
+  /// The stored weights; the caller sets the layout or quants to read them by.
   kernels::Weights weights() const {
     return {.data = static_cast<const char*>(tensor_->data),
             .depth = kDepth,
@@ -136,13 +136,13 @@ class Sample {
   bool laid_out_ = false;
 };
 
-/// How weights of a type are read in a layout: what was tried and is right.
+/// How to read weights of one type in one layout: the ways that read a sample rightly, else null.
 struct Reading {
   const BlockLayout* layout = nullptr;
   const kernels::ByteQuants* quants = nullptr;
 };
 
-Reading tried(ggml_backend_buffer_type_t buffer_type, ggml_type type) {
+Reading test_reading(ggml_backend_buffer_type_t buffer_type, ggml_type type) {
   const Layout layout = layout_of(buffer_type);
   Reading reading{.layout = our_layout(layout, type),
                   .quants = layout == Layout::amx
@@ -155,7 +155,7 @@ Reading tried(ggml_backend_buffer_type_t buffer_type, ggml_type type) {
   kernels::Weights weights = sample.weights();
   if (reading.layout != nullptr) {
     weights.layout = reading.layout;
-    if (!sample.is(read_all(weights, Sample::kNOut))) reading.layout = nullptr;
+    if (!sample.is(read_layout(weights, Sample::kNOut))) reading.layout = nullptr;
   }
   if (reading.quants != nullptr) {
     weights.quants = reading.quants;
@@ -170,7 +170,7 @@ Reading reading_of(Layout layout, ggml_type type) {
     for (const ggml_backend_buffer_type_t buffer_type : weight_buffer_types())
       for (int i = 0; i < GGML_TYPE_COUNT; ++i)
         if (ggml_get_type_traits(ggml_type(i))->to_float != nullptr)
-          result[{layout_of(buffer_type), ggml_type(i)}] = tried(buffer_type, ggml_type(i));
+          result[{layout_of(buffer_type), ggml_type(i)}] = test_reading(buffer_type, ggml_type(i));
     return result;
   }();
   const auto it = known.find({layout, type});
@@ -208,7 +208,7 @@ kernels::Layout layout_of(const ggml_tensor* weights) {
       weights->view_src != nullptr ? weights->view_src->buffer : weights->buffer;
   if (buffer == nullptr) return Layout::other;
   const Layout layout = layout_of(ggml_backend_buffer_get_type(buffer));
-  // What the engine lays out anew has an `extra`.
+  // Weights that the engine stores in another layout have an `extra`.
   return layout == Layout::plain && weights->extra != nullptr ? Layout::other : layout;
 }
 

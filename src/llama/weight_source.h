@@ -9,17 +9,17 @@
 
 namespace chunkkv::engine {
 
-/// The processor, and the layouts that the engine makes on it.
+/// What this processor can do, and which layouts the engine makes on it.
 const kernels::Machine& machine();
 
-/// The CPU's buffer types for weights: plain memory, and those that lay weights out anew.
+/// The CPU's buffer types for weights: plain memory first, then those that store weights in another layout.
 std::vector<ggml_backend_buffer_type_t> weight_buffer_types();
 
-/// Where a matrix of weights lies.
+/// The layout of a matrix of weights; Layout::other where it has no memory yet.
 kernels::Layout layout_of(const ggml_tensor* weights);
 
-/// How to read a matrix of weights that lies in host memory. None where its layout is not one that we read:
-/// each is tried once, on weights of our own, before any is read.
+/// How to read a matrix of weights that lies in host memory; nullopt where we cannot read its layout. Before
+/// the first matrix is read, each layout is tried with each type on sample weights.
 std::optional<kernels::Weights> source_of(const ggml_tensor* weights);
 
 }  // namespace chunkkv::engine

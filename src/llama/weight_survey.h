@@ -10,11 +10,11 @@
 
 namespace chunkkv::engine {
 
-/// Counts the matrices of weights that the operations of a decode multiply with, by type, layout and what
-/// multiplies them with a prompt.
+/// Counts the matrices of weights that the operations of a decode multiply with, by type, layout and the
+/// kernel that multiplies them with the tokens of a prompt. Each matrix counts once.
 class WeightSurvey {
  public:
-  /// `ours`: products are computed with our kernels where they are faster.
+  /// `ours`: whether products are computed with our kernels where they are faster.
   void add(const ggml_tensor* product, bool ours);
   const std::vector<WeightUse>& uses() const { return uses_; }
 

@@ -33,7 +33,7 @@ class ChunkKV final : public Method {
     return request;
   }
 
-  /// The paper sums attention over the window and all heads; kvpress sums SnapKV's means over KV heads.
+  /// The paper sums attention over window and heads; kvpress sums SnapKV's mean scores over KV heads.
   Scores score(const LayerObservation& observation) const override {
     const bool means = rule_ == ChunkRule::kvpress;
     Scores per_head = attention_of_kv_heads(observation, means ? Group::mean : Group::sum);

@@ -8,8 +8,8 @@
 namespace chunkkv {
 namespace {
 
-/// Three kinds of score, each with a total of 1: what the last queries pay to a token times the size of its
-/// value; the same lifted over the tokens that follow; and how unlike the others a key is.
+/// Adds three kinds of score, each with a total of 1 before its weight: the observed queries' attention to a
+/// token times its value's norm; the same spread over following tokens; how unlike the others its key is.
 class Hybrid final : public Method {
  public:
   explicit Hybrid(const Parameters& p)
@@ -64,7 +64,7 @@ class Hybrid final : public Method {
 }  // namespace
 
 MethodInfo hybrid_method() {
-  // Without a question there is no passage to lift and no answer, and rare keys are worth more.
+  // With queries=all there is no question, so no passage to lift and no answer, and rare keys are worth more.
   const auto all = [](ParameterInfo parameter, const char* default_value) {
     return with_default(std::move(parameter), "queries", "all", default_value);
   };

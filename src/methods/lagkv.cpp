@@ -25,7 +25,7 @@ struct Range {
   }
 };
 
-/// Standard deviation over the channels of one row in units of the range; a channel without one counts as 0.
+/// Standard deviation over the channels of a row, each in units of its range; an empty range counts as 0.
 double deviation(const float* row, const float* low, const float* high, std::int32_t width) {
   double sum = 0, squares = 0;
   for (std::int32_t d = 0; d < width; ++d) {
@@ -52,13 +52,14 @@ class LagKV final : public Method {
     Scores scores{o.n_head_kv, o.n_entries, {}};
     scores.values.assign(std::size_t(o.n_head_kv) * std::size_t(o.n_entries), 0.0f);
     const std::int32_t n_parts = std::max(0, o.n_entries - sinks_) / lag_;
-    const std::int32_t end = n_parts < 2 ? sinks_ : sinks_ + (n_parts - 1) * lag_;  // of what has a next part
+    // End of the entries whose part has a next part.
+    const std::int32_t end = n_parts < 2 ? sinks_ : sinks_ + (n_parts - 1) * lag_;
     if (n_parts >= 2) {
       add(scores, o.keys, o.n_head_kv, end);
       add(scores, o.values, o.n_head_kv, end);
       rank(scores, end);
     }
-    // Sinks come first, then what has no part to be set against, the newest foremost.
+    // Sinks rank first, then entries that have no next part to be compared with, the newest of them first.
     for (std::int32_t h = 0; h < o.n_head_kv; ++h)
       for (std::int32_t i = 0; i < o.n_entries; ++i)
         if (i < sinks_ || i >= end)
@@ -69,7 +70,7 @@ class LagKV final : public Method {
   SelectionRule rule(const Target&) const override { return {}; }
 
  private:
-  /// Adds each part's soft max of the deviations, in units of the next part's range.
+  /// Adds to the scores of each part the soft max of its deviations, in units of the next part's range.
   void add(Scores& scores, const std::shared_ptr<const Rows>& rows, std::int32_t n_head_kv,
            std::int32_t end) const {
     std::vector<float> before;
@@ -96,7 +97,7 @@ class LagKV final : public Method {
     }
   }
 
-  /// Scores become ranks within a part, 0 to 1: every part keeps the same share.
+  /// Replaces scores by their ranks within a part, 0 to 1: every part keeps about the same share.
   void rank(Scores& scores, std::int32_t end) const {
     std::vector<std::int32_t> order(static_cast<std::size_t>(lag_));
     for (std::int32_t h = 0; h < scores.n_heads; ++h)

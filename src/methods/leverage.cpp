@@ -11,8 +11,8 @@
 namespace chunkkv {
 namespace {
 
-/// Sums over the keys of one head: of each channel, and of products of two, the lower triangle
-/// [width][width].
+/// Sums over the keys of one head: of each channel, and of the products of two channels, a lower
+/// triangle [width][width].
 struct KeySums {
   std::vector<double> keys, products;
   std::int64_t n = 0;
@@ -38,7 +38,7 @@ class Cholesky {
   Cholesky(std::vector<double> matrix, std::size_t n) : l_(std::move(matrix)), n_(n) {
     for (std::size_t j = 0; j < n_; ++j) {
       for (std::size_t k = 0; k < j; ++k) at(j, j) -= at(j, k) * at(j, k);
-      at(j, j) = std::sqrt(std::max(at(j, j), 1e-30));  // rounding may take a little too much
+      at(j, j) = std::sqrt(std::max(at(j, j), 1e-30));  // rounding may make it negative
       for (std::size_t i = j + 1; i < n_; ++i) {
         for (std::size_t k = 0; k < j; ++k) at(i, j) -= at(i, k) * at(j, k);
         at(i, j) /= at(j, j);
@@ -46,7 +46,7 @@ class Cholesky {
     }
   }
 
-  /// x' matrix^-1 x. `solved`: room for n numbers.
+  /// Returns x' matrix^-1 x. `solved`: scratch memory for n numbers.
   double quadratic(std::span<const double> x, std::vector<double>& solved) const {
     double sum = 0;
     for (std::size_t i = 0; i < n_; ++i) {
@@ -107,7 +107,7 @@ class Leverage final : public Method {
  private:
   static constexpr std::int32_t kPart = 512;  // entries
 
-  /// K'K of the keys less their mean, and the ridge, without which there is no inverse where keys are few.
+  /// K'K of the keys less their mean, plus the ridge, without which few keys give a matrix with no inverse.
   Cholesky centred(const KeySums& sum) const {
     const std::size_t width = sum.keys.size();
     std::vector<double> matrix = sum.products;

@@ -4,7 +4,7 @@
 
 namespace chunkkv {
 
-// One function a file: name, paper, parameters and how the method is made. methods() lists them.
+// For each method, in its file: name, paper, parameters and how it is made. methods() lists them.
 MethodInfo full_method();
 MethodInfo random_method();
 MethodInfo streamingllm_method();

@@ -27,12 +27,12 @@ ParameterInfo reach_parameter();
 ParameterInfo stride_parameter(std::int32_t default_value);
 ParameterInfo after_parameter(std::int32_t default_value = 0);
 
-/// `parameter` with another default where `choice`, which is declared before it, has `value`.
+/// `parameter` with another default where the parameter `choice`, which is declared before it, has `value`.
 ParameterInfo with_default(ParameterInfo parameter, std::string choice, std::string value,
                            std::string default_value);
 
-/// The canonical text of a value, which parses back to it. UsageError, saying what `method` allows, when
-/// `text` is no such value.
+/// The canonical text of a value, which parses back to it. UsageError, which says what `method` allows, when
+/// `text` is no value of `parameter`.
 std::string canonical_value(const std::string& method, const ParameterInfo& parameter, std::string_view text);
 
 }  // namespace chunkkv

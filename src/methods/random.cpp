@@ -6,7 +6,7 @@
 namespace chunkkv {
 namespace {
 
-/// One step of SplitMix64: a well-mixed number of `state`, the same on every machine.
+/// One step of SplitMix64: a well-mixed number made of `state`, the same on every machine.
 std::uint64_t mix(std::uint64_t state) {
   state += 0x9e3779b97f4a7c15;
   state = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9;

@@ -15,10 +15,10 @@ namespace chunkkv {
 
 // Steps from observations to scores that several methods share. All arrays are [head][entry].
 
-/// How the query heads of a KV head become one.
+/// How the attention of the query heads that share a KV head becomes one row.
 enum class Group : std::uint8_t { mean, max, sum };
 
-/// `values` as [n_heads][n_entries]; Error when the observation does not hold them.
+/// Returns `values`, checked to be [n_heads][n_entries]; Error, which names `what`, otherwise.
 std::span<const float> observed(const std::vector<float>& values, std::int32_t n_heads,
                                 const LayerObservation& observation, std::string_view what);
 
@@ -29,7 +29,7 @@ Scores attention_of_kv_heads(const LayerObservation& observation, Group group);
 Scores scaled(const std::vector<float>& values, const LayerObservation& observation, std::string_view what,
               float factor);
 
-/// Multiplies in place.
+/// Multiplies all scores by `factor`.
 void scale(Scores& scores, float factor);
 
 /// Multiplies each score by the L2 norm of the KV head's value of that entry.
@@ -38,24 +38,25 @@ void weigh_by_value_norms(Scores& scores, const LayerObservation& observation);
 /// Pools the entries before the last `window` ones, which are not pooled and do not leak into the others.
 void pool_before_window(Scores& scores, std::int32_t window, Pool kind, std::int32_t kernel);
 
-/// The sum of a head's scores from the fifth entry to the last before the `window`: neither attention sinks
-/// nor what is kept anyway counts.
+/// The sum of a head's scores from the fifth entry to the last before the `window`: attention sinks and the
+/// window, which is kept anyway, do not count.
 double total_before_window(const Scores& scores, std::int32_t head, std::int32_t window);
 
 /// Scales each head so that `total_before_window` is 1; a head whose total is 0 becomes 0.
 void normalize_before_window(Scores& scores, std::int32_t window);
 
-/// How far a score spreads: a question attends to the words that it shares with the text, and the answer
-/// stands after them.
+/// How far a score spreads to the entries after it: a question attends to the words that it shares with the
+/// text, and the answer stands after them.
 struct Lift {
-  float spread = 0;  ///< weight beside the token's own score
+  float spread = 0;  ///< weight of the lifted score beside the token's own
   std::int32_t reach = 0;
 
   explicit Lift(const Parameters& p) : spread(float(p.real("spread"))), reach(p.integer("reach")) {}
 };
 
-/// Adds to each entry before the `window` the highest score of the `reach` entries before it and the 2 after
-/// it, scaled so that a head's lifted scores have the total of its own, times `spread`.
+/// Adds to each entry before the `window` the highest score among itself, the `reach` entries before
+/// it and the 2 after it. These lifted scores are scaled so that their sum over a head is `spread`
+/// times that of its own.
 void add_lifted(Scores& scores, std::int32_t window, const Lift& lift);
 
 /// The sum over heads: [1][n_entries].

@@ -35,7 +35,7 @@ const ParameterInfo& find_parameter(const MethodInfo& info, std::string_view nam
                                names(info.parameters)));
 }
 
-/// Text up to the first `separator`, which is removed from `text` with it.
+/// Removes the text up to the first `separator`, and the separator, from `text`; returns that text.
 std::string_view take_until(std::string_view& text, char separator) {
   const auto end = std::min(text.find(separator), text.size());
   const auto part = text.substr(0, end);
@@ -45,7 +45,7 @@ std::string_view take_until(std::string_view& text, char separator) {
 
 using Values = std::map<std::string, std::string, std::less<>>;
 
-/// Canonical values by name of "key=value,key=value".
+/// Parses "key=value,key=value" into canonical values by name.
 Values parse_values(const MethodInfo& info, std::string_view text) {
   Values values;
   for (bool more = true; more;) {
@@ -63,7 +63,7 @@ Values parse_values(const MethodInfo& info, std::string_view text) {
   return values;
 }
 
-/// The default where the parameters declared before have the values that they have.
+/// The default of `parameter` where the parameters declared before it have the values in `before`.
 const std::string& default_value(const ParameterInfo& parameter, const Parameters& before) {
   for (const auto& other : parameter.otherwise)
     if (before.choice(other.choice) == other.value) return other.default_value;
@@ -93,7 +93,7 @@ std::string spec_of(const MethodInfo& info, const Values& values) {
   return changed.empty() ? info.name : fmt::format("{}:{}", info.name, fmt::join(changed, ","));
 }
 
-/// Numbers of last tokens that a method observes or always keeps.
+/// Whether a parameter is a number of last tokens that a method observes or always keeps.
 bool is_window(const ParameterInfo& parameter) {
   return parameter.kind == ParameterInfo::Kind::integer &&
          (parameter.name == "window" || parameter.name == "recent");

@@ -6,7 +6,7 @@
 namespace chunkkv {
 namespace {
 
-/// The score is the age: what fits beside the sinks is the most recent.
+/// The score grows with the entry's number: the most recent entries fill the budget beside the sinks.
 class StreamingLLM final : public Method {
  public:
   explicit StreamingLLM(const Parameters& p) : sinks_(p.integer("sinks")) {}

@@ -10,8 +10,8 @@
 
 namespace chunkkv {
 
-/// SnapKV's token scores, which methods with budgets of their own use too: the window's attention, one
-/// ranking a KV head, pooled over neighbours.
+/// SnapKV's scores, also used by methods that add layer budgets: the window's attention, one ranking a KV
+/// head, pooled over neighbours.
 class WindowAttention {
  public:
   explicit WindowAttention(const Parameters& p);

@@ -9,7 +9,7 @@
 namespace chunkkv {
 namespace {
 
-/// Mean over KV heads; a layer with one list shares it among the other's heads.
+/// Mean Jaccard similarity over KV heads; a single list counts for each head of the other layer.
 double heads_similarity(const LayerKept& a, const LayerKept& b) {
   const std::size_t n = std::max(a.heads.size(), b.heads.size());
   for (const auto* layer : {&a, &b})

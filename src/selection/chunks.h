@@ -25,7 +25,7 @@ struct Chunks {
   }
 };
 
-/// One score a chunk.
+/// The score of each chunk: the sum or mean of its entries' scores.
 std::vector<double> chunk_scores(std::span<const float> scores, const Chunks& chunks, ChunkScore kind);
 
 }  // namespace chunkkv

@@ -8,8 +8,8 @@
 namespace chunkkv {
 namespace {
 
-/// The last entries that a kvpress grid can keep: its chunks are counted over all entries, and each chunk
-/// that holds a kept entry counts whole.
+/// How many last entries the rule can protect at most. The chunks of a kvpress grid are counted over all
+/// entries, and each chunk that holds a protected entry counts whole.
 std::int32_t most_last(const Target& target, const SelectionRule& rule) {
   if (rule.rule != ChunkRule::kvpress) return target.n_entries;
   const ChunkCount chunks = kvpress_chunks(target, rule.chunk);
@@ -22,13 +22,13 @@ std::int32_t asked_window(const Method& method, const SelectionRule& rule) {
   return std::max(method.request().window, rule.last);
 }
 
-/// The largest window that the budget leaves room for: half of it.
+/// The largest window that the budget leaves room for: half of it, or what a kvpress grid can protect.
 std::int32_t fitting_window(const Plan& plan, const Target& target, SelectionRule rule) {
   rule.first = std::max(rule.first, plan.protect_first);
   return std::max(1, std::min(target.budget / 2, most_last(target, rule)));
 }
 
-/// The method's own sinks and recent entries may take no more than the budget.
+/// Shrinks the method's own sinks and recent entries until they fit into the budget.
 void fit(SelectionRule& rule, std::int32_t budget) {
   if (std::int64_t(rule.first) + rule.last <= budget) return;
   rule.first = std::min(rule.first, budget / 2);

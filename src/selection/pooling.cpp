@@ -26,8 +26,8 @@ std::vector<float> pooled(std::span<const float> values, Pool kind, std::int32_t
   return out;
 }
 
-/// Van Herk's and Gil and Werman's algorithm: in blocks as long as the window, every window is the end of one
-/// block and the beginning of the next.
+/// The algorithm of van Herk and of Gil and Werman: the input is cut into blocks as long as the window, so
+/// every window is the end of one block and the beginning of the next.
 std::vector<float> lifted(std::span<const float> values, std::int32_t before, std::int32_t after) {
   if (values.empty()) return {};
   const std::size_t n = values.size(), width = std::size_t(before) + std::size_t(after) + 1;

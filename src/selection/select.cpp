@@ -17,7 +17,7 @@ namespace {
 
 using Indices = std::vector<std::int32_t>;
 
-/// What SelectionRule::first and last mean for n entries: 0 .. first - 1 and last .. n - 1 are kept.
+/// The entries that SelectionRule::first and last protect of n: 0 .. first - 1 and last .. n - 1.
 struct Protected {
   std::int32_t first = 0;
   std::int32_t last = 0;
@@ -47,7 +47,7 @@ void append(Indices& kept, std::int32_t begin, std::int32_t end) {
 Indices covering_chunks(std::span<const double> scores, const Chunks& chunks, std::int32_t room) {
   const std::int32_t count = room / chunks.length + (room % chunks.length != 0);
   const Indices best = top_k(scores, count);
-  // One more fills up when the short last chunk is among them.
+  // When the short last chunk is among them, one more chunk fills the room.
   return chunks.size(best) < room ? top_k(scores, count + 1) : best;
 }
 
@@ -58,10 +58,10 @@ std::int32_t lowest_ranked(std::span<const double> scores, const Indices& taken)
   });
 }
 
-/// ChunkRule::exact and ChunkRule::paper: chunks of what is not protected.
+/// ChunkRule::exact and ChunkRule::paper: only the entries that are not protected form chunks.
 Indices select_between(std::span<const float> scores, const Target& target, const SelectionRule& rule,
-                       const Protected& kept_anyway) {
-  const Chunks chunks{kept_anyway.first, kept_anyway.last, rule.chunk};
+                       const Protected& protected_entries) {
+  const Chunks chunks{protected_entries.first, protected_entries.last, rule.chunk};
   const std::int32_t room = target.budget - (target.n_entries - (chunks.end - chunks.begin));
   const auto ranking = chunk_scores(scores, chunks, rule.chunk_score);
   const Indices taken = rule.rule == ChunkRule::paper ? top_k<double>(ranking, room / rule.chunk)
@@ -78,14 +78,14 @@ Indices select_between(std::span<const float> scores, const Target& target, cons
   return kept;
 }
 
-/// ChunkRule::kvpress: chunks of all entries, ranked by the share of protected entries, then by score.
+/// ChunkRule::kvpress: all entries form chunks, ranked by their share of protected entries, then by score.
 Indices select_overall(std::span<const float> scores, const Target& target, const SelectionRule& rule,
-                       const Protected& kept_anyway) {
+                       const Protected& protected_entries) {
   const Chunks chunks{0, target.n_entries, rule.chunk};
   std::vector<float> own(scores.begin(), scores.end());
   std::vector<float> is_protected(scores.size(), 0.0f);
   for (std::int32_t i = 0; i < target.n_entries; ++i)
-    if (kept_anyway.holds(i)) {
+    if (protected_entries.holds(i)) {
       own[std::size_t(i)] = 0.0f;
       is_protected[std::size_t(i)] = 1.0f;
     }
@@ -119,14 +119,14 @@ void check_selection(const Target& target, const SelectionRule& rule) {
     throw UsageError(
         fmt::format("the share to keep is {}: it must be more than 0 and at most 1", target.share));
   if (target.budget == target.n_entries) return;
-  const Protected kept_anyway(rule, target.n_entries);
-  const std::int32_t n_protected = target.n_entries - (kept_anyway.last - kept_anyway.first);
+  const Protected protected_entries(rule, target.n_entries);
+  const std::int32_t n_protected = target.n_entries - (protected_entries.last - protected_entries.first);
   if (n_protected > target.budget)
     throw UsageError(
         fmt::format("a budget of {} tokens cannot hold the {} that are always kept (the first {} and the "
                     "last {} of {}): keep more, or choose a smaller window",
-                    target.budget, n_protected, kept_anyway.first, target.n_entries - kept_anyway.last,
-                    target.n_entries));
+                    target.budget, n_protected, protected_entries.first,
+                    target.n_entries - protected_entries.last, target.n_entries));
   if (rule.rule == ChunkRule::paper && n_protected == 0 && target.budget < rule.chunk)
     throw UsageError(
         fmt::format("a budget of {} tokens holds no chunk of {}: keep at least {} tokens, or choose "
@@ -134,9 +134,9 @@ void check_selection(const Target& target, const SelectionRule& rule) {
                     target.budget, rule.chunk, rule.chunk));
   if (rule.rule != ChunkRule::kvpress) return;
   const auto [all, kept] = kvpress_chunks(target, rule.chunk);
-  const std::int32_t chunks_first = Chunks{0, kept_anyway.first, rule.chunk}.count();
-  const std::int32_t chunks_last = all - std::max(kept_anyway.last / rule.chunk, chunks_first);
-  const std::int32_t needed = chunks_first + (kept_anyway.last < target.n_entries ? chunks_last : 0);
+  const std::int32_t chunks_first = Chunks{0, protected_entries.first, rule.chunk}.count();
+  const std::int32_t chunks_last = all - std::max(protected_entries.last / rule.chunk, chunks_first);
+  const std::int32_t needed = chunks_first + (protected_entries.last < target.n_entries ? chunks_last : 0);
   if (needed > kept)
     throw UsageError(fmt::format(
         "rule=kvpress keeps {} of {} chunks here, and the tokens that are always kept lie in {}: keep at "
@@ -153,9 +153,9 @@ std::vector<std::int32_t> select(std::span<const float> scores, const Target& ta
     std::iota(all.begin(), all.end(), 0);
     return all;
   }
-  const Protected kept_anyway(rule, target.n_entries);
-  return rule.rule == ChunkRule::kvpress ? select_overall(scores, target, rule, kept_anyway)
-                                         : select_between(scores, target, rule, kept_anyway);
+  const Protected protected_entries(rule, target.n_entries);
+  return rule.rule == ChunkRule::kvpress ? select_overall(scores, target, rule, protected_entries)
+                                         : select_between(scores, target, rule, protected_entries);
 }
 
 LayerKept select_layer(std::int32_t layer, const Scores& scores, const Target& target,

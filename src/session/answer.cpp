@@ -1,7 +1,8 @@
 #include "session/session_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <string>
 #include <utility>
 
 namespace chunkkv {
@@ -22,37 +23,37 @@ void SequenceState::await_answer(std::unique_ptr<SelectionPass> pass) {
   if (!pass->complete()) awaiting = std::move(pass);
 }
 
-void SequenceState::call_off() {
+void SequenceState::cancel_waiting() {
   awaiting.reset();
-  due.reset();
+  compress_by.reset();
   work.reset();
 }
 
 bool SequenceState::waits() const {
-  return due && (awaiting || !selections[*due].layers.empty());
+  return compress_by && (awaiting || !selections[*compress_by].layers.empty());
 }
 
-void SequenceState::answered() {
+void SequenceState::end_answer_step() {
   if (awaiting) {
     collect(*awaiting);
     if (awaiting->complete()) awaiting.reset();
   }
-  if (!due) return;
-  const Selection& chosen = selections[*due];
+  if (!compress_by) return;
+  const Selection& chosen = selections[*compress_by];
   if (chosen.layers.empty() || cells.n_entries() < chosen.n_entries + chosen.after) return;
-  face.compress(chosen);
+  calls.compress(chosen);
 }
 
 const Selection& Sequence::selection(std::size_t index) const {
   const std::vector<Selection>& selections = state_.selections;
   if (index >= selections.size())
-    throw UsageError("the last prefill had " + std::to_string(selections.size()) +
-                     " plans; there is no plan " + std::to_string(index));
-  if (selections[index].layers.empty())
     throw UsageError(
-        "plan " + std::to_string(index) +
-        " observes the first tokens of the answer: decode them before asking what it chose, or let "
-        "it choose at once");
+        fmt::format("the last prefill had {} plans; there is no plan {}", selections.size(), index));
+  if (selections[index].layers.empty())
+    throw UsageError(fmt::format(
+        "plan {} observes the first tokens of the answer: decode them before asking what it chose, "
+        "or let it choose at once",
+        index));
   return selections[index];
 }
 
@@ -74,14 +75,14 @@ void Sequence::compress(const Selection& selection) {
 }
 
 void Sequence::compress_when_chosen(std::size_t index) {
-  if (index >= state_.selections.size()) selection(index);  // says what is wrong
-  state_.due = index;
-  state_.answered();
+  if (index >= state_.selections.size()) selection(index);  // throws and says what is wrong
+  state_.compress_by = index;
+  state_.end_answer_step();
 }
 
 std::int32_t Sequence::n_until_compression() const {
   if (!state_.waits()) return 0;
-  const Selection& chosen = state_.selections[*state_.due];
+  const Selection& chosen = state_.selections[*state_.compress_by];
   return std::max(0, chosen.n_entries + chosen.after - n_entries());
 }
 

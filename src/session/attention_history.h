@@ -9,24 +9,24 @@
 
 namespace chunkkv {
 
-/// A value of each entry by layer and head that outlives compression: what all queries so far paid to it, for
-/// methods that accumulate (H2O), or its highest score. It follows the entries: compression gathers it,
-/// new entries start at 0.
+/// One value for each entry, layer and head that outlives compression: the sum of the attention that the
+/// entry received from all queries so far, for methods that accumulate it (H2O), or the entry's highest
+/// score. Values follow their entries: compression gathers them, new entries start at 0.
 ///
-/// Sums are told apart by a key: layer + 65536 (stride - 1), where every stride-th query was summed.
+/// Sums are found by a key: layer + 65536 (stride - 1), where every stride-th query was summed.
 class AttentionHistory {
  public:
   static std::int32_t key(std::int32_t layer, std::int32_t stride) { return layer + ((stride - 1) << 16); }
   static std::size_t layer_of(std::int32_t key) { return std::size_t(key & 0xFFFF); }
 
   bool empty() const { return sums_.empty(); }
-  /// Sums, [n_head][n_entries], as many columns as asked for; empty where nothing was summed.
+  /// Returns sums as [n_head][n_entries], with columns cut off or added as 0; empty where nothing was summed.
   std::vector<float> sums(std::int32_t key, std::int32_t n_entries) const;
   void set(std::int32_t key, std::vector<float> sums, std::int32_t n_entries);
 
-  /// Keeps the columns of the kept entries; one list for all heads, or one a KV head.
+  /// Keeps only the columns of the kept entries; a layer has one list for all heads, or one a KV head.
   void keep(std::span<const LayerKept> layers);
-  /// Keeps the first columns.
+  /// Keeps the first `n_entries` columns.
   void truncate(std::int32_t n_entries);
 
   std::map<std::int32_t, std::vector<float>> columns(std::int32_t n_entries) const;

@@ -2,6 +2,8 @@
 #include "session/kept_lengths.h"
 #include "session/session_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace chunkkv {
@@ -10,16 +12,15 @@ namespace {
 void check_heads(const engine::Context& context, std::span<const LayerKept> kept) {
   const auto n_layer = std::size_t(context.n_layer());
   if (kept.size() != n_layer)
-    throw UsageError("kept sets for " + std::to_string(kept.size()) + " layers; this model has " +
-                     std::to_string(n_layer));
+    throw UsageError(fmt::format("kept sets for {} layers; this model has {}", kept.size(), n_layer));
   if (!context.can_move_rows())
     throw UsageError("a cache without flash attention can be observed but not compressed; use -fa on");
   for (std::size_t layer = 0; layer < n_layer; ++layer) {
     const std::int32_t n_head_kv = context.parts().n_head_kv[layer];
     const std::size_t heads = kept[layer].heads.size();
     if (heads != 1 && heads != std::size_t(n_head_kv))
-      throw UsageError("layer " + std::to_string(layer) + " has " + std::to_string(n_head_kv) +
-                       " KV heads, but kept sets for " + std::to_string(heads));
+      throw UsageError(
+          fmt::format("layer {} has {} KV heads, but kept sets for {}", layer, n_head_kv, heads));
   }
 }
 
@@ -33,7 +34,7 @@ const std::vector<std::int32_t>& shared_list(std::span<const LayerKept> kept) {
   return first;
 }
 
-/// First entries that all layers and heads keep, so that they may stay where they are.
+/// Number of first entries that all layers and heads keep, so that they may stay in their cells.
 std::int32_t n_leading_entries(std::span<const LayerKept> kept) {
   std::size_t n = kept.front().heads.front().size();
   for (const LayerKept& layer : kept)
@@ -59,7 +60,7 @@ void Sequence::compress(std::span<const LayerKept> layers, Uneven uneven) {
   const auto count = std::int32_t(kept.front().heads.front().size());
   const bool hides =
       std::any_of(visible.begin(), visible.end(), [&](std::size_t v) { return v < std::size_t(count); });
-  state_.call_off();
+  state_.cancel_waiting();
   if (count == n && !hides) return;
 
   Stopwatch watch(session.timings.move);
@@ -82,13 +83,13 @@ void Sequence::compress(std::span<const LayerKept> layers, Uneven uneven) {
 void SequenceState::move_together(std::span<const LayerKept> kept, std::int32_t count) {
   const std::vector<bool> taken = session.cells_of_others(cells);
   const std::int32_t n_leading = n_leading_entries(kept);
-  own_cells(entries_to_own(cells, count, taken, n_leading));
+  copy_to_own_cells(entries_to_own(cells, count, taken, n_leading));
   const CompactionPlan plan =
       count < cells.n_entries() ? plan_compaction(cells, count, taken, n_leading) : plan_in_place(cells);
-  // Windows lose what is dropped; states do not.
+  // Windows lose dropped positions and are put back below; states do not.
   const bool has_window = context.parts().n_window > 0;
-  const std::vector<std::byte> fixed = has_window ? context.fixed_part(id) : std::vector<std::byte>{};
-  // First, since the engine may refuse. What a dropped cell held stays until another token takes it.
+  const std::vector<std::byte> fixed = has_window ? context.windows_and_states(id) : std::vector<std::byte>{};
+  // Drop cells first, since the engine may refuse. Their rows remain until another token takes the cells.
   for (const CompactionPlan::Range& range : plan.removed) context.remove(id, range.from, range.to);
   std::vector<std::int32_t> rows;
   for (const CompactionPlan::Slot& slot : plan.slots) rows.push_back(slot.row);
@@ -98,7 +99,7 @@ void SequenceState::move_together(std::span<const LayerKept> kept, std::int32_t 
     const LayerKept& choice = kept[layer];
     std::vector<std::vector<std::int32_t>> from(choice.heads.size());
     auto& true_positions = positions[layer];
-    // Lists that were shared before and are shared now stay shared.
+    // Heads that shared a list of positions before and share a kept set now keep sharing a list.
     const std::size_t n_before = cells.n_compressed > 0 ? cells.positions[layer].size() : 1;
     true_positions.resize(std::max(n_before, choice.heads.size()));
     for (std::size_t h = 0; h < true_positions.size(); ++h)
@@ -109,9 +110,9 @@ void SequenceState::move_together(std::span<const LayerKept> kept, std::int32_t 
         from[h].push_back(cells.cells[std::size_t(entry)]);
     context.move_rows(std::int32_t(layer), from, rows);
   }
-  // As many cells at once as hold no more bytes than one layer's kept rows.
+  // Relocate so many cells at once that they hold no more bytes than one layer's kept rows.
   context.relocate(id, plan.relocated, std::max<std::size_t>(1, std::size_t(count) / kept.size()));
-  context.set_fixed_part(id, fixed);
+  context.set_windows_and_states(id, fixed);
 
   cells.cells.clear();
   cells.cell_positions.clear();
@@ -123,7 +124,7 @@ void SequenceState::move_together(std::span<const LayerKept> kept, std::int32_t 
   cells.n_compressed = count;
 }
 
-/// Here the engine's positions are the entries' numbers, before and after: it turns the keys itself.
+/// With cache positions, the engine's positions equal entry numbers, before and after; it rotates keys.
 void SequenceState::close_gaps(std::span<const std::int32_t> kept) {
   const std::int32_t n = cells.n_entries();
   for (std::size_t i = 0; i <= kept.size(); ++i) {
@@ -132,7 +133,7 @@ void SequenceState::close_gaps(std::span<const std::int32_t> kept) {
     if (from < to) context.remove(id, from, to);
   }
 
-  // Attention reads up to the highest cell: those above the lowest free ones come down.
+  // Attention reads up to the highest used cell, so cells above the lowest free ones are relocated.
   const std::vector<bool> taken = session.cells_of_others(cells);
   std::vector<std::int32_t> targets;
   for (std::int32_t cell = 0; targets.size() < kept.size(); ++cell)

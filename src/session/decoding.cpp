@@ -1,12 +1,14 @@
 #include "session/session_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
 namespace chunkkv {
 namespace {
 
-/// One token of a sequence, in a step of several.
+/// One sequence in a step that several take together.
 struct Part {
   SequenceState& state;
   SelectionPass* pass;
@@ -36,16 +38,16 @@ void Sequence::compress_while_decoding(const Plan& plan, std::int32_t buffer) {
   if (buffer < 1)
     throw UsageError("the buffer of a compression while generating must hold at least one token");
   auto decoding_budget = std::make_unique<DecodingBudget>(DecodingBudget{.plan = plan, .buffer = buffer});
-  // Its budget is a number from here on: what a share of the text so far is.
+  // From here on the budget is a number of tokens: the share is taken of the tokens read so far.
   decoding_budget->budget = plan.n_to_keep(std::max(std::int32_t(tokens().size()), 1));
   decoding_budget->plan.budget = Budget::tokens(decoding_budget->budget);
   const std::int32_t available = n_entries() + state_.session.n_free();
   if (std::int64_t(decoding_budget->budget) + buffer > available)
     throw UsageError(
-        "a budget of " + std::to_string(decoding_budget->budget) + " and a buffer of " +
-        std::to_string(buffer) + " tokens do not fit into the " + std::to_string(available) +
-        " cells that are the sequence's own or free; use a smaller budget or buffer, or more cells");
-  // Refuses a budget that is too small.
+        fmt::format("a budget of {} and a buffer of {} tokens do not fit into the {} cells that are the "
+                    "sequence's own or free; use a smaller budget or buffer, or more cells",
+                    decoding_budget->budget, buffer, available));
+  // Throws when the budget is too small.
   decoding_budget->plan.at(decoding_budget->budget, decoding_budget->budget + buffer,
                            state_.context.n_layer());
   state_.decoding_budget = std::move(decoding_budget);
@@ -56,22 +58,22 @@ void Sequence::stop_compressing() {
 }
 
 SelectionPass* SequenceState::watching() {
-  // Another reading or a shortening in between: the steps to come are not the answer's first.
+  // After another reading or a truncation the next steps are not the first of the answer.
   if (awaiting && awaiting->next_query() != cells.n_entries()) awaiting.reset();
   if (awaiting) return awaiting.get();
-  // Cutting back begins when the prompt is compressed.
+  // The decoding budget applies only after the prompt is compressed.
   if (!decoding_budget || waits()) return nullptr;
-  // Likewise, the observation starts anew.
+  // After another reading or a truncation the observation starts anew.
   if (!decoding_budget->pass || decoding_budget->pass->next_query() != cells.n_entries())
     decoding_budget->pass = std::make_unique<SelectionPass>(
         context, std::span<const Plan>(&decoding_budget->plan, 1), shape_of(*this), history, session.timings);
   return decoding_budget->pass.get();
 }
 
-void SequenceState::cut_back() {
+void SequenceState::compress_if_full() {
   if (!decoding_budget->pass->complete()) return;
   const Selection chosen = decoding_budget->pass->take(0);
-  face.compress(chosen.layers, chosen.uneven);
+  calls.compress(chosen.layers, chosen.uneven);
   decoding_budget->pass.reset();
 }
 
@@ -82,7 +84,7 @@ void SessionState::decode(std::span<const Token> tokens, std::span<const Sequenc
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto earlier = ids.first(i);
     if (std::find(earlier.begin(), earlier.end(), ids[i]) != earlier.end())
-      throw UsageError("sequence " + std::to_string(ids[i]) + " is given twice");
+      throw UsageError(fmt::format("sequence {} is given twice", ids[i]));
     at(ids[i]).require_window_room(std::int64_t(ids.size()), 1);
   }
   std::vector<Part> parts;
@@ -103,10 +105,10 @@ void SessionState::decode(std::span<const Token> tokens, std::span<const Sequenc
     state.tokens.push_back(tokens[i]);
     if (parts[i].pass != nullptr) parts[i].pass->after(state.cells.cells);
   }
-  for (const Part& part : parts) {  // cells move only when all of the step is known
-    const bool is_limited = part.pass != nullptr && !part.state.awaiting;
-    part.state.answered();
-    if (is_limited) part.state.cut_back();
+  for (const Part& part : parts) {  // compress only when the step is recorded for all sequences
+    const bool has_decoding_budget = part.pass != nullptr && !part.state.awaiting;
+    part.state.end_answer_step();
+    if (has_decoding_budget) part.state.compress_if_full();
   }
 }
 

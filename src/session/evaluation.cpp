@@ -1,14 +1,16 @@
 #include "session/session_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace chunkkv {
 namespace {
 
-// Queries whose attention comes to the host at once.
+// Number of queries whose attention is copied to the host at once.
 constexpr std::int32_t kQueryTile = 16;
 
-/// Hands out the attention of a micro-batch, by entry.
+/// Passes the attention of a micro-batch to a handler, by entry.
 class AttentionReader final : public engine::Observer {
  public:
   using Handler = std::function<void(const AttentionRows&)>;
@@ -46,7 +48,7 @@ class AttentionReader final : public engine::Observer {
 
  private:
   engine::Context& context_;
-  std::vector<std::int32_t> cells_;  // of all entries, those of the micro-batch last
+  std::vector<std::int32_t> cells_;  // cells of all entries, those of the micro-batch last
   std::size_t n_before_ = cells_.size();
   std::int32_t first_;
   const Handler& handler_;
@@ -63,7 +65,7 @@ void Sequence::evaluate(std::span<const Token> tokens,
   state_.session.model->require_tokens(tokens);
   state_.session.require_room(tokens.size());
   state_.require_window_room(std::int64_t(tokens.size()), context.n_ubatch());
-  state_.call_off();
+  state_.cancel_waiting();
   for (std::size_t done = 0; done < tokens.size();) {
     const auto now = tokens.subspan(done, std::min(tokens.size() - done, n_ubatch));
     AttentionReader reader(context, state_.cells, done, on_attention);
@@ -77,7 +79,7 @@ void Sequence::evaluate(std::span<const Token> tokens,
 
 std::vector<float> Sequence::magnitudes(std::int32_t layer) const {
   if (layer < 0 || layer >= state_.context.n_layer())
-    throw UsageError("there is no layer " + std::to_string(layer));
+    throw UsageError(fmt::format("there is no layer {}", layer));
   return state_.context.magnitudes(layer, state_.cells.cells);
 }
 

@@ -4,6 +4,8 @@
 
 #include "metrics/distributions.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -11,7 +13,7 @@
 namespace chunkkv {
 namespace {
 
-/// Whether layer and KV head keep an entry, by list of the kept set: [list][entry].
+/// Which entries one layer keeps, as flags by list of its kept set: [list][entry].
 class KeptFlags {
  public:
   KeptFlags(const LayerKept& kept, std::int32_t n_entries) {
@@ -26,13 +28,14 @@ class KeptFlags {
   std::vector<std::vector<std::uint8_t>> flags_;
 };
 
-/// What is summed of one plan and layer while the answer's attention is seen.
+/// Sums for one plan and layer over the attention rows of the answer.
 struct AttentionTotals {
   double cosine = 0, mass = 0;
-  std::int64_t n = 0;  ///< rows
+  std::int64_t n = 0;  ///< number of rows
 };
 
-/// The queries of the first `after` tokens after the question's `n_asked` saw everything.
+/// Adds rows to the totals. Rows of the question's `n_asked` tokens do not count; those of the `after` tokens
+/// that follow saw the full cache and count as 1.
 void add_rows(AttentionTotals& totals, const AttentionRows& rows, const KeptFlags& kept,
               std::int32_t n_prompt, std::int32_t n_asked, std::int32_t after) {
   const auto n = std::size_t(rows.n_entries);
@@ -73,14 +76,14 @@ double dropped_share(std::span<const float> magnitudes, const KeptFlags& kept, s
   return all > 0 ? dropped / all : 0;
 }
 
-/// The full cache's greedy answer: the question, which may be empty, and what follows it.
+/// The question, which may be empty, and the full cache's greedy answer to it.
 struct Answer {
   std::vector<Token> tokens;
   std::size_t n_asked = 0;
-  /// Log-probabilities after each token; none within the question.
+  /// Log-probabilities after each token from `first()` on; empty before.
   std::vector<std::vector<float>> predictions;
 
-  std::size_t first() const { return n_asked > 0 ? n_asked - 1 : 0; }  ///< prediction that is compared
+  std::size_t first() const { return n_asked > 0 ? n_asked - 1 : 0; }  ///< first prediction that is compared
 };
 
 Answer answer_of(Sequence& sequence, std::span<const Token> question, std::int32_t n_tokens) {
@@ -98,7 +101,7 @@ Answer answer_of(Sequence& sequence, std::span<const Token> question, std::int32
   return answer;
 }
 
-/// What is kept where the answer ended before a plan chose.
+/// The kept sets of a plan when the answer ended before it chose: all entries.
 std::vector<LayerKept> everything(std::int32_t n_layer, std::int32_t n_entries) {
   std::vector<std::int32_t> all(static_cast<std::size_t>(n_entries));
   std::iota(all.begin(), all.end(), 0);
@@ -107,7 +110,7 @@ std::vector<LayerKept> everything(std::int32_t n_layer, std::int32_t n_entries) 
   return layers;
 }
 
-/// Adds a prediction to a plan's means.
+/// Adds a prediction to the sums from which a plan's means are made.
 void compare(Fidelity& f, std::size_t index, const FidelityOptions& options, const std::vector<float>& full,
              std::span<const float> logits) {
   const std::vector<float> prediction = log_softmax(logits);
@@ -130,9 +133,9 @@ void divide(Fidelity& f) {
   f.top1_rest /= f.n_rest;
 }
 
-/// What plans chose, and what is summed along the answer.
+/// What plans chose, and their sums along the answer.
 struct Chosen {
-  std::vector<Selection> selections;  ///< by plan; everything where the answer ended before
+  std::vector<Selection> selections;  ///< by plan; all entries where the answer ended before it chose
   std::vector<std::vector<KeptFlags>> kept;
   std::vector<std::vector<AttentionTotals>> totals;
 };
@@ -144,13 +147,12 @@ void check(const Sequence& sequence, std::int64_t n_prompt, const FidelityOption
     throw UsageError("what is kept is measured in a session of its own");
   const CacheUse use = sequence.session().use();
   if (n_prompt + options.n_tokens > use.cells_allocated - use.cells_used)
-    throw UsageError("a prompt of " + std::to_string(n_prompt) + " and an answer of " +
-                     std::to_string(options.n_tokens) + " tokens do not fit into " +
-                     std::to_string(use.cells_allocated - use.cells_used) + " free cells");
+    throw UsageError(fmt::format("a prompt of {} and an answer of {} tokens do not fit into {} free cells",
+                                 n_prompt, options.n_tokens, use.cells_allocated - use.cells_used));
 }
 
-/// Fills in what plans that have not chosen keep, and what the kept sets alone tell; the sequence holds the
-/// prompt.
+/// Fills in the kept sets of plans that have not chosen, and the results that kept sets alone determine. The
+/// sequence must hold the prompt.
 void describe(Sequence& sequence, Chosen& chosen, std::vector<Fidelity>& results, std::int32_t n) {
   const std::int32_t n_layer = sequence.session().n_layers();
   for (std::size_t p = 0; p < results.size(); ++p) {
@@ -172,7 +174,7 @@ void describe(Sequence& sequence, Chosen& chosen, std::vector<Fidelity>& results
   }
 }
 
-/// Reads the answer again, from the full cache, for its predictions and its attention.
+/// Reads question and answer again with the full cache, for their predictions and attention.
 void read_again(Sequence& sequence, Answer& answer, Chosen& chosen, const std::vector<Fidelity>& results,
                 std::int32_t n) {
   chosen.totals.assign(results.size(),
@@ -189,12 +191,12 @@ void read_again(Sequence& sequence, Answer& answer, Chosen& chosen, const std::v
       });
 }
 
-/// Compares the predictions along the answer from what a plan keeps; the sequence holds the full cache.
+/// Compares predictions along the answer with those of a compressed cache; the sequence holds the full one.
 void compare_answer(Sequence& sequence, const Answer& answer, const Selection& selection, Fidelity& f,
                     const FidelityOptions& options) {
   const std::span<const Token> tokens(answer.tokens);
   f.n_tokens = std::int32_t(tokens.size() - answer.first());
-  // An answer that ended before the plan chose is the full cache's.
+  // When the answer ended before the plan chose, all of it is from the full cache.
   const std::size_t n_whole = f.after < 0 ? tokens.size() : std::size_t(f.after);
   const auto compare_from = [&](std::size_t begin) {
     return [&, begin](std::size_t i, std::span<const float> logits) {
@@ -233,7 +235,7 @@ std::vector<Fidelity> measure_fidelity(Sequence& sequence, std::span<const Token
       if (sequence.has_chosen(p)) chosen.selections[p] = sequence.selection(p);
   };
   if (is_asked) {
-    take();  // the question's reading replaces them
+    take();  // reading the question replaces the selections
     sequence.prefill(options.question);
   }
   Answer answer = answer_of(sequence, options.question, options.n_tokens);

@@ -3,6 +3,8 @@
 #include <chunkkv/error.h>
 #include <chunkkv/selection.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 
@@ -10,14 +12,13 @@ namespace chunkkv {
 namespace {
 
 void check(const std::vector<std::int32_t>& list, std::int32_t n_entries, std::int32_t layer) {
-  const std::string where = "kept set of layer " + std::to_string(layer);
-  if (list.empty()) throw UsageError(where + " is empty");
+  const std::string where = fmt::format("kept set of layer {}", layer);
+  if (list.empty()) throw UsageError(fmt::format("{} is empty", where));
   for (std::size_t i = 0; i < list.size(); ++i) {
     if (list[i] < 0 || list[i] >= n_entries)
-      throw UsageError(where + ": entry " + std::to_string(list[i]) + " is not in 0 .. " +
-                       std::to_string(n_entries - 1));
+      throw UsageError(fmt::format("{}: entry {} is not in 0 .. {}", where, list[i], n_entries - 1));
     if (i > 0 && list[i] <= list[i - 1])
-      throw UsageError(where + " is not ascending and unique at entry " + std::to_string(list[i]));
+      throw UsageError(fmt::format("{} is not ascending and unique at entry {}", where, list[i]));
   }
 }
 
@@ -28,8 +29,7 @@ std::vector<LayerKept> equalized(std::span<const LayerKept> layers, std::int32_t
   std::vector<LayerKept> result(layers.begin(), layers.end());
   for (std::size_t i = 0; i < result.size(); ++i) {
     if (result[i].layer != std::int32_t(i) || result[i].heads.empty())
-      throw UsageError("kept sets must list every layer in order; layer " + std::to_string(i) +
-                       " is missing");
+      throw UsageError(fmt::format("kept sets must list every layer in order; layer {} is missing", i));
     for (const auto& list : result[i].heads) check(list, n_entries, result[i].layer);
   }
   if (result.empty()) throw UsageError("there are no kept sets");
@@ -43,8 +43,9 @@ std::vector<LayerKept> equalized(std::span<const LayerKept> layers, std::int32_t
   for (const LayerKept& layer : result) {
     for (const auto& list : layer.heads)
       if (list.size() != layer.heads.front().size())
-        throw UsageError("the heads of layer " + std::to_string(layer.layer) +
-                         " keep different numbers of entries: only whole layers can hide cells");
+        throw UsageError(fmt::format(
+            "the heads of layer {} keep different numbers of entries: only whole layers can hide cells",
+            layer.layer));
     visible.push_back(layer.heads.front().size());
     longest = std::max(longest, visible.back());
   }

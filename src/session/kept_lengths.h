@@ -8,13 +8,13 @@
 
 namespace chunkkv {
 
-/// The kept sets with every list as long as the longest, checked: lists of ascending, unique entries
-/// below `n_entries`, at least one each, layers 0, 1, ... in order. UsageError otherwise.
+/// Checks kept sets and gives every list the length of the longest. UsageError unless layers 0, 1, ... come
+/// in order and each list holds at least one entry, all ascending, unique and below `n_entries`.
 ///
-/// The engine's cache has the same number of cells in every layer and head, while a chunk at the end of
-/// a prompt can be shorter than the others. Shorter lists take the newest entries that they lack, or, where
-/// they are to be masked, repeat their last entry at the end. `visible`: by layer, how many entries of
-/// its lists count.
+/// The engine's cache has the same number of cells in every layer and head, while a chunk at the end of a
+/// prompt can be shorter than the others. With Uneven::keep_newest shorter lists get the newest entries that
+/// they lack; with Uneven::mask they repeat their last entry. `visible` becomes, by layer, how many entries
+/// of its lists count.
 std::vector<LayerKept> equalized(std::span<const LayerKept> layers, std::int32_t n_entries, Uneven uneven,
                                  std::vector<std::size_t>& visible);
 

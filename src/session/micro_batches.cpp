@@ -12,8 +12,8 @@ std::size_t next_micro_batch(std::size_t done, std::size_t left, std::size_t n_u
   return rest < kQueryTile && most >= 2 * kQueryTile ? left - kQueryTile : most;
 }
 
-// Whole tiles of a micro-batch. A prompt's last micro-batch may be a single tile that ends where the prompt
-// ends; so two are left.
+// The length is a multiple of the tile, or of an `n_ubatch` that is no multiple of the tile. Two tiles are
+// left, since a prompt's last micro-batch may be a single tile that ends where the prompt ends.
 std::size_t separable_length(std::size_t n_tokens, std::size_t n_observed, std::size_t n_ubatch) {
   const std::size_t n_left = std::max(n_observed, 2 * kQueryTile);
   if (n_tokens <= n_left) return 0;

@@ -43,7 +43,7 @@ std::vector<Plan> history_plans(std::span<const Plan> plans) {
   std::set<std::int32_t> strides;
   for (const Plan& plan : plans) {
     if (!reads_all_queries(plan) || !strides.insert(plan.method->request().stride).second) continue;
-    // Only what is observed counts: any budget will do.
+    // These plans only observe: any budget will do.
     result.emplace_back();
     result.back().method = plan.method;
     result.back().at_once = true;

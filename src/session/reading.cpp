@@ -4,6 +4,8 @@
 #include "session/reading_plan.h"
 #include "session/session_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -12,7 +14,7 @@ namespace {
 
 constexpr const char* kInterrupted = "interrupted while reading the prompt";
 
-/// Counts a reading: its time without what is observed and selected meanwhile, which has clocks of its own.
+/// Counts the time of a reading, less that of observing and selecting, which is counted on its own.
 class ReadingTime {
  public:
   explicit ReadingTime(Timings& timings)
@@ -45,9 +47,9 @@ std::int32_t SequenceState::feed(std::span<const Token> next, SelectionPass& pas
 }
 
 void SequenceState::ask(std::span<const Token> question, SelectionPass& pass) {
-  const std::vector<std::byte> fixed = context.fixed_part(id);
+  const std::vector<std::byte> fixed = context.windows_and_states(id);
   const auto forget = [&] {
-    context.set_fixed_part(id, fixed);
+    context.set_windows_and_states(id, fixed);
     context.remove(id, cells.next, -1);
   };
   try {
@@ -88,7 +90,7 @@ void Sequence::start_prefill(std::span<const Token> tokens, std::span<const Plan
   session.require_room(tokens.size());
   state_.require_window_room(std::int64_t(tokens.size()), state_.context.n_ubatch());
   const auto total = std::int32_t(tokens.size());
-  state_.call_off();
+  state_.cancel_waiting();
   state_.selections.clear();
   auto work = std::make_unique<Work>();
   work->tokens.assign(tokens.begin(), tokens.end());
@@ -110,7 +112,7 @@ void Sequence::start_read(std::span<const Token> tokens, const Reading& reading)
   require_plan(reading.plan);
   session.model->require_tokens(tokens);
   state_.require_window_room(std::int64_t(tokens.size()), state_.context.n_ubatch());
-  state_.call_off();
+  state_.cancel_waiting();
   const ReadingPlan plan = plan_reading(reading, {.n_tokens = std::int32_t(tokens.size()),
                                                   .n_read = std::int32_t(state_.tokens.size()),
                                                   .n_entries = n_entries(),
@@ -127,11 +129,11 @@ void Sequence::start_read(std::span<const Token> tokens, const Reading& reading)
   work->keep_question = reading.keep_question;
   work->n_read = std::int32_t(state_.tokens.size() + tokens.size());
 
-  // Where the question observes attention, what it paid to a piece when that was new is remembered.
+  // Where the question observes attention, each entry's highest score is remembered from piece to piece.
   const ObservationRequest request = reading.plan.method->request();
   const bool remembers = plan.n_question > 0 && request.queries == Queries::window &&
                          request.attention == AttentionKind::softmax &&
-                         n_entries() + std::int32_t(tokens.size()) + plan.n_last > plan.cells;
+                         n_entries() + std::int32_t(tokens.size()) + plan.n_question_last > plan.cells;
   if (remembers) work->highest = std::make_shared<AttentionHistory>();
   work->now = {
       .total = std::int64_t(tokens.size()), .n_entries = n_entries(), .n_compressions = n_compressions()};
@@ -154,13 +156,13 @@ void SequenceState::begin_piece(Work& piece) {
   const std::int32_t count = plan.next(n_entries, left);
   const bool is_last = count == left;
   if (count == 0 && (plan.n_question == 0 || n_entries + plan.n_question > plan.cells))
-    throw UsageError("the sequence's " + std::to_string(plan.cells) +
-                     " cells are all in use: nothing can be read before it is compressed");
+    throw UsageError(fmt::format(
+        "the sequence's {} cells are all in use: nothing can be read before it is compressed", plan.cells));
   piece.piece_end = piece.done() + std::size_t(count);
   piece.shape = {.n_entries = n_entries + count,
                  .n_read = piece.n_read,
                  .window = (is_last && piece.keep_question) || plan.window,
-                 .n_question = is_last ? plan.n_last : plan.n_question,
+                 .n_question = is_last ? plan.n_question_last : plan.n_question,
                  .share_layers = session.options.cache_positions,
                  .highest = piece.highest,
                  .has_answer = is_last && plan.n_after > 0};
@@ -171,18 +173,18 @@ void SequenceState::end_piece(Work& piece) {
   await_answer(std::move(piece.pass));
   if (!piece.pieces) return;
   if (awaiting) {
-    face.compress_when_chosen();
+    calls.compress_when_chosen();
     return;
   }
   const Selection& selection = selections[0];
   std::vector<std::size_t> unused;
   if (piece.highest)
     piece.highest->keep(equalized(selection.layers, cells.n_entries(), Uneven::keep_newest, unused));
-  face.compress(selection.layers, selection.uneven);
+  calls.compress(selection.layers, selection.uneven);
 }
 
 bool SequenceState::step(const Progress& progress) {
-  // What throws, and what changes the sequence, ends the reading.
+  // Taken out of `work`, so that an exception ends the reading, but the compression in end_piece does not.
   std::unique_ptr<Work> now = std::move(work);
   if (!now) return false;
   ReadingTime time(session.timings);

@@ -7,18 +7,18 @@
 namespace chunkkv {
 namespace {
 
-/// First tokens that stay through many compressions whatever the method: attention sinks, as StreamingLLM
-/// (arXiv 2309.17453) found them.
+/// First tokens that all compressions of a long reading keep, whatever the method: attention sinks, as
+/// StreamingLLM (arXiv 2309.17453) found them.
 constexpr std::int32_t kNSinks = 4;
 
 }  // namespace
 
 std::int32_t ReadingPlan::next(std::int32_t n_entries, std::int32_t left) const {
-  if (n_entries + left + n_last + n_after <= cells) return left;
+  if (n_entries + left + n_question_last + n_after <= cells) return left;
   const std::int32_t room = std::max(0, cells - n_question - n_entries);
   const std::int32_t whole = room < piece ? room : room / piece * piece;
-  const std::int32_t count = std::min(whole, left - tail);
-  // With little room or little left, at least one token: some query must choose.
+  const std::int32_t count = std::min(whole, left - n_tail);
+  // Read at least one token, if there is any room: some query must choose.
   return std::max(count, std::min(room, 1));
 }
 
@@ -39,17 +39,18 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
   plan.piece = reading.piece > 0 ? reading.piece : task.n_ubatch;
   plan.n_question = reading.observer == ObserverKind::window ? 0 : reading.n_question;
   plan.window = reading.observer != ObserverKind::question || plan.n_question == 0;
-  plan.n_last = reading.keep_question ? 0 : plan.n_question;
+  plan.n_question_last = reading.keep_question ? 0 : plan.n_question;
   const std::int32_t n_tokens = task.n_tokens - (reading.keep_question ? 0 : reading.n_question);
   const ResolvedPlan whole = reading.plan.at(task.n_read + n_tokens, task.n_entries + n_tokens, 1);
   const ObservationRequest request = whole.method->request();
   plan.n_after = reading.keep_question && !reading.plan.at_once && !method.keeps_all() ? request.after : 0;
-  plan.tail = std::max(reading.keep_question ? reading.n_question : 0,
-                       request.queries == Queries::window ? request.window : 1);
+  plan.n_tail = std::max(reading.keep_question ? reading.n_question : 0,
+                         request.queries == Queries::window ? request.window : 1);
   plan.budget = whole.target.budget;
 
   plan.protect_first = reading.plan.protect_first;
-  if (task.n_entries + n_tokens + plan.n_last + plan.n_after <= plan.cells) return plan;  // a single piece
+  if (task.n_entries + n_tokens + plan.n_question_last + plan.n_after <= plan.cells)
+    return plan;  // a single piece
   const std::int32_t most_sinks = reading.plan.fit_window ? plan.budget / 2 : kNSinks;
   plan.protect_first = std::max(plan.protect_first, std::min(kNSinks, most_sinks));
   if (method.keeps_all())
@@ -60,7 +61,7 @@ ReadingPlan plan_reading(const Reading& reading, const ReadingTask& task) {
   if (method.layer_budgets())
     throw UsageError(method.spec() + " can only compress a prompt that fits into the cache as a whole");
   const std::int64_t needed =
-      std::int64_t(plan.budget) + std::max(plan.piece + plan.n_question, plan.tail + plan.n_after);
+      std::int64_t(plan.budget) + std::max(plan.piece + plan.n_question, plan.n_tail + plan.n_after);
   if (needed > plan.cells)
     throw UsageError(
         fmt::format("{} cells do not hold a budget of {}, a piece of {} and a question of {} tokens; give at "

@@ -8,17 +8,17 @@
 
 namespace chunkkv {
 
-/// Turns `layer`'s scores (not negative) into shares of each head's sum, gives each entry the highest share
-/// among the `span` entries around it, and raises that to the highest that the entry had before;
-/// `highest` is brought up to date.
+/// Divides `layer`'s scores (not negative) by each head's sum, gives each entry the highest of these
+/// shares among the `span` entries around it, and raises that to the highest that the entry had before.
+/// Updates `highest`.
 ///
-/// A question pays less to a span the further away the span gets: of a prompt that is read in
-/// pieces, the early ones would lose to what is merely near. So each entry keeps the rank that it had when it
-/// was new. And a question attends to the words that it shares with the text; the answer stands beside them.
+/// A question attends less to a span the further away it is: in a prompt read in pieces, early spans would
+/// lose to those that are merely near. So each entry keeps the share that it had when it was new. Entries
+/// around it count too, as a question attends to words that it shares with the text, beside the answer.
 void raise_to_running_maximum(AttentionHistory& highest, Scores& scores, std::int32_t layer,
                               std::int32_t span);
 
-/// The length of a span for a budget: up to a sentence, short enough that the budget holds many.
+/// The length of a span for a budget: at most a sentence, and so short that the budget holds many spans.
 std::int32_t span_for(std::int32_t budget);
 
 }  // namespace chunkkv

@@ -55,14 +55,14 @@ engine::QueryRange SelectionPass::observed_rows(const ObservationRequest& reques
   return {from, from < count_ ? (count_ - from + stride - 1) / stride : 0, stride};
 }
 
-std::int32_t SelectionPass::last_query(const PlanState& state) const {
+std::int32_t SelectionPass::query_end(const PlanState& state) const {
   return shape_.n_entries + shape_.n_question + state.request.after;
 }
 
 bool SelectionPass::complete() const {
   if (next_query() < shape_.n_entries + shape_.n_question) return false;
   return std::none_of(plans_.begin(), plans_.end(),
-                      [&](const PlanState& s) { return next_query() < last_query(s); });
+                      [&](const PlanState& s) { return next_query() < query_end(s); });
 }
 
 std::int32_t SelectionPass::n_answered() const {
@@ -75,7 +75,7 @@ bool SelectionPass::observes(const PlanState& state, std::int32_t layer) const {
   return first_ + count_ > first_observed(state.request);
 }
 
-std::int32_t SelectionPass::n_past(const PlanState& state) const {
+std::int32_t SelectionPass::first_window_entry(const PlanState& state) const {
   return shape_.window ? std::max(0, shape_.n_entries - state.request.window) : shape_.n_entries;
 }
 
@@ -84,7 +84,7 @@ engine::LayerProbe& SelectionPass::probe(std::int32_t layer) {
   if (!p) {
     p = context_.probe(layer, cells_, shape_.n_entries);
     for (const std::int32_t stride : strides_)
-      p->add_history(stride, history_.sums(AttentionHistory::key(layer, stride), shape_.n_entries));
+      p->set_history(stride, history_.sums(AttentionHistory::key(layer, stride), shape_.n_entries));
   }
   return *p;
 }
@@ -103,8 +103,8 @@ bool SelectionPass::watches(std::int32_t layer) const {
 
 void SelectionPass::see(const engine::Attention& attention) {
   n_answered() < 0 ? observe(attention) : store(attention);
-  if (!attention.is_last) return;  // layers that share rows choose together
-  if (shape_.n_question == 0 && next_query() == shape_.n_entries) remember(attention.layer);
+  if (!attention.is_last) return;  // readers of one layer's rows choose together, with the last one
+  if (shape_.n_question == 0 && next_query() == shape_.n_entries) save_history(attention.layer);
   if (std::any_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return is_due(s); }))
     choose(attention.layer);
 }
@@ -115,25 +115,26 @@ void SelectionPass::observe(const engine::Attention& attention) {
   const bool is_question = first_ >= shape_.n_entries;
   if (!is_question && cells_.size() == std::size_t(first_))
     cells_.insert(cells_.end(), attention.cells.begin(), attention.cells.end());
-  if (is_question && first_ == shape_.n_entries && attention.reader == 0) remember(attention.layer);
+  if (is_question && first_ == shape_.n_entries && attention.reader == 0) save_history(attention.layer);
 
   std::set<engine::LayerProbe::AttentionKey> added;  // several plans may ask for the same
   for (const PlanState& state : plans_) {
     if (!observes(state, attention.layer)) continue;
     if (!added.insert(engine::LayerProbe::key_of(state.request)).second) continue;
     const engine::QueryRange rows = observed_rows(state.request);
-    if (rows.count > 0) probe(attention.layer).add_attention(state.request, attention, rows, n_past(state));
+    if (rows.count > 0)
+      probe(attention.layer).add_attention(state.request, attention, rows, first_window_entry(state));
   }
 }
 
-/// Keeps the query of a step of the answer; what the queries of all steps pay is computed with the last
-/// one's.
+/// Stores the query of a step of the answer; the attention of all stored queries is
+/// computed in the last step.
 void SelectionPass::store(const engine::Attention& attention) {
   Stopwatch watch(timings_.observe);
   probe(attention.layer).store_query(attention, std::size_t(n_answered()));
   for (const PlanState& state : plans_)
     if (is_due(state) && observes(state, attention.layer))
-      probe(attention.layer).add_stored(state.request, attention, n_past(state));
+      probe(attention.layer).add_stored(state.request, attention, first_window_entry(state));
 }
 
 void SelectionPass::after(std::span<const std::int32_t> cells) {
@@ -146,8 +147,8 @@ void SelectionPass::after(std::span<const std::int32_t> cells) {
     if (is_due(plans_[i])) fill_in(plans_[i], selections_[i]);
 }
 
-/// The question is read again with the prompt: its attention counts for this choice only.
-void SelectionPass::remember(std::int32_t layer) {
+/// Saves the sums before the question, which is read again with the prompt, adds to them for this choice.
+void SelectionPass::save_history(std::int32_t layer) {
   if (!probes_[std::size_t(layer)]) return;
   for (const std::int32_t stride : strides_)
     if (std::vector<float> sums = probe(layer).history(stride); !sums.empty())
@@ -155,10 +156,10 @@ void SelectionPass::remember(std::int32_t layer) {
 }
 
 void SelectionPass::choose(std::int32_t layer) {
-  bool is_awaited = false;  // by a plan that reads more of the answer
+  bool is_awaited = false;  // a plan that reads more of the answer still needs the statistics
   for (std::size_t i = 0; i < plans_.size(); ++i) {
     if (is_due(plans_[i])) choose(plans_[i], selections_[i], layer);
-    is_awaited = is_awaited || (next_query() < last_query(plans_[i]) && scores(plans_[i], layer));
+    is_awaited = is_awaited || (next_query() < query_end(plans_[i]) && scores(plans_[i], layer));
   }
   if (!is_awaited) probes_[std::size_t(layer)].reset();
   chosen_[std::size_t(layer)] = true;

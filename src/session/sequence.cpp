@@ -1,5 +1,7 @@
 #include "session/session_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace chunkkv {
@@ -24,20 +26,20 @@ void SequenceState::require_window_room(std::int64_t n_tokens, std::int64_t n_ba
     needed += std::min<std::int64_t>(n, parts.window + (&s == this ? n_batch : 0));
   }
   if (needed > parts.window_cells)
-    throw UsageError("layers that keep a window of " + std::to_string(parts.window) + " tokens need " +
-                     std::to_string(needed) + " cells here, compressed or not, and have " +
-                     std::to_string(parts.window_cells) +
-                     "; use as many cells, smaller micro-batches (-ub), or fewer sequences at a time");
+    throw UsageError(fmt::format(
+        "layers that keep a window of {} tokens need {} cells here, compressed or not, and have {}; "
+        "use as many cells, smaller micro-batches (-ub), or fewer sequences at a time",
+        parts.window, needed, parts.window_cells));
 }
 
 SequenceId Sequence::id() const {
   return state_.id;
 }
 Session& Sequence::session() {
-  return state_.session.face;
+  return state_.session.calls;
 }
 const Session& Sequence::session() const {
-  return state_.session.face;
+  return state_.session.calls;
 }
 std::int32_t Sequence::n_compressions() const {
   return state_.n_compressions;
@@ -56,8 +58,7 @@ std::vector<Position> Sequence::positions(std::int32_t layer, std::int32_t head)
   const SequenceCells& cells = state_.cells;
   const auto& n_head_kv = state_.context.parts().n_head_kv;
   if (layer < 0 || layer >= state_.context.n_layer() || head < 0 || head >= n_head_kv[std::size_t(layer)])
-    throw UsageError("there is no layer " + std::to_string(layer) + " with a KV head " +
-                     std::to_string(head));
+    throw UsageError(fmt::format("there is no layer {} with a KV head {}", layer, head));
   std::vector<Position> result;
   for (std::int32_t entry = 0; entry < cells.n_entries(); ++entry)
     if (!cells.is_hidden(std::size_t(layer), entry))

@@ -30,8 +30,8 @@ CompactionPlan plan_in_place(const SequenceCells& sequence) {
   return plan;
 }
 
-/// How many of the first `n_leading` entries may stay in their cells: one slot is left to the newest cell,
-/// which the engine goes on from.
+/// How many of the first `n_leading` entries stay in their cells. One slot is left for the cell with the
+/// highest position, from which the engine continues.
 static std::int32_t n_in_place(const SequenceCells& sequence, std::int32_t count, std::int32_t n_leading,
                                const std::function<bool(std::int32_t entry)>& may_stay) {
   std::int32_t n = 0;
@@ -41,7 +41,7 @@ static std::int32_t n_in_place(const SequenceCells& sequence, std::int32_t count
   return n;
 }
 
-/// Tells which entries lie in cells that others hold too.
+/// Returns a function that tells whether an entry's cell is held by another sequence too.
 static auto shared_entries(const SequenceCells& sequence, const std::vector<bool>& taken) {
   return [&sequence, &taken](std::int32_t entry) -> bool {
     return taken[std::size_t(sequence.cells[std::size_t(entry)])];
@@ -52,7 +52,7 @@ std::vector<std::int32_t> entries_to_own(const SequenceCells& sequence, std::int
                                          const std::vector<bool>& taken, std::int32_t n_leading) {
   const std::int32_t n = sequence.n_entries();
   const auto is_shared = shared_entries(sequence, taken);
-  // Rows change places among all cells when none is dropped.
+  // When no entry is dropped, rows are moved among all cells and none stays.
   const std::int32_t n_staying = count < n ? n_in_place(sequence, count, n_leading, is_shared) : 0;
   std::int32_t n_missing = count - n_staying;
   for (std::int32_t entry = 0; entry < n; ++entry) n_missing -= !is_shared(entry);
@@ -66,7 +66,7 @@ std::vector<std::int32_t> entries_to_own(const SequenceCells& sequence, std::int
   return result;
 }
 
-/// Positions of the entries that are not used any more.
+/// Ranges of the positions of entries whose cells are not used any more.
 static std::vector<CompactionPlan::Range> removed_ranges(const SequenceCells& sequence,
                                                          const std::vector<bool>& used) {
   std::vector<std::size_t> by_position(sequence.cells.size());
@@ -90,9 +90,9 @@ static std::vector<CompactionPlan::Range> removed_ranges(const SequenceCells& se
   return removed;
 }
 
-/// The cells of the slots after the fixed ones: the first `n_own` stay, the others are relocated.
+/// Sets the cells of the slots after the fixed ones: the first `n_own` keep theirs, the others are relocated.
 static void assign_cells(CompactionPlan& plan, const std::vector<std::int32_t>& targets, std::size_t n_own) {
-  // The engine fills the lowest free cells first: the targets that are not the sequence's own.
+  // Relocated cells become the lowest free ones: the targets that are not the sequence's own.
   const auto first = plan.slots.begin() + plan.n_fixed;
   auto own = first;
   auto relocated = first + std::ptrdiff_t(n_own);
@@ -115,7 +115,7 @@ CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count
     if (!taken[std::size_t(cell)]) targets.push_back(cell);
 
   CompactionPlan plan;
-  // Others stay where the lowest cells are theirs anyway, so that cells ascend as entries do.
+  // Further entries stay where they already lie in the lowest cells, in ascending order.
   plan.n_fixed = n_in_place(sequence, count, n_leading, [&](std::int32_t entry) {
     return entry < n_shared || sequence.cells[std::size_t(entry)] == targets[std::size_t(entry - n_shared)];
   });
@@ -126,14 +126,14 @@ CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count
     used[i] = true;
   }
 
-  std::vector<std::size_t> by_cell;  // entries that may take rows, by ascending cell
+  std::vector<std::size_t> by_cell;  // entries whose cells may take rows, by ascending cell
   for (std::int32_t entry = plan.n_fixed; entry < sequence.n_entries(); ++entry)
     if (!is_shared(entry)) by_cell.push_back(std::size_t(entry));
   std::sort(by_cell.begin(), by_cell.end(),
             [&](std::size_t a, std::size_t b) { return sequence.cells[a] < sequence.cells[b]; });
 
-  // Own cells among the targets stay; as many others as are missing are relocated, the one with the
-  // highest position always being among one or the other.
+  // Keep the sequence's own cells that lie among the lowest free cells, and relocate just enough others. The
+  // cell with the highest position is always one of the two, because the engine continues from it.
   const auto n_staying = std::size_t(std::count_if(
       by_cell.begin(), by_cell.end(), [&](std::size_t e) { return sequence.cells[e] <= targets.back(); }));
   const Position newest = sequence.next - 1;

@@ -11,10 +11,10 @@ namespace chunkkv {
 /// Where the entries of one sequence lie, and which prompt positions they hold.
 struct SequenceCells {
   std::vector<std::int32_t> cells;  ///< cell of each entry
-  std::vector<Position>
-      cell_positions;             ///< the engine's position of each entry's cell; the highest is next - 1
+  /// The engine's position of each entry's cell; the highest is next - 1.
+  std::vector<Position> cell_positions;
   Position next = 0;              ///< position of the next token
-  std::int32_t n_compressed = 0;  ///< entries that a compression kept; those after it are in order
+  std::int32_t n_compressed = 0;  ///< first entries, kept by a compression; later positions are consecutive
   /// True positions of the compressed entries, [layer][1 or n_head_kv][entry].
   std::vector<std::vector<std::vector<Position>>> positions;
 
@@ -30,9 +30,9 @@ struct SequenceCells {
 /// How a sequence's cells change when `count` of its entries are kept, so that it ends in the lowest
 /// cells that no other sequence holds and the engine still expects the same next position.
 ///
-/// The rows of the kept entries are first moved into `rows`, cells that the sequence already has. Those
-/// of them that lie too high, `relocated`, then change their cell through the engine; usually that is one
-/// cell, the one with the highest position, which the engine continues from.
+/// The rows of the kept entries are first moved into cells that the sequence already has (`Slot::row`). Cells
+/// among these that lie too high (`relocated`) are then relocated through the engine; usually that is only
+/// the cell with the highest position, from which the engine continues.
 struct CompactionPlan {
   struct Slot {
     std::int32_t row;        ///< cell that takes the entry's row, before relocation
@@ -40,7 +40,7 @@ struct CompactionPlan {
     Position cell_position;  ///< the engine's position of that cell
   };
   std::int32_t n_fixed = 0;  ///< first entries that stay where they are: no row of theirs is moved
-  std::vector<Slot> slots;   ///< of entry i; by ascending `cell` where entries are dropped, after shared ones
+  std::vector<Slot> slots;   ///< [kept entry]; where some are dropped, by ascending `cell` after fixed ones
   std::vector<Position> relocated;  ///< positions of the cells that are relocated, by ascending cell
   struct Range {
     Position from, to;
@@ -51,13 +51,14 @@ struct CompactionPlan {
 /// The plan that moves rows among all cells of a sequence and drops none.
 CompactionPlan plan_in_place(const SequenceCells& sequence);
 
-/// Entries of a sequence that lie in cells of others, and must lie in cells of its own before `count` entries
-/// are kept, of which all layers keep the first `n_leading` in their places.
+/// Entries in cells that other sequences hold too, which must be copied into cells of the sequence's own
+/// before `count` entries are kept. All layers keep the first `n_leading` entries. `taken`: as below.
 std::vector<std::int32_t> entries_to_own(const SequenceCells& sequence, std::int32_t count,
                                          const std::vector<bool>& taken, std::int32_t n_leading);
 
-/// `taken`: for each cell of the cache, whether another sequence holds it; no row is moved into such a cell.
-/// 0 < count < n_entries; `entries_to_own` are in cells of its own.
+/// The plan that keeps `count` entries, 0 < count < n_entries; those of `entries_to_own` must be in cells of
+/// the sequence's own. `taken`: for each cell of the cache, whether another sequence holds it; no row is
+/// moved into such a cell.
 CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count,
                                const std::vector<bool>& taken, std::int32_t n_leading);
 

@@ -23,17 +23,17 @@ struct DecodingBudget {
   std::unique_ptr<SelectionPass> pass = nullptr;
 };
 
-/// A prompt on its way into a sequence, a micro-batch at a time.
+/// A prompt that is being read, a micro-batch at a time.
 struct Work {
-  std::vector<Token> tokens;    ///< that become entries
-  std::vector<Token> question;  ///< read ahead, of a reading in pieces
+  std::vector<Token> tokens;    ///< tokens that become entries
+  std::vector<Token> question;  ///< question tokens to read ahead, in a reading in pieces
   std::vector<Plan> plans;
-  std::optional<ReadingPlan> pieces = {};  ///< without: one piece, and no compression
+  std::optional<ReadingPlan> pieces = {};  ///< nothing: read as one piece, without compression
   bool keep_question = true;
-  std::int32_t n_read = 0;  ///< by the sequence, at the end
+  std::int32_t n_read = 0;  ///< tokens that the sequence will have read at the end
   std::shared_ptr<AttentionHistory> highest = nullptr;
 
-  PassShape shape = {};  ///< of the piece in work
+  PassShape shape = {};  ///< shape of the current piece
   std::unique_ptr<SelectionPass> pass = nullptr;
   std::size_t piece_end = 0;
   ReadState now = {};
@@ -44,9 +44,9 @@ struct Work {
 /// UsageError for a plan that no session can carry out.
 void require_plan(const Plan& plan);
 
-/// What a sequence is, and the steps that its calls have in common; `Sequence` itself is the calls. Both are
-/// spread over several files by what they do: reading.cpp, answer.cpp, compression.cpp, decoding.cpp,
-/// evaluation.cpp, sharing.cpp, snapshot.cpp, sequence.cpp.
+/// A sequence's state, and the steps that its calls have in common; the calls themselves are in `Sequence`.
+/// Both are spread over several files by what they do: reading.cpp, answer.cpp, compression.cpp,
+/// decoding.cpp, evaluation.cpp, sharing.cpp, snapshot.cpp, sequence.cpp.
 struct SequenceState {
   SequenceState(SessionState& in, engine::Context& on, SequenceId number)
       : session(in), context(on), id(number) {}
@@ -54,49 +54,49 @@ struct SequenceState {
   SessionState& session;
   engine::Context& context;
   const SequenceId id;
-  Sequence face{*this};
+  Sequence calls{*this};
 
   SequenceCells cells = {};
-  std::vector<Token> tokens = {};  ///< every one that was read
+  std::vector<Token> tokens = {};  ///< every token that was read
   AttentionHistory history = {};
   std::int32_t n_compressions = 0;
-  /// First position of the newest micro-batch: windows hold all that tokens from there on see.
+  /// First position of the newest micro-batch: windows hold all that tokens from this position on can see.
   Position newest_batch = 0;
 
   std::unique_ptr<DecodingBudget> decoding_budget = nullptr;
-  std::unique_ptr<Work> work = nullptr;    ///< what `step` goes on with
-  std::vector<Selection> selections = {};  ///< of the last prefill; without layers where not chosen yet
-  std::unique_ptr<SelectionPass> awaiting = nullptr;  ///< the answer's first tokens
-  std::optional<std::size_t> due = {};                ///< plan that compresses when it has chosen
+  std::unique_ptr<Work> work = nullptr;    ///< the reading that `step` continues
+  std::vector<Selection> selections = {};  ///< by plan of the last prefill; no layers until it has chosen
+  std::unique_ptr<SelectionPass> awaiting = nullptr;  ///< pass that awaits the answer's first tokens
+  std::optional<std::size_t> compress_by = {};        ///< plan to compress by as soon as it has chosen
 
-  /// Tokens that follow what the sequence holds.
+  /// A segment of tokens that follow what the sequence holds.
   engine::Segment segment(std::span<const Token> batch, engine::Observer* observer) const;
   /// Reads a micro-batch as new entries.
   void decode(const engine::Segment& batch);
-  /// UsageError when so many tokens, `n_batch` of them read at once, have no room in layers with a window,
-  /// which compression does not empty.
+  /// UsageError when layers with a window have no room for `n_tokens` more tokens, `n_batch` of them read at
+  /// once. Compression does not empty these layers.
   void require_window_room(std::int64_t n_tokens, std::int64_t n_batch) const;
 
   // ---- reading.cpp
-  /// Reads the next micro-batch of the tokens as new entries; `pass` watches. Returns how many.
+  /// Reads the next micro-batch of `next` as new entries, observed by `pass`. Returns the number of tokens.
   std::int32_t feed(std::span<const Token> next, SelectionPass& pass);
-  /// Reads the question for `pass` only: nothing of it stays.
+  /// Reads the question ahead, for `pass` to observe, and drops its cells again.
   void ask(std::span<const Token> question, SelectionPass& pass);
   /// Decides how much is read before the next compression.
   void begin_piece(Work& piece);
-  /// Takes over what was chosen, and compresses a reading in pieces.
+  /// Takes the selections of the piece's pass and, in a reading in pieces, compresses.
   void end_piece(Work& piece);
-  /// `progress` is called after the micro-batch, before a compression.
+  /// Reads a micro-batch; returns whether anything is left. Calls `progress` before it compresses.
   bool step(const Progress& progress);
 
   // ---- answer.cpp
-  /// Takes over what the pass chose in the micro-batch just read.
+  /// Takes the selections that the pass made in the micro-batch just read.
   void collect(SelectionPass& pass);
   /// Keeps the pass of a prompt for the answer's first tokens, if some plan observes them.
   void await_answer(std::unique_ptr<SelectionPass> pass);
   /// Ends a step of the answer, and compresses if it is time.
-  void answered();
-  void call_off();
+  void end_answer_step();
+  void cancel_waiting();
   /// Whether a compression waits for the answer's first tokens.
   bool waits() const;
 
@@ -105,23 +105,22 @@ struct SequenceState {
   void close_gaps(std::span<const std::int32_t> kept);
 
   // ---- decoding.cpp
-  /// The pass that watches the next step, of the answer's first tokens or of the decoding budget; null where
-  /// none does.
+  /// The pass that observes the next step, for the answer's first tokens or the decoding budget, or null.
   SelectionPass* watching();
   /// Compresses where the buffer of the decoding budget is full.
-  void cut_back();
+  void compress_if_full();
 
   // ---- sharing.cpp
-  /// Cells that others hold too.
+  /// Number of cells that others hold too.
   std::int32_t n_shared() const;
-  /// Copies entries of shared cells into free ones.
-  void own_cells(std::vector<std::int32_t> entries);
+  /// Copies `entries` from shared cells into free ones. UsageError when too few are free.
+  void copy_to_own_cells(std::vector<std::int32_t> entries);
 
   // ---- snapshot.cpp
-  /// UsageError for a length that drops entries which a compression kept, or that there are not.
+  /// UsageError when `n_entries` is less than a compression kept, or more than the sequence has.
   void require_uncompressed(std::int32_t n_entries) const;
-  /// Forgets the newest entries, which the engine has dropped.
-  void shorten(std::int32_t n_entries);
+  /// Forgets all but the first `n_entries` entries; the engine has dropped the others.
+  void forget_newest(std::int32_t n_entries);
 };
 
 }  // namespace chunkkv

@@ -2,6 +2,8 @@
 
 #include "session/session_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace chunkkv {
@@ -14,8 +16,7 @@ const SessionOptions& checked(const std::shared_ptr<Model>& model, const Session
   if (options.n_threads < 0) throw UsageError("the number of threads (-t) is 0, for all cores, or more");
   if (options.n_sequences < 1) throw UsageError("a session needs at least one sequence");
   if (options.n_sequences > engine::Context::most_sequences())
-    throw UsageError("a session has at most " + std::to_string(engine::Context::most_sequences()) +
-                     " sequences");
+    throw UsageError(fmt::format("a session has at most {} sequences", engine::Context::most_sequences()));
   if (options.n_ubatch < 1) throw UsageError("the micro-batch (-ub) must hold at least one token");
   return options;
 }
@@ -23,7 +24,7 @@ const SessionOptions& checked(const std::shared_ptr<Model>& model, const Session
 }  // namespace
 
 SessionState::SessionState(Session& f, std::shared_ptr<Model> m, const SessionOptions& o)
-    : face(f), model(std::move(m)), options(o), context(*model, o) {
+    : calls(f), model(std::move(m)), options(o), context(*model, o) {
   options.n_threads = context.n_threads();
   options.n_cells = context.n_cells();
   options.n_ubatch = context.n_ubatch();
@@ -32,8 +33,7 @@ SessionState::SessionState(Session& f, std::shared_ptr<Model> m, const SessionOp
 
 SequenceState& SessionState::at(SequenceId id) {
   if (id < 0 || std::size_t(id) >= sequences.size())
-    throw UsageError("there is no sequence " + std::to_string(id) + "; this session has " +
-                     std::to_string(sequences.size()));
+    throw UsageError(fmt::format("there is no sequence {}; this session has {}", id, sequences.size()));
   return sequences[std::size_t(id)];
 }
 
@@ -49,9 +49,10 @@ std::int32_t SessionState::n_free() const {
 
 void SessionState::require_room(std::size_t n_tokens) const {
   if (n_tokens > std::size_t(n_free()))
-    throw UsageError("the prompt has " + std::to_string(n_tokens) + " tokens, but only " +
-                     std::to_string(n_free()) + " of the cache's " + std::to_string(context.n_cells()) +
-                     " cells are free; give a shorter prompt or more cells (-c)");
+    throw UsageError(
+        fmt::format("the prompt has {} tokens, but only {} of the cache's {} cells are free; give a shorter "
+                    "prompt or more cells (-c)",
+                    n_tokens, n_free(), context.n_cells()));
 }
 
 CacheUse SessionState::use(std::int32_t n_used) const {
@@ -90,10 +91,10 @@ Session::Session(std::shared_ptr<Model> model, const SessionOptions& options) {
 Session::~Session() = default;
 
 Sequence& Session::sequence(SequenceId id) {
-  return state_->at(id).face;
+  return state_->at(id).calls;
 }
 const Sequence& Session::sequence(SequenceId id) const {
-  return state_->at(id).face;
+  return state_->at(id).calls;
 }
 const Model& Session::model() const {
   return *state_->model;

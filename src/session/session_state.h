@@ -18,17 +18,17 @@ std::vector<Position> positions_by_cell(const Snapshot& snapshot);
 
 /// What the sequences of a session have in common.
 struct SessionState {
-  SessionState(Session& face, std::shared_ptr<Model> model, const SessionOptions& options);
+  SessionState(Session& calls, std::shared_ptr<Model> model, const SessionOptions& options);
 
   SequenceState& at(SequenceId id);
   std::int32_t n_free() const;
-  /// UsageError when so many tokens have no room.
+  /// UsageError when fewer than `n_tokens` cells are free.
   void require_room(std::size_t n_tokens) const;
   CacheUse use(std::int32_t n_used) const;
-  /// By cell: whether a sequence holds it, other than the one of these cells.
+  /// By cell of the cache: whether a sequence other than the one with these cells holds it.
   std::vector<bool> cells_of_others(const SequenceCells& sequence) const;
   bool can_share() const;
-  /// Attention reads up to the highest used cell, rounded up; memory above is not needed any more.
+  /// Releases memory above the highest used cell; attention, which rounds up, needs nothing that lies there.
   void release_unused();
   /// Reads one token of each of several sequences (decoding.cpp).
   void decode(std::span<const Token> tokens, std::span<const SequenceId> ids);
@@ -36,7 +36,7 @@ struct SessionState {
   /// (snapshot.cpp).
   void require_whole(const Snapshot& snapshot) const;
 
-  Session& face;
+  Session& calls;
   std::shared_ptr<Model> model;
   SessionOptions options;
   engine::Context context;

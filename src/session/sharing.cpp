@@ -1,6 +1,8 @@
-// Sequences that begin alike, in the same cells. What one of them drops or moves, it does in cells of its
-// own.
+// Sequences that begin alike share the cells of the beginning. Each drops and moves entries only
+// in cells of its own.
 #include "session/session_state.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -62,13 +64,14 @@ std::int32_t SequenceState::n_shared() const {
                                     [&](std::int32_t cell) { return taken[std::size_t(cell)]; }));
 }
 
-void SequenceState::own_cells(std::vector<std::int32_t> entries) {
+void SequenceState::copy_to_own_cells(std::vector<std::int32_t> entries) {
   if (entries.empty()) return;
   if (std::int32_t(entries.size()) > session.n_free())
-    throw UsageError("what is kept of shared cells needs " + std::to_string(entries.size()) +
-                     " cells of its own, and " + std::to_string(session.n_free()) +
-                     " are free; use more cells (-c)");
-  const std::vector<bool> used = session.cells_of_others({});  // of all
+    throw UsageError(
+        fmt::format("what is kept of shared cells needs {} cells of its own, and {} are free; use more "
+                    "cells (-c)",
+                    entries.size(), session.n_free()));
+  const std::vector<bool> used = session.cells_of_others({});  // cells of all sequences
   std::sort(entries.begin(), entries.end(), [&](std::int32_t a, std::int32_t b) {
     return cells.cells[std::size_t(a)] < cells.cells[std::size_t(b)];
   });

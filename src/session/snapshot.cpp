@@ -1,6 +1,8 @@
 #include "session/session_state.h"
 #include "store/snapshot_codec.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -71,8 +73,8 @@ void Sequence::restore(const Snapshot& snapshot) {
   const auto n = std::size_t(snapshot.n_entries);
   const std::size_t n_compressed = snapshot.positions.empty() ? 0 : snapshot.positions.front().front().size();
   if (snapshot.n_entries > session.n_free())
-    throw Error("the saved cache has " + std::to_string(n) + " entries, but only " +
-                std::to_string(session.n_free()) + " cells are free; use more cells (-c)");
+    throw Error(fmt::format("the saved cache has {} entries, but only {} cells are free; use more cells (-c)",
+                            n, session.n_free()));
   state.require_window_room(std::int64_t(snapshot.tokens.size()), 0);
   state.context.set_state(state.id, snapshot.state, positions_by_cell(snapshot));
 
@@ -92,7 +94,7 @@ void Sequence::restore(const Snapshot& snapshot) {
 }
 
 void Sequence::clear() {
-  state_.call_off();
+  state_.cancel_waiting();
   if (state_.decoding_budget) state_.decoding_budget->pass.reset();
   state_.cells = {};
   std::vector<Token>().swap(state_.tokens);
@@ -104,16 +106,17 @@ void Sequence::clear() {
 
 void SequenceState::require_uncompressed(std::int32_t n_entries) const {
   if (n_entries < cells.n_compressed || n_entries > cells.n_entries())
-    throw UsageError("only the entries read since the last compression can be dropped: a length of " +
-                     std::to_string(cells.n_compressed) + " to " + std::to_string(cells.n_entries()) +
-                     ", not " + std::to_string(n_entries));
+    throw UsageError(
+        fmt::format("only the entries read since the last compression can be dropped: a length of {} to {}, "
+                    "not {}",
+                    cells.n_compressed, cells.n_entries(), n_entries));
 }
 
-void SequenceState::shorten(std::int32_t n_entries) {
+void SequenceState::forget_newest(std::int32_t n_entries) {
   const std::int32_t dropped = cells.n_entries() - n_entries;
   work.reset();
   if (awaiting && awaiting->next_query() != n_entries) awaiting.reset();
-  if (!waits()) due.reset();
+  if (!waits()) compress_by.reset();
   cells.next -= dropped;
   cells.cells.resize(std::size_t(n_entries));
   cells.cell_positions.resize(std::size_t(n_entries));
@@ -127,7 +130,7 @@ void Sequence::truncate(std::int32_t n_entries) {
   if (dropped > 0) {
     const Position next = next_position() - dropped;
     const CacheParts& parts = state_.context.parts();
-    // A window drops what no token from its newest micro-batch on can see.
+    // A window drops the cells that no token from the newest micro-batch on can see.
     const bool is_lost =
         n_entries > 0 && ((parts.n_state > 0) || (parts.n_window > 0 && next < state_.newest_batch &&
                                                   state_.newest_batch > parts.window));
@@ -136,29 +139,33 @@ void Sequence::truncate(std::int32_t n_entries) {
           "a model with windows or recurrent layers goes back only to a place where a checkpoint was made");
     state_.context.remove(state_.id, next, -1);
   }
-  state_.shorten(n_entries);
+  state_.forget_newest(n_entries);
 }
 
 Checkpoint Sequence::checkpoint() const {
   Checkpoint result{.n_entries = n_entries(), .next = next_position(), .fixed = {}};
-  if (n_entries() > 0) result.fixed = state_.context.fixed_part(state_.id);
+  if (n_entries() > 0) result.fixed = state_.context.windows_and_states(state_.id);
   return result;
 }
 
-void Sequence::go_back(const Checkpoint& checkpoint) {
-  state_.require_uncompressed(checkpoint.n_entries);
+bool Sequence::can_go_back(const Checkpoint& checkpoint) const {
   const std::int32_t dropped = n_entries() - checkpoint.n_entries;
-  if (checkpoint.next != next_position() - dropped)
+  return checkpoint.n_entries >= state_.cells.n_compressed && dropped >= 0 &&
+         checkpoint.next == next_position() - dropped;
+}
+
+void Sequence::go_back(const Checkpoint& checkpoint) {
+  if (!can_go_back(checkpoint))
     throw UsageError("the checkpoint is of another sequence, or of this one before it was compressed");
-  if (dropped == 0) return;
+  if (checkpoint.n_entries == n_entries()) return;
   try {
-    state_.context.set_fixed_part(state_.id, checkpoint.fixed);
+    state_.context.set_windows_and_states(state_.id, checkpoint.fixed);
     state_.context.remove(state_.id, checkpoint.next, -1);
   } catch (...) {
     clear();
     throw;
   }
-  state_.shorten(checkpoint.n_entries);
+  state_.forget_newest(checkpoint.n_entries);
   state_.newest_batch = checkpoint.next;
 }
 

@@ -2,6 +2,8 @@
 
 #include <chunkkv/error.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -33,9 +35,10 @@ Source::Source(Sequence& sequence, Snapshot snapshot, std::vector<Token> rest, c
 void Source::check(const Plan& plan) const {
   if (snapshot_.n_entries == 0) return;  // everything is read with the question
   if (observed_length(plan) > rest_.size())
-    throw UsageError("this source leaves " + std::to_string(rest_.size()) +
-                     " tokens to be read with a question, but " + plan.method->spec() + " observes " +
-                     std::to_string(observed_length(plan)) + "; make the source with that method");
+    throw UsageError(
+        fmt::format("this source leaves {} tokens to be read with a question, but {} observes {}; make the "
+                    "source with that method",
+                    rest_.size(), plan.method->spec(), observed_length(plan)));
   if (!has_history(snapshot_, plan))
     throw UsageError("this source does not hold the attention of all queries, which " + plan.method->spec() +
                      " reads; make the source with that method");
@@ -67,7 +70,7 @@ void Source::ask(std::span<const Token> question, const Progress& progress) {
     sequence_.restore(snapshot_);
   else
     sequence_.clear();
-  // What was appended goes into the copy once it is worth that.
+  // Move appended tokens into the copy when they are about a micro-batch or more.
   if (rest_.size() > observed_length(plan_) + std::size_t(sequence_.session().options().n_ubatch))
     advance(progress);
 

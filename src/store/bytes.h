@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-/// Bytes of a file: fixed numbers in little-endian order, others as varints (7 bits a byte, low ones first).
+/// File bytes: fixed-size numbers in little-endian order, others as varints (7 bits a byte, low ones first).
 namespace chunkkv {
 
-/// Above all positions, tokens and counts of a file.
-inline constexpr std::uint64_t kInt32 = std::uint64_t(1) << 31;
+/// Exclusive upper bound of the positions, tokens and counts in a file.
+inline constexpr std::uint64_t kInt32End = std::uint64_t(1) << 31;
 
 class ByteWriter {
  public:
@@ -44,7 +44,7 @@ class ByteReader {
 
   /// A varint below `limit`, which is at most 2^31.
   std::int32_t below(std::uint64_t limit);
-  /// A number of things that take at least `bytes_each` bytes.
+  /// A count of items that take at least `bytes_each` bytes each.
   std::size_t count(std::size_t bytes_each = 1);
 
   std::size_t left() const { return bytes_.size() - at_; }

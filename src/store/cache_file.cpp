@@ -40,9 +40,9 @@ void write_identity(ByteWriter& out, const ModelIdentity& model) {
 ModelIdentity read_identity(ByteReader& in) {
   ModelIdentity model;
   model.architecture = in.text();
-  model.n_layer = in.below(kInt32);
-  model.n_head_kv = in.below(kInt32);
-  model.n_vocab = in.below(kInt32);
+  model.n_layer = in.below(kInt32End);
+  model.n_head_kv = in.below(kInt32End);
+  model.n_vocab = in.below(kInt32End);
   model.file_bytes = in.varint();
   model.hash = in.text();
   return model;
@@ -63,11 +63,11 @@ void write_parts(ByteWriter& out, const CacheParts& parts) {
 CacheParts read_parts(ByteReader& in) {
   CacheParts parts;
   for (std::size_t left = in.count(2); left > 0; --left) {
-    parts.compressed.push_back(in.below(kInt32));
-    parts.n_head_kv.push_back(in.below(kInt32));
+    parts.compressed.push_back(in.below(kInt32End));
+    parts.n_head_kv.push_back(in.below(kInt32End));
   }
   for (std::int32_t* number : {&parts.n_window, &parts.window, &parts.n_state, &parts.n_shared})
-    *number = in.below(kInt32);
+    *number = in.below(kInt32End);
   parts.has_values = in.below(2) == 1;
   parts.fixed_bytes = in.varint();
   return parts;
@@ -106,10 +106,10 @@ CacheFileInfo read_info(ByteReader& in) {
   info.flash_attention = in.below(2) == 1;
   info.is_source = in.below(2) == 1;
   info.end = CacheEnd(in.below(3));
-  info.n_compressions = in.below(kInt32);
-  info.n_protected = in.below(kInt32);
+  info.n_compressions = in.below(kInt32End);
+  info.n_protected = in.below(kInt32End);
   info.rest.resize(in.count());
-  for (Token& token : info.rest) token = in.below(kInt32);
+  for (Token& token : info.rest) token = in.below(kInt32End);
   return info;
 }
 
@@ -164,7 +164,7 @@ bool has_magic(std::span<const std::byte> begin) {
                           kBuildAnew));
 }
 
-/// What a session with this model relies on.
+/// Error when what a session relies on does not fit the model that the file names.
 void check_against_model(const CacheFile& cache) {
   const ModelIdentity& model = cache.info.model;
   const Snapshot& snapshot = cache.snapshot;

@@ -9,12 +9,12 @@
 
 namespace chunkkv {
 
-/// A regular file that is read. Every call throws Error when it fails, with the file's name.
+/// A regular file, open for reading. All calls throw Error, with the file's name, when they fail.
 class InputFile {
  public:
   explicit InputFile(std::string path);
 
-  std::uint64_t size() const { return size_; }  ///< when it was opened
+  std::uint64_t size() const { return size_; }  ///< size when the file was opened
   void seek(std::uint64_t offset);
   /// Fills `bytes`; a file that ends before is an error.
   void read(std::span<std::byte> bytes);

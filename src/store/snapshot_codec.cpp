@@ -8,7 +8,7 @@
 namespace chunkkv {
 namespace {
 
-/// Ascending lists: the first number, then the steps, so that neighbours take a byte.
+/// Writes an ascending list as its first number and the gaps after it, so that neighbours take a byte each.
 void write_ascending(ByteWriter& out, const std::vector<Position>& list) {
   Position previous = -1;
   for (const Position p : list) {
@@ -22,13 +22,13 @@ std::vector<Position> read_ascending(ByteReader& in, std::size_t n) {
   list.reserve(n);
   std::uint64_t next = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    list.push_back(Position(next) + in.below(kInt32 - next));
+    list.push_back(Position(next) + in.below(kInt32End - next));
     next = std::uint64_t(list.back()) + 1;
   }
   return list;
 }
 
-/// Numbers near their predecessors, in any order.
+/// Writes numbers in any order as steps from their predecessors, which are small where numbers are near.
 void write_steps(ByteWriter& out, const std::vector<std::int32_t>& list) {
   std::int64_t expected = 0;
   for (const std::int32_t value : list) {
@@ -43,7 +43,7 @@ std::vector<std::int32_t> read_steps(ByteReader& in, std::size_t n) {
   std::int64_t expected = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const std::int64_t step = in.signed_varint();
-    if (step < -expected || step >= std::int64_t(kInt32) - expected)
+    if (step < -expected || step >= std::int64_t(kInt32End) - expected)
       throw Error("a position is out of range");
     list.push_back(std::int32_t(expected + step));
     expected = std::int64_t(list.back()) + 1;
@@ -92,10 +92,10 @@ void write_snapshot(ByteWriter& out, const Snapshot& snapshot) {
 Snapshot read_snapshot(ByteReader& in) {
   Snapshot snapshot;
   snapshot.tokens.resize(in.count());
-  for (Token& token : snapshot.tokens) token = in.below(kInt32);
+  for (Token& token : snapshot.tokens) token = in.below(kInt32End);
 
   const std::size_t n_entries = in.count(2);
-  require(n_entries < kInt32, "it has too many entries");
+  require(n_entries < kInt32End, "it has too many entries");
   snapshot.n_entries = std::int32_t(n_entries);
   snapshot.order = read_steps(in, n_entries);
   snapshot.cell_positions = read_steps(in, n_entries);
@@ -108,7 +108,7 @@ Snapshot read_snapshot(ByteReader& in) {
   }
 
   for (std::size_t left = in.count(); left > 0; --left) {
-    const std::int32_t layer = in.below(kInt32);
+    const std::int32_t layer = in.below(kInt32End);
     snapshot.attention[layer] = in.floats();
   }
   return snapshot;
@@ -118,7 +118,7 @@ void check_snapshot(const Snapshot& snapshot) {
   const auto n = std::size_t(std::max(snapshot.n_entries, 0));
   const auto n_tokens = std::int64_t(snapshot.tokens.size());
   require(n > 0, "it holds no entries");
-  require(n_tokens < std::int64_t(kInt32), "it has too many tokens");
+  require(n_tokens < std::int64_t(kInt32End), "it has too many tokens");
   require(std::int64_t(n) <= n_tokens, "it has more entries than tokens");
   require(std::all_of(snapshot.tokens.begin(), snapshot.tokens.end(), [](Token t) { return t >= 0; }),
           "a token is negative");

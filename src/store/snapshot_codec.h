@@ -6,7 +6,7 @@
 
 namespace chunkkv {
 
-/// Everything of a snapshot but the engine's state. Error when the bytes are no snapshot's.
+/// Code all of a snapshot but the engine's state. Reading throws Error when the bytes are no snapshot's.
 void write_snapshot(ByteWriter& out, const Snapshot& snapshot);
 Snapshot read_snapshot(ByteReader& in);
 

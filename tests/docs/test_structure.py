@@ -9,6 +9,7 @@ FOLDERS = ["base", "include", "src", "text", "results", "eval", "report", "serve
 # What an include may be relative to.
 BASES = [ROOT, ROOT / "include", ROOT / "src", ROOT / "eval"]
 MOST_LINES = 400
+MOST_LINES_OF_A_FUNCTION = 60
 # Of cli/: each room includes those after it.
 FLOORS = ["main", "commands", "measure", "options", "files", "terminal", "show"]
 
@@ -39,6 +40,25 @@ def circle(graph):
         return next((found for other in sorted(graph.get(node, [])) if (found := search(other, way + [node]))), None)
 
     return next((found for node in sorted(graph) if (found := search(node, []))), None)
+
+
+def functions(text):
+    """Name and number of lines of each function that `text`, formatted by clang-format, defines."""
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        if not line.endswith("{"):
+            continue
+        start = i
+        while start > 0 and lines[start - 1].strip() and not re.search(r"[;{}:>]$|^\s*(//|#|template)", lines[start - 1]):
+            start -= 1
+        head = " ".join(part.strip() for part in lines[start : i + 1])
+        name = re.search(r"[\w:~]+(?= ?\()", head)
+        if not name or name[0] in ("if", "for", "while", "switch", "catch") or re.search(r"^(\}|(static |const )*struct )|\]\(|\[.?\] ?\{$", head):
+            continue
+        indent = len(lines[start]) - len(lines[start].lstrip())
+        end = next((j for j in range(i + 1, len(lines)) if re.fullmatch(r" {%d}\}" % indent, lines[j])), None)
+        if end is not None:
+            yield name[0], end - start + 1
 
 
 def room(path):
@@ -84,6 +104,15 @@ class Structure(unittest.TestCase):
     def test_files_are_short(self):
         long = [f"{path}: {n}" for path in sources() if (n := len(path.read_text().splitlines())) > MOST_LINES]
         self.assertEqual(long, [])
+
+    def test_counts_lines_of_functions(self):
+        text = "int f(int a,\n      int b) {\n  if (a) {\n    return b;\n  }\n  return 0;\n}\n\nclass C {\n  C() : a(1) {\n    a();\n  }\n};\n"
+        self.assertEqual(list(functions(text)), [("f", 7), ("C", 3)])
+
+    def test_functions_are_short(self):
+        found = [(f"{path}: {name}", n) for path in sources() for name, n in functions(path.read_text())]
+        self.assertGreater(len(found), 1500)
+        self.assertEqual([each for each in found if each[1] > MOST_LINES_OF_A_FUNCTION], [])
 
 
 if __name__ == "__main__":

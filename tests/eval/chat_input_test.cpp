@@ -10,7 +10,7 @@
 namespace chunkkv::text {
 namespace {
 
-using Entries = std::vector<Entry>;
+using Entries = std::vector<ChatEntry>;
 
 Entries entries_of(EntryReader& reader, const std::string& bytes, std::size_t piece) {
   Entries result;
@@ -72,7 +72,7 @@ TEST(EntryReader, ReadsLongInputInLinearTime) {
 }
 
 TEST(ChatLine, TellsCommandsFromQuestions) {
-  const auto parsed = [](const Entry& entry) {
+  const auto parsed = [](const ChatEntry& entry) {
     const ChatLine line = parse_chat_line(entry);
     return line.command + "|" + line.text;
   };

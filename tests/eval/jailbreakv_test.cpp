@@ -289,7 +289,7 @@ TEST(Judge, TroubleIsNamed) {
 }
 
 #ifdef CPPHTTPLIB_OPENSSL_SUPPORT
-/// A certificate for 127.0.0.1 that nobody signed but its owner, and its key.
+/// A self-signed certificate for 127.0.0.1, and its key.
 struct Certificate {
   std::string pem, key_pem;
 

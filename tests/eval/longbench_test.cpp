@@ -237,7 +237,7 @@ TEST(Truncation, BosCountsAsAToken) {
   EXPECT_EQ(document + "|" + question, "abcgh|xy");
 }
 
-/// Against a slow reference: the cut text, and in it the question where it was, whatever characters are cut.
+/// Compares with a slow reference: the text is cut right at any character, and the question keeps its place.
 TEST(Truncation, RandomTexts) {
   const std::uint32_t seed = 7;
   std::mt19937 random(seed);

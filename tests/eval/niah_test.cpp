@@ -44,7 +44,7 @@ TEST(Haystack, NeedlesLieAtTheEndOfASentenceAtTheirDepth) {
   const std::string text = "A b c d. E f g h. I j k l.";
   EXPECT_EQ(hide(text, {{"N.", 0}}, tokenizer), "N. A b c d. E f g h. I j k l.");
   EXPECT_EQ(hide(text, {{"N.", 0.3}}, tokenizer),
-            "A b c d. N. E f g h. I j k l.");  // 3 of 4 tokens of sentence 1: its end is nearest
+            "A b c d. N. E f g h. I j k l.");  // token 3 of 12: nearest is the end of sentence 1, at 4
   EXPECT_EQ(hide(text, {{"N.", 0.1}}, tokenizer), "N. A b c d. E f g h. I j k l.");
   EXPECT_EQ(hide(text, {{"N.", 0.5}}, tokenizer), "A b c d. N. E f g h. I j k l.");
   EXPECT_EQ(hide(text, {{"N.", 1}}, tokenizer), "A b c d. E f g h. I j k l. N.");
@@ -108,7 +108,7 @@ TEST(Niah, NeedlesReachTheirDepthInEveryKindOfText) {
       ASSERT_NE(at, std::string::npos);
       const double share = double(at) / double(sample.document.size());
       EXPECT_NEAR(share, sample.facts.at("depth"), 0.03);
-      EXPECT_NEAR(share, sample.facts.at("reached_depth"), 0.02);  // less what comes before the haystack
+      EXPECT_NEAR(share, sample.facts.at("reached_depth"), 0.02);  // some text is before the haystack
       EXPECT_EQ(find_invalid_utf8(sample.document), std::string::npos);
     }
   }
@@ -144,7 +144,7 @@ TEST(Niah, TheGridHasEveryLengthAndDepth) {
     const std::size_t length = tokenizer.encode(sample.prompt()).size();
     EXPECT_LE(double(length), sample.facts.at("length"));
     EXPECT_GE(double(length),
-              sample.facts.at("length") - 30);  // a sentence of the haystack is the most that is lost
+              sample.facts.at("length") - 30);  // at most one sentence of the haystack is cut off
     for (const std::string& reference : sample.questions.front().references)
       EXPECT_EQ(count(sample.document, reference),
                 sample.task == "variable-tracking" ? count(sample.prompt(), reference) : 1u);
@@ -184,7 +184,7 @@ TEST(Niah, ScoresOfTheClassicNeedle) {
   const auto benchmark = make_benchmark("niah", {});
   const Score half = benchmark->score(sample, 0, "Eat a sandwich and sit.");
   EXPECT_EQ(half.value, 0);
-  EXPECT_DOUBLE_EQ(half.metrics.at("words"), 5.0 / 11);  // of 12 words, "a" is there twice
+  EXPECT_DOUBLE_EQ(half.metrics.at("words"), 5.0 / 11);  // 11 distinct words of 12: "a" twice
   EXPECT_DOUBLE_EQ(half.metrics.at("rouge1"), 2.0 * 5 / (5 + 12));
   const Score all =
       benchmark->score(sample, 0, "You can eat a sandwich and sit in Dolores Park on a sunny day!");

@@ -1,4 +1,4 @@
-// What is compared, on which samples, and the table of scores.
+// Pairs of method and budget, shards of the samples, and the table of scores.
 #include "runner/pairs.h"
 #include "runner/score_table.h"
 

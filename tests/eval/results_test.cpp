@@ -1,4 +1,4 @@
-// Files of results: what makes a line the same, what survives an interruption, what several files make.
+// Files of results: which lines are the same, what an interruption leaves, and how files are merged.
 #include "results/file.h"
 #include "results/merge.h"
 
@@ -117,7 +117,7 @@ TEST(ResultFile, HoldsEveryLineOnceWhateverInterruptsTheWriting) {
           known.insert(result_key(next));
         }
       }
-      // A writer that is killed leaves any part of the line after the last one.
+      // A writer that is killed may leave any part of the next line.
       const std::string written = content(path), whole = text(all);
       const auto next = std::size_t(random.integer(0, 400));
       put(path,
@@ -161,7 +161,7 @@ TEST(ResultFile, RefusesWhatIsNoFileOfResultsAndLeavesItAlone) {
   }
 }
 
-/// What power cuts, editors and Python leave around and in lines that are whole.
+/// Power cuts, editors and Python leave zeros, blanks and JSON that is no standard around and in lines.
 TEST(ResultFile, SurvivesDamageThatLosesNothing) {
   const std::string one = to_text(line(1)), two = to_text(line(2)), ended = two.substr(0, two.size() - 1);
   const std::string zeros(300, '\0');

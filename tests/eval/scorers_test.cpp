@@ -76,7 +76,7 @@ TEST(Scorers, ClassificationIsLongBenchs) {
 }
 
 TEST(Scorers, RougeLOfThePublishedExample) {
-  // Shared words in order: "cat sat on" with "mat", and "the dog"; 6 of 7 and of 8 distinct ones.
+  // The shared words, in order, are "cat sat on" with "mat", and "the dog": 6 of 7 and of 8 distinct words.
   EXPECT_NEAR(rouge_l("the cat sat on the mat. the dog ran", "a cat sat on a mat. the dog barked"),
               .799999995, 1e-9);
 }
@@ -103,7 +103,7 @@ TEST(Scorers, ClassificationSharesBetweenTheClassesNamed) {
   const Strings nested = {"location", "Other location", "Date"};
   EXPECT_EQ(classification("Other location", "Other location", nested), 1);  // "location" is a part of it
   EXPECT_EQ(classification("Other location", "location", nested), 0.5);
-  // Of two such parts next to each other the second stays, as in LongBench's own code.
+  // Of two such classes listed one after the other the second is not removed, as in LongBench's own code.
   EXPECT_EQ(
       classification("Other location", "Other location", Strings{"Other", "location", "Other location"}),
       0.5);
@@ -165,7 +165,7 @@ TEST(Scorers, RefusalsHoweverTheyAreWritten) {
     EXPECT_FALSE(sounds_like_refusal(answer)) << answer;
 }
 
-/// The expressions that the scorers follow, by the system's regular expressions: all are greedy and have one
+/// The regular expressions that the scorers follow, run by the system's library. All are greedy and have one
 /// longest match.
 struct Expression {
   explicit Expression(const char* text) { EXPECT_EQ(regcomp(&compiled, text, REG_EXTENDED), 0); }
@@ -236,7 +236,7 @@ TEST(Scorers, FindStop) {
   EXPECT_EQ(find_stop("anything", {}), std::string::npos);
 }
 
-/// Whatever text comes: a score of 0..1, and 1 for the reference itself.
+/// Scores of any text are 0 to 1. The Indel similarity of a text with itself is 1.
 TEST(Scorers, StayInRangeOnRandomText) {
   const std::uint32_t seed = 20240817;
   std::mt19937 random(seed);

@@ -15,7 +15,7 @@
 
 namespace chunkkv::eval::test {
 
-/// One token a byte, after a BOS token.
+/// Makes a token of each byte, after a BOS token.
 class ByteTokenizer final : public Tokenizer {
  public:
   static constexpr Token kBos = 256;
@@ -34,7 +34,7 @@ class ByteTokenizer final : public Tokenizer {
   }
 };
 
-/// One token a word, with the blanks before it; no special tokens.
+/// Makes a token of each word with the blanks before it; no special tokens.
 class WordTokenizer final : public Tokenizer {
  public:
   std::vector<Token> encode(std::string_view text) const override {
@@ -62,7 +62,7 @@ class WordTokenizer final : public Tokenizer {
   mutable std::vector<std::string> words_;
 };
 
-/// A folder that is removed with what is in it.
+/// A new folder, removed with its content at the end.
 class Folder {
  public:
   Folder() {

@@ -1,4 +1,4 @@
-// Models of real shapes without weights.
+// Models of real shapes without trained weights.
 #include "synthetic/synthetic_model.h"
 
 #include <chunkkv/error.h>
@@ -19,7 +19,7 @@ using test::message_of;
 using test::TemporaryFolder;
 
 TEST(Shapes, HaveAsManyParametersAsTheModelsTheyAreNamedAfter) {
-  // As the models' own pages tell.
+  // The numbers on the models' own pages.
   const std::map<std::string, std::uint64_t> published = {
       {"llama-3.1-8b", 8030261248}, {"llama-3.2-1b", 1235814400}, {"llama-3.2-3b", 3212749824},
       {"mistral-7b", 7248023552},   {"qwen2.5-0.5b", 494032768},  {"qwen2.5-1.5b", 1543714304},

@@ -1,4 +1,4 @@
-// Where a sentence can be put into a text, in many scripts.
+// Places in a text where a sentence can be inserted, in many scripts.
 #include "text_breaks.h"
 
 #include "eval/support.h"
@@ -11,7 +11,7 @@
 namespace chunkkv::eval {
 namespace {
 
-/// `n` times what `part` makes of a number.
+/// The texts that `part` makes of the numbers from 0 to `n` - 1, joined.
 template <class Part>
 std::string many(int n, Part part) {
   std::string text;
@@ -29,7 +29,7 @@ TEST(TextBreaks, EndsOfSentences) {
   const std::string text = "One. Two 3.5 \"Three!\" Four?\nFive";
   EXPECT_EQ(place_before(text, 3), 0u);
   EXPECT_EQ(place_before(text, 4), 4u);
-  EXPECT_EQ(place_before(text, 20), 4u);  // 3.5 ends none
+  EXPECT_EQ(place_before(text, 20), 4u);  // 3.5 ends no sentence
   EXPECT_EQ(place_before(text, 21), 21u);
   EXPECT_EQ(place_before(text, 99), 27u);
   EXPECT_EQ(place_after(text, 5), 21u);
@@ -43,7 +43,7 @@ TEST(TextBreaks, ALineBreakAloneEndsNoSentence) {
   EXPECT_EQ(text.substr(0, place_before(text, 50)), "A sentence that is\nwrapped goes on.");
 }
 
-/// In each of them every place is where a sentence ends, not far from where it should be.
+/// In each script the places found are ends of sentences, near the places that were asked for.
 TEST(TextBreaks, KnowSentencesOfAllScripts) {
   struct Case {
     std::string text;
@@ -127,7 +127,7 @@ TEST(TextBreaks, AreCharactersWhereThereAreNoWords) {
       EXPECT_EQ(find_invalid_utf8(trains.substr(place(trains, at))), std::string::npos);
 }
 
-/// A short haystack has few sentences, and a needle is still not far from its depth.
+/// A short haystack has few sentences, but needles are still put near their depth.
 TEST(TextBreaks, AreNearInShortTexts) {
   const std::string hindi = many(
       2, [](const std::string& i) { return "नदी के किनारे " + i + " नावें थीं और वह वहाँ बहुत देर तक बैठा रहा। "; });
@@ -160,7 +160,7 @@ TEST(TextBreaks, AreOnTheirSideAndBetweenCharacters) {
     for (int n = random.integer(0, 400); n > 0; --n)
       text += parts[std::size_t(random.integer(0, int(parts.size()) - 1))];
     const auto at = std::size_t(random.integer(0, int(text.size())));
-    std::size_t inside = at;  // of the character that byte is in
+    std::size_t inside = at;  // moved to where a character begins
     while (inside < text.size() && (static_cast<unsigned char>(text[inside]) & 0xC0) == 0x80) ++inside;
     EXPECT_LE(place_before(text, at), at);
     EXPECT_GE(place_after(text, at), at);

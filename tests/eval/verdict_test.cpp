@@ -89,8 +89,8 @@ TEST(Waiting, GoesByTheEndpointOrDoubles) {
   EXPECT_EQ(pauses, (std::vector<std::int64_t>{1, 2, 4, 8, 16, 32, 60, 60}));
   EXPECT_EQ(pause_before_retry(3, seconds(0)), seconds(1));
   EXPECT_EQ(pause_before_retry(0, seconds(5000)), seconds(600));
-  for (const int status : {429, 503}) EXPECT_TRUE(is_passing(status));
-  for (const int status : {200, 400, 401, 404, 500}) EXPECT_FALSE(is_passing(status));
+  for (const int status : {429, 503}) EXPECT_TRUE(is_busy_status(status));
+  for (const int status : {200, 400, 401, 404, 500}) EXPECT_FALSE(is_busy_status(status));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Cache files whose frame and checksum are right, whatever they hold: four bytes say how long the description
-// is, the rest is description and state.
+// Cache files with a right frame and checksum around any content. The first four bytes of an input say how
+// long the description is, the rest is description and state.
 #include "base/hash.h"
 #include "fuzz/memory_file.h"
 #include "fuzz/target.h"

@@ -1,4 +1,4 @@
-// What a chat reads: lines, pastes, blocks, commands.
+// Input of a chat: lines, pastes, blocks, commands.
 #include "text/chat_input.h"
 #include "fuzz/target.h"
 
@@ -12,10 +12,10 @@ namespace {
 using namespace chunkkv;
 using fuzz::require;
 
-/// The text "!" stands for a refusal.
-std::vector<text::Entry> entries(std::string_view bytes, std::size_t piece, std::size_t longest_line) {
+/// The entries in `bytes`, given in pieces of `piece` bytes. A block "!" stands for a refused entry.
+std::vector<text::ChatEntry> entries(std::string_view bytes, std::size_t piece, std::size_t longest_line) {
   text::EntryReader reader(longest_line);
-  std::vector<text::Entry> result;
+  std::vector<text::ChatEntry> result;
   const auto take = [&] {
     while (true) {
       try {
@@ -40,11 +40,11 @@ std::vector<text::Entry> entries(std::string_view bytes, std::size_t piece, std:
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes = fuzz::as_text(data, size);
-  const std::vector<text::Entry> whole = entries(bytes, size + 1, 0);
+  const std::vector<text::ChatEntry> whole = entries(bytes, size + 1, 0);
   require(entries(bytes, 1, 0) == whole && entries(bytes, 7, 0) == whole,
           "entries do not depend on how the bytes come");
   std::size_t n_bytes = 0;
-  for (const text::Entry& entry : whole) {
+  for (const text::ChatEntry& entry : whole) {
     n_bytes += entry.text.size();
     const text::ChatLine line = text::parse_chat_line(entry);
     require(line.command.empty() || (!entry.is_block && line.command.front() == '/'), "blocks are questions");

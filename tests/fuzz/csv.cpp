@@ -1,4 +1,4 @@
-// CSV files: rows are read once in turn, and again from where they lie.
+// CSV files: rows are read one after the other, and then each again from its offset.
 #include "data/csv.h"
 #include "fuzz/memory_file.h"
 #include "fuzz/target.h"
@@ -19,7 +19,7 @@ struct Row {
   std::optional<Fields> fields = std::nullopt;  ///< none: broken
 };
 
-/// False at the end of the file.
+/// Reads the next row. False at the end of the file.
 bool next(eval::CsvReader& reader, Row& row) {
   Fields fields;
   try {

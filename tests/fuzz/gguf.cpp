@@ -1,4 +1,4 @@
-// Model files, as far as they are read without the engine's loader: to tell one from another.
+// Model files, as they are read without the engine's loader: for the hash that tells one from another.
 #include "fuzz/memory_file.h"
 #include "fuzz/target.h"
 #include "llama/handles.h"

@@ -11,7 +11,7 @@ namespace {
 using namespace chunkkv;
 using fuzz::require;
 
-/// What benchmarks ask of a record. A wrong one is a BrokenRecord, each key for itself.
+/// Reads a record, or one key of it. Where that is wrong, the BrokenRecord must name the line.
 template <class Read>
 void read(Read read_key) {
   try {

@@ -1,5 +1,4 @@
-// A request's body, in every dialect: the edges take it or say what is wrong with it. The first byte chooses
-// the dialect.
+// A request's body in every dialect, which the first byte chooses: the parser takes it or throws an Error.
 #include "fuzz/target.h"
 #include "serve/edges/request_parser.h"
 #include "serve/edges/token_sampler.h"
@@ -19,18 +18,18 @@ namespace {
 using namespace chunkkv;
 using fuzz::require;
 
-struct World {
+struct Fixture {
   std::shared_ptr<Model> model = Model::load(test::write_tiny_model({.n_layer = 1}, test::tiny_folder()));
   serve::RequestParser parser{model, serve::RequestDefaults{.most_answers = 4}};
   serve::KvSettings kv;
 
-  World() {
+  Fixture() {
     llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
     kv.method = make_method("full");
   }
 };
 
-void parse_kv(const World& world, const std::string& body) {
+void parse_kv(const Fixture& world, const std::string& body) {
   const auto object = serve::parse_object(body);
   require(object.is_object(), "a body is an object");
   if (!object.contains("kv")) return;
@@ -40,7 +39,7 @@ void parse_kv(const World& world, const std::string& body) {
   if (!kv.name.empty()) require(kv.name.find('/') == kv.name.npos, "a name is no path");
 }
 
-void parse_request(const World& world, serve::Dialect dialect, const std::string& body) {
+void parse_request(const Fixture& world, serve::Dialect dialect, const std::string& body) {
   const serve::ParsedRequest request = world.parser.parse(dialect, body, true);
   require(request.n_answers >= 1 && request.n_answers <= 4, "the number of answers is bounded");
   require(!request.prompts.empty(), "a request has prompts");
@@ -55,7 +54,7 @@ void parse_request(const World& world, serve::Dialect dialect, const std::string
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static World world;
+  static Fixture world;
   if (size == 0) return 0;
   const auto dialect = serve::Dialect(data[0] % 5);
   const std::string body(fuzz::as_text(data + 1, size - 1));

@@ -1,4 +1,4 @@
-// Files of results: what a run goes on from, what `eval merge` and `report` read.
+// Files of results, as a continued run, `eval merge` and `report` read them.
 #include "fuzz/memory_file.h"
 #include "fuzz/target.h"
 #include "report/report.h"

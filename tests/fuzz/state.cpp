@@ -1,4 +1,4 @@
-// The engine's part of a cache file: bytes of a real state that are changed. Each change is found, or the
+// The engine's part of a cache file: bytes of a real state are changed. Either the state is refused, or the
 // engine takes it and the session works on.
 #include "fuzz/target.h"
 #include "support/random_input.h"
@@ -24,13 +24,13 @@ SessionOptions options() {
 }
 
 /// A model, a session over it, and a cache that it saved.
-struct World {
+struct Fixture {
   std::shared_ptr<Model> model =
       Model::load(test::write_tiny_model({.n_layer = 2, .head_dim = 32}, test::tiny_folder()));
   Session session{model, options()};
   Snapshot good;
 
-  World() {
+  Fixture() {
     llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
     std::mt19937 random(1);
     session.sequence().prefill(test::random_tokens(random, 20));
@@ -40,7 +40,8 @@ struct World {
   }
 };
 
-/// Writes of `count` bytes at 16-bit offsets; the last bytes cut or lengthen the state.
+/// Changes the state as the input says: every 7 bytes are a 16-bit offset, a count and 4 bytes, of which 1 to
+/// 4 are written there. Two bytes of the rest say how much to lengthen and to cut the state.
 void change(std::vector<std::byte>& state, const std::uint8_t* data, std::size_t size) {
   while (size >= 7) {
     std::uint16_t offset = 0;
@@ -57,7 +58,7 @@ void change(std::vector<std::byte>& state, const std::uint8_t* data, std::size_t
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static World world;
+  static Fixture world;
   Snapshot bad = world.good;
   change(bad.state, data, size);
   try {

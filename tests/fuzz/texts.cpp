@@ -1,4 +1,4 @@
-// Texts: haystacks in which a place is looked for, and answers of models.
+// Texts: haystacks in which places for needles are looked for, and answers of models.
 #include "base/standard_json.h"
 #include "fuzz/target.h"
 #include "scorers/math_answer.h"

@@ -1,4 +1,4 @@
-// Compression after the first tokens of the answer, which observe.
+// Compression after the first tokens of the answer, whose attention is observed (`after=M`).
 #include <chunkkv/fidelity.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
@@ -39,7 +39,7 @@ std::vector<float> copy(std::span<const float> values) {
   return {values.begin(), values.end()};
 }
 
-/// How much of the first lists is in the others as well.
+/// The share of the entries in `a` that are in `b` as well, over all layers and heads.
 double shared(const std::vector<LayerKept>& a, const std::vector<LayerKept>& b) {
   std::size_t same = 0, all = 0;
   for (std::size_t layer = 0; layer < a.size(); ++layer)
@@ -89,12 +89,12 @@ TEST_F(After, ChoosesAsAPromptWhoseWindowEndsInTheSameTokens) {
     for (LayerKept& layer : expected)
       for (auto& list : layer.heads) {
         ASSERT_EQ(list.size(), 72U);
-        ASSERT_EQ(list[60], kNPrompt);  // the answer's tokens are the last of that window
+        ASSERT_EQ(list[60], kNPrompt);  // the 12 tokens of the answer end that window
         list.resize(60);
       }
     // Single steps round in another way than a batch: scores that nearly tie may change places.
     EXPECT_GE(shared(chosen.layers, expected), 0.98) << after;
-    // And the answer does choose.
+    // The answer matters: without it another set is chosen.
     const Plan alone = plan(after.substr(0, after.find(":")) + ":window=8");
     Session without(tiny(), cells(256, CacheType::f32));
     Plan at_once = observing;
@@ -149,7 +149,7 @@ TEST_F(After, TheFirstTokensComeFromTheFullCacheAndThenItIsCompressed) {
     }
 }
 
-TEST_F(After, WhatComesBetweenCallsItOff) {
+TEST_F(After, ChangesCancelTheChoice) {
   const Plan observing = plan("snapkv:window=8,after=6");
   const std::pair<const char*, std::function<void(Session&)>> between[] = {
       {"clear", [&](Session& s) { s.sequence().clear(), s.sequence().prefill(prompt().first(20)); }},
@@ -177,7 +177,7 @@ TEST_F(After, WhatComesBetweenCallsItOff) {
   expect_mentions(message_of<UsageError>([&] { session.sequence().compress_when_chosen(1); }), {"no plan 1"});
 }
 
-/// An answer from the full cache, and then the same one from the compressed cache.
+/// The answer is generated from the full cache first, and then again, compressed after its sixth token.
 TEST_F(After, AChoiceStandsWhenTheAnswerIsWrittenAgain) {
   const Plan observing = plan("snapkv:window=8,after=6");
   Session session(tiny(), cells(256));
@@ -245,7 +245,7 @@ TEST_F(After, APromptInPiecesObservesInTheLastRoundOnly) {
   EXPECT_THROW(small.sequence().read(prompt(), {.plan = observing, .n_cells = 60, .piece = 8}), UsageError);
 }
 
-TEST_F(After, CuttingBackBeginsAfterThat) {
+TEST_F(After, CompressionWhileDecodingBeginsAfterThat) {
   const Plan observing = plan("snapkv:window=8,after=6");
   Session session(tiny(), cells(256));
   session.sequence().prefill(prompt(), {&observing, 1});
@@ -257,8 +257,8 @@ TEST_F(After, CuttingBackBeginsAfterThat) {
     session.sequence().decode(answer(i));
     EXPECT_LT(session.sequence().n_entries(), 80);
   }
-  EXPECT_EQ(session.sequence().n_compressions(),
-            3);  // with 80 entries after 14 more steps, and after 20 more
+  // There were 80 entries after 14 more steps, and again after 20 more.
+  EXPECT_EQ(session.sequence().n_compressions(), 3);
 }
 
 TEST_F(After, ASourceChoosesAsAPromptReadAtOnce) {
@@ -298,15 +298,15 @@ TEST_F(After, FidelityCountsTheFirstTokensAsTheFullCaches) {
     ASSERT_EQ(std::int32_t(f.kl_of.size()), f.n_tokens);
     EXPECT_NEAR(std::accumulate(f.kl_of.begin(), f.kl_of.end(), 0.0), f.kl * f.n_tokens, 1e-9);
   }
-  // Up to the sixth token both are the full cache; from the seventh prediction on one is not.
+  // The first six predictions come from the full cache twice; from the seventh on one cache is compressed.
   EXPECT_NEAR(*std::max_element(all[1].kl_of.begin(), all[1].kl_of.begin() + 6), 0, 1e-4);
-  // The answer ended before this one chose.
+  // The answer ended before this plan chose.
   EXPECT_EQ(all[2].after, -1);
   EXPECT_EQ(all[2].n_kept, kNPrompt);
   EXPECT_LT(all[2].kl, 1e-4);
   EXPECT_EQ(all[2].attention_mass[1], 1);
 
-  // By hand: the full cache's answer, and the same tokens after a compression of its own.
+  // The same by hand: the full cache's answer, and its tokens decoded in a session that compresses.
   Session full(tiny(), cells(256)), kept(tiny(), cells(256));
   full.sequence().prefill(prompt());
   kept.sequence().prefill(prompt(), {&plans[1], 1});
@@ -376,7 +376,7 @@ TEST_F(After, APausedAnswerGoesOnAsIfItHadNotPaused) {
     Session elsewhere(tiny(), cells(256));
     elsewhere.sequence().restore(there);
     EXPECT_EQ(text::go_on(elsewhere.sequence(), next, copied, part, {.n_predict = 30}).tokens, whole.tokens);
-    // One that ended is as it was.
+    // An answer that has ended comes back as it is.
     EXPECT_EQ(text::go_on(session.sequence(), next, first, whole, {.n_predict = 99}).tokens, whole.tokens);
   }
 }

@@ -1,4 +1,4 @@
-// Caches as files, with a model: what is loaded goes on as if it had never been away.
+// Cache files with a model: a cache that is loaded goes on exactly as the one that was saved.
 #include <chunkkv/cache_file.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
@@ -58,7 +58,7 @@ TEST_P(SavedCache, GoesOnInAnotherSession) {
   require_format(file.info, path, format_of(other));
   other.sequence().restore(file.snapshot);
   EXPECT_EQ(other.sequence().tokens(), session.sequence().tokens());
-  // Both go on alike, a further compression that reads the saved sums included.
+  // Both go on alike, also through another compression, which needs the saved attention sums.
   std::vector<std::vector<float>> logits;
   for (Session* s : {&session, &other}) {
     const Plan again{make_method("h2o"), Budget::tokens(40)};
@@ -127,7 +127,7 @@ TEST(ModelIdentityTest, IsTheFilesContent) {
   const std::string copy = folder.file("copy.gguf");
   std::string bytes = content(path);
   put(copy, bytes);
-  EXPECT_EQ(identify(*Model::load(copy)), identity);  // wherever it lies
+  EXPECT_EQ(identify(*Model::load(copy)), identity);  // whatever its path
   bytes.back() = char(bytes.back() ^ 1);              // one bit of the weights
   put(copy, bytes);
   EXPECT_NE(identify(*Model::load(copy)).hash, identity.hash);

@@ -21,9 +21,9 @@ std::shared_ptr<Model> tiny() {
   return model;
 }
 
-class Limiting : public testing::TestWithParam<const char*> {};
+class CompressedGeneration : public testing::TestWithParam<const char*> {};
 
-TEST_P(Limiting, GenerationStaysInItsCells) {
+TEST_P(CompressedGeneration, GenerationStaysInItsCells) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 600);
   const std::int32_t n_prompt = 120, budget = 90, buffer = 30;
@@ -39,7 +39,7 @@ TEST_P(Limiting, GenerationStaysInItsCells) {
     ASSERT_LT(session.sequence().n_entries(), budget + buffer);
     if (n + 1 < budget + buffer) {
       ASSERT_EQ(session.sequence().n_entries(), n + 1);
-    } else {  // it fires exactly when the buffer is full
+    } else {  // compresses exactly when the buffer is full
       ASSERT_EQ(session.sequence().n_compressions(), ++before);
       ASSERT_LE(session.sequence().n_entries(), budget);
       ASSERT_GE(session.sequence().n_entries(), budget - 10);
@@ -55,7 +55,7 @@ TEST_P(Limiting, GenerationStaysInItsCells) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Limiting,
+INSTANTIATE_TEST_SUITE_P(Methods, CompressedGeneration,
                          testing::Values("rkv", "h2o", "streamingllm", "chunkkv:window=16", "snapkv:window=8",
                                          "tova", "knorm"),
                          [](const auto& info) {
@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, Limiting,
                            return name;
                          });
 
-// What single steps observe is what a prompt's window of the same queries observes.
+// Single steps observe what the window of a prompt with the same tokens observes.
 TEST(CompressWhileDecoding, ChoosesAsAPromptOfTheSameTokensDoes) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 160);
@@ -116,7 +116,7 @@ TEST(CompressWhileDecoding, CachePositionsGoOnWithoutEnd) {
   }
 }
 
-// Keys that were turned to their new positions are the keys that those tokens have there.
+// Keys that are turned to their new positions equal the keys of the same tokens when they are read there.
 TEST(CompressWhileDecoding, CachePositionsAreThoseOfAPromptOfTheKeptTokens) {
   TinyModel one_layer;
   one_layer.n_layer = 1;  // keys and values then depend on token and position only
@@ -174,7 +174,7 @@ TEST(CompressWhileDecoding, SaysWhatDoesNotFit) {
   expect_mentions(limit("rkv", 4, 100), {"4"});
   expect_mentions(limit("rkv", 100, 0), {"buffer"});
   expect_mentions(limit("pyramidkv", 100, 10), {"pyramidkv"});
-  session.sequence().decode(5);  // and nothing of it is left
+  session.sequence().decode(5);  // no limit is left by the calls above
   EXPECT_EQ(session.sequence().n_entries(), 1);
 }
 

@@ -1,5 +1,5 @@
-// A snapshot that was changed: an Error before the engine sees it, an empty sequence, and a session that
-// works on.
+// Restoring a damaged snapshot throws an Error before the engine sees it. The sequence is empty then, and the
+// session works on.
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
 
@@ -87,8 +87,8 @@ TEST_F(DamagedState, WhatIsKnownOfTheCacheMustFit) {
   }
 }
 
-// Numbers of the state's frame: streams, cells, the first cell's position and sequences, transposition,
-// layers, types and sizes of rows.
+// Changes the numbers of the state's frame: streams, cells, the first cell's position and sequences,
+// transposition, layers, types and sizes of rows.
 TEST_F(DamagedState, TheFrameOfTheStateMustFit) {
   const std::size_t n = std::size_t(good.n_entries);
   const std::size_t frame = 16 + 12 * n, rows = frame + 8;
@@ -132,7 +132,7 @@ TEST_F(DamagedState, TypesThatNoCacheHasAreNotConverted) {
   for (std::uint32_t other_type = 0; other_type < 64; ++other_type) {
     Snapshot bad = good;
     put(bad.state, type, other_type);
-    // Rows of bf16 are as long as those of f16.
+    // bf16 (30) is converted: its rows are as long as those of f16.
     if (other_type == 30 || bad.state == good.state) continue;
     EXPECT_THROW(other.converted(bad), Error) << other_type;
   }

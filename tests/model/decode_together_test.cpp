@@ -1,4 +1,4 @@
-// Several sequences in one step, against the same sequences one by one.
+// Compares sequences that are decoded in one step with the same sequences decoded one by one.
 #include <chunkkv/error.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
@@ -30,8 +30,8 @@ SessionOptions several(std::int32_t n_sequences) {
 }
 
 /// Sequences of different prompts, each compressed in its own way; the last one hides cells from layers.
-struct Filled {
-  explicit Filled(std::uint32_t seed) : session(tiny_model(), several(4)) {
+struct FourSequences {
+  explicit FourSequences(std::uint32_t seed) : session(tiny_model(), several(4)) {
     std::mt19937 random(seed);
     const char* specs[] = {"full", "snapkv:window=8", "chunkkv:window=8,chunk=5", "pyramidkv:window=8"};
     for (SequenceId s = 0; s < 4; ++s) {
@@ -45,7 +45,7 @@ struct Filled {
 
 TEST(DecodeTogether, GivesWhatEachSequenceGivesAlone) {
   const std::uint32_t seed = random_seed();
-  Filled together(seed), alone(seed);
+  FourSequences together(seed), alone(seed);
   const std::vector<SequenceId> order = {2, 0, 3, 1};
   for (Token step = 0; step < 6; ++step) {
     std::vector<Token> tokens;
@@ -69,7 +69,7 @@ TEST(DecodeTogether, GivesWhatEachSequenceGivesAlone) {
 
 TEST(DecodeTogether, ASequenceThatIsLeftOutStaysAsItWas) {
   const std::uint32_t seed = random_seed();
-  Filled filled(seed), untouched(seed);
+  FourSequences filled(seed), untouched(seed);
   const Token tokens[] = {5, 6};
   const SequenceId sequences[] = {1, 3};
   filled.session.decode(tokens, sequences, [](std::size_t, std::span<const float>) {});
@@ -79,8 +79,32 @@ TEST(DecodeTogether, ASequenceThatIsLeftOutStaysAsItWas) {
       kTolerance);
 }
 
+/// The engine computes a step in parts when it has more tokens than a micro-batch.
+TEST(DecodeTogether, TakesMoreSequencesThanAMicroBatchHasTokens) {
+  const std::uint32_t seed = random_seed();
+  std::mt19937 random(seed);
+  SessionOptions options = several(5);
+  options.n_ubatch = 2;
+  Session together(tiny_model(), options), alone(tiny_model(), several(5));
+  std::vector<SequenceId> sequences(5);
+  std::iota(sequences.begin(), sequences.end(), 0);
+  for (const SequenceId s : sequences) {
+    const std::vector<Token> prompt = random_tokens(random, 20 + s);
+    together.sequence(s).prefill(prompt);
+    alone.sequence(s).prefill(prompt);
+  }
+  const std::vector<Token> next = random_tokens(random, 5);
+  std::size_t n_told = 0;
+  together.decode(next, sequences, [&](std::size_t i, std::span<const float> logits) {
+    ++n_told;
+    const std::vector<float> got(logits.begin(), logits.end());
+    EXPECT_LT(relative_difference(alone.sequence(sequences[i]).decode(next[i]), got), kTolerance) << i;
+  });
+  EXPECT_EQ(n_told, sequences.size());
+}
+
 TEST(DecodeTogether, SaysWhatCannotBe) {
-  Filled filled(1);
+  FourSequences filled(1);
   const auto decode = [&](std::vector<Token> tokens, std::vector<SequenceId> sequences) {
     return message_of<UsageError>(
         [&] { filled.session.decode(tokens, sequences, [](std::size_t, std::span<const float>) {}); });
@@ -90,10 +114,10 @@ TEST(DecodeTogether, SaysWhatCannotBe) {
   expect_mentions(decode({5}, {9}), {"no sequence 9"});
 }
 
-/// Each is cut back at its own time, to what it keeps alone.
-TEST(DecodeTogether, LimitedSequencesAreCutBackAsAlone) {
+/// Each sequence is compressed at its own step, to the entries that it keeps when it is decoded alone.
+TEST(DecodeTogether, SequencesCompressAsAlone) {
   const std::uint32_t seed = random_seed();
-  Filled together(seed), alone(seed);
+  FourSequences together(seed), alone(seed);
   for (Session* session : {&together.session, &alone.session}) {
     session->sequence().compress_while_decoding({make_method("streamingllm"), Budget::tokens(60)}, 5);
     session->sequence(1).compress_while_decoding({make_method("snapkv:window=8"), Budget::tokens(70)}, 9);
@@ -112,7 +136,7 @@ TEST(DecodeTogether, LimitedSequencesAreCutBackAsAlone) {
                 alone.session.sequence(order[i]).n_entries());
       EXPECT_EQ(together.session.sequence(order[i]).n_compressions(),
                 alone.session.sequence(order[i]).n_compressions());
-      if (order[i] != 1) {  // scores of attention that nearly tie may choose another token
+      if (order[i] != 1) {  // scores that nearly tie may choose other entries
         EXPECT_LT(relative_difference(expected, logits[i]), kTolerance) << "step " << step;
       }
     }
@@ -122,7 +146,7 @@ TEST(DecodeTogether, LimitedSequencesAreCutBackAsAlone) {
   EXPECT_EQ(together.session.sequence().positions(0, 0), alone.session.sequence().positions(0, 0));
 }
 
-/// Answers of a sweep by pair and question, so many together.
+/// The answers of a sweep by pair and question, `options.parallel` of them generated together.
 struct Answered {
   std::map<std::pair<std::size_t, std::size_t>, eval::Outcome> outcomes;
 
@@ -158,7 +182,7 @@ TEST_P(SweepTogether, AnswersAsInTurn) {
       EXPECT_EQ(outcome.prompt_tokens, expected.prompt_tokens);
       n_same += outcome.answer.tokens == expected.answer.tokens;
     }
-    // A near tie may turn by a rounding, and what follows it.
+    // Rounding may turn a near tie between two tokens, and so change all tokens after it.
     EXPECT_GE(n_same, together.outcomes.size() * 3 / 4) << parallel << " together";
   }
 }

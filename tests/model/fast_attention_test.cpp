@@ -1,4 +1,4 @@
-// Prompts read with our own attention against the engine's, on tiny models of every architecture.
+// Compares our own attention with the engine's, on tiny models of every architecture.
 #include <chunkkv/prompt_attention.h>
 #include <chunkkv/session.h>
 
@@ -64,7 +64,7 @@ TEST(FastAttentionOf, OtherCachesIsTheEngines) {
   }
 }
 
-/// Logits of two steps that sequences with these lengths take together.
+/// Logits of two steps that several sequences take together; `lengths` are those of their prompts.
 std::vector<float> steps_together(Session& session, std::span<const Token> tokens,
                                   std::span<const std::size_t> lengths) {
   std::vector<SequenceId> sequences;

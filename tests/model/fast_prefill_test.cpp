@@ -1,4 +1,4 @@
-// Prompts read with our own products against the engine's, on the default model's quantised weights.
+// Compares our own products with the engine's, on the default model's quantised weights.
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
 
@@ -30,7 +30,7 @@ std::vector<Token> prompt() {
   return random_tokens(random, kNPrompt, 40000);
 }
 
-/// Parts of a text that people wrote: the errors of random tokens differ by half from seed to seed.
+/// Prompts from a text that people wrote: with random tokens the errors differ by half from seed to seed.
 std::vector<std::vector<Token>> written_prompts(const Model& model) {
   std::ifstream file(CHUNKKV_TEST_FIXTURES "/../../examples/demo/railway.txt");
   std::stringstream text;
@@ -76,7 +76,7 @@ TEST(FastPrefill, IsAsNearToUnquantisedArithmeticAsTheEngine) {
 }
 
 TEST(FastPrefill, GivesTheEnginesGraphBack) {
-  // The engine computes the same graph again and again; a token after the prompt goes its own way.
+  // The engine reuses its graph for every prompt; the token after the prompt is decoded with another one.
   const auto model = Model::load(default_model());
   const auto tokens = prompt();
   std::vector<std::vector<float>> runs;

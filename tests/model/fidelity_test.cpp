@@ -1,4 +1,4 @@
-// Fidelity against slow references on a tiny model.
+// Compares fidelity with slow references on a tiny model.
 #include <chunkkv/fidelity.h>
 #include <chunkkv/metrics.h>
 #include <chunkkv/registry.h>
@@ -54,11 +54,11 @@ TEST(FidelityTest, KeepingAllIsTheFullCache) {
       EXPECT_NEAR(f.attention_mass[layer], 1, 1e-5);
     }
   }
-  EXPECT_GT(results[2].kl, 100 * results[0].kl + 1e-4);  // it can tell
+  EXPECT_GT(results[2].kl, 100 * results[0].kl + 1e-4);  // a small cache differs
   EXPECT_LT(results[2].attention_mass[0], 0.5);
 }
 
-/// A kept session of the same types changes nothing; one of others adds what those types lose.
+/// A `kept` sequence in a cache of the same types changes nothing; other types add the loss of rounding.
 TEST(FidelityTest, MeasuresWhatOtherTypesLoseToo) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, kNPrompt);
@@ -114,7 +114,7 @@ TEST(FidelityTest, EqualsItsDefinitions) {
     top1 += double(most_likely(p) == most_likely(q)) / f.n_tokens;
   }
   EXPECT_NEAR(f.kl, kl, 1e-3 + 0.05 * kl);
-  EXPECT_NEAR(f.top1, top1, 1.5 / f.n_tokens);  // a tie may turn
+  EXPECT_NEAR(f.top1, top1, 1.5 / f.n_tokens);  // a near tie may turn
 
   // |k| and |v| from the engine's own copy of the cache.
   const std::size_t width = 64, header = 16 + 12 * std::size_t(kNPrompt) + 8;
@@ -133,7 +133,7 @@ TEST(FidelityTest, EqualsItsDefinitions) {
     EXPECT_NEAR(f.kv_l1[layer], dropped / all, 1e-4);
   }
 
-  // The cosine of two rows written out, one query at a time.
+  // The cosine of the two attention rows, computed here for one query at a time.
   Session again = make_session();
   again.sequence().prefill(tokens);
   std::map<std::int32_t, std::pair<double, double>> sums;

@@ -52,7 +52,7 @@ TEST(KeyShift, EachKeyTypeWorksOrIsRefused) {
         Session(model, options(type, false));
         continue;
       }
-      // The engine has no rotation for quantised keys of other heads.
+      // The engine turns quantised keys only in heads whose size is a multiple of 64.
       if (type != CacheType::f32 && type != CacheType::f16 && what.head_dim % 64 != 0) {
         expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }),
                         {"heads of 32", "-ctk"});
@@ -88,7 +88,7 @@ TEST(KeyShift, LayersWithoutRope) {
   session.sequence().compress(same_layers(4, random_kept(random, 60, 20)));
   session.sequence().decode(5);
   const auto without =
-      load({.architecture = "smollm3", .n_layer = 3, .head_dim = 64});  // too few for such a layer
+      load({.architecture = "smollm3", .n_layer = 3, .head_dim = 64});  // too few for one without RoPE
   Session all_turn(without, options(CacheType::f16));
   use(all_turn, random);
 }
@@ -98,7 +98,7 @@ TEST(KeyShift, RopeThatScalesKeys) {
     TinyModel model;
     const char* scale;
   };
-  // YaRN by a factor f: 1 + 0.1 ln f.
+  // YaRN with a factor f scales keys by 1 + 0.1 ln f.
   const std::vector<Case> cases = {
       {{.architecture = "phi3", .rope_factors = true}, "1.100"},
       {{.architecture = "qwen3", .rope_scaling = "yarn", .rope_scaling_factor = 4}, "1.139"},
@@ -117,7 +117,7 @@ TEST(KeyShift, RopeThatScalesKeys) {
   use(linear, random);
 }
 
-// What is tried at the start leaves nothing behind.
+// A session tries at its start whether it can turn keys. The trial leaves nothing behind.
 TEST(KeyShift, TheTrialIsForgotten) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 40);

@@ -1,5 +1,5 @@
-// Models whose cache is not the usual one: several positions a token (M-RoPE, with text), which cells keep
-// beside the first; latent attention, whose values are part of the keys.
+// Models with other kinds of cache: M-RoPE (with text), where a cell keeps several positions of its token,
+// and latent attention, where values are part of the keys.
 #include <chunkkv/error.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
@@ -58,7 +58,8 @@ TEST_P(KindsOfCache, SequencesDoNotDisturbEachOther) {
   EXPECT_LT(relative_difference(go_on(alone), go_on(both)), 5e-3);  // other cells, another order of sums
 }
 
-// How much a quantised cache loses is the model's matter: ours loses about as much as one read in that type.
+// The loss of a quantised cache depends on the model. A converted one loses about as much as one that was
+// read in its type.
 TEST_P(KindsOfCache, CachesAreConverted) {
   if (GetParam().architecture == "deepseek2" && GetParam().head_dim == 32)
     GTEST_SKIP() << "80 numbers a row are no whole blocks of a quantised cache";
@@ -90,7 +91,7 @@ TEST_P(KindsOfCache, PromptsAreReadInPieces) {
   session.sequence().decode(7);
 }
 
-/// The engine refuses to turn the keys of the one, and turns a part of the other's.
+/// The engine refuses to turn keys with M-RoPE; with latent attention it turns a part of each key.
 TEST_P(KindsOfCache, CachePositionsAreRefusedOrRight) {
   SessionOptions options = cells_of_two(256);
   options.cache_positions = true;
@@ -98,8 +99,7 @@ TEST_P(KindsOfCache, CachePositionsAreRefusedOrRight) {
     EXPECT_THROW(Session(model_, options), UsageError);
     return;
   }
-  // What is read after the gaps are closed is what the same tokens give when they are read alone, in the
-  // first layer.
+  // Once the gaps are closed, the rows of the first layer are those of the kept tokens read alone.
   Session session(model_, options), fresh(model_, options);
   const Plan plan{make_method("streamingllm:sinks=0"), Budget::tokens(40)};
   session.sequence().prefill(tokens_, {&plan, 1});

@@ -30,11 +30,11 @@ std::vector<std::int32_t> set_of(const std::string& digits) {
   return set;
 }
 
-/// Fixture case -> our method.
+/// A case of the fixture, and our method for it.
 struct Pair {
   const char* fixture;
   const char* spec;
-  /// How close to the cut, relative to its score, a token may lie that only one of the two keeps.
+  /// Sets may differ where the highest dropped score is nearer to the lowest kept one than this share of it.
   double tolerance;
 };
 
@@ -53,8 +53,8 @@ constexpr Pair kPairs[] = {
     {"rkv_w8_p7_l0.1_t0.5", "rkv", 1e-4},
 };
 
-/// LagKV reads values, which only a cache with flash attention holds as rows; that rounds the keys on their
-/// way to the next layer, and a rank is decided by less.
+/// LagKV reads values, which only a cache with flash attention holds as rows. Flash attention rounds keys,
+/// and so changes those of the next layers by more than some ranks differ by.
 TEST(Kvpress, LagKVKeepsTheSameTokens) {
   if (has_gpu()) GTEST_SKIP() << "a GPU rounds products more than these weights in F32 are told apart by";
   SessionOptions options;
@@ -134,7 +134,7 @@ TEST(Kvpress, KeepsTheSameTokens) {
         n_different += differing.size();
         if (differing.empty()) continue;
         ASSERT_EQ(heads[h].size(), theirs.size()) << name << ", layer " << l << ", head " << h;
-        // A difference is one only if the cut lies between scores that arithmetic can tell apart.
+        // Sets may differ where the scores on both sides of the cut are too near to tell apart by arithmetic.
         ASSERT_FALSE(expected->at("min_kept").empty()) << name;
         const std::size_t scored = std::min(l, expected->at("min_kept").size() - 1);
         const double low = expected->at("min_kept").at(scored).at(h),

@@ -1,4 +1,4 @@
-// What a compressed cache computes, against the engine's own truths.
+// Compares the logits of compressed caches with what the engine itself computes.
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
 
@@ -60,7 +60,7 @@ TEST_P(Families, KeepingAllLeavesTheNextLogitsBitIdentical) {
   EXPECT_EQ(runs[0], runs[1]);
 }
 
-// Keeping the same entries in all layers is the full cache without the other cells.
+// Keeping the same entries in all layers gives the logits of the full cache without the other cells.
 TEST_P(Families, CompressedEqualsFullCacheWithDroppedCellsMasked) {
   const auto model = load(GetParam().model);
   const auto seed = random_seed();
@@ -84,7 +84,7 @@ TEST_P(Families, CompressedEqualsFullCacheWithDroppedCellsMasked) {
     const auto actual = copy(compressed.sequence().decode(t));
     EXPECT_LT(relative_difference(expected, actual), kTolerance);
   }
-  // The test can tell: the full cache says something else.
+  // The comparison can fail: the full cache gives other logits.
   Session full(model, small_cache());
   full.sequence().prefill(tokens);
   EXPECT_GT(relative_difference(copy(full.sequence().decode(7)),

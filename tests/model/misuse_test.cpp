@@ -1,4 +1,4 @@
-// What a program may do wrong with the library: each is a UsageError or an Error, and the session works on.
+// What a program may do wrong with the library throws a UsageError or an Error, and the session works on.
 #include <chunkkv/cache_file.h>
 #include <chunkkv/fidelity.h>
 #include <chunkkv/registry.h>
@@ -144,8 +144,7 @@ TEST_F(Misuse, OfKeptSets) {
   layers[1].layer = 7;
   EXPECT_THROW(session.sequence().compress(layers), UsageError);
   EXPECT_THROW(session.sequence().compress(Selection{}), UsageError);
-  EXPECT_THROW(session.sequence(1).compress(same_layers(n_layer, {0})),
-               UsageError);  // nothing is in that sequence
+  EXPECT_THROW(session.sequence(1).compress(same_layers(n_layer, {0})), UsageError);  // it is empty
   for (const std::int32_t n : {-1, 61, 2147483647}) EXPECT_THROW(session.sequence().truncate(n), UsageError);
   expect_untouched();
 }
@@ -200,7 +199,7 @@ TEST_F(Misuse, OfSources) {
 TEST_F(Misuse, OfFidelity) {
   Session other(tiny(), small());
   const Plan none;
-  EXPECT_THROW(measure_fidelity(session.sequence(), prompt, {&good, 1}), UsageError);  // not empty
+  EXPECT_THROW(measure_fidelity(session.sequence(), prompt, {&good, 1}), UsageError);  // sequence not empty
   EXPECT_THROW(measure_fidelity(other.sequence(), prompt, {&none, 1}), UsageError);
   EXPECT_THROW(measure_fidelity(other.sequence(), {}, {&good, 1}), UsageError);
   for (const std::int32_t n : {0, -1, std::numeric_limits<std::int32_t>::max()})

@@ -1,5 +1,5 @@
-// What a cache lives through, on models of which only some layers keep every token: saved and restored,
-// several sequences, pieces, going back. What is not compressed is the same bytes before and after.
+// Models of which only some layers keep every token: saving and restoring, several sequences, prompts in
+// pieces, going back. Windows and states, which are not compressed, have the same bytes before and after.
 #include <chunkkv/cache_file.h>
 #include <chunkkv/error.h>
 #include <chunkkv/fidelity.h>
@@ -28,14 +28,14 @@ namespace {
 
 constexpr std::int32_t kNPrompt = 300, kNKept = 60;
 
-class LifeOfParts : public testing::TestWithParam<ModelOfParts> {
+class MixedModelCache : public testing::TestWithParam<MixedModel> {
  protected:
   std::shared_ptr<Model> model_ =
       Model::load(write_tiny_model(GetParam().model, tiny_folder()), exact_attention());
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, kNPrompt);
 
-  /// Of logits when the same is added up in another order, in half precision; depth multiplies it.
+  /// How much logits may differ by adding up in another order, in half precision; depth multiplies it.
   double tolerance() const { return GetParam().model.n_layer > 10 ? 0.1 : 1e-2; }
   static Plan plan(const char* method = "snapkv:window=16") {
     return {make_method(method), Budget::tokens(kNKept)};
@@ -50,7 +50,7 @@ class LifeOfParts : public testing::TestWithParam<ModelOfParts> {
   }
 };
 
-/// The windows' cells may lie in another order afterwards, so that words are compared, not the whole.
+/// The words of 4 bytes, sorted: the cells of windows may lie in another order after compression.
 std::vector<std::uint32_t> sorted_words(const std::vector<std::byte>& bytes) {
   std::vector<std::uint32_t> words(bytes.size() / 4);
   std::memcpy(words.data(), bytes.data(), words.size() * 4);
@@ -58,7 +58,7 @@ std::vector<std::uint32_t> sorted_words(const std::vector<std::byte>& bytes) {
   return words;
 }
 
-TEST_P(LifeOfParts, WhatIsNotCompressedKeepsItsBytes) {
+TEST_P(MixedModelCache, WhatIsNotCompressedKeepsItsBytes) {
   Session session(model_, cells_of_two(512));
   const Plan chosen = plan();
   session.sequence().prefill(tokens_, {&chosen, 1});
@@ -73,7 +73,7 @@ TEST_P(LifeOfParts, WhatIsNotCompressedKeepsItsBytes) {
   }
 }
 
-TEST_P(LifeOfParts, TheEnginesAttentionGetsShorter) {
+TEST_P(MixedModelCache, TheEnginesAttentionGetsShorter) {
   Session session(model_, cells_of_two(1024));
   const auto cells_read = [&] {
     std::vector<std::int32_t> cells;
@@ -91,7 +91,7 @@ TEST_P(LifeOfParts, TheEnginesAttentionGetsShorter) {
   for (const std::int32_t each : cells) EXPECT_EQ(each, 256);
 }
 
-TEST_P(LifeOfParts, ASavedCacheGoesOnBitForBit) {
+TEST_P(MixedModelCache, ASavedCacheGoesOnBitForBit) {
   const TemporaryFolder folder;
   Session first(model_, cells_of_two(512)), second(model_, cells_of_two(512));
   read_and_compress(first);
@@ -108,7 +108,7 @@ TEST_P(LifeOfParts, ASavedCacheGoesOnBitForBit) {
   const std::vector<float> restored = go_on(second);
   first.sequence().restore(saved);
   EXPECT_EQ(go_on(first), restored);
-  // Cells of windows lie in another order than where they were read: the sums are rounded otherwise.
+  // Windows come back with their cells in another order, so sums are rounded differently.
   Session third(model_, cells_of_two(512));
   read_and_compress(third);
   const std::vector<float> read = go_on(third);
@@ -119,10 +119,10 @@ TEST_P(LifeOfParts, ASavedCacheGoesOnBitForBit) {
   }
 }
 
-TEST_P(LifeOfParts, SequencesDoNotDisturbEachOther) {
+TEST_P(MixedModelCache, SequencesDoNotDisturbEachOther) {
   Session alone(model_, cells_of_two(1024)), both(model_, cells_of_two(1024)),
       short_one(model_, cells_of_two(1024));
-  std::vector<LayerKept> layers;  // scores that nearly tie would choose others
+  std::vector<LayerKept> layers;  // given, as scores may nearly tie
   for (std::size_t layer = 0; layer < GetParam().kept_layers.size(); ++layer)
     layers.push_back({std::int32_t(layer), {random_kept(random_, kNPrompt, kNKept)}});
   short_one.sequence().prefill(std::span(tokens_).first(170));
@@ -136,7 +136,7 @@ TEST_P(LifeOfParts, SequencesDoNotDisturbEachOther) {
   EXPECT_LT(relative_difference(go_on(alone), go_on(both)), tolerance());
 }
 
-TEST_P(LifeOfParts, GoesBackToACheckpoint) {
+TEST_P(MixedModelCache, GoesBackToACheckpoint) {
   Session session(model_, cells_of_two(1024));
   session.sequence().prefill(tokens_);
   const Checkpoint here = session.sequence().checkpoint();
@@ -159,8 +159,8 @@ TEST_P(LifeOfParts, GoesBackToACheckpoint) {
   EXPECT_LT(relative_difference(kept, go_on(session)), tolerance());
 }
 
-/// Where going back would find a window that has lost something, nothing is dropped.
-TEST_P(LifeOfParts, TruncatesWhereNothingIsLostAndRefusesElsewhere) {
+/// Truncating is refused, and drops nothing, where a window or a state has lost what it held there.
+TEST_P(MixedModelCache, TruncatesWhereNothingIsLostAndRefusesElsewhere) {
   Session session(model_, cells_of_two(1024)), fresh(model_, cells_of_two(1024));
   session.sequence().prefill(tokens_);
   session.sequence().prefill(std::span(tokens_).first(30));
@@ -178,7 +178,7 @@ TEST_P(LifeOfParts, TruncatesWhereNothingIsLostAndRefusesElsewhere) {
   }
 }
 
-TEST_P(LifeOfParts, PromptsAreReadInPieces) {
+TEST_P(MixedModelCache, PromptsAreReadInPieces) {
   for (const std::int32_t n_question : {0, 20}) {
     Session session(model_, cells_of_two(512));
     Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 180};
@@ -190,8 +190,8 @@ TEST_P(LifeOfParts, PromptsAreReadInPieces) {
   }
 }
 
-/// A question that is read ahead and forgotten leaves what follows as it was.
-TEST_P(LifeOfParts, AQuestionReadAheadLeavesNoTrace) {
+/// A question that is read ahead and dropped again does not change what follows.
+TEST_P(MixedModelCache, AQuestionReadAheadLeavesNoTrace) {
   Session asked(model_, cells_of_two(1024)), plain(model_, cells_of_two(1024));
   Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::parse("100%")},
                   .n_question = 20,
@@ -203,8 +203,8 @@ TEST_P(LifeOfParts, AQuestionReadAheadLeavesNoTrace) {
   EXPECT_LT(relative_difference(go_on(plain), go_on(asked)), tolerance());
 }
 
-/// A window that is larger than the cache holds no more tokens than that, whatever the other layers drop.
-TEST_P(LifeOfParts, AWindowThatIsFullIsTold) {
+/// Layers with a window larger than the cache hold no more tokens than it has cells, whatever others drop.
+TEST_P(MixedModelCache, AWindowThatIsFullIsTold) {
   Session session(model_, cells_of_two(256));
   if (session.cache_parts().n_window == 0 || session.cache_parts().window < 400) GTEST_SKIP() << "it fits";
   Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)}, .n_cells = 200};
@@ -212,7 +212,7 @@ TEST_P(LifeOfParts, AWindowThatIsFullIsTold) {
   EXPECT_EQ(session.sequence().n_entries(), 0);
 }
 
-TEST_P(LifeOfParts, StaysWithinALimitWhileItGenerates) {
+TEST_P(MixedModelCache, StaysWithinALimitWhileItGenerates) {
   Session session(model_, cells_of_two(512));
   read_and_compress(session);
   session.sequence().compress_while_decoding(plan("streamingllm"), 16);
@@ -221,7 +221,7 @@ TEST_P(LifeOfParts, StaysWithinALimitWhileItGenerates) {
   EXPECT_GE(session.sequence().n_compressions(), 2);
 }
 
-TEST_P(LifeOfParts, FidelityOfEverythingIsPerfect) {
+TEST_P(MixedModelCache, FidelityOfEverythingIsPerfect) {
   Session session(model_, cells_of_two(1024));
   const std::vector<Plan> plans = {{make_method("full"), Budget()}, plan()};
   const auto results = measure_fidelity(session.sequence(), tokens_, plans, {.n_tokens = 8});
@@ -232,7 +232,7 @@ TEST_P(LifeOfParts, FidelityOfEverythingIsPerfect) {
   EXPECT_LT(results[1].attention_mass[0], 1);
 }
 
-TEST_P(LifeOfParts, ASourceAnswersAsAPromptReadAtOnce) {
+TEST_P(MixedModelCache, ASourceAnswersAsAPromptReadAtOnce) {
   Session session(model_, cells_of_two(1024)), whole(model_, cells_of_two(1024));
   const Plan chosen = plan();
   Source source(session.sequence(), std::span(tokens_).first(280), chosen);
@@ -240,7 +240,7 @@ TEST_P(LifeOfParts, ASourceAnswersAsAPromptReadAtOnce) {
   whole.sequence().prefill(tokens_, {&chosen, 1});
   whole.sequence().compress(whole.sequence().selection());
   EXPECT_EQ(session.sequence().n_entries(), kNKept);
-  // Cells of windows lie in another order there, and scores that nearly tie change places.
+  // The source has the cells of windows in another order, so scores that nearly tie may change places.
   const auto here = session.sequence().positions(0, 0), there = whole.sequence().positions(0, 0);
   std::vector<Position> common;
   std::set_intersection(here.begin(), here.end(), there.begin(), there.end(), std::back_inserter(common));
@@ -250,7 +250,7 @@ TEST_P(LifeOfParts, ASourceAnswersAsAPromptReadAtOnce) {
   }
 }
 
-TEST_P(LifeOfParts, StatesAreConvertedAndWindowsRefuse) {
+TEST_P(MixedModelCache, StatesAreConvertedAndWindowsRefuse) {
   const SessionOptions q8 = cells_of_two(512, CacheType::q8_0);
   Session from(model_, cells_of_two(512)), to(model_, q8), native(model_, q8);
   read_and_compress(from);
@@ -266,7 +266,7 @@ TEST_P(LifeOfParts, StatesAreConvertedAndWindowsRefuse) {
   EXPECT_LT(relative_difference(truth, go_on(to)), 3 * its_loss + 0.05);
 }
 
-TEST_P(LifeOfParts, CachePositionsAreRefused) {
+TEST_P(MixedModelCache, CachePositionsAreRefused) {
   SessionOptions options = cells_of_two(512);
   options.cache_positions = true;
   if (GetParam().has_window || GetParam().has_state) {
@@ -274,7 +274,7 @@ TEST_P(LifeOfParts, CachePositionsAreRefused) {
   }
 }
 
-TEST_P(LifeOfParts, DamagedStatesAreRefused) {
+TEST_P(MixedModelCache, DamagedStatesAreRefused) {
   Session session(model_, cells_of_two(512));
   read_and_compress(session);
   const Snapshot whole = session.sequence().snapshot();
@@ -286,9 +286,9 @@ TEST_P(LifeOfParts, DamagedStatesAreRefused) {
   go_on(session);
 }
 
-/// Models whose layers all keep every token live through the same.
-std::vector<ModelOfParts> whole_models() {
-  std::vector<ModelOfParts> models;
+/// Models whose layers all keep every token: they must pass the same tests.
+std::vector<MixedModel> whole_models() {
+  std::vector<MixedModel> models;
   const std::vector<NamedModel> named = {{"qwen2vl", {.architecture = "qwen2vl", .head_dim = 64}},
                                          {"qwen3vl", {.architecture = "qwen3vl", .head_dim = 64}},
                                          {"qwen3vlmoe", {.architecture = "qwen3vlmoe", .n_ff = 48}},
@@ -307,9 +307,9 @@ std::vector<ModelOfParts> whole_models() {
   return models;
 }
 
-INSTANTIATE_TEST_SUITE_P(Whole, LifeOfParts, testing::ValuesIn(whole_models()),
+INSTANTIATE_TEST_SUITE_P(Whole, MixedModelCache, testing::ValuesIn(whole_models()),
                          [](const auto& info) { return info.param.name; });
-INSTANTIATE_TEST_SUITE_P(Tiny, LifeOfParts, testing::ValuesIn(models_of_parts()),
+INSTANTIATE_TEST_SUITE_P(Tiny, MixedModelCache, testing::ValuesIn(mixed_models()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Evaluation on models of which only some layers keep every token: it goes back to where answers began.
+// Sweeps on models of which only some layers keep every token: they go back to checkpoints between answers.
 #include "runner/pairs.h"
 #include "runner/sweep.h"
 
@@ -14,7 +14,7 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-class SweepOfParts : public testing::TestWithParam<ModelOfParts> {
+class MixedModelSweep : public testing::TestWithParam<MixedModel> {
  protected:
   std::shared_ptr<Model> model_ = Model::load(write_tiny_model(GetParam().model, tiny_folder()));
   std::vector<Plan> pairs_ =
@@ -43,7 +43,7 @@ class SweepOfParts : public testing::TestWithParam<ModelOfParts> {
   std::int32_t prompt_ = 0;
 };
 
-TEST_P(SweepOfParts, AnswersEveryQuestionOfEveryPair) {
+TEST_P(MixedModelSweep, AnswersEveryQuestionOfEveryPair) {
   Random random;
   const eval::Sample asked = sample(random, "1", 40, 3);
   for (const bool separate : {false, true}) {
@@ -52,7 +52,7 @@ TEST_P(SweepOfParts, AnswersEveryQuestionOfEveryPair) {
     EXPECT_EQ(kept_[0], prompt_);
     EXPECT_LE(kept_[1], prompt_ * 3 / 10);
     EXPECT_EQ(kept_[2], kept_[1]);
-    // The full cache's answers to a question that does not know of the others, in a session of its own.
+    // The full cache's answer to the first question, in a session of its own.
     Session session(model_, session_options(4096));
     session.sequence().prefill(model_->tokenize(asked.prompt(), true, true));
     text::Sampler sampler(*model_, {.ignore_eos = true});
@@ -62,13 +62,13 @@ TEST_P(SweepOfParts, AnswersEveryQuestionOfEveryPair) {
       session.sequence().decode(expected.back());
     }
     EXPECT_EQ(found.at({0, 0}), expected);
-    // A plan that observes the answer begins with the full cache's.
+    // A plan that observes the answer has the full cache's first three tokens.
     EXPECT_TRUE(std::equal(expected.begin(), expected.begin() + 3, found.at({2, 0}).begin()));
     EXPECT_EQ(answers(asked, {.separate_questions = separate}), found);
   }
 }
 
-TEST_P(SweepOfParts, AnswersTogetherAndInPieces) {
+TEST_P(MixedModelSweep, AnswersTogetherAndInPieces) {
   Random random;
   const eval::Sample asked = sample(random, "1", 40);
   EXPECT_EQ(answers(asked, {.parallel = 3}).size(), 3U);
@@ -76,7 +76,7 @@ TEST_P(SweepOfParts, AnswersTogetherAndInPieces) {
   EXPECT_EQ(answers(asked, {.query = eval::Query::agnostic}).size(), 3U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, SweepOfParts, testing::ValuesIn(models_of_parts()),
+INSTANTIATE_TEST_SUITE_P(Tiny, MixedModelSweep, testing::ValuesIn(mixed_models()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

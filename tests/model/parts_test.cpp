@@ -1,4 +1,4 @@
-// Models of which only some layers keep every token: those are compressed, and nothing else changes.
+// Models of which only some layers keep every token: those are compressed, and the other layers stay alike.
 #include <chunkkv/error.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
@@ -21,11 +21,11 @@ namespace chunkkv::test {
 namespace {
 
 constexpr std::int32_t kNPrompt = 300, kNKept = 60;
-// Of a Q8_0 cache: with an F16 one the engine adds up values in half precision, in the order of cells. Single
-// roundings to 8 bits flip; without any the difference is 2e-7.
+// For a Q8_0 cache, as with an F16 one the engine adds up values in half precision, in the order of cells.
+// Single roundings to 8 bits flip; where none does, the difference is 2e-7.
 constexpr double kTolerance = 5e-3;
 
-class Parts : public testing::TestWithParam<ModelOfParts> {
+class Parts : public testing::TestWithParam<MixedModel> {
  protected:
   std::string file_ = write_tiny_model(GetParam().model, tiny_folder());
   std::shared_ptr<Model> model_ = Model::load(file_);
@@ -49,7 +49,7 @@ TEST_P(Parts, AreToldApart) {
   EXPECT_EQ(session.cache_parts().compressed, GetParam().kept_layers);
   EXPECT_EQ(session.cache_parts().n_window > 0, GetParam().has_window);
   EXPECT_EQ(session.cache_parts().n_state > 0, GetParam().has_state);
-  // A cache in which windows have as many cells as the other layers.
+  // In this cache the layers with windows have as many cells as the others.
   Session small(model_, cells(192));
   EXPECT_EQ(small.cache_parts().compressed, GetParam().kept_layers);
 }
@@ -97,11 +97,11 @@ TEST_P(Parts, CompressedEqualsDroppedCellsMaskedInTheseLayersOnly) {
   const double difference = relative_difference(expected(true), actual);
   const double full = relative_difference(expected(false), actual);
   EXPECT_LT(difference, GetParam().model.n_layer > 10 ? 5 * kTolerance : kTolerance);  // depth multiplies it
-  EXPECT_GT(full, 3 * difference);                                                     // the test can tell
+  EXPECT_GT(full, 3 * difference);  // the full cache does differ
   EXPECT_GT(full, 0.01);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, Parts, testing::ValuesIn(models_of_parts()),
+INSTANTIATE_TEST_SUITE_P(Tiny, Parts, testing::ValuesIn(mixed_models()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A model's tokenizer as benchmarks see it, and the prompts that come of it.
+// A model's tokenizer as benchmarks use it, and the prompts that are made with it.
 #include "runner/prompt_tokens.h"
 
 #include "eval/support.h"
@@ -22,7 +22,7 @@ constexpr const char* kTemplate =
     "{{ bos_token }}{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}</turn>{% "
     "endfor %}";
 
-/// As Llama 3's tokenizer, as Llama 2's, and with a template that writes BOS itself.
+/// Models with tokenizers like Llama 3's and Llama 2's, without and with a template that writes BOS itself.
 std::vector<std::shared_ptr<Model>> models() {
   std::vector<std::shared_ptr<Model>> all;
   for (const TinyModel& what :
@@ -32,12 +32,12 @@ std::vector<std::shared_ptr<Model>> models() {
   return all;
 }
 
-/// What `Tokenizer` promises.
+/// Expects that decoding gives `text` back, of all tokens and of two parts, as `Tokenizer` promises.
 void expect_gives_text_back(const Tokenizer& tokenizer, const std::string& text) {
   const std::vector<Token> tokens = tokenizer.encode(text);
   const std::span<const Token> all = tokens;
   EXPECT_EQ(tokenizer.decode(all), text);
-  // Not between BOS and the blank that some tokenizers put after it.
+  // No cut is between BOS and the blank that some tokenizers put after it.
   for (std::size_t cut = 2; cut <= all.size(); ++cut)
     EXPECT_EQ(tokenizer.decode(all.first(cut)) + tokenizer.decode(all.subspan(cut)), text) << cut;
 }
@@ -54,12 +54,12 @@ TEST(ModelTokenizer, GivesTextBackWithoutSpecialTokens) {
       for (int n = random.integer(0, 12); n > 0; --n)
         text += parts[std::size_t(random.integer(0, int(parts.size()) - 1))];
       expect_gives_text_back(tokenizer, text);
-      expect_gives_text_back(test::ByteTokenizer(), text);  // that the other tests use
+      expect_gives_text_back(test::ByteTokenizer(), text);  // which the other tests use
     }
   }
 }
 
-/// Every benchmark's files, with texts that are longer than the longest prompt.
+/// Writes every benchmark's files, with texts that are longer than the longest prompt.
 void write_data(const Folder& folder) {
   const std::string text = sentences(60);
   std::string escaped;

@@ -1,4 +1,4 @@
-// Prompts longer than the cache, against one-shot compression and what must always hold.
+// Prompts longer than the cache: compared with one-shot compression, and checked for what must always hold.
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
 
@@ -41,9 +41,9 @@ const char* const kSpecs[] = {"chunkkv:window=16",
                               "knorm",
                               "random"};
 
-class Reading_ : public testing::TestWithParam<const char*> {};
+class ReadingMethods : public testing::TestWithParam<const char*> {};
 
-TEST_P(Reading_, OnePieceEqualsOneShotCompression) {
+TEST_P(ReadingMethods, OnePieceEqualsOneShotCompression) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 300);
   const Plan plan{make_method(GetParam()), Budget::parse("30%")};
@@ -57,8 +57,8 @@ TEST_P(Reading_, OnePieceEqualsOneShotCompression) {
   EXPECT_EQ(copy(pieces.sequence().decode(7)), copy(whole.sequence().decode(7)));
 }
 
-// Whatever is kept: never more cells than allowed, true positions, the beginning and the window.
-TEST_P(Reading_, ManyPiecesKeepWhatTheyPromise) {
+// Whatever is kept, no more cells are used than allowed, positions are true, beginning and window stay.
+TEST_P(ReadingMethods, ManyPiecesKeepWhatTheyPromise) {
   const auto seed = random_seed();
   SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
   std::mt19937 random(seed);
@@ -99,7 +99,7 @@ TEST_P(Reading_, ManyPiecesKeepWhatTheyPromise) {
         for (std::int32_t i = 1; i <= window; ++i)
           EXPECT_EQ(positions[positions.size() - std::size_t(i)], n - i);
       }
-    // The other sequence never noticed: it goes on as one that is alone.
+    // The other sequence goes on as it would alone.
     Session alone(tiny(), cells(512));
     alone.sequence().prefill(others);
     EXPECT_EQ(copy(alone.logits()), theirs);
@@ -108,16 +108,16 @@ TEST_P(Reading_, ManyPiecesKeepWhatTheyPromise) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Reading_, testing::ValuesIn(kSpecs), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Methods, ReadingMethods, testing::ValuesIn(kSpecs), [](const auto& info) {
   std::string name = info.param;
   std::replace_if(
       name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 });
 
-// The rows that lie in the cache are those of the positions that the session names: a cache that was read
-// in pieces is the same as one that was compressed once to the same positions... where the rows do not
-// depend on what was dropped, in the first layer.
+// The rows in the cache are those of the positions that the session names. In the first layer, whose rows do
+// not depend on what was dropped, a cache that was read in pieces has the same rows as one that was
+// compressed once to the same positions.
 TEST(Reading, RowsOfTheFirstLayerAreThoseOfAWholePrompt) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 700);
@@ -144,11 +144,11 @@ TEST(Reading, RowsOfTheFirstLayerAreThoseOfAWholePrompt) {
   EXPECT_EQ(rows[0], rows[1]);
 }
 
-// H2O's sums do not forget what was read before a compression.
+// H2O's sums include the attention of the queries that were read before a compression.
 TEST(Reading, AccumulatedAttentionSurvivesCompression) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 200);
-  // Nothing is dropped in between (the budget holds all), so two readings sum what one does.
+  // Nothing is dropped in between, so two readings add up the same attention as one.
   Plan plan{make_method("h2o"), Budget::tokens(150)};
   plan.keep_scores = true;
   Session once(tiny(), cells(256)), twice(tiny(), cells(256));

@@ -70,7 +70,7 @@ TEST_P(RowMoves, EqualANaiveCopy) {
       EXPECT_EQ(session.sequence().positions(l, h),
                 kept[std::size_t(l)].heads[per_head ? std::size_t(h) : 0]);
 
-  // Once more, on top: tokens read since, then other sets.
+  // Compress once more, after further tokens and to other sets.
   for (const Token t : random_tokens(random, 30)) session.sequence().decode(t);
   const CacheRows again = read_cache(session.handle(), 0);
   const auto fewer = random_layers(random, kNLayers, kNHeads, 107, 40);
@@ -88,7 +88,7 @@ TEST_P(RowMoves, EqualANaiveCopy) {
   EXPECT_EQ(session.sequence().next_position(), 330);
 }
 
-// 32 * 18 / 32 bytes: a Q4_0 head of 32 is no whole number of words.
+// A Q4_0 head of 32 has 18 bytes, which is no whole number of words.
 INSTANTIATE_TEST_SUITE_P(CacheTypes, RowMoves,
                          testing::Combine(testing::Values("f32", "f16", "bf16", "q8_0", "q4_0"),
                                           testing::Values("f16", "q8_0"), testing::Values(32u, 64u),
@@ -135,7 +135,7 @@ TEST(RowMovesOfSequences, NeverTouchEachOther) {
   compress(2, 51 - 1);
   EXPECT_EQ(session.use().cells_used, 2 + 31 + 50);
 
-  // Attention reads up to the highest used cell: nothing lies above what is needed.
+  // Sequence 1 can be compressed further when it is alone.
   session.sequence().clear();
   session.sequence(2).clear();
   compress(1, 10);

@@ -1,4 +1,4 @@
-// Whole runs: lines, shards, and runs that are stopped and go on.
+// Whole evaluation runs: their lines, shards, and runs that are stopped and go on.
 #include "runner/runner.h"
 
 #include <chunkkv/error.h>
@@ -44,7 +44,7 @@ struct Finished {
   bool stopped = false;
 };
 
-/// Runs what `known` lines do not tell yet; stops after `n_lines` of its own.
+/// Runs what the lines in `known` do not answer yet; stops after `n_lines` new lines.
 Finished run(const std::vector<Sample>& samples, const std::vector<Plan>& plans,
              const std::vector<Json>& known, std::size_t n_lines = SIZE_MAX,
              const RunnerOptions& options = {.max_tokens = 4096}, const SweepOptions& sweep_options = {}) {
@@ -77,7 +77,7 @@ std::vector<Sample> four_samples(Random& random) {
           sample(random, "d", 50, 2)};
 }
 
-/// Lines without what time and chance change, by key.
+/// The lines by key, without their times.
 std::map<std::string, Json> by_key(const std::vector<Json>& lines) {
   std::map<std::string, Json> all;
   for (Json line : lines) {
@@ -130,7 +130,7 @@ TEST(Runner, AddsMethodsToWhatIsKnown) {
   EXPECT_EQ(by_key(lines), by_key(run(samples, plans, {}).lines));
 }
 
-/// Everything that changes an answer or its score is asked anew, and nothing else.
+/// A question is asked anew where anything differs that may change an answer or its score, and only there.
 TEST(Runner, RunsAnewWhatDiffersInItsData) {
   Random random;
   const Sample first = sample(random, "a", 40, 2);
@@ -154,12 +154,11 @@ TEST(Runner, RunsAnewWhatDiffersInItsData) {
   same.source = "another file";
   same.group = first.group;
   EXPECT_EQ(run({same}, plans, known.lines).survey.n_missing, 0U);
-  // With -n the benchmark's own length does not matter.
+  // With -n the benchmark's own length of answers does not matter.
   const Finished longer = run({first}, plans, {}, SIZE_MAX, {.max_tokens = 4096}, {.n_predict = 5});
   EXPECT_EQ(run({others[5]}, plans, longer.lines, 0, {.max_tokens = 4096}, {.n_predict = 5}).survey.n_missing,
             0U);
-  // A window that cuts answers short is another one than a window that does not; how large that is does not
-  // count.
+  // A context window that cuts answers short makes other lines; where none is cut, its size does not matter.
   EXPECT_EQ(run({first}, plans, known.lines, 0, {.max_tokens = 2048}).survey.n_missing, 0U);
   const auto n_prompt = known.lines.front()["prompt_tokens"].get<std::int32_t>();
   EXPECT_EQ(run({first}, plans, known.lines, 0, {.max_tokens = n_prompt + 1}).survey.n_missing, 4U);
@@ -218,7 +217,7 @@ TEST(Runner, ShrinksWindowsForShortPromptsAndSaysSo) {
     EXPECT_EQ(line["kept_tokens"], budget);
   }
   EXPECT_EQ(result.survey.small_windows.at(1).n_samples, n_small);
-  expect_mentions(result.survey.small_windows.at(1).first, {"sample short"});
+  expect_mentions(result.survey.small_windows.at(1).first_example, {"sample short"});
 }
 
 TEST(Runner, LeavesOutWhatDoesNotFitIntoTheCellsAndSaysSo) {
@@ -252,7 +251,7 @@ TEST(Runner, WritesTheLineThatOthersRead) {
   EXPECT_EQ(line["cells"], 0);
   EXPECT_EQ(line["length"].dump(), "4000");
   EXPECT_EQ(line["depth"], 0.25);
-  EXPECT_EQ(line["prompt_tokens"], samples[0].prompt().size() + 1);  // a token a byte, and the beginning's
+  EXPECT_EQ(line["prompt_tokens"], samples[0].prompt().size() + 1);  // one token for each byte, and BOS
   EXPECT_EQ(line["kept_tokens"], (samples[0].prompt().size() + 1) / 5);
   EXPECT_EQ(line["score"], double(line["answer"].get<std::string>().size() % 7) / 7);
   EXPECT_EQ(line["metrics"]["question"], 0.1);

@@ -7,7 +7,7 @@ namespace {
 
 TEST(RunningMaximum, AnEntryCountsWithItsHighestShareSoFar) {
   AttentionHistory highest;
-  Scores first{2, 4, {1, 3, 0, 4, 2, 2, 2, 2}};  // sums of 8
+  Scores first{2, 4, {1, 3, 0, 4, 2, 2, 2, 2}};  // each head sums to 8
   raise_to_running_maximum(highest, first, 7, 1);
   EXPECT_EQ(first.values, (std::vector<float>{0.125f, 0.375f, 0, 0.5f, 0.25f, 0.25f, 0.25f, 0.25f}));
 

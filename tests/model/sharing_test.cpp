@@ -1,4 +1,4 @@
-// Sequences that begin in the same cells, against sequences with copies.
+// Compares sequences that begin in the same cells with sequences that have copies.
 #include <chunkkv/error.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
@@ -31,8 +31,8 @@ SessionOptions exact() {
   return options;
 }
 
-/// The same operations on sequences that share cells, and on such that do not.
-struct Twins {
+/// Does the same operations on sequences that share cells and on sequences that do not.
+struct SharedAndCopied {
   Session shared{tiny_model(), exact()}, copied{tiny_model(), exact()};
   std::mt19937 random{random_seed()};
 
@@ -60,7 +60,7 @@ struct Twins {
     }
   }
 
-  /// Random kept sets, which have the first `n_leading` entries in common.
+  /// Compresses to random kept sets, which have the first `n_leading` entries in common.
   void compress(SequenceId s, std::int32_t count, std::int32_t n_leading) {
     const std::int32_t n = shared.sequence(s).n_entries();
     auto layers = random_layers(random, shared.n_layers(), shared.cache_parts().n_head_kv[0], n, count);
@@ -101,7 +101,7 @@ struct Twins {
 };
 
 TEST(Sharing, ReadsNothingAndTakesNoCells) {
-  Twins twins;
+  SharedAndCopied twins;
   twins.read(0, 300);
   twins.share(0, 300, 1);
   twins.share(0, 120, 2);
@@ -120,7 +120,7 @@ TEST(Sharing, ReadsNothingAndTakesNoCells) {
 }
 
 TEST(Sharing, WhatAllKeepOfABeginningStaysShared) {
-  Twins twins;
+  SharedAndCopied twins;
   twins.read(0, 100);  // a system prompt
   twins.share(0, 100, 1);
   twins.read(0, 400);
@@ -130,7 +130,7 @@ TEST(Sharing, WhatAllKeepOfABeginningStaysShared) {
   twins.expect_alike();
   EXPECT_EQ(twins.shared.use().cells_used, 100 + 50 + 30);
   EXPECT_EQ(twins.shared.sequence(1).n_intact(), 100);
-  // What was compressed still has the beginning for another.
+  // Another sequence can still share the beginning of a compressed one.
   twins.share(1, 100, 2);
   twins.read(2, 50);
   twins.expect_alike();
@@ -138,7 +138,7 @@ TEST(Sharing, WhatAllKeepOfABeginningStaysShared) {
 }
 
 TEST(Sharing, CompressionMovesNothingThatOthersHold) {
-  Twins twins;
+  SharedAndCopied twins;
   twins.read(0, 500);
   twins.share(0, 500, 1);
   twins.read(1, 20);
@@ -153,7 +153,7 @@ TEST(Sharing, CompressionMovesNothingThatOthersHold) {
 }
 
 TEST(Sharing, RandomLivesAreThoseOfCopies) {
-  Twins twins;
+  SharedAndCopied twins;
   for (int i = 0; i < 150; ++i) {
     const auto s = SequenceId(twins.number(0, kNSequences - 1)),
                other = SequenceId((s + twins.number(1, 3)) % 4);
@@ -215,7 +215,7 @@ TEST(Sharing, SaysWhatCannotBe) {
 }
 
 TEST(Sharing, ModelsThatForgetNeedCopies) {
-  for (const ModelOfParts& named : models_of_parts()) {
+  for (const MixedModel& named : mixed_models()) {
     SessionOptions options = session_options(1024);
     options.n_sequences = 2;
     Session session(Model::load(write_tiny_model(named.model, tiny_folder())), options);
@@ -228,8 +228,8 @@ TEST(Sharing, ModelsThatForgetNeedCopies) {
   }
 }
 
-/// Cells 0 to 5 are held by another as well, of which the first two are kept in their places; 6 and 9 are its
-/// own.
+/// The sequence holds cells 0 to 5 together with another one, and 6 and 9 alone. The last argument is how
+/// many first entries are kept in their places.
 TEST(Sharing, PlansOwnCellsForWhatMoves) {
   SequenceCells cells;
   const std::int32_t held[] = {0, 1, 2, 3, 4, 5, 6, 9};

@@ -1,4 +1,4 @@
-// Caches that leave the session and come back, and cells that are hidden from layers.
+// Caches that are copied out of a session and restored, and cells that are hidden from layers.
 #include <chunkkv/method.h>
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
@@ -28,7 +28,7 @@ std::vector<float> copy(std::span<const float> values) {
 
 class Types : public testing::TestWithParam<CacheType> {};
 
-// Compressed, gone on with, compressed again: whatever the order of its cells, it comes back as it was.
+// A sequence that was compressed, read on and compressed again comes back whatever the order of its cells.
 TEST_P(Types, ARestoredSequenceGoesOnBitIdentically) {
   std::mt19937 random(random_seed());
   const auto model = tiny();
@@ -95,8 +95,8 @@ TEST(Snapshots, RefuseWhatDoesNotFit) {
   session.sequence().prefill(random_tokens(random, 400));  // all of its cells are free again
 }
 
-// An f16 prompt kept in another type answers about as well as one that was read in that type: rows that were
-// turned wrongly would answer nothing like it.
+// A prompt that is read in f16 and kept in another type has about the logits of one that was read in that
+// type. Rows that were turned wrongly would give entirely different ones.
 TEST(Conversion, LosesNoMoreThanACacheOfThatType) {
   std::mt19937 random(random_seed());
   for (const std::uint32_t head_dim : {32u, 64u, 128u}) {  // the engine turns the rows of the last two
@@ -186,15 +186,14 @@ TEST(Hidden, CellsGetNoAttentionInTheirLayerAndTheRestIsAsIfTheyWereNotThere) {
     }
   }
 
-  // Hidden or dropped is the same to the first layer that differs from none: with equal lengths in all
-  // layers but one extra entry in layer 0, results are close to dropping; with hiding off they are not.
+  // With hidden cells the logits differ from those of the full cache.
   Session full(model, cells_of_two(256));
   full.sequence().prefill(tokens);
   const auto a = copy(session.logits()), b = copy(full.sequence().decode(7));
   double difference = 0;
   for (std::size_t i = 0; i < a.size(); ++i) difference += std::fabs(a[i] - b[i]);
   EXPECT_GT(difference, 0);
-  // A sequence that hides nothing sees everything again.
+  // Cleared and read anew, the sequence sees everything again.
   Session fresh(model, cells_of_two(256));
   fresh.sequence().prefill(tokens);
   session.sequence().clear();
@@ -208,7 +207,7 @@ TEST(Hidden, PyramidKVKeepsItsBudgetOnAverage) {
   const Plan plan{make_method("pyramidkv:window=8,beta=4"), Budget::tokens(48)};
   session.sequence().prefill(random_tokens(random, 200), {&plan, 1});
   const Selection& chosen = session.sequence().selection();
-  // 40 beyond the window: from 2 * 40 - 10 = 70 down to 10.
+  // 40 entries beside the window: from 2 * 40 - 10 = 70 in the first layer down to 10 in the last.
   const std::size_t expected[] = {78, 48, 18};
   for (std::size_t layer = 0; layer < 3; ++layer)
     for (const auto& list : chosen.layers[layer].heads) EXPECT_EQ(list.size(), expected[layer]);

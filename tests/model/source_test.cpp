@@ -1,4 +1,4 @@
-// Questions about a document that is read once: each gets the selection of a prompt read anew.
+// Questions about a document that is read once: for each the same is chosen as for a prompt read anew.
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
 #include <chunkkv/source.h>

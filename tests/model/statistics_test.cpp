@@ -1,4 +1,4 @@
-// Statistics computed on the device against slow references: the engine's own attention weights without
+// Compares statistics computed on the device with slow references: the engine's own attention weights without
 // flash attention, and the rows of the cache.
 #include <chunkkv/error.h>
 #include <chunkkv/session.h>
@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::int32_t kNPrompt = 150;
 
-/// What `rows` hold, read in parts of 64: those of the cache are gone after the choice.
+/// A copy of `rows`, read in parts of 64: the cache's own can no longer be read after the choice.
 std::shared_ptr<const Rows> copy_of(const Rows& rows, std::int32_t n, std::int32_t n_head_kv) {
   const std::size_t row = std::size_t(n_head_kv) * std::size_t(rows.width());
   std::vector<float> all(std::size_t(n) * row);
@@ -39,7 +39,7 @@ std::shared_ptr<const Rows> copy_of(const Rows& rows, std::int32_t n, std::int32
   return std::make_shared<HostRows>(std::move(all), n_head_kv, rows.width());
 }
 
-/// Hands out what it observes.
+/// A method that stores what it observes of each layer in `seen`.
 class Recorder : public Method {
  public:
   explicit Recorder(ObservationRequest request) : request_(request) {}
@@ -91,7 +91,7 @@ struct AttentionOracle {
       }
   }
 
-  /// Column sums of the last `n` queries.
+  /// The attention of the last `n` queries to an entry, added up.
   double sum(std::int32_t layer, std::size_t head, std::size_t entry, std::int32_t n) const {
     double total = 0;
     for (std::int32_t q = kNPrompt - n; q < kNPrompt; ++q)
@@ -174,9 +174,9 @@ TEST(Statistics, GroupMaximaOverPastEntries) {
   const auto seen = observe(session, tokens, request);
   const AttentionOracle oracle(*model, tokens);
 
-  // Logits up to a constant per query are the logs of the weights. The constants of the query heads of a
-  // group differ, so they are taken from the cache's keys instead: softmax over the past of the maximum
-  // is what is compared, from logits recomputed as log weight + log sum.
+  // The engine's weights tell logits only up to a constant per query and head, so maxima over the query heads
+  // of a group cannot be computed from them. Here each query's weights must add up to 1 before the window,
+  // and be 0 in it.
   for (const auto& [layer, o] : seen) {
     ASSERT_EQ(o.attention.size(), std::size_t(o.n_head_kv) * kNPrompt);
     for (std::size_t g = 0; g < std::size_t(o.n_head_kv); ++g) {
@@ -193,7 +193,7 @@ TEST(Statistics, GroupMaximaOverPastEntries) {
     }
   }
 
-  // With one query head a group, the maximum is the head itself: the weights, renormalised over the past.
+  // With one query head per group the maximum is that head: its weights, renormalised before the window.
   TinyModel mha;
   mha.n_head_kv = 4;
   const auto single = Model::load(write_tiny_model(mha, tiny_folder()));
@@ -271,7 +271,7 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
         ASSERT_NEAR(o.key_norms[at], norm(keys[i]), 1e-3 * norm(keys[i]));
         ASSERT_NEAR(o.value_norms[at], norm(values[i]), 1e-3 * norm(values[i]));
         ASSERT_NEAR(o.key_similarity[at], dot / mean_norm / norm(keys[i]), 1e-4);
-        // On a GPU a similarity next to the threshold may fall on its other side: 0.5 / n_prompt.
+        // On a GPU a similarity next to the threshold may fall on its other side; that is 0.5 / n_prompt.
         ASSERT_NEAR(o.redundancy[at], redundancy[i], has_gpu() ? 2e-3 : 1e-4)
             << "layer " << layer << ", head " << h << ", entry " << i;
       }
@@ -328,7 +328,7 @@ TEST(Observing, SequencesInOneCacheAreToldApart) {
     session.sequence(1).prefill(tokens, {&plan, 1});
     seen.push_back(recorder->seen);
   }
-  // Other cells, another order of sums: the first tokens' sums of attention are above 1.
+  // The cells and so the order of sums differ. The first tokens' sums are above 1, so tolerance is relative.
   for (const auto& [layer, o] : seen[0]) {
     const LayerObservation& other = seen[1].at(layer);
     for (std::size_t i = 0; i < o.attention.size(); ++i)

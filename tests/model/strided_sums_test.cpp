@@ -1,4 +1,4 @@
-// Sums of every stride-th query's attention, against the attention of each query.
+// Compares sums of every stride-th query's attention with the attention of each query.
 #include <chunkkv/registry.h>
 #include <chunkkv/session.h>
 
@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::int32_t kNPrompt = 150;
 
-/// The sums of every stride-th query's attention, from what the evaluation of the prompt shows of each.
+/// The expected sums are added up from the attention rows that evaluating the same prompt gives.
 TEST(StridedSums, AreThoseOfTheirQueries) {
   const auto model = Model::load(write_tiny_model({}, tiny_folder()));
   std::mt19937 random(random_seed());

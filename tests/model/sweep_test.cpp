@@ -1,4 +1,4 @@
-// Many pairs from one reading, against each of them by hand.
+// Compares pairs of method and budget that a sweep answers from one reading with each pair by itself.
 #include "runner/sweep.h"
 #include "runner/pairs.h"
 
@@ -40,7 +40,7 @@ std::ostream& operator<<(std::ostream& out, const Result& result) {
   return out;
 }
 
-/// By pair and question.
+/// Results by pair and question.
 using Results = std::map<std::pair<std::size_t, std::size_t>, Result>;
 
 Results swept(const Sample& sample, const std::vector<Plan>& plans, const SweepOptions& options) {
@@ -65,7 +65,7 @@ std::vector<Token> tokens(const std::string& text, bool begins) {
   return tiny_model()->tokenize(text, begins, true);
 }
 
-/// Greedy tokens from the session's logits.
+/// Generates greedily from the session's logits, up to an end token or `kAnswer` tokens.
 std::vector<Token> answer(Session& session) {
   std::vector<Token> generated;
   std::span<const float> logits = session.logits();
@@ -146,8 +146,7 @@ TEST(Sweep, FurtherQuestionsFollowTheAnswerBefore) {
   }
 }
 
-/// The first answer is written from the cache that it was compressed in; later questions find the prompt
-/// alone.
+/// The cache is compressed while the first answer is generated. Later questions find the kept prompt only.
 TEST(Sweep, FurtherQuestionsFollowAPromptThatTheFirstAnswerChose) {
   Random random;
   const Sample asked = sample(random, "1", 40, 3);
@@ -182,7 +181,7 @@ TEST(Sweep, FurtherQuestionsFollowAPromptThatTheFirstAnswerChose) {
       EXPECT_EQ(token, Token(std::max_element(logits.begin(), logits.end()) - logits.begin()));
       session.sequence().decode(token);
     }
-    // The answer that ended before it chose is the full cache's, and so are those after it.
+    // A plan that would choose after the answer's end has the full cache's answers, to later questions too.
     for (std::size_t question = 0; question < 3; ++question)
       EXPECT_EQ(results.at({2, question}).tokens, results.at({0, question}).tokens);
     EXPECT_EQ(results.at({2, 0}).kept, n);
@@ -223,7 +222,7 @@ TEST(Sweep, ReadsInPiecesWhereAsked) {
   }
 }
 
-/// Worked examples before every problem are read once, and nothing changes by that.
+/// Worked examples that precede every problem are read once, which changes no answer.
 TEST(Sweep, ACommonBeginningIsReadOnce) {
   Random random;
   std::vector<Sample> samples;

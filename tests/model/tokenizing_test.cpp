@@ -1,4 +1,4 @@
-// Texts that a tokenizer matches as one: its matcher calls itself for each character.
+// Long texts that a tokenizer matches as a whole: its matcher calls itself for each character.
 #include "llama/tokenizing.h"
 #include "llama/large_stack.h"
 
@@ -15,7 +15,7 @@
 namespace chunkkv::test {
 namespace {
 
-/// The default model with another rule of splitting text, whose name has as many letters.
+/// The default model with another rule of splitting text; its name must have as many letters as "smollm".
 std::shared_ptr<Model> with_rule(const std::string& rule) {
   const std::string key = "tokenizer.ggml.pre", own = "smollm";
   EXPECT_EQ(rule.size(), own.size());

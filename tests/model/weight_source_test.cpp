@@ -1,4 +1,4 @@
-// The layouts that the engine makes here are read, and none silently left to the engine.
+// Our kernels read every layout that the engine makes on this machine; none is silently left to the engine.
 #include "llama/weight_source.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ struct FreeBuffer {
   void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
 };
 
-/// A matrix of a type in memory of a type; not laid out where the engine does not lay out such.
+/// A matrix of a weight type in a buffer of a type. It has no `extra` where the engine does not lay it out.
 class Matrix {
  public:
   Matrix(ggml_backend_buffer_type_t buffer_type, ggml_type type)
@@ -46,7 +46,7 @@ TEST(WeightSource, EveryLayoutOfTheEngineIsRead) {
       if (!plain && matrix.get()->extra == nullptr) continue;
       const kernels::Layout layout = layout_of(matrix.get());
       const kernels::WeightShape shape{.type = ggml_type_name(type), .n_out = 64, .depth = 512};
-      // The memory for AMX takes any matrix that it is given; the engine gives it some types.
+      // The buffer type for AMX accepts every matrix, but the engine puts only some types there.
       if (layout == kernels::Layout::amx &&
           (!machine().amx || type == GGML_TYPE_F16 || engine_layout(machine(), shape) != layout))
         continue;
@@ -59,7 +59,7 @@ TEST(WeightSource, EveryLayoutOfTheEngineIsRead) {
     }
 }
 
-/// What the choice expects of the engine is what the engine does.
+/// `engine_layout` predicts the layout that the engine makes.
 TEST(WeightSource, TheEngineLaysOutWhatWeThink) {
   ggml_backend_load_all();
   for (const ggml_backend_buffer_type_t buffer_type : weight_buffer_types())

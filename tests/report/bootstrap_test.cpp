@@ -20,17 +20,17 @@ std::vector<Tally> tallies(const std::vector<double>& values) {
 
 const Tally kMissing{};
 
-/// One column over all strata.
-std::vector<std::optional<RowEstimate>> bootstrap_all(const std::vector<Stratum>& strata,
+/// The estimates of a single column, which is over all strata.
+std::vector<std::optional<RowEstimate>> bootstrap_all(const std::vector<TaskSamples>& strata,
                                                       const std::vector<Comparison>& comparisons) {
-  Tasks all(strata.size());
+  TaskIndices all(strata.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   return bootstrap(strata, {all}, comparisons).front();
 }
 
 TEST(Bootstrap, AveragesTasksNotSamples) {
   // The task of three samples counts as much as that of two: (0.6 + 0.1) / 2.
-  const std::vector<Stratum> strata = {{tallies({0.3, 0.6, 0.9})}, {tallies({0.2, 0})}};
+  const std::vector<TaskSamples> strata = {{tallies({0.3, 0.6, 0.9})}, {tallies({0.2, 0})}};
   const auto columns = bootstrap(strata, {{0}, {1}, {0, 1}}, {{}});
   EXPECT_DOUBLE_EQ(columns[0][0]->mean.value, 0.6);
   EXPECT_DOUBLE_EQ(columns[1][0]->mean.value, 0.1);
@@ -42,7 +42,7 @@ TEST(Bootstrap, AveragesTasksNotSamples) {
 
 TEST(Bootstrap, ComparesOnSamplesThatBothHave) {
   // Row 1 lacks the sample that row 0 does best on.
-  const std::vector<Stratum> strata = {{tallies({0.4, 0.6, 1}), {{0.2, 1}, {0.4, 1}, kMissing}}};
+  const std::vector<TaskSamples> strata = {{tallies({0.4, 0.6, 1}), {{0.2, 1}, {0.4, 1}, kMissing}}};
   const auto rows = bootstrap_all(strata, {{}, {0, 0}});
   EXPECT_DOUBLE_EQ(rows[1]->mean.value, 0.3);
   EXPECT_DOUBLE_EQ(rows[1]->share->value, 0.6);
@@ -53,8 +53,8 @@ TEST(Bootstrap, ComparesOnSamplesThatBothHave) {
 }
 
 TEST(Bootstrap, ARowWithoutATaskHasNoFigure) {
-  const std::vector<Stratum> strata = {{tallies({1, 1}), tallies({1, 1})},
-                                       {tallies({1, 1}), {kMissing, kMissing}}};
+  const std::vector<TaskSamples> strata = {{tallies({1, 1}), tallies({1, 1})},
+                                           {tallies({1, 1}), {kMissing, kMissing}}};
   const auto columns = bootstrap(strata, {{0}, {0, 1}}, {{}, {}});
   EXPECT_TRUE(columns[0][1]);
   EXPECT_FALSE(columns[1][1]);
@@ -118,14 +118,14 @@ TEST(Bootstrap, ASampleThatMayNotBeDrawnLeavesNoInterval) {
   EXPECT_FALSE(rows[1]->share->interval);
 }
 
-/// Slow and plain: draws lists of samples, and computes every figure from the values in them.
+/// A slow reference: draws lists of samples, and computes every figure from the values in them.
 class Reference {
  public:
-  Reference(const std::vector<Stratum>& strata, const std::vector<Comparison>& comparisons)
+  Reference(const std::vector<TaskSamples>& strata, const std::vector<Comparison>& comparisons)
       : strata_(strata), comparisons_(comparisons) {}
 
-  /// The figure of `row` over `tasks` when these samples were drawn: 0 mean, 1 share, 2 lead.
-  double figure(int kind, const std::vector<std::vector<std::size_t>>& drawn, const Tasks& tasks,
+  /// The figure of `row` over `tasks` for the samples in `drawn`, by task. `kind`: 0 mean, 1 share, 2 lead.
+  double figure(int kind, const std::vector<std::vector<std::size_t>>& drawn, const TaskIndices& tasks,
                 std::size_t row) const {
     const auto& [reference, baseline] = comparisons_[row];
     double own = 0, other = 0;
@@ -144,12 +144,13 @@ class Reference {
     return kind == 0 ? own : kind == 1 ? own / other : own - other;
   }
 
-  Interval interval(int kind, const Tasks& tasks, std::size_t row, const BootstrapOptions& options) const {
+  Interval interval(int kind, const TaskIndices& tasks, std::size_t row,
+                    const BootstrapOptions& options) const {
     std::mt19937_64 random(options.seed);
     std::vector<double> values;
     for (std::size_t i = 0; i < options.n_resamples; ++i) {
       std::vector<std::vector<std::size_t>> drawn;
-      for (const Stratum& stratum : strata_) {
+      for (const TaskSamples& stratum : strata_) {
         const std::size_t n = stratum.front().size();
         auto& samples = drawn.emplace_back();
         for (std::size_t k = 0; k < n; ++k) samples.push_back(((random() >> 32) * n) >> 32);
@@ -166,7 +167,7 @@ class Reference {
   }
 
  private:
-  const std::vector<Stratum>& strata_;
+  const std::vector<TaskSamples>& strata_;
   const std::vector<Comparison>& comparisons_;
 };
 
@@ -174,10 +175,10 @@ TEST(Bootstrap, EqualsASlowReference) {
   Random random;
   const BootstrapOptions options{.n_resamples = 120, .seed = 7};
   for (int round = 0; round < 10; ++round) {
-    std::vector<Stratum> strata;
+    std::vector<TaskSamples> strata;
     for (int task = 0; task < 3; ++task) {
       const auto n = std::size_t(random.integer(5, 12));
-      Stratum& stratum = strata.emplace_back();
+      TaskSamples& stratum = strata.emplace_back();
       for (int row = 0; row < 3; ++row) {
         auto& tallies = stratum.emplace_back();
         for (std::size_t sample = 0; sample < n; ++sample) {
@@ -187,7 +188,7 @@ TEST(Bootstrap, EqualsASlowReference) {
       }
     }
     const std::vector<Comparison> comparisons = {{}, {0, {}}, {0, 1}};
-    const std::vector<Tasks> columns = {{1}, {0, 1, 2}};
+    const std::vector<TaskIndices> columns = {{1}, {0, 1, 2}};
     const auto found = bootstrap(strata, columns, comparisons, options);
     const Reference reference(strata, comparisons);
     for (std::size_t c = 0; c < columns.size(); ++c)

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-/// Result lines for tests: what a test does not say is the same everywhere.
+/// Result lines for tests. A field that a test does not give is the same in all lines.
 namespace chunkkv::report::test {
 
 inline Origin origin(std::string model = "tiny.gguf", std::string hash = "1234") {

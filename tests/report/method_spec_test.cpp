@@ -24,7 +24,7 @@ TEST(Variants, DifferInOneParameter) {
   EXPECT_EQ(variant_of("chunkkv:chunk=5", "chunk")->base, "chunkkv");
   EXPECT_FALSE(variant_of("streamingllm", "chunk"));
   EXPECT_FALSE(variant_of("nobody-knows:chunky=5", "chunk"));
-  EXPECT_EQ(variant_of("nobody-knows:chunk=5", "chunk")->value, 5);  // of a newer version
+  EXPECT_EQ(variant_of("nobody-knows:chunk=5", "chunk")->value, 5);  // perhaps of a newer version
 }
 
 TEST(Order, IsWhatReadersExpect) {
@@ -48,13 +48,14 @@ TEST(Order, IsWhatReadersExpect) {
 
 TEST(Ablations, HaveALineABudget) {
   const auto row = [](std::string method, std::string keep, double value) {
-    return Measured{{std::move(method), std::move(keep)}, {value, {}}};
+    return MeasuredRow{{std::move(method), std::move(keep)}, {value, {}}};
   };
-  const std::vector<Measured> rows = {row("full", "100%", 0.9),           row("chunkkv", "10%", 0.5),
-                                      row("chunkkv:chunk=3", "10%", 0.4), row("chunkkv:chunk=30", "10%", 0.3),
-                                      row("chunkkv", "20%", 0.7),         row("chunkkv:chunk=3", "20%", 0.6),
-                                      row("chunkkv:chunk=3", "50%", 0.8),  // nothing to compare with
-                                      row("snapkv", "10%", 0.4)};
+  const std::vector<MeasuredRow> rows = {
+      row("full", "100%", 0.9),           row("chunkkv", "10%", 0.5),
+      row("chunkkv:chunk=3", "10%", 0.4), row("chunkkv:chunk=30", "10%", 0.3),
+      row("chunkkv", "20%", 0.7),         row("chunkkv:chunk=3", "20%", 0.6),
+      row("chunkkv:chunk=3", "50%", 0.8),  // nothing to compare with
+      row("snapkv", "10%", 0.4)};
   const auto found = ablations(rows, {.title = "score"});
   ASSERT_EQ(found.size(), 1u);
   const Ablation& ablation = found.front();

@@ -7,7 +7,8 @@
 namespace chunkkv::report {
 namespace {
 
-/// Two samples of two tasks under the full cache and two methods; fidelity and speed of one.
+/// Two samples of each of two tasks, answered by the full cache and three methods. Fidelity is that of one
+/// method, speed that of the same method and the full cache.
 Results small_results() {
   Results results;
   results.files = {"small.jsonl"};
@@ -77,7 +78,7 @@ TEST(Markdown, MarksMissingSamplesAndZero) {
   Results results = small_results();
   results.answers.pop_back();  // a sample of chunkkv:chunk=20
   for (Answer& answer : results.answers)
-    if (answer.pair.method == "snapkv") answer.score = 0.6 - 1e-6;  // a difference of -0.0 is 0.0
+    if (answer.pair.method == "snapkv") answer.score = 0.6 - 1e-6;  // -0.0 is written as 0.0
   const std::string text = markdown(make_report(results));
   EXPECT_NE(text.find("| `chunkkv:chunk=20` | 10% | 50.0\\* | 50.0 | 50.0\\* |"), std::string::npos) << text;
   EXPECT_NE(text.find("\\* some samples of the column are missing in this row"), std::string::npos) << text;

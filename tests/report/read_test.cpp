@@ -19,7 +19,7 @@ const std::string kAnswer =
     R"("query":"agnostic","cells":2048,"length":4000,"depth":0.5,"max_length":7500,"seed":3,"settings":"n=16",)"
     R"("model":"m.gguf","model_hash":"ab","version":"0.2.0","machine":"here","key of tomorrow":[1]})";
 
-/// The text with its first `from` replaced.
+/// `text` with the first `from` in it replaced.
 std::string with(std::string text, const std::string& from, const std::string& to) {
   return text.replace(text.find(from), from.size(), to);
 }
@@ -41,7 +41,7 @@ TEST(ResultReader, ReadsAnswers) {
   EXPECT_EQ(answer.sample.group, "single");
   EXPECT_EQ(answer.sample.id, "4000-0.5");
   EXPECT_EQ(answer.sample.question, 2);
-  EXPECT_EQ(answer.pair, (Pair{"chunkkv:reuse=2", "10%"}));  // a budget has one text
+  EXPECT_EQ(answer.pair, (Pair{"chunkkv:reuse=2", "10%"}));  // a budget is always written alike
   EXPECT_EQ(answer.score, 0.5);
   EXPECT_EQ(answer.metrics, (std::map<std::string, double>{{"words", 0.75}}));
   EXPECT_EQ(answer.length, 4000);
@@ -79,7 +79,7 @@ TEST(ResultReader, ReadsFidelity) {
 }
 
 TEST(ResultReader, SplitsTheLatency) {
-  // 100 tokens: 99 of 2 ms after the first; 1000 - 198 - 31 ms until there.
+  // 100 tokens: 99 after the first took 2 ms each, reading took 1000 - 198 - 31 ms.
   const Results results = read(
       R"({"benchmark":"perf","method":"h2o","keep":"10%","input":4096,"output":100,"repetition":1,)"
       R"("ms":{"observe":20,"select":1,"move":10,"per_token":2,"total":1000},"bytes":{"after":77,"gpu":5}})");

@@ -1,4 +1,4 @@
-// Records of results: what is written comes back, and a line's key is that of what was asked.
+// Records of results: a record that is written is read back the same, and a line has the key of its record.
 #include "results/answer.h"
 #include "results/fidelity.h"
 #include "results/speed.h"

@@ -222,7 +222,7 @@ TEST(Report, BoundedPrefillIsComparedWithTheUnboundedFullCache) {
   ASSERT_EQ(groups.rows.size(), 2u);
   EXPECT_EQ(groups.rows[1].cells[0]->share->value, 0.5);
 
-  answers[0].setting.others = "n=32";  // another setting in more than bounds
+  answers[0].setting.others = "n=32";  // differs in more than bounded prefill
   report = make_report(results_of(answers));
   EXPECT_EQ(report.models[0].answers.size(), 2u);
 }

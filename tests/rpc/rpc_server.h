@@ -6,7 +6,7 @@
 
 namespace chunkkv::test {
 
-/// llama.cpp's ggml-rpc-server on a free port of this machine; ends with its owner.
+/// llama.cpp's ggml-rpc-server on a free port of this machine; the destructor kills it.
 class RpcServer {
  public:
   RpcServer();

@@ -1,5 +1,5 @@
-// A model over two servers and this machine gives what it gives in one process. These tests have a program of
-// their own: the engine never forgets a device.
+// A model over two servers and this machine gives the same as in one process. These tests are a program of
+// their own because the engine never forgets a device.
 #include <chunkkv/devices.h>
 #include <chunkkv/error.h>
 #include <chunkkv/registry.h>
@@ -27,7 +27,7 @@ struct Result {
   std::vector<float> logits;
 };
 
-/// Share of what `expected` keeps that `actual` keeps as well.
+/// The share of the entries in `expected` that are in `actual` as well.
 double overlap(const std::vector<LayerKept>& expected, const std::vector<LayerKept>& actual) {
   std::size_t common = 0, total = 0;
   for (std::size_t layer = 0; layer < expected.size(); ++layer)
@@ -46,7 +46,7 @@ class Rpc : public testing::TestWithParam<NamedModel> {
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, kNPrompt);
 
-  /// Compressed to what the method chooses there, or to `kept`.
+  /// What the method chooses with these options, and the logits after compressing to that, or to `kept`.
   Result compressed(ModelOptions options, const char* method,
                     const std::vector<LayerKept>* kept = nullptr) const {
     options.fast_prefill = false;  // the servers have the engine's kernels

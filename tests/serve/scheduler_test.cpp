@@ -1,4 +1,4 @@
-// The life of requests over one session, in a thread of its own as the server has it.
+// Requests to a scheduler, which runs over one session in a thread of its own, as in the server.
 #include "serve/serving.h"
 
 #include "unit/expect_throw.h"
@@ -20,7 +20,7 @@ namespace chunkkv::test {
 namespace {
 
 TEST(Scheduler, AnswersAsTheLibrary) {
-  World world(options(1024));
+  SchedulerFixture world(options(1024));
   world.start();
   for (const std::int32_t n : {1, 5, 63, 64, 65, 300}) {
     const Tokens prompt = prompt_of(std::uint32_t(n), n);
@@ -34,7 +34,7 @@ TEST(Scheduler, AnswersAsTheLibrary) {
 
 TEST(Scheduler, CompressesAsTheLibrary) {
   for (const char* method : {"snapkv", "chunkkv", "streamingllm", "h2o"}) {
-    World world(options(1024));
+    SchedulerFixture world(options(1024));
     world.start();
     const Tokens prompt = prompt_of(7, 300);
     Request request{.prompt = prompt, .n_predict = 12};
@@ -46,16 +46,32 @@ TEST(Scheduler, CompressesAsTheLibrary) {
     task.kv = request.kv;
     const Plan plan = plan_of(task);
     EXPECT_EQ(reply.tokens, by_the_library(prompt, 12, &plan)) << method;
-    EXPECT_LE(reply.end->kv["kept"].get<std::int32_t>(), 90) << method;  // whole chunks are fewer
+    EXPECT_LE(reply.end->kv["kept"].get<std::int32_t>(), 90) << method;  // fewer in whole chunks
     EXPECT_GE(reply.end->kv["kept"].get<std::int32_t>(), 75) << method;
   }
 }
 
+/// A window forgets: such a conversation can go back to the end of its prompt only, and no more once the
+/// answer's first tokens have compressed it.
+TEST(Scheduler, AsksAgainAfterACompressionWhileAnswering) {
+  const auto windowed = Model::load(write_tiny_model({.architecture = "gemma2", .n_layer = 4}, tiny_folder()),
+                                    exact_attention());
+  SchedulerFixture world(options(1024, 4), {}, windowed);
+  world.start();
+  Request request{.prompt = prompt_of(11, 300), .n_predict = 30, .extra = R"({"ignore_eos": true})"};
+  request.kv = settings(R"({"method": "hybrid", "keep": "30%"})");
+  const Reply first = world.ask(request), again = world.ask(request);
+  ASSERT_TRUE(first.end) << first.message;
+  EXPECT_LT(first.end->kv["kept"].get<std::int32_t>(), 120);
+  ASSERT_TRUE(again.end) << again.message;
+  EXPECT_EQ(again.tokens, first.tokens);
+}
+
 TEST(Scheduler, SeveralAtOnce) {
-  World world(options(2048), {.n_parallel = 3});
+  SchedulerFixture world(options(2048), {.n_parallel = 3});
   world.start();
   std::vector<Tokens> prompts;
-  std::vector<Asked> asked;
+  std::vector<PendingRequest> asked;
   for (std::uint32_t i = 0; i < 6; ++i) {
     prompts.push_back(prompt_of(100 + i, 40 + 50 * std::int32_t(i)));
     asked.push_back(world.hand_in({.prompt = prompts.back(), .n_predict = 20}));
@@ -68,13 +84,13 @@ TEST(Scheduler, SeveralAtOnce) {
 }
 
 TEST(Scheduler, AClientThatGoesFreesItsPlace) {
-  World world(options(512), {.n_parallel = 1});
+  SchedulerFixture world(options(512), {.n_parallel = 1});
   world.start();
-  Asked gone =
+  PendingRequest gone =
       world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
-  ASSERT_TRUE(gone.take(kPatience));
-  Asked waits = world.hand_in({.prompt = prompt_of(2, 50), .n_predict = 5});
-  Asked gone_early = world.hand_in({.prompt = prompt_of(3, 50), .n_predict = 400});
+  ASSERT_TRUE(gone.take(kTimeout));
+  PendingRequest waits = world.hand_in({.prompt = prompt_of(2, 50), .n_predict = 5});
+  PendingRequest gone_early = world.hand_in({.prompt = prompt_of(3, 50), .n_predict = 400});
   gone_early.channel->cancel();
   gone.channel->cancel();
   EXPECT_TRUE(waits.wait().front().end);
@@ -86,8 +102,8 @@ TEST(Scheduler, AClientThatGoesFreesItsPlace) {
 }
 
 TEST(Scheduler, AQueueHasAnEnd) {
-  World world(options(512), {.most_queued = 2});
-  std::vector<Asked> asked;
+  SchedulerFixture world(options(512), {.most_queued = 2});
+  std::vector<PendingRequest> asked;
   for (std::uint32_t i = 0; i < 4; ++i) asked.push_back(world.hand_in({.prompt = prompt_of(i, 20)}));
   EXPECT_TRUE(asked[0].is_taken);
   EXPECT_TRUE(asked[1].is_taken);
@@ -100,18 +116,18 @@ TEST(Scheduler, AQueueHasAnEnd) {
 }
 
 TEST(Scheduler, WhatIsTooLongIsRefusedAlone) {
-  World world(options(256));
+  SchedulerFixture world(options(256));
   world.start();
-  Asked fits = world.hand_in({.prompt = prompt_of(1, 100), .n_predict = 30});
+  PendingRequest fits = world.hand_in({.prompt = prompt_of(1, 100), .n_predict = 30});
   const Reply reply = world.ask({.prompt = prompt_of(2, 300)});
   EXPECT_EQ(reply.fault, Fault::too_long);
   expect_mentions(reply.message, {"300", "256"});
   EXPECT_TRUE(fits.wait().front().end);
-  // Longer than the model was trained for, whatever is dropped of it.
+  // A prompt longer than the model was trained for is refused, whatever would be dropped of it.
   Request longer{.prompt = prompt_of(3, 5000)};
   longer.kv = settings(R"({"method": "snapkv", "keep": 64})");
   EXPECT_EQ(world.ask(longer).fault, Fault::too_long);
-  // In pieces there is room.
+  // A prompt longer than the cells has room when it is read in pieces.
   Request pieces{.prompt = prompt_of(4, 1000)};
   pieces.kv = settings(R"({"method": "snapkv", "keep": 64})");
   EXPECT_TRUE(world.ask(pieces).end);
@@ -120,31 +136,31 @@ TEST(Scheduler, WhatIsTooLongIsRefusedAlone) {
 }
 
 TEST(Scheduler, AnswersToOnePromptReadItOnce) {
-  World world(options(1024));
+  SchedulerFixture world(options(1024));
   world.start();
   const Tokens prompt = prompt_of(5, 150);
-  Asked asked = world.hand_in({.prompt = prompt, .n_predict = 10, .n_answers = 3});
+  PendingRequest asked = world.hand_in({.prompt = prompt, .n_predict = 10, .n_answers = 3});
   for (const Reply& reply : asked.wait()) {
     ASSERT_TRUE(reply.end) << reply.message;
     expect_greedy(prompt, reply.tokens);
   }
   EXPECT_EQ(world.values().tokens_read, 150);
-  // More of them than can be in work together.
-  World narrow(options(1024), {.n_parallel = 2});
+  // There are more answers than can be generated together.
+  SchedulerFixture narrow(options(1024), {.n_parallel = 2});
   narrow.start();
-  Asked more = narrow.hand_in({.prompt = prompt, .n_predict = 4, .n_answers = 5});
+  PendingRequest more = narrow.hand_in({.prompt = prompt, .n_predict = 4, .n_answers = 5});
   for (const Reply& reply : more.wait()) EXPECT_TRUE(reply.end) << reply.message;
   EXPECT_LE(narrow.values().tokens_read, 150 + 5);
 }
 
 TEST(Scheduler, ASamplerThatFailsEndsItsOwnAnswerOnly) {
-  World world(options(1024));
+  SchedulerFixture world(options(1024));
   world.start();
-  Asked other =
+  PendingRequest other =
       world.hand_in({.prompt = prompt_of(1, 40), .n_predict = 200, .extra = R"({"ignore_eos": true})"});
-  ASSERT_TRUE(other.take(kPatience));
-  // Leaves nothing that could be said: the model has no such token.
-  Asked fails =
+  ASSERT_TRUE(other.take(kTimeout));
+  // The grammar leaves no token to choose: the model has none for its character.
+  PendingRequest fails =
       world.hand_in({.prompt = prompt_of(2, 40),
                      .n_predict = 5,
                      .n_answers = 3,
@@ -157,7 +173,7 @@ TEST(Scheduler, ASamplerThatFailsEndsItsOwnAnswerOnly) {
 }
 
 TEST(Scheduler, ASecondTurnReadsOnlyWhatIsNew) {
-  World world(options(1024));
+  SchedulerFixture world(options(1024));
   world.start();
   const Tokens prompt = prompt_of(11, 200);
   const Reply first = world.ask({.prompt = prompt, .n_predict = 10});
@@ -169,14 +185,14 @@ TEST(Scheduler, ASecondTurnReadsOnlyWhatIsNew) {
   EXPECT_EQ(reply.read(), std::int32_t(second.size()) - reply.reused());
   EXPECT_TRUE(reply.end->kv["reread_reason"].is_null());
   expect_greedy(second, reply.tokens);
-  // The same once more has one token to read again.
+  // The first prompt asked once more has one token to read.
   const Reply again = world.ask({.prompt = prompt, .n_predict = 10});
   EXPECT_GE(again.reused(), 199);
   expect_greedy(prompt, again.tokens);
 }
 
 TEST(Scheduler, QuestionsOfOneSourceAreChosenForAnew) {
-  World world(options(1024), {.source_bytes = 64U << 20});
+  SchedulerFixture world(options(1024), {.source_bytes = 64U << 20});
   world.start();
   const Tokens document = prompt_of(21, 320);
   Request request{.n_predict = 8};
@@ -188,13 +204,13 @@ TEST(Scheduler, QuestionsOfOneSourceAreChosenForAnew) {
     if (question > 0) {
       EXPECT_GE(reply.reused(), 192) << reply.end->kv;
     }
-    World fresh(options(1024), {.source_bytes = 64U << 20});
+    SchedulerFixture fresh(options(1024), {.source_bytes = 64U << 20});
     EXPECT_EQ(reply.tokens, fresh.start().ask(request).tokens) << question;
   }
 }
 
 TEST(Scheduler, WhatLeavesTheCellsComesBackFromHostMemory) {
-  World world(options(512), {.source_bytes = 64U << 20});
+  SchedulerFixture world(options(512), {.source_bytes = 64U << 20});
   world.start();
   const Tokens prompt = prompt_of(41, 200);
   const Reply first = world.ask({.prompt = prompt, .n_predict = 4});
@@ -213,7 +229,7 @@ TEST(Scheduler, WhatLeavesTheCellsComesBackFromHostMemory) {
 }
 
 TEST(Scheduler, WithoutHostMemoryItIsReadAgainAndSaidWhy) {
-  World world(options(512));
+  SchedulerFixture world(options(512));
   world.start();
   const Tokens prompt = prompt_of(51, 200);
   ASSERT_TRUE(world.ask({.prompt = prompt, .n_predict = 4}).end);
@@ -225,12 +241,12 @@ TEST(Scheduler, WithoutHostMemoryItIsReadAgainAndSaidWhy) {
 }
 
 TEST(Scheduler, TellsEveryoneThatItStops) {
-  World world(options(512), {.n_parallel = 1});
+  SchedulerFixture world(options(512), {.n_parallel = 1});
   world.start();
-  Asked in_work =
+  PendingRequest in_work =
       world.hand_in({.prompt = prompt_of(1, 50), .n_predict = 400, .extra = R"({"ignore_eos": true})"});
-  ASSERT_TRUE(in_work.take(kPatience));
-  Asked waits = world.hand_in({.prompt = prompt_of(2, 50), .n_answers = 2});
+  ASSERT_TRUE(in_work.take(kTimeout));
+  PendingRequest waits = world.hand_in({.prompt = prompt_of(2, 50), .n_answers = 2});
   world.stop();
   EXPECT_EQ(in_work.wait().front().fault, Fault::busy);
   for (const Reply& reply : waits.wait()) EXPECT_EQ(reply.fault, Fault::busy);
@@ -239,15 +255,15 @@ TEST(Scheduler, TellsEveryoneThatItStops) {
 }
 
 TEST(Scheduler, TellsWhatCameInAsItStopped) {
-  World world(options(512));
-  Asked asked = world.hand_in({.prompt = prompt_of(1, 50)});
+  SchedulerFixture world(options(512));
+  PendingRequest asked = world.hand_in({.prompt = prompt_of(1, 50)});
   world.scheduler.stop();
   world.start().stop();
   EXPECT_EQ(asked.wait().front().fault, Fault::busy);
 }
 
 TEST(Scheduler, BetweenStepsHandsErrorsOn) {
-  World world(options(512));
+  SchedulerFixture world(options(512));
   world.start();
   EXPECT_THROW(world.scheduler.between_steps([] { throw UsageError("no"); }), UsageError);
   int n = 0;
@@ -256,7 +272,7 @@ TEST(Scheduler, BetweenStepsHandsErrorsOn) {
 }
 
 /// A client that asks, waits, leaves and clears at random.
-void live_at_random(World& world, std::uint32_t seed) {
+void live_at_random(SchedulerFixture& world, std::uint32_t seed) {
   std::mt19937 random(seed);
   const auto below = [&](int n) { return int(random() % std::uint32_t(n)); };
   const char* const fields[] = {
@@ -267,17 +283,17 @@ void live_at_random(World& world, std::uint32_t seed) {
       R"({"method": "streamingllm", "keep": "50%"})",
       R"({"method": "snapkv", "keep": "30%", "source": true})",
   };
-  std::vector<Asked> open;
+  std::vector<PendingRequest> open;
   for (int round = 0; round < 40; ++round) {
     // Few beginnings, so that there is something to reuse, to wait for and to evict.
     Tokens prompt = prompt_of(std::uint32_t(below(3)), 20 + 90 * below(5));
     if (below(3) > 0) prompt = joined(prompt, prompt_of(std::uint32_t(1000 + below(20)), 1 + below(60)));
     Request request{.prompt = std::move(prompt), .n_predict = below(25), .n_answers = below(6) == 0 ? 2 : 1};
     request.kv = settings(fields[below(int(std::size(fields)))]);
-    Asked asked = world.hand_in(request);
+    PendingRequest asked = world.hand_in(request);
     if (asked.is_taken) open.push_back(std::move(asked));
     if (below(4) == 0 && !open.empty()) {
-      Asked& leaves = open[std::size_t(below(int(open.size())))];
+      PendingRequest& leaves = open[std::size_t(below(int(open.size())))];
       if (below(2) == 0) leaves.take(50ms);
       leaves.channel->cancel();
       std::swap(leaves, open.back());
@@ -298,11 +314,11 @@ void live_at_random(World& world, std::uint32_t seed) {
       open.erase(open.begin());
     }
   }
-  for (Asked& asked : open) asked.wait();
+  for (PendingRequest& asked : open) asked.wait();
 }
 
 TEST(Scheduler, RandomLivesGiveEveryCellBack) {
-  World world(options(640, 6), {.n_parallel = 3, .most_queued = 8, .source_bytes = 1U << 20});
+  SchedulerFixture world(options(640, 6), {.n_parallel = 3, .most_queued = 8, .source_bytes = 1U << 20});
   world.start();
   const std::uint32_t seed = random_seed();
   std::vector<std::thread> clients;

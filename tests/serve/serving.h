@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-/// A scheduler in a thread of its own, and what the library gives without one.
+/// A scheduler in a thread of its own, and the answers that the library gives without one.
 namespace chunkkv::test {
 
 using namespace std::chrono_literals;
@@ -30,9 +30,9 @@ using namespace serve;
 using Json = nlohmann::ordered_json;
 using Tokens = std::vector<Token>;
 
-inline constexpr auto kPatience = 120s;
+inline constexpr auto kTimeout = 120s;
 /// Batches of several sequences add up in another order; near ties may be decided differently.
-inline constexpr float kTie = 0.05F;
+inline constexpr float kTieTolerance = 0.05F;
 
 inline std::shared_ptr<Model> model() {
   static const auto model = Model::load(write_tiny_model({}, tiny_folder()), exact_attention());
@@ -65,7 +65,7 @@ inline KvSettings settings(const char* field = "null") {
   return with_field(kv, Json::parse(field));
 }
 
-/// What became of one answer.
+/// What has arrived of one answer.
 struct Reply {
   Tokens tokens;
   std::optional<AnswerEnd> end;
@@ -82,11 +82,11 @@ struct Request {
   std::int32_t n_predict = 8;
   KvSettings kv = settings();
   std::int32_t n_answers = 1;
-  std::string extra = "{}";  ///< further fields
+  std::string extra = "{}";  ///< further fields of the body, JSON
 };
 
-/// A request that was handed in.
-struct Asked {
+/// A request that was handed to the scheduler, and what has arrived of its answers.
+struct PendingRequest {
   std::shared_ptr<Channel> channel = std::make_shared<Channel>();
   std::vector<Reply> replies;
   bool is_taken = false;
@@ -95,7 +95,7 @@ struct Asked {
     return is_taken &&
            std::any_of(replies.begin(), replies.end(), [](const Reply& r) { return r.is_open(); });
   }
-  /// Takes what has come; waits for the first of it.
+  /// Takes one event, for which it waits at most `wait`. False when none came.
   bool take(std::chrono::milliseconds wait) {
     std::optional<Event> event = channel->pop(wait);
     if (!event) return false;
@@ -118,7 +118,7 @@ struct Asked {
     return true;
   }
   const std::vector<Reply>& wait() {
-    const auto end = std::chrono::steady_clock::now() + kPatience;
+    const auto end = std::chrono::steady_clock::now() + kTimeout;
     while (is_open() && std::chrono::steady_clock::now() < end) take(100ms);
     EXPECT_FALSE(is_open()) << "no end came";
     return replies;
@@ -126,15 +126,16 @@ struct Asked {
 };
 
 /// A session with its scheduler; `start` gives it a thread.
-class World {
+class SchedulerFixture {
  public:
-  explicit World(const SessionOptions& session_options, SchedulerOptions scheduler_options = {})
-      : session(model(), session_options),
-        parser(model(), RequestDefaults{.most_answers = session_options.n_sequences}),
+  explicit SchedulerFixture(const SessionOptions& session_options, SchedulerOptions scheduler_options = {},
+                            const std::shared_ptr<Model>& served = model())
+      : session(served, session_options),
+        parser(served, RequestDefaults{.most_answers = session_options.n_sequences}),
         scheduler(session, files, metrics, scheduler_options) {}
-  ~World() { stop(); }
+  ~SchedulerFixture() { stop(); }
 
-  World& start() {
+  SchedulerFixture& start() {
     thread_ = std::thread([this] { scheduler.run(); });
     return *this;
   }
@@ -143,13 +144,13 @@ class World {
     if (thread_.joinable()) thread_.join();
   }
 
-  Asked hand_in(const Request& request) {
+  PendingRequest hand_in(const Request& request) {
     Json body = Json::parse(request.extra);
     body["prompt"] = request.prompt;
     body["n_predict"] = request.n_predict;
     if (!body.contains("temperature")) body["temperature"] = 0;
     const ParsedRequest parsed = parser.parse(Dialect::native, body.dump(), false);
-    Asked asked;
+    PendingRequest asked;
     asked.replies.resize(std::size_t(request.n_answers));
     std::shared_ptr<Task> first;
     for (std::int32_t i = 0; i < request.n_answers; ++i) {
@@ -159,7 +160,7 @@ class World {
       task->kv = request.kv;
       task->n_predict = parsed.n_predict;
       task->stops = parsed.stops;
-      task->sampler = std::make_unique<TokenSampler>(*model(), *parsed.rules, i);
+      task->sampler = std::make_unique<TokenSampler>(session.model(), *parsed.rules, i);
       task->channel = asked.channel;
       if (first == nullptr)
         first = std::move(task);
@@ -176,9 +177,9 @@ class World {
     metrics.update([&](const auto& v) { values = v; });
     return values;
   }
-  /// Until no answer is in work.
+  /// Waits until no conversation is busy.
   void wait_until_idle() {
-    const auto end = std::chrono::steady_clock::now() + kPatience;
+    const auto end = std::chrono::steady_clock::now() + kTimeout;
     bool is_busy = true;
     while (is_busy && std::chrono::steady_clock::now() < end)
       scheduler.between_steps([&] {
@@ -211,8 +212,8 @@ class World {
   std::thread thread_;
 };
 
-/// Each token is the most likely one after a whole cache, near ties apart; of those that end nothing, if
-/// `ignores_end`.
+/// Expects that each token of `answer` is the full cache's most likely one, near ties apart. With
+/// `ignores_end` tokens that end an answer are not counted.
 inline void expect_greedy(const Tokens& prompt, const Tokens& answer, bool ignores_end = false) {
   Session session(model(), options(2048, 1));
   session.sequence().prefill(prompt);
@@ -220,12 +221,12 @@ inline void expect_greedy(const Tokens& prompt, const Tokens& answer, bool ignor
     std::vector<float> logits(session.logits().begin(), session.logits().end());
     for (std::size_t i = 0; ignores_end && i < logits.size(); ++i)
       if (model()->is_end(Token(i))) logits[i] = -1e9F;
-    EXPECT_GE(logits[std::size_t(token)], *std::max_element(logits.begin(), logits.end()) - kTie);
+    EXPECT_GE(logits[std::size_t(token)], *std::max_element(logits.begin(), logits.end()) - kTieTolerance);
     session.sequence().decode(token);
   }
 }
 
-/// The library's own way, without the server.
+/// The greedy answer of at most `n` tokens that the library gives without the server, with `plan` if any.
 inline Tokens by_the_library(const Tokens& prompt, std::int32_t n, const Plan* plan = nullptr) {
   Session session(model(), options(2048, 1));
   if (plan == nullptr) {

@@ -4,17 +4,18 @@
 namespace chunkkv::test {
 namespace {
 
-/// A prompt that begins with the first `n` tokens of another.
+/// A prompt of the first `n` tokens of another and `n_more` new ones.
 Tokens begun_with(const Tokens& other, std::int32_t n, std::uint32_t seed, std::int32_t n_more) {
   return joined(Tokens(other.begin(), other.begin() + n), prompt_of(seed, n_more));
 }
 
 TEST(SharedBeginning, IsReadOnceWhileTheFirstIsAtWork) {
-  World world(options(1024));
+  SchedulerFixture world(options(1024));
   world.start();
   const Tokens prompt = prompt_of(51, 300), second = begun_with(prompt, 250, 52, 60);
-  Asked first = world.hand_in({.prompt = prompt, .n_predict = 150, .extra = R"({"ignore_eos": true})"});
-  ASSERT_TRUE(first.take(kPatience));
+  PendingRequest first =
+      world.hand_in({.prompt = prompt, .n_predict = 150, .extra = R"({"ignore_eos": true})"});
+  ASSERT_TRUE(first.take(kTimeout));
   const Reply reply = world.ask({.prompt = second, .n_predict = 10});
   ASSERT_TRUE(reply.end) << reply.message;
   EXPECT_EQ(reply.reused(), 250);
@@ -28,15 +29,15 @@ TEST(SharedBeginning, IsReadOnceWhileTheFirstIsAtWork) {
 }
 
 TEST(SharedBeginning, OfPromptsThatComeTogetherIsWaitedFor) {
-  World world(options(2048));
+  SchedulerFixture world(options(2048));
   world.start();
   const Tokens prompt = prompt_of(53, 600);
   std::vector<Tokens> prompts;
-  std::vector<Asked> asked;
+  std::vector<PendingRequest> asked;
   for (std::uint32_t i = 0; i < 4; ++i) {
     prompts.push_back(begun_with(prompt, 500, 60 + i, 50));
     Request request{.prompt = prompts.back(), .n_predict = 10};
-    request.kv = settings(R"({"method": "snapkv", "keep": 100, "protect": 500})");  // never small enough
+    request.kv = settings(R"({"method": "snapkv", "keep": 100, "protect": 500})");  // raises the budget
     asked.push_back(world.hand_in(request));
   }
   for (std::size_t i = 0; i < asked.size(); ++i) {
@@ -50,7 +51,7 @@ TEST(SharedBeginning, OfPromptsThatComeTogetherIsWaitedFor) {
 }
 
 TEST(SharedBeginning, OutlivesWhatIsDroppedAfterIt) {
-  World world(options(2048));
+  SchedulerFixture world(options(2048));
   world.start();
   const Tokens system = prompt_of(54, 200);
   Request request{.n_predict = 4};
@@ -67,15 +68,15 @@ TEST(SharedBeginning, OutlivesWhatIsDroppedAfterIt) {
   }
 }
 
-/// Four whole conversations of 300 tokens in room for two.
+/// Four whole conversations of up to 330 tokens in 512 cells, which without sharing hold only one.
 TEST(SharedBeginning, LetsMoreConversationsIn) {
-  World world(options(512));
+  SchedulerFixture world(options(512));
   world.start();
   const Tokens document = prompt_of(55, 300);
-  std::vector<Asked> asked;
+  std::vector<PendingRequest> asked;
   for (std::uint32_t i = 0; i < 4; ++i)
     asked.push_back(world.hand_in({.prompt = begun_with(document, 290, 80 + i, 20), .n_predict = 20}));
-  for (Asked& each : asked) {
+  for (PendingRequest& each : asked) {
     const Reply& reply = each.wait().front();
     ASSERT_TRUE(reply.end) << reply.message;
     EXPECT_FALSE(reply.end->truncated);
@@ -83,20 +84,20 @@ TEST(SharedBeginning, LetsMoreConversationsIn) {
   EXPECT_LE(world.values().tokens_read, 310 + 3 * 20);
 }
 
-/// The same long prompt twice in hardly more cells than one takes: both are compressed, none fails.
-TEST(SharedBeginning, LeavesRoomForWhatBothKeep) {
+/// Three prompts with a long common beginning, in hardly more cells than one takes: all are compressed.
+TEST(SharedBeginning, LeavesRoomForWhatAllKeep) {
   const auto seed = random_seed();
   for (const std::int32_t n_cells : {512, 576, 640, 768}) {
-    World world(options(n_cells));
+    SchedulerFixture world(options(n_cells));
     world.start();
     const Tokens document = prompt_of(seed, 400);
-    std::vector<Asked> asked;
+    std::vector<PendingRequest> asked;
     for (std::uint32_t i = 0; i < 3; ++i) {
       Request request{.prompt = begun_with(document, 390, seed + i, 10), .n_predict = 20};
       request.kv = settings(R"({"method": "snapkv:window=16", "keep": "50%"})");
       asked.push_back(world.hand_in(request));
     }
-    for (Asked& each : asked) {
+    for (PendingRequest& each : asked) {
       const Reply& reply = each.wait().front();
       ASSERT_TRUE(reply.end) << n_cells << " cells: " << reply.message;
       EXPECT_EQ(reply.end->kv["kept"], 200);

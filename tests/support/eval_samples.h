@@ -11,7 +11,7 @@
 
 namespace chunkkv::test {
 
-/// Tokens of every answer at most.
+/// The longest answer, in tokens.
 inline constexpr std::int32_t kAnswer = 12;
 
 inline std::string words(Random& random, int count) {

@@ -8,14 +8,15 @@
 
 namespace chunkkv::test {
 
-/// Whether our own attention rounds to BF16 here: logits differ by about 1 % then where cells or strips do.
+/// Whether our own attention rounds to BF16 on this processor. Logits then differ by about 1 % between runs
+/// that differ in cells or strips.
 inline bool rounds_to_bf16() {
   const auto& kernels = kernels::attention_kernels();
   return !kernels.empty() && std::string_view(kernels.front().name) == "AMX-BF16";
 }
 
-/// For tests of what lies in which cells: the engine's attention where ours would round so much that tiny
-/// models choose other experts.
+/// Options for tests about cells: they take the engine's attention where ours would round so coarsely that
+/// tiny models choose other experts.
 inline ModelOptions exact_attention() {
   ModelOptions options;
   options.fast_prefill = !rounds_to_bf16();

@@ -45,7 +45,7 @@ void MaskedContext::on_attention(const ggml_tensor* node) {
     }
     std::vector<ggml_fp16_t> values = original->second;
     if (const auto hidden = hidden_.find(layer); hidden != hidden_.end())
-      for (const std::int32_t entry : hidden->second)  // here an entry lies in the cell of its number
+      for (const std::int32_t entry : hidden->second)  // entry i lies in cell i here
         for (std::size_t row = 0; row < values.size(); row += std::size_t(mask->ne[0]))
           values[row + std::size_t(entry)] = ggml_fp32_to_fp16(-std::numeric_limits<float>::infinity());
     ggml_backend_tensor_set(const_cast<ggml_tensor*>(mask), values.data(), 0, ggml_nbytes(mask));

@@ -27,7 +27,7 @@ inline std::vector<std::int32_t> random_kept(std::mt19937& random, std::int32_t 
   return kept;
 }
 
-/// A set of its own for each layer and, with n_heads > 1, each KV head.
+/// A random kept set for each layer and, with n_heads > 1, for each KV head.
 inline std::vector<LayerKept> random_layers(std::mt19937& random, std::int32_t n_layers, std::int32_t n_heads,
                                             std::int32_t n, std::int32_t count) {
   std::vector<LayerKept> layers;
@@ -39,7 +39,7 @@ inline std::vector<LayerKept> random_layers(std::mt19937& random, std::int32_t n
   return layers;
 }
 
-/// The same set in all layers.
+/// The kept set `kept` for all layers.
 inline std::vector<LayerKept> same_layers(std::int32_t n_layers, const std::vector<std::int32_t>& kept) {
   std::vector<LayerKept> layers;
   for (std::int32_t l = 0; l < n_layers; ++l) layers.push_back({l, {kept}});

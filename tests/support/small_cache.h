@@ -16,14 +16,14 @@ inline SessionOptions cells(std::int32_t n, CacheType type = CacheType::f16) {
   return options;
 }
 
-/// The same, shared by two sequences.
+/// The same for a cache that two sequences share.
 inline SessionOptions cells_of_two(std::int32_t n, CacheType type = CacheType::f16) {
   SessionOptions options = cells(n, type);
   options.n_sequences = 2;
   return options;
 }
 
-/// The logits after each of `tokens`, read one by one, in a row.
+/// Decodes `tokens` one by one and returns the logits after each, joined.
 inline std::vector<float> logits_after(Session& session, const std::vector<Token>& tokens,
                                        SequenceId sequence = 0) {
   std::vector<float> all;

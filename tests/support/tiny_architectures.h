@@ -8,11 +8,11 @@
 
 namespace chunkkv::test {
 
-/// Queries and keys are drawn with this gain, so that attention logits have a deviation near 3: rows with
-/// a few peaks instead of a flat average.
+/// Weights of queries and keys are drawn with this gain, so that attention logits have a deviation near 3,
+/// and attention rows have a few peaks instead of being flat.
 inline constexpr float kAttentionGain = 1.7F;
 
-/// Layers write to the residual with this gain, so that what they do shows in the logits.
+/// Layers write to the residual with this gain, so that their outputs show in the logits.
 inline constexpr float kResidualGain = 2;
 
 inline std::string block(std::uint32_t layer, const std::string& suffix) {

@@ -34,7 +34,7 @@ struct Spread {
   float mean = 0, deviation = 0;
 };
 Spread spread_of(std::string_view architecture, std::string_view name, const ggml_tensor& t) {
-  // These two do not divide by the root of a head's size.
+  // These two architectures do not divide attention logits by the root of the head size.
   const bool is_scaled = architecture != "gemma3n" && architecture != "gemma4";
   if (is_scaled && (has(name, "attn_q_norm") || has(name, "attn_k_norm"))) return {kAttentionGain, 0.1F};
   if (has(name, "norm") || has(name, "scale") || has(name, "rope_freqs")) return {1, 0.1F};
@@ -53,7 +53,7 @@ Spread spread_of(std::string_view architecture, std::string_view name, const ggm
 void fill(ggml_tensor* tensor, void* data) {
   auto& filling = *static_cast<Filling*>(data);
   const std::string name = tensor->name;
-  // A tensor's values do not depend on the order in which the engine asks.
+  // A tensor's values do not depend on the order in which the engine asks for tensors.
   std::mt19937_64 random(filling.what.seed * 1000003ULL + std::hash<std::string>{}(name));
   const Spread spread = spread_of(filling.what.architecture, name, *tensor);
   std::normal_distribution<float> draw(spread.mean, spread.deviation);

@@ -53,17 +53,17 @@ void write_gated_ffn(const TinyModel& what, GgufBuilder& file, std::uint32_t lay
 
 namespace {
 
-/// What tells the decoders of the Llama line apart.
+/// How the decoders of the Llama line differ.
 struct Style {
   bool fused = false;  ///< q, k and v in one matrix, gate and up in another
   bool qkv_bias = false;
   bool qk_norm = false;    ///< queries and keys are normalised per head
-  bool post_norm = false;  ///< norms behind attention and feed-forward as well
+  bool post_norm = false;  ///< there are norms after attention and feed-forward too
   bool tied_output = false;
   bool wide_qk_norm = false;  ///< queries and keys are normalised over all heads
-  bool moe = false;           ///< two experts, both of which serve each token: what is chosen cannot flip
+  bool moe = false;           ///< two experts, both used for each token, so that rounding changes no choice
   bool expert_bias = false;
-  bool norm_between = false;  ///< the feed-forward's norm is called the attention's
+  bool norm_between = false;  ///< the norm before the feed-forward is named after the attention
 };
 
 constexpr std::uint32_t kNExperts = 2;
@@ -77,7 +77,7 @@ void write_experts(const TinyModel& what, GgufBuilder& file, std::uint32_t layer
   file.values(block(layer, "ffn_down_exps.weight"), {what.n_ff, what.n_embd, kNExperts}, 0.0F, narrow);
 }
 
-/// Rotated pairs that follow time, height and width.
+/// Sets how many rotated pairs follow time, height and width (M-RoPE).
 void write_rope_sections(const TinyModel& what, GgufBuilder& file) {
   const auto pairs = std::int32_t(what.head_dim / 2);
   file.set("rope.dimension_sections",

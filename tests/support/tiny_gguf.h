@@ -38,14 +38,14 @@ class GgufBuilder {
     file_.set_tokenizer(key, value);
   }
 
-  /// Maps n_in values to the rows of all parts. Normal values of deviation gain / sqrt(n_in), so that a
-  /// normalised input gives outputs of deviation `gain`.
+  /// Adds a matrix that maps n_in values to the rows of all parts. Its values are normal with deviation
+  /// gain / sqrt(n_in), so that a normalised input gives outputs of deviation `gain`.
   void matrix(const std::string& name, std::int64_t n_in, std::initializer_list<Rows> parts);
-  /// Normal values in F32, which is what llama.cpp wants of everything but matrices.
+  /// Adds normal values in F32, the type that llama.cpp wants for all tensors but matrices.
   void values(const std::string& name, std::initializer_list<std::int64_t> shape, float mean,
               float deviation);
 
-  /// Values as they are given.
+  /// Adds a tensor of the given values.
   void add(const std::string& name, std::span<const std::int64_t> shape, ggml_type type,
            const std::vector<float>& values);
 

@@ -12,7 +12,7 @@ namespace chunkkv::test {
 
 namespace {
 
-/// What an architecture cannot have otherwise.
+/// What an architecture demands of the sizes.
 enum Needs : unsigned {
   nothing = 0,
   square = 1,  ///< n_embd == n_head * head_dim
@@ -43,7 +43,7 @@ constexpr Architecture kArchitectures[] = {
     {"gpt-oss", nothing, write_gpt_oss},  // sinks
     {"cohere2", square, write_cohere2},
     {"olmo2", square, write_gemma3},    // OLMo 3
-    {"exaone4", square, write_gemma3},  // windows in the one of 64 layers only
+    {"exaone4", square, write_gemma3},  // windows only in models of 64 layers
     {"llama4", square, write_llama4},   // windows are chunks of 8192
     {"qwen3next", nothing, write_qwen3next},
     {"qwen35", nothing, write_qwen3next},
@@ -54,7 +54,7 @@ constexpr Architecture kArchitectures[] = {
     {"jamba", nothing, write_granitehybrid},
     {"kimi-linear", square, write_kimi_linear},
     {"qwen2vl", square, write_qwen2vl},   // M-RoPE: Qwen2-VL, Qwen2.5-VL
-    {"qwen3vl", nothing, write_qwen3vl},  // its interleaved kind
+    {"qwen3vl", nothing, write_qwen3vl},  // interleaved M-RoPE
     {"qwen3vlmoe", nothing, write_qwen3vlmoe},
     {"deepseek2", nothing, write_deepseek2},  // latent attention
     {"bloom", square, write_bloom},           // ALiBi
@@ -165,14 +165,14 @@ std::vector<NamedModel> compressible_models() {
   };
 }
 
-std::vector<ModelOfParts> models_of_parts() {
+std::vector<MixedModel> mixed_models() {
   const auto all = [](std::int32_t n) {
     std::vector<std::int32_t> layers(std::size_t{} + std::size_t(n));
     for (std::int32_t layer = 0; layer < n; ++layer) layers[std::size_t(layer)] = layer;
     return layers;
   };
   const std::vector<std::int32_t> odd{1, 3}, even{0, 2};
-  std::vector<ModelOfParts> models = {
+  std::vector<MixedModel> models = {
       {"gemma2", {.architecture = "gemma2", .n_layer = 4}, odd, true, false},
       {"gemma3", {.architecture = "gemma3", .n_layer = 4}, odd, true, false},
       {"gemma3n",

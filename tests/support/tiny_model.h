@@ -28,7 +28,7 @@ struct TinyModel {
   std::string rope_scaling = {};  ///< "linear" or "yarn", by rope_scaling_factor; empty: none
   float rope_scaling_factor = 4;
   bool f16 = false;                ///< matrices in F16 instead of F32
-  bool space_prefix = false;       ///< its tokenizer puts a blank before a text, as Llama 2's
+  bool space_prefix = false;       ///< its tokenizer puts a blank before a text, as Llama 2's does
   std::string chat_template = {};  ///< Jinja; empty: none
 };
 
@@ -37,7 +37,7 @@ struct TinyModel {
 /// architecture or fields that it cannot have, std::runtime_error when the file cannot be written.
 std::string write_tiny_model(const TinyModel& what, const std::filesystem::path& folder);
 
-/// A folder of this process for such files, removed when it ends.
+/// The folder for such files of this process, removed when the process ends.
 const std::filesystem::path& tiny_folder();
 
 std::vector<std::string> tiny_architectures();
@@ -50,21 +50,21 @@ inline std::ostream& operator<<(std::ostream& out, const NamedModel& named) {
   return out << named.name;
 }
 
-/// One of every family and head layout whose layers all keep every token.
+/// One model of every family and head layout in which all layers keep every token.
 std::vector<NamedModel> compressible_models();
 
-struct ModelOfParts {
+struct MixedModel {
   std::string name;
   TinyModel model;
   std::vector<std::int32_t> kept_layers;  ///< those that keep every token, by the model's numbers
   bool has_window = false, has_state = false;
 };
-inline std::ostream& operator<<(std::ostream& out, const ModelOfParts& named) {
+inline std::ostream& operator<<(std::ostream& out, const MixedModel& named) {
   return out << named.name;
 }
-/// One of every kind of which only some layers keep every token, or share their rows.
-std::vector<ModelOfParts> models_of_parts();
-/// One of every kind that llama.cpp runs and chunkkv refuses.
+/// One model of every kind in which only some layers keep every token, or layers share rows.
+std::vector<MixedModel> mixed_models();
+/// One model of every kind that llama.cpp runs and chunkkv refuses.
 std::vector<NamedModel> refused_models();
 
 }  // namespace chunkkv::test

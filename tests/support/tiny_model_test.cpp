@@ -51,7 +51,7 @@ std::vector<llama_token> tokenize(const llama_model* model, const std::string& f
   return tokens;
 }
 
-/// 300 tokens: text, over and over.
+/// 300 tokens of the same text over and over.
 std::vector<llama_token> prompt(const llama_model* model) {
   std::string all;
   while (all.size() < 300) all += kText;
@@ -296,7 +296,7 @@ TEST(TinyModel, EveryArchitectureIsInOneOfTheLists) {
   std::vector<NamedModel> models = compressible_models();
   const std::vector<NamedModel> refused = refused_models();
   models.insert(models.end(), refused.begin(), refused.end());
-  for (const ModelOfParts& parts : models_of_parts()) models.push_back({parts.name, parts.model});
+  for (const MixedModel& parts : mixed_models()) models.push_back({parts.name, parts.model});
   for (const std::string& name : tiny_architectures()) {
     EXPECT_TRUE(std::any_of(models.begin(), models.end(), [&](const NamedModel& named) {
       return named.model.architecture == name;

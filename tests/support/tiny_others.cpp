@@ -169,7 +169,7 @@ void write_bert(const TinyModel& what, GgufBuilder& file) {
   }
 }
 
-// An encoder and a decoder that looks at it.
+// An encoder and a decoder that attends to it.
 void write_t5(const TinyModel& what, GgufBuilder& file) {
   const std::uint32_t n_buckets = 32;
   const std::uint32_t n_q = what.n_head * what.head_dim;

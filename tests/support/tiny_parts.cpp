@@ -1,5 +1,5 @@
-// Architectures of which only some layers keep every token: others keep a window, or a state. Their keys are
-// written here, their tensors by the engine.
+// Architectures in which only some layers keep every token: others keep a window, or a state. Their GGUF keys
+// are written here; the engine says which tensors belong to them.
 #include "tiny_architectures.h"
 #include "tiny_by_engine.h"
 
@@ -19,7 +19,7 @@ void write_window(GgufBuilder& file) {
   file.set("attention.sliding_window_pattern", std::uint32_t{2});  // layers 1, 3, ... see all
 }
 
-/// Two experts, both of which serve each token: what is chosen cannot flip.
+/// Two experts, both used for each token, so that rounding changes no choice.
 void write_expert_keys(const TinyModel& what, GgufBuilder& file) {
   file.set("expert_count", std::uint32_t{2});
   file.set("expert_used_count", std::uint32_t{2});
@@ -35,7 +35,7 @@ void write_state_keys(std::uint32_t inner, GgufBuilder& file) {
   file.set("ssm.group_count", std::uint32_t{2});
 }
 
-/// Heads by layer, none in those that have a state: 1, 3, ...
+/// The number of heads by layer: none in layers 1, 3, ..., which have a state.
 void write_heads_by_layer(const TinyModel& what, GgufBuilder& file) {
   std::vector<std::int32_t> all, kv;
   for (std::uint32_t layer = 0; layer < what.n_layer; ++layer) {
@@ -58,7 +58,7 @@ void write_gemma3n(const TinyModel& what, GgufBuilder& file) {
   write_gemma3(what, file);
 }
 
-// The last half of the layers reads the rows of the first; those that see all have wider heads.
+// The second half of the layers reads the rows of the first half; layers without a window have wider heads.
 void write_gemma4(const TinyModel& what, GgufBuilder& file) {
   write_keys(what, file);
   file.set("attention.sliding_window", kWindow);

@@ -74,8 +74,8 @@ TYPED_TEST(AmxTiles, WholeNumbersAreMultipliedExactly) {
     }
 }
 
-/// Terms 2^24, 1 and 1 of one half: added one after the other to 2^24, each 1 is lost; the other half's sum
-/// and what was in the tile come last.
+/// The products of the even halves are 2^24, 1 and 1: added one after the other, each 1 is lost. The sum of
+/// the odd halves is added next, and what was in the tile last.
 TYPED_TEST(AmxTiles, SumsAreRoundedInTheOrderOfTheManual) {
   Rows a{}, b{};
   std::array<float, 256> c{};
@@ -123,7 +123,7 @@ TYPED_TEST(AmxTiles, AScopeBringsBackTheConfiguration) {
   EXPECT_EQ(TypeParam::config().palette, before.palette);
 }
 
-/// Random bits as operands, every kind of number among them.
+/// Normally distributed operands; in every other round their products are near the smallest normal number.
 TEST(AmxTiles, TheEmulationIsTheProcessorBitForBit) {
   if (!has_amx()) GTEST_SKIP() << "this processor has no AMX";
 #ifdef __x86_64__
@@ -140,7 +140,7 @@ TEST(AmxTiles, TheEmulationIsTheProcessorBitForBit) {
 #endif
 }
 
-/// Against the nearest of the two neighbours in BF16, found by double precision.
+/// Compares with the nearer of the two neighbours in BF16, found in double precision.
 TEST(RoundedToBf16, IsTheNearestTiesToEven) {
   std::mt19937 rng(test::random_seed());
   std::vector<float> numbers = {0.0f,
@@ -169,7 +169,7 @@ TEST(RoundedToBf16, IsTheNearestTiesToEven) {
       const std::uint32_t bits = std::bit_cast<std::uint32_t>(from);
       const double below = std::bit_cast<float>(bits & 0xffff0000u);
       const std::uint32_t next = (bits & 0xffff0000u) + 0x10000u;
-      const bool over = (next & 0x7fffffffu) == 0x7f800000u;  // what would be the next number, were there one
+      const bool over = (next & 0x7fffffffu) == 0x7f800000u;  // `next` is infinity: 2^128 in its place
       const double above = over ? std::copysign(0x1p128, below) : double(std::bit_cast<float>(next));
       const double d = std::fabs(double(from) - below), u = std::fabs(above - double(from));
       const bool up = std::isfinite(from) && (u < d || (u == d && (bits & 0x10000u) != 0));

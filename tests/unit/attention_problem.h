@@ -25,8 +25,7 @@ namespace chunkkv::kernels {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::uint16_t kOpenCell = 0, kHiddenCell = 0xfc00;
 
-/// Numbers that F16 holds, as bits: to nearest but for ties, so that the reference reads what the kernels
-/// read.
+/// The bits of `x` in F16, rounded to nearest but for ties. The reference reads the same bits as the kernels.
 inline std::uint16_t half_bits(float x) {
   if (std::isnan(x)) return 0x7e00;
   const auto sign = std::uint16_t(std::signbit(x) ? 0x8000 : 0);
@@ -45,7 +44,7 @@ inline double half_value(std::uint16_t bits) {
   return (bits & 0x8000) != 0 ? -x : x;
 }
 
-/// Calls `work` on threads with memory of their own.
+/// Calls `work` on each of `n_threads` threads, with memory of the thread's own and one counter for all.
 inline void on_threads(int n_threads, std::size_t bytes,
                        const std::function<void(char*, std::atomic<std::int64_t>&)>& work) {
   std::atomic<std::int64_t> next = 0;
@@ -54,7 +53,7 @@ inline void on_threads(int n_threads, std::size_t bytes,
     threads.emplace_back([&] {
       const std::unique_ptr<char, void (*)(void*)> own(
           static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), std::free);
-      std::memset(own.get(), 0xff, bytes);  // what is not written is not a number
+      std::memset(own.get(), 0xff, bytes);  // what is read before it is written is NaN
       work(own.get(), next);
     });
   for (std::thread& t : threads) t.join();
@@ -64,7 +63,7 @@ struct Shape {
   std::int64_t n_queries, n_cells, n_head, n_head_kv, depth;
 };
 
-/// An attention with random numbers, causal unless changed: the last query sees the last cell.
+/// Random input of an attention. Its mask is causal unless it is changed: the last query sees all cells.
 struct Problem {
   Shape shape;
   float softcap = 0;
@@ -78,7 +77,7 @@ struct Problem {
     v.resize(k.size());
     for (float& x : q) x = 2 * normal();
     for (std::size_t i = 0; i < k.size(); ++i) {
-      k[i] = half_bits(normal() + (i % 7 == 0 ? 3.0f : 0.0f));  // with biases, as some models' have
+      k[i] = half_bits(normal() + (i % 7 == 0 ? 3.0f : 0.0f));  // with biases, as in some models
       v[i] = half_bits(normal());
     }
     mask.assign(std::size_t(s.n_queries * s.n_cells), kOpenCell);
@@ -102,7 +101,7 @@ struct Problem {
     return std::size_t((t * shape.n_head + head) * shape.depth);
   }
 
-  /// The attention of `count` queries from `first` on, but for what they see.
+  /// The attention of `count` queries from `first` on. The caller sets which cells they see.
   AttentionTask task(std::int64_t first, std::int64_t count, std::vector<float>& out) const {
     const auto depth_bytes = std::size_t(shape.depth) * sizeof(float);
     AttentionTask task;
@@ -120,8 +119,8 @@ struct Problem {
     return task;
   }
 
-  /// The rows of `count` queries from `first` on, [query][head][depth], by `n_threads` threads. `sums` gets
-  /// what every `stride`-th pays to the cells from `first_sum` on, [head][cell].
+  /// Computes the output rows of `count` queries from `first` on, [query][head][depth], with `n_threads`
+  /// threads. `sums` gets the attention, [head][cell], of every `stride`-th of them from `first_sum` on.
   std::vector<float> run(const AttentionKernel& kernel, int n_threads = 1, std::int64_t first = 0,
                          std::int64_t count = -1, std::vector<float>* sums = nullptr,
                          std::int64_t first_sum = 0, std::int64_t stride = 1) const {
@@ -131,14 +130,14 @@ struct Problem {
                              shape.n_cells, std::size_t(shape.n_cells) * 2));
     std::vector<float> out(std::size_t(count * shape.n_head * shape.depth), -7.0f);
     AttentionTask task = this->task(first, count, out);
-    task.visible = visible.words.data(), task.by_any = visible.by_any.data();
+    task.visible = visible.words.data(), task.seen_by_any = visible.seen_by_any.data();
     std::vector<float> statistics(std::size_t(2 * count * shape.n_head));
     task.statistics = sums == nullptr ? nullptr : statistics.data();
     on_threads(n_threads, kernel.thread_bytes(task, n_threads),
                [&](char* own, std::atomic<std::int64_t>& next) { kernel.run(task, n_threads, own, next); });
     if (sums == nullptr) return out;
     const std::vector<float> with_values = statistics;
-    task.out = nullptr;  // the same without values
+    task.out = nullptr;  // computes the statistics only
     on_threads(n_threads, kernel.thread_bytes(task, n_threads),
                [&](char* own, std::atomic<std::int64_t>& next) { kernel.run(task, n_threads, own, next); });
     EXPECT_EQ(statistics, with_values);
@@ -151,7 +150,7 @@ struct Problem {
     return out;
   }
 
-  /// What a query of one head pays to each cell, in double precision.
+  /// The attention weights of query `t` of one head over all cells, in double precision.
   std::vector<double> weights(std::int64_t t, std::int64_t head) const {
     std::vector<double> result(std::size_t(shape.n_cells), -double(kInfinity));
     const double sink = sinks.empty() ? -double(kInfinity) : double(sinks[std::size_t(head)]);
@@ -173,7 +172,7 @@ struct Problem {
     return result;
   }
 
-  /// A query's row of one head.
+  /// The output row of query `t` of one head, in double precision.
   std::vector<double> truth(std::int64_t t, std::int64_t head) const {
     const auto weight = weights(t, head);
     std::vector<double> result(std::size_t(shape.depth), 0.0);
@@ -183,7 +182,7 @@ struct Problem {
     return result;
   }
 
-  /// The error over some rows (all of few, else every so many), relative to their size.
+  /// The error of `out` relative to the size of its rows: over all rows, or at most 60 evenly spaced ones.
   double error(const std::vector<float>& out) const {
     double difference = 0, size = 0;
     const std::int64_t rows = shape.n_queries * shape.n_head;
@@ -201,14 +200,14 @@ struct Problem {
   }
 };
 
-/// Every kernel that the processor has, and the sources of all of them on emulated vectors and tiles.
+/// The kernels that this processor can run, followed by those on emulated vectors and tiles.
 template <class Kernel>
 std::vector<Kernel> with_emulated(std::vector<Kernel> kernels, const std::vector<Kernel>& emulated) {
   kernels.insert(kernels.end(), emulated.begin(), emulated.end());
   return kernels;
 }
 
-/// A kernel's name in letters and digits, for a test's.
+/// The letters and digits of a kernel's name, to be the name of a test.
 template <class Kernel>
 std::string kernel_name(const testing::TestParamInfo<Kernel>& info) {
   std::string name = info.param.name;

@@ -9,12 +9,12 @@
 namespace chunkkv::kernels {
 namespace {
 
-bool rounds(const AttentionKernel& kernel) {
+bool rounds_to_16_bits(const AttentionKernel& kernel) {
   return std::string(kernel.name).find("16") != std::string::npos;
 }
-/// More than what any of 40 seeds gave, 7e-3; BF16 is the coarsest.
+/// Above the largest error that 40 seeds gave, 7e-3. BF16 is the coarsest arithmetic.
 double tolerance(const AttentionKernel& kernel) {
-  return rounds(kernel) ? 1.2e-2 : 3e-6;
+  return rounds_to_16_bits(kernel) ? 1.2e-2 : 3e-6;
 }
 
 class FastAttention : public testing::TestWithParam<AttentionKernel> {
@@ -48,14 +48,14 @@ TEST_P(FastAttention, FollowsTheMask) {
       if (random_.integer(0, 3) == 0) sparse.at(t, c) = kHiddenCell;
       if (c < t + 230 - 40) windows.at(t, c) = kHiddenCell;
     }
-  for (std::int64_t c = 0; c < 300; ++c) sparse.at(8, c) = kHiddenCell;  // sees nothing
+  for (std::int64_t c = 0; c < 300; ++c) sparse.at(8, c) = kHiddenCell;  // query 8 sees nothing
   for (const Problem* problem : {&interleaved, &sparse, &windows})
     EXPECT_LT(problem->error(problem->run(GetParam())), tolerance(GetParam()));
   const auto out = sparse.run(GetParam());
   for (std::int64_t i = 0; i < 6 * 64; ++i) EXPECT_EQ(out[std::size_t(8 * 6 * 64 + i)], 0.0f);
 }
 
-TEST_P(FastAttention, SumsWhatCellsArePaid) {
+TEST_P(FastAttention, SumsAttentionByCell) {
   Problem problem({50, 290, 4, 2, 64}, random_), ninety({70, 100, 3, 1, 96}, random_);
   for (std::int64_t t = 0; t < 50; ++t)
     for (std::int64_t c = 0; c < 290; ++c)
@@ -112,24 +112,24 @@ TEST_P(FastAttention, RowsDependNeitherOnTheBatchNorOnTheThreads) {
 }
 
 TEST_P(FastAttention, LargeLogitsNeedNoCare) {
-  // Biases of keys as large as Qwen's: they are the same for all cells, and the soft max does not see them.
+  // The keys' biases are as large as Qwen's. They are the same for all cells, so the soft max cancels them.
   Problem problem({64, 300, 2, 1, 64}, random_);
   for (std::int64_t c = 0; c < 300; ++c)
     for (const std::int64_t d : {3, 17, 40})
       problem.k[std::size_t(c * 64 + d)] =
           half_bits(float(half_value(problem.k[std::size_t(c * 64 + d)])) + 400);
   for (float& x : problem.q) x = x + 4;
-  EXPECT_LT(problem.error(problem.run(GetParam())), rounds(GetParam()) ? 8e-2 : 3e-4);
-  // Wherever the sequence's cells lie.
+  EXPECT_LT(problem.error(problem.run(GetParam())), rounds_to_16_bits(GetParam()) ? 8e-2 : 3e-4);
+  // The same where the sequence's cells begin in the middle of the cache.
   for (std::int64_t t = 0; t < 64; ++t)
     for (std::int64_t c = 0; c < 130; ++c) problem.at(t, c) = kHiddenCell;
-  EXPECT_LT(problem.error(problem.run(GetParam())), rounds(GetParam()) ? 8e-2 : 3e-4);
+  EXPECT_LT(problem.error(problem.run(GetParam())), rounds_to_16_bits(GetParam()) ? 8e-2 : 3e-4);
 }
 
 TEST_P(FastAttention, BadNumbersStayWhereTheyAre) {
   const Problem good({64, 200, 4, 2, 64}, random_);
   const auto before = good.run(GetParam());
-  // A query that is not a number: its own row of its own head.
+  // A NaN in a query spoils only the output row of its own head.
   Problem bad_query = good;
   bad_query.q[good.query(20, 1) + 5] = std::nanf("");
   const auto with_query = bad_query.run(GetParam());
@@ -140,7 +140,7 @@ TEST_P(FastAttention, BadNumbersStayWhereTheyAre) {
     else
       ASSERT_EQ(with_query[i], before[i]) << "row " << row;
   }
-  // Cells that no query sees may hold anything: it is left from before.
+  // Cells that no query sees may hold anything, left from an earlier use.
   Problem stale = good, clean = good;
   for (const std::int64_t c : {5, 64, 100})
     for (std::int64_t t = 0; t < 64; ++t) stale.at(t, c) = clean.at(t, c) = kHiddenCell;
@@ -152,7 +152,7 @@ TEST_P(FastAttention, BadNumbersStayWhereTheyAre) {
     }
   }
   EXPECT_LT(stale.error(stale.run(GetParam())), tolerance(GetParam()));
-  // Keys that queries see: those that do not see them are as they were.
+  // A NaN in a key spoils only the queries that see its cell.
   Problem broken = good;
   broken.k[good.row(150, 0) + 3] = half_bits(std::nanf(""));
   const auto with_key = broken.run(GetParam());
@@ -173,7 +173,7 @@ TEST_P(FastAttention, LargestNumbersDoNotOverflow) {
   const auto out = problem.run(GetParam());
   for (const float x : out) ASSERT_NEAR(x, 60000, 60000 * tolerance(GetParam()));
   Problem steep({32, 128, 1, 1, 64}, random_);
-  for (float& x : steep.q) x *= 300;  // one cell takes all
+  for (float& x : steep.q) x *= 300;  // one cell takes all attention
   for (const float x : steep.run(GetParam())) ASSERT_TRUE(std::isfinite(x));
 }
 
@@ -187,7 +187,7 @@ TEST(VisibleCells, ReadMasksOfZerosAndMinusInfinityOnly) {
   VisibleCells cells;
   ASSERT_TRUE(cells.read(reinterpret_cast<const char*>(mask.data()), 2, 40, 80));
   EXPECT_EQ(cells.words, (std::vector<std::uint32_t>{1u, 1u << 31, 2u, 0u}));
-  EXPECT_EQ(cells.by_any, (std::vector<std::uint32_t>{1u | 1u << 31, 2u}));
+  EXPECT_EQ(cells.seen_by_any, (std::vector<std::uint32_t>{1u | 1u << 31, 2u}));
   ASSERT_TRUE(cells.read(nullptr, 1, 33, 0));
   EXPECT_EQ(cells.words, (std::vector<std::uint32_t>{0xffffffffu, 1u}));
   for (const std::size_t biased : {std::size_t(7), std::size_t(79)}) {

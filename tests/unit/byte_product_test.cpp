@@ -1,5 +1,5 @@
-// The product of small whole numbers, with a format of our own: a block of a row holds a scale and a least
-// for every part, then a byte a number.
+// Products with weights that are stored as small whole numbers, in a format of the test's own: a block of a
+// row holds a scale and an offset (`min`) for every part, then one byte for each number.
 #include "kernels/product.h"
 
 #include "unit/product_run.h"
@@ -18,18 +18,18 @@ namespace chunkkv::kernels {
 namespace {
 
 template <int Depth, int Part>
-void read_block(const char* block, std::size_t row, std::uint8_t* numbers, float* scales, float* leasts) {
+void read_block(const char* block, std::size_t row, std::uint8_t* numbers, float* scales, float* mins) {
   constexpr int parts = Depth / Part;
   for (std::size_t r = 0; r < 8; ++r)
     for (std::size_t p = 0; p < parts; ++p) {
       const char* from = block + row * r;
       std::memcpy(scales + 8 * p + r, from + 8 * p, 4);
-      std::memcpy(leasts + 8 * p + r, from + 8 * p + 4, 4);
+      std::memcpy(mins + 8 * p + r, from + 8 * p + 4, 4);
       std::memcpy(numbers + std::size_t(kMostQuantDepth) * r, from + 8 * parts, Depth);
     }
 }
 
-/// Of numbers up to 15, 31 and 63, as many products as the kernel is told add up in 16 bits.
+/// Numbers up to 15, 31 and 63. A 16-bit sum holds at most 8, 4 and 2 pairs of their products (`chain`).
 constexpr ByteQuants kFourBits = {32, 40, 32, 8, false, read_block<32, 32>};
 constexpr ByteQuants kFiveBits = {256, 320, 32, 4, false, read_block<256, 32>};
 constexpr ByteQuants kSixBits = {256, 384, 16, 2, false, read_block<256, 16>};
@@ -52,21 +52,21 @@ struct Problem {
         weights(std::size_t(out * d)),
         x(std::size_t(tokens * d)) {}
 
-  /// Fills all weights from number(), scale() and least(), and all activations from activation().
-  template <class Number, class Scale, class Least, class Activation>
-  void fill(Number number, Scale scale, Least least, Activation activation) {
+  /// Fills all weights from number(), scale() and min(), and all activations from activation().
+  template <class Number, class Scale, class Min, class Activation>
+  void fill(Number number, Scale scale, Min min, Activation activation) {
     float* weight = weights.data();
     for (std::size_t b = 0; b < data.size() / quants.bytes; ++b) {
       char* block = data.data() + b * quants.bytes;
       char* bytes = block + 8 * quants.depth / quants.part;
       for (std::int64_t p = 0; p < quants.depth / quants.part; ++p) {
-        const float s = scale(), l = least();
+        const float s = scale(), m = min();
         std::memcpy(block + 8 * p, &s, 4);
-        std::memcpy(block + 8 * p + 4, &l, 4);
+        std::memcpy(block + 8 * p + 4, &m, 4);
         for (std::int64_t k = 0; k < quants.part; ++k) {
           const int n = number();
           bytes[p * quants.part + k] = char(n);
-          *weight++ = s * float(n) - l;
+          *weight++ = s * float(n) - m;
         }
       }
     }
@@ -127,7 +127,7 @@ TEST_P(ByteProduct, IsAsNearAsTheEngines) {
   }
 }
 
-/// Whole activations with 127 in every 32 are not rounded, and all sums are small enough to be exact.
+/// Whole activations, with a 127 in every 32, are not rounded, and all sums are small enough to be exact.
 TEST_P(ByteProduct, IsExactForWholeNumbers) {
   Problem problem(*GetParam(), 13, 64, 512);
   int i = 0;
@@ -140,7 +140,7 @@ TEST_P(ByteProduct, IsExactForWholeNumbers) {
       ASSERT_EQ(double(result[std::size_t(t * 64 + o)]), problem.exact(t, o)) << t << ", " << o;
 }
 
-/// The largest sums that can be do not overflow 16 bits.
+/// The largest possible sums do not overflow 16 bits.
 TEST_P(ByteProduct, TheLargestNumbersFit) {
   for (const float sign : {1.0f, -1.0f}) {
     Problem problem(*GetParam(), 7, 64, 256);

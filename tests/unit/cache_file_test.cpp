@@ -31,7 +31,7 @@ std::vector<Position> random_ascending(Random& random, std::int32_t count, std::
 }
 
 struct Shape {
-  std::int32_t n_tokens = 40, n_kept = 12, n_new = 5;  // read, kept of them, read since
+  std::int32_t n_tokens = 40, n_kept = 12, n_new = 5;  // tokens read, entries kept of them, tokens read since
   std::int32_t n_layer = 3, n_lists = 2;
   std::size_t row_bytes = 16;
   bool compressed = true, sums = false;
@@ -129,7 +129,7 @@ void expect_equal(const CacheFileInfo& a, const CacheFileInfo& b) {
   EXPECT_EQ(a.tail, b.tail);
 }
 
-/// `bytes` with the checksum that fits them.
+/// `bytes` with the checksum at their end made right.
 std::string repaired(std::string bytes) {
   const std::size_t n = bytes.size() - sizeof(Hash::Digest);
   Hash hash;
@@ -181,7 +181,7 @@ TEST_F(CacheFileTest, ComesBackAsItWas) {
   EXPECT_EQ(folder.n_files(), 1u);
 }
 
-// SmolLM2-135M: 30 layers, 3 KV heads of 64, F16; per-head sets are the largest description.
+// The shape of SmolLM2-135M: 30 layers, 3 KV heads of 64, F16. Lists per head need the largest description.
 TEST_F(CacheFileTest, ATenthOfThePromptTakesLittleMoreThanItsRows) {
   const std::size_t rows = 30 * 2 * 3 * 64 * 2, engine_bytes_a_cell = 12;
   const Snapshot snapshot = random_snapshot(random, {.n_tokens = 8000,
@@ -224,7 +224,7 @@ TEST_F(CacheFileTest, EveryAlteredByteIsRefused) {
   }
 }
 
-// Nobody's accident, but a file from elsewhere must not harm either.
+// An accident does not leave a fitting checksum, but a file that somebody else made must do no harm either.
 TEST_F(CacheFileTest, WithAFittingChecksumItIsRefusedOrSound) {
   const std::string bytes = saved(random_snapshot(random, {.n_tokens = 20, .n_kept = 6, .sums = true}));
   int n_refused = 0;
@@ -253,7 +253,7 @@ TEST_F(CacheFileTest, CountsAreCheckedBeforeAnythingIsAllocated) {
     ByteReader reader(bytes.bytes());
     EXPECT_THROW(read_snapshot(reader), Error);
   }
-  // The frame's own numbers: the description is said to be larger than the file.
+  // The frame's own numbers are checked too: here it says that the description is larger than the file.
   std::string bytes = saved(random_snapshot(random, {}));
   const std::uint64_t huge = std::uint64_t(1) << 60;
   std::memcpy(bytes.data() + 24, &huge, sizeof huge);

@@ -8,7 +8,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-// Machines as they are sold, with an engine built for them.
+// Processors as they are sold, each with an engine that is built for it.
 constexpr Machine kAvx2 = {.avx2 = true, .engine_interleaved = true};
 constexpr Machine kAvx512 = {.avx2 = true, .avx512 = true, .engine_interleaved = true};
 constexpr Machine kAvx512fp16 = {
@@ -89,7 +89,7 @@ TEST(Choice, AmxKeepsTheLayoutThatGeneratesFastest) {
   EXPECT_EQ(engine_layout(kAmx, {.type = "f16", .n_out = 1536, .depth = 1536}), Layout::amx);
 }
 
-/// An engine with AMX on a system that does not let us use the tiles: its layout is its own.
+/// The engine has AMX, but the system does not let us use the tiles: only the engine reads its AMX layout.
 TEST(Choice, AmxThatOnlyTheEngineHas) {
   Machine refused = kAmx;
   refused.amx = false;
@@ -114,7 +114,7 @@ TEST(Choice, ShapesThatNoKernelHasAreTheEngines) {
   EXPECT_EQ(best_layout(kAmx, {.type = "q4_K", .n_out = 64, .depth = 544}), Layout::interleaved);
 }
 
-/// What lies in the memory of a GPU is computed there.
+/// Products with weights in the memory of a GPU are computed there.
 TEST(Choice, WeightsElsewhereAreTheEngines) {
   EXPECT_EQ(best_product(kAmx, {.type = "q4_1", .n_out = 64, .depth = 64}, Layout::other),
             Arithmetic::engine);

@@ -50,7 +50,7 @@ std::vector<float> random_values(test::Random& random, std::int32_t rows, std::i
   return values;
 }
 
-/// What an engine would hand to a method that asks for `request`, with random numbers.
+/// An observation of random numbers, as the engine gives it to a method that asks for `request`.
 LayerObservation random_observation(test::Random& random, const ObservationRequest& request, std::int32_t n) {
   LayerObservation o;
   o.layer = random.integer(0, 40);
@@ -98,7 +98,7 @@ void for_random_cases(Check&& check) {
       const Target target = random_target(random, *method, n);
       SelectionRule rule = method->rule(target);
       if (random.chance(0.3f))
-        rule.first = std::max(rule.first, random.integer(0, 10));  // as Plan::protect_first
+        rule.first = std::max(rule.first, random.integer(0, 10));  // as Plan::protect_first does
       SCOPED_TRACE(fmt::format("{}, round {}: {} of {} tokens", spec, round, target.budget, n));
       check(*method, observation, target, rule);
       if (testing::Test::HasFailure()) return;
@@ -126,7 +126,7 @@ TEST(Conformance, KeptSetsHoldWhatTheyPromise) {
         try {
           kept = select_layer(o.layer, scores, target, rule);
         } catch (const UsageError& error) {
-          // kvpress' rounding may leave too few chunks for the protected entries, the paper's none at all.
+          // kvpress' rounding may leave too few chunks for the protected entries, the paper's no chunk.
           EXPECT_TRUE(!fits || rule.rule != ChunkRule::exact) << error.what();
           EXPECT_LT(target.budget, target.n_entries);
           ++refusals;

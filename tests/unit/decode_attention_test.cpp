@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kTolerance = 3e-6;
 
-/// The rows of `count` queries from `first` on, computed twice with the same counters.
+/// Computes the output rows of `count` queries from `first` on, twice with the same counters.
 std::vector<float> run(const DecodeAttentionKernel& kernel, const Problem& problem, int n_threads = 1,
                        std::int64_t first = 0, std::int64_t count = -1) {
   const Shape& shape = problem.shape;
@@ -24,11 +24,11 @@ std::vector<float> run(const DecodeAttentionKernel& kernel, const Problem& probl
   const DecodeAttentionTask work(problem.task(first, count, out), lists);
   std::vector<float> sums(PartSums::n_sums(work), std::nanf(""));
   std::vector<std::atomic<std::int32_t>> done(PartSums::n_done(work));
-  const PartSums known{sums.data(), done.data()};
+  const PartSums part_sums{sums.data(), done.data()};
   for (int i = 0; i < 2; ++i) {
     before = out;
     on_threads(n_threads, kernel.thread_bytes(work.task),
-               [&](char* own, std::atomic<std::int64_t>& next) { kernel.run(work, known, own, next); });
+               [&](char* own, std::atomic<std::int64_t>& next) { kernel.run(work, part_sums, own, next); });
     for (const auto& n : done) EXPECT_EQ(n.load(), 0);
   }
   EXPECT_EQ(std::memcmp(out.data(), before.data(), out.size() * sizeof(float)), 0);
@@ -96,7 +96,7 @@ TEST_P(DecodeAttention, RowsDependNeitherOnOtherQueriesNorOnThreads) {
 }
 
 TEST_P(DecodeAttention, RowsDependOnTheOrderOfCellsNotOnTheirPlaces) {
-  // The same 500 cells, dense and spread over a cache that others share.
+  // The same 500 cells lie side by side, and spread over a cache that other sequences share.
   const Shape dense_shape{1, 500, 6, 2, 64};
   const Problem dense(dense_shape, random_);
   Problem spread({1, 2100, 6, 2, 64}, random_);
@@ -130,7 +130,7 @@ TEST_P(DecodeAttention, BadNumbersStayWhereTheyAre) {
     else
       ASSERT_EQ(with_query[i], before[i]) << "row " << i / 64;
   }
-  // A key that only the last queries see, of the first KV head.
+  // A NaN in a key of the first KV head, in a cell that only the last queries see.
   Problem broken = good;
   broken.k[good.row(397, 0) + 3] = half_bits(std::nanf(""));
   const auto with_key = rows(broken);
@@ -147,7 +147,7 @@ TEST_P(DecodeAttention, BadNumbersStayWhereTheyAre) {
 
 TEST_P(DecodeAttention, LargeNumbersNeedNoCare) {
   Problem steep({3, 600, 2, 1, 64}, random_), large = steep;
-  for (float& x : steep.q) x *= 300;  // one cell takes all
+  for (float& x : steep.q) x *= 300;  // one cell takes all attention
   for (const float x : rows(steep)) ASSERT_TRUE(std::isfinite(x));
   for (std::uint16_t& x : large.v) x = half_bits(60000);
   for (const float x : rows(large)) ASSERT_NEAR(x, 60000, 0.1);

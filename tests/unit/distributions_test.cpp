@@ -9,7 +9,7 @@ namespace chunkkv {
 namespace {
 
 TEST(Distributions, ByHand) {
-  // Logits of 1/2, 1/4, 1/4 and of 1/4, 1/4, 1/2, shifted: a shift changes nothing.
+  // Logits of the probabilities 1/2, 1/4, 1/4 and 1/4, 1/4, 1/2, shifted: a shift changes nothing.
   const float ln2 = std::log(2.0f);
   const auto p = log_softmax(std::vector<float>{100 + ln2, 100, 100});
   const auto q = log_softmax(std::vector<float>{-7, -7, -7 + ln2});

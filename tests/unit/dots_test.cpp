@@ -13,7 +13,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Halves that F16 holds exactly, as bits.
+/// The F16 bits of `eighths` / 8, which F16 holds exactly.
 std::uint16_t half_bits(int eighths) {
   if (eighths == 0) return 0;
   const auto bits = std::bit_cast<std::uint32_t>(float(eighths) / 8);
@@ -22,13 +22,13 @@ std::uint16_t half_bits(int eighths) {
 }
 
 TEST(FastDots, EqualTheSumsWhateverTheShape) {
-  if (!has_fast_dots()) return;  // another processor: ggml computes
+  if (!has_fast_dots()) return;  // on other processors ggml computes
   test::Random random;
   for (const auto& [cells, queries, heads, kv_heads, depth] : std::vector<std::array<std::int64_t, 5>>{
            {256, 32, 9, 3, 64}, {1, 1, 1, 1, 16}, {45, 7, 4, 2, 32}, {33, 17, 2, 2, 512}, {31, 8, 6, 1, 128}})
     for (const bool half : {true, false})
       for (const int n_threads : {1, 3}) {
-        // Rows have room around them, as the rows of a cache that several heads share.
+        // The rows of a cell's KV heads lie side by side, as in the cache.
         const std::int64_t stride = kv_heads * depth;
         std::vector<std::uint16_t> k16(std::size_t(cells * stride));
         std::vector<float> k32(k16.size()), q(std::size_t(queries * heads * depth));

@@ -59,11 +59,11 @@ TEST(FileHashTest, SeesEveryByteOfASmallFile) {
 TEST(FileHashTest, SamplesALargeFile) {
   const TemporaryFolder folder;
   const std::string path = folder.file("large");
-  const std::uint64_t size = (std::uint64_t(5) << 30) + 12345, head = 1 << 20;  // sparse: no such disk space
+  const std::uint64_t size = (std::uint64_t(5) << 30) + 12345, head = 1 << 20;  // the file is sparse
   put(path, "");
   std::filesystem::resize_file(path, size);
   const std::string before = sampled(path, head);
-  // The head, the sample after it, the one that ends with the file, and one between.
+  // Bytes of the head, of the first sample, of the last one, which ends with the file, and of one between.
   const std::uint64_t step = (size - head - (64 << 10)) / 255;
   for (const std::uint64_t at : {std::uint64_t(0), head - 1, head, size - 1, head + 100 * step + 5000}) {
     set_byte(path, at, 'b');

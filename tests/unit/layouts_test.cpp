@@ -1,4 +1,4 @@
-// The engine's layouts, laid out here as they are described, and read back.
+// Weights are laid out here as the engine's layouts are described, and read back.
 #include "kernels/layouts.h"
 
 #include "kernels/amx_layouts.h"
@@ -16,7 +16,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// F16 bits of a small power of two.
+/// The F16 bits of 2^exponent, for small exponents.
 std::uint16_t half_of(int exponent) {
   return std::uint16_t((exponent + 15) << 10);
 }
@@ -26,7 +26,7 @@ void put_half(char* to, int exponent) {
   std::memcpy(to, &bits, sizeof bits);
 }
 
-/// A block of 16 outputs with numbers and factors of our own, and what they mean.
+/// A block of 16 outputs with random numbers, and the weights that must be read from it.
 struct AmxBlock {
   int depth;
   std::vector<char> bytes;
@@ -39,7 +39,7 @@ struct AmxBlock {
   int number(int o, int k) const { return numbers[std::size_t(o * depth + k)]; }
   unsigned char& byte(std::size_t i) { return reinterpret_cast<unsigned char&>(bytes[i]); }
 
-  /// The lower 4 bits of all numbers: two to a byte, k and k + 4 of every 8.
+  /// Stores the lower 4 bits of all numbers, two in a byte: those at depths k and k + 4 of every 8.
   void put_low_bits() {
     for (int o = 0; o < 16; ++o)
       for (int k = 0; k < depth; ++k)
@@ -66,19 +66,19 @@ int exponent_of(int o) {
 
 TEST(AmxLayouts, Q4) {
   test::Random random;
-  for (const bool with_least : {false, true}) {
-    AmxBlock block(32, with_least ? 320 : 288, 0, 15, random);
+  for (const bool with_min : {false, true}) {
+    AmxBlock block(32, with_min ? 320 : 288, 0, 15, random);
     block.put_low_bits();
     for (int o = 0; o < 16; ++o) {
       put_half(block.bytes.data() + 256 + 2 * o, exponent_of(o));
-      if (with_least) put_half(block.bytes.data() + 288 + 2 * o, exponent_of(o + 2));
+      if (with_min) put_half(block.bytes.data() + 288 + 2 * o, exponent_of(o + 2));
     }
     block.expect([&](int o, int k) {
       const float d = std::ldexp(1.0f, exponent_of(o));
-      return with_least ? d * float(block.number(o, k)) + std::ldexp(1.0f, exponent_of(o + 2))
-                        : d * float(block.number(o, k) - 8);
+      return with_min ? d * float(block.number(o, k)) + std::ldexp(1.0f, exponent_of(o + 2))
+                      : d * float(block.number(o, k) - 8);
     });
-    block.check(with_least ? read_amx_q4_1 : read_amx_q4_0);
+    block.check(with_min ? read_amx_q4_1 : read_amx_q4_0);
   }
 }
 
@@ -99,17 +99,17 @@ TEST(AmxLayouts, Q4KAndQ5K) {
   for (const bool five : {false, true}) {
     AmxBlock block(256, five ? 2880 : 2368, 0, five ? 31 : 15, random);
     block.put_low_bits();
-    const std::size_t scales = five ? 2560 : 2048, leasts = scales + 128, factors = scales + 256;
-    std::vector<int> scale(128), least(128);
+    const std::size_t scales = five ? 2560 : 2048, mins = scales + 128, factors = scales + 256;
+    std::vector<int> scale(128), min(128);
     for (int o = 0; o < 16; ++o) {
       put_half(block.bytes.data() + factors + 2 * std::size_t(o), exponent_of(o));
       put_half(block.bytes.data() + factors + 32 + 2 * std::size_t(o), exponent_of(o + 3));
       for (int p = 0; p < 8; ++p) {
         const auto at = std::size_t(16 * p + o);
         scale[at] = random.integer(0, 63);
-        least[at] = random.integer(0, 63);
+        min[at] = random.integer(0, 63);
         block.byte(scales + at) = static_cast<unsigned char>(scale[at]);
-        block.byte(leasts + std::size_t(p / 2 * 32 + 2 * o + p % 2)) = static_cast<unsigned char>(least[at]);
+        block.byte(mins + std::size_t(p / 2 * 32 + 2 * o + p % 2)) = static_cast<unsigned char>(min[at]);
       }
       if (five)
         for (int k = 0; k < 256; ++k)
@@ -119,7 +119,7 @@ TEST(AmxLayouts, Q4KAndQ5K) {
     block.expect([&](int o, int k) {
       const auto at = std::size_t(k / 32 * 16 + o);
       return std::ldexp(float(scale[at] * block.number(o, k)), exponent_of(o)) -
-             std::ldexp(float(least[at]), exponent_of(o + 3));
+             std::ldexp(float(min[at]), exponent_of(o + 3));
     });
     block.check(five ? read_amx_q5_k : read_amx_q4_k);
   }
@@ -157,13 +157,13 @@ TEST(AmxLayouts, HalvesOfEveryKind) {
   for (std::size_t i = 0; i < halves.size(); ++i) EXPECT_EQ(read[i], halves[i].second) << i;
 }
 
-/// Rows of a type's plain blocks come back, whatever is in them: what unpacks them sees their bytes.
+/// The function that unpacks a type's plain blocks gets their bytes as they were, whatever is in them.
 TEST(InterleavedLayouts, GiveThePlainBlocksBack) {
   if (product_kernel(Arithmetic::integers_avx2) == nullptr) GTEST_SKIP() << "this processor has no AVX2";
   test::Random random;
   struct Kind {
     const char* type;
-    int depth, factors, numbers;  // bytes of a plain block, in this order
+    int depth, factors, numbers;  // a plain block has the bytes of its factors first
     bool flipped;
   };
   for (const Kind& kind :

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-/// What a method makes of an observation, for tests by hand.
+/// A method's scores and kept sets of one observation, for cases computed by hand.
 namespace chunkkv::test {
 
 using Indices = std::vector<std::int32_t>;

@@ -106,7 +106,7 @@ TEST(Tova, TakesTheMeanOfAllHeadsAndKeepsTheLastToken) {
   o.n_queries = 1;
   expect_near(scores("tova", o), {2, 3, 3, 2, 3, 3});
   EXPECT_EQ(kept("tova", o, 3), (Lists{{1, 2, 5}}));
-  // Times the value's norm: KV head 0 holds (4 0 4 4 0 4), KV head 1 (0 6 2 0 6 2) before.
+  // The KV heads' means, (4 0 4 4 0 4) and (0 6 2 0 6 2), are multiplied by the norms, then averaged.
   expect_near(scores("tova:vnorm=1", o), {2, 1.5, 3, 8, 3, 3});
   EXPECT_EQ(kept("tova:vnorm=1", o, 3), (Lists{{2, 3, 5}}));
 
@@ -178,10 +178,10 @@ TEST(ChunkKV, RulesRoundTheBudgetDifferently) {
   o.n_head = o.n_head_kv = 1;
   o.n_queries = 2;
   o.attention = {1, 1, 1, 3, 3, 3, 2, 2, 2, 5, 5};
-  // Unprotected 0-8 in three chunks of 3; window 9-10.
+  // Entries 0-8 are not protected, three chunks of 3; the window is 9-10.
   EXPECT_EQ(kept("chunkkv:chunk=3,window=2", o, 6), (Lists{{3, 4, 5, 9, 10}}));
   EXPECT_EQ(kept("chunkkv:chunk=3,window=2,rule=exact", o, 6), (Lists{{3, 4, 5, 6, 9, 10}}));
-  // Grid 0-2, 3-5, 6-8, 9-10; floor(4 * 6 / 11) = 2 chunks.
+  // The chunks are 0-2, 3-5, 6-8, 9-10; floor(4 * 6 / 11) = 2 of them stay.
   EXPECT_EQ(kept("chunkkv:chunk=3,window=2,rule=kvpress", o, 6), (Lists{{3, 4, 5, 9, 10}}));
 }
 
@@ -199,7 +199,7 @@ TEST(ChunkKV, DefaultsAreThePapers) {
   EXPECT_EQ(make_method("chunkkv:score=mean")->rule({1000, 100, 0.1}).chunk_score, ChunkScore::mean);
 }
 
-/// One KV head of four tokens; attention as R-KV reads it, window entries 0.
+/// One KV head, four tokens. Attention is as R-KV asks for it: 0 for the entries of the window.
 LayerObservation four_keys() {
   LayerObservation o;
   o.n_entries = 4;
@@ -214,7 +214,7 @@ LayerObservation four_keys() {
 
 TEST(RKV, WeighsImportanceAgainstRedundancy) {
   const LayerObservation o = four_keys();
-  // Importance 0.2 0.8, redundancy 1/5 2/5 1/5 1/5.
+  // Importance is 0.2 0.8 0 0, redundancy 1/5 2/5 1/5 1/5.
   expect_near(scores("rkv:lambda=0.5,window=2,kernel=1", o), {0, 0.2f, -0.1f, -0.1f});
   expect_near(scores("rkv:lambda=0.1,window=2,kernel=1", o), {0.02f - 0.18f, 0.08f - 0.36f, -0.18f, -0.18f});
   EXPECT_EQ(kept("rkv:lambda=0.5,window=2,kernel=1", o, 3), (Lists{{1, 2, 3}}));
@@ -256,17 +256,17 @@ LayerObservation eight_tokens() {
 TEST(Hybrid, AddsThreeScoresOfEqualTotals) {
   const LayerObservation o = eight_tokens();
   const std::string window = "hybrid:window=2,recent=2,reach=1,";
-  // Mean attention 1 0 2 2 2 2 times the values is 1 0 2 4 6 2; tokens 4 and 5 make up the total, 8.
+  // Mean attention 1 0 2 2 2 2 times the value norms is 1 0 2 4 6 2. Without sinks and window the total is 8.
   const Values own = {0.125f, 0, 0.25f, 0.5f, 0.75f, 0.25f, 0, 0};
   expect_near(scores(window + "spread=0,diversity=0", o), own);
-  // The highest of one token before, itself and two after: 2 4 6 6 6 6, not beyond the window; total 12.
+  // The highest score of one token before, itself and two after, but for the window: 2 4 6 6 6 6; total 12.
   const Values lift = {1.0f / 6, 1.0f / 3, 0.5f, 0.5f, 0.5f, 0.5f, 0, 0};
-  // 1 - cosine times the values: 1 0.5 0 2 1.5 2 1 1; total 3.5.
+  // 1 - cosine, times the value norms, is 1 0.5 0 2 1.5 2 1 1; total 3.5.
   const Values unlike = {2.0f / 7, 1.0f / 7, 0, 4.0f / 7, 3.0f / 7, 4.0f / 7, 2.0f / 7, 2.0f / 7};
   Values sum(8);
   for (std::size_t i = 0; i < 8; ++i) sum[i] = own[i] + 0.5f * lift[i] + 2 * unlike[i];
   expect_near(scores(window + "spread=0.5,diversity=2", o), sum);
-  // Without value norms: 1 0 2 2 2 2 and 1 0.5 0 1 0.5 2, totals 4 and 2.5.
+  // Without value norms these are 1 0 2 2 2 2 and 1 0.5 0 1 0.5 2, with totals 4 and 2.5.
   expect_near(scores(window + "spread=0,diversity=1,vnorm=0", o),
               {0.65f, 0.2f, 0.5f, 0.9f, 0.7f, 1.3f, 0.4f, 0.4f});
 }
@@ -291,7 +291,7 @@ TEST(Hybrid, ReadsAllQueriesWhereTheQuestionIsNotKnown) {
   EXPECT_EQ(request.after, 0);
   EXPECT_EQ(method->rule({1000, 100, 0.1}).last, 32);
   EXPECT_EQ(make_method("hybrid:queries=all,recent=0")->rule({1000, 100, 0.1}).last, 0);
-  // spread=0, diversity=1: tokens 4 .. 7 make up the totals, 8 and 5.5.
+  // The defaults are spread=0 and diversity=1. With recent=0 the totals are of tokens 4 .. 7: 8 and 5.5.
   const LayerObservation o = eight_tokens();
   Values expected;
   const Values own = {1, 0, 2, 4, 6, 2, 0, 0}, unlike = {1, 0.5f, 0, 2, 1.5f, 2, 1, 1};
@@ -307,12 +307,12 @@ TEST(Hybrid, NothingToShareOutIsNoScore) {
 }
 
 TEST(Spread, AddsWhatIsJustBeforeAtTheSameTotal) {
-  // SnapKV's scores of six tokens with a window of 1: a head's fifth token is all of its total, 0 and 3.
-  // Lifted by one token they are 2 2 2 2 2, total 2, and 3 3 3 3 3, total 3.
+  // After 4 sinks and before a window of 1, a head's total is the score of its fifth token: 0 and 3. SnapKV's
+  // scores lifted by one token are 2 2 2 2 2, total 2, and 3 3 3 3 3, total 3.
   const LayerObservation o = six_tokens();
   expect_near(scores("snapkv:window=1,kernel=1,spread=2,reach=1", o), {2, 0, 2, 2, 0, 2, 6, 9, 7, 6, 9, 1});
   expect_near(scores("snapkv:window=1,kernel=1,spread=0,reach=1", o), scores("snapkv:window=1,kernel=1", o));
-  // The sums that chunks are made of, and R-KV's importance, of which no token counts here.
+  // ChunkKV lifts the sum over all heads and TOVA the mean. R-KV asks for the same with and without a spread.
   expect_near(scores("chunkkv:window=1,spread=2,reach=1", o), {32, 36, 36, 32, 36, 12});
   expect_near(scores("tova:spread=2,reach=1", o), {8, 9, 9, 8, 9, 3});
   EXPECT_EQ(make_method("rkv:spread=0.5")->request(), make_method("rkv")->request());
@@ -345,7 +345,7 @@ TEST(PyramidKV, FallsLinearlyAroundTheSameMean) {
   EXPECT_EQ(budgets(1000, 110, 5), (std::vector<std::int32_t>{205, 157, 110, 62, 15}));
   // Only 150 tokens before the window: max = 150, min = 50.
   EXPECT_EQ(budgets(160, 110, 5), (std::vector<std::int32_t>{160, 135, 110, 85, 60}));
-  EXPECT_EQ(budgets(1000, 10, 3), (std::vector<std::int32_t>{10, 10, 10}));  // nothing but the window
+  EXPECT_EQ(budgets(1000, 10, 3), (std::vector<std::int32_t>{10, 10, 10}));  // the window alone
   EXPECT_EQ(budgets(1000, 110, 1), (std::vector<std::int32_t>{110}));
   for (const std::int32_t n_layer : {2, 24, 80}) {
     const auto all = budgets(100000, 10000, n_layer);

@@ -1,4 +1,4 @@
-// What is read in several calls is grouped as in one.
+// Tokens that are read in several calls are grouped into micro-batches as in one call.
 #include "session/micro_batches.h"
 
 #include "unit/random_seed.h"
@@ -22,7 +22,7 @@ std::vector<std::size_t> micro_batches(std::size_t done, std::size_t n_tokens, s
   return sizes;
 }
 
-/// Where the tiles begin in which queries are computed together, of those from `done` on.
+/// The tokens at which the tiles of queries that are computed together begin, from token `done` on.
 std::vector<std::size_t> tiles(std::size_t done, std::size_t n_tokens, std::size_t n_ubatch) {
   std::vector<std::size_t> begins;
   for (const std::size_t size : micro_batches(done, n_tokens, n_ubatch)) {
@@ -32,7 +32,7 @@ std::vector<std::size_t> tiles(std::size_t done, std::size_t n_tokens, std::size
   return begins;
 }
 
-/// Whether tokens from `cut` on are grouped the same whether those before are read in the same call or not.
+/// Whether the tokens from `cut` on are grouped in the same way when those before were read in another call.
 bool is_separable(std::size_t cut, std::size_t n_tokens, std::size_t n_ubatch) {
   std::vector<std::size_t> rest = tiles(0, n_tokens, n_ubatch);
   const auto first = std::find(rest.begin(), rest.end(), cut);
@@ -57,8 +57,8 @@ TEST(MicroBatches, SeparableLengthsByHand) {
   EXPECT_EQ(separable_length(129, 32, 512), 0U);
   EXPECT_EQ(separable_length(192, 32, 512), 64U);
   EXPECT_EQ(separable_length(1000, 300, 512), 640U);
-  EXPECT_EQ(separable_length(1000, 32, 100), 800U);  // whole micro-batches where those are no whole tiles
-  EXPECT_EQ(shared_length(1100, 1300, 512), 512U);   // one more micro-batch remains
+  EXPECT_EQ(separable_length(1000, 32, 100), 800U);  // a micro-batch of 100 is no whole number of tiles
+  EXPECT_EQ(shared_length(1100, 1300, 512), 512U);   // one micro-batch more must remain
   EXPECT_EQ(shared_length(1100, 1600, 512), 1024U);
   EXPECT_EQ(shared_length(300, 400, 512), 0U);
 }
@@ -85,7 +85,7 @@ TEST(MicroBatches, WhatIsReadInTwoCallsIsGroupedAsInOne) {
   }
   EXPECT_GT(n_cut, 1000U);
   EXPECT_GT(n_shared, 1000U);
-  EXPECT_FALSE(is_separable(100, 1000, 512));  // the test can tell
+  EXPECT_FALSE(is_separable(100, 1000, 512));  // the check can fail
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What a plan comes to: budgets, protection, floors and windows that shrink.
+// How a plan is resolved: budgets, protection, floors and windows that shrink.
 #include <chunkkv/error.h>
 #include <chunkkv/plan.h>
 #include <chunkkv/registry.h>
@@ -75,7 +75,7 @@ TEST(Plan, AFloorKeepsShortPromptsWhole) {
   EXPECT_EQ(wanted.at(1000, 1000, 1).target.share, 0.256);
   EXPECT_EQ(wanted.at(2560, 2560, 1).share_alone, 0);
   EXPECT_EQ(wanted.at(5000, 5000, 1).target.budget, 500);
-  wanted.budget = Budget::tokens(100);  // a number is meant as it is
+  wanted.budget = Budget::tokens(100);  // the floor is for shares only
   EXPECT_EQ(wanted.at(1000, 1000, 1).target.budget, 100);
   EXPECT_EQ(wanted.at(1000, 1000, 1).share_alone, 0);
 }
@@ -113,8 +113,8 @@ TEST(Plan, LayerBudgetsFollowTheSmallWindow) {
   EXPECT_GT(resolved.layers.front().target.budget, resolved.layers.back().target.budget);
 }
 
-// No prompt is too short and no budget too small for any method; where a window shrinks, the method is the
-// one that has it as its parameter.
+// No prompt is too short and no budget too small for any method. Where a window shrinks, the resolved method
+// is one that was made with the smaller window.
 TEST(Plan, EveryMethodFitsIntoEveryBudget) {
   Random random;
   int shrunk = 0;

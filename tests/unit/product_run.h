@@ -9,7 +9,7 @@
 
 namespace chunkkv::kernels {
 
-/// The product that `task` describes, but for where it goes: [n_tokens][n_out].
+/// Computes the product that `task` describes and returns it, [n_tokens][n_out]; `task.out` is set here.
 inline std::vector<float> run_product(const ProductKernel& kernel, ProductTask task, int n_threads) {
   struct Free {
     void operator()(char* p) const { std::free(p); }

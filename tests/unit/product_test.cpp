@@ -27,7 +27,7 @@ struct Problem {
     for (float& value : x) value = random.real() - 0.5f;
   }
 
-  /// The rows of `count` tokens from `first` on, by `n_threads` threads.
+  /// Computes the rows of `count` tokens from `first` on with `n_threads` threads.
   std::vector<float> run(const ProductKernel& kernel, int n_threads, std::int64_t first = 0,
                          std::int64_t count = -1) const {
     return run_product(kernel,
@@ -41,7 +41,7 @@ struct Problem {
                        n_threads);
   }
 
-  /// The error of a token's row, relative to the length of that row and to what rounding is relative to.
+  /// The error of a token's row, relative to the root of the sum of all squared products in it.
   double error(const std::vector<float>& out, std::int64_t token) const {
     double difference = 0, size = 0;
     for (std::int64_t o = 0; o < n_out; ++o) {
@@ -70,15 +70,16 @@ constexpr ProductKernel kEmulated = {.arithmetic = Arithmetic::bf16_amx,
 std::vector<const ProductKernel*> all_kernels() {
   std::vector<const ProductKernel*> kernels = {&kEmulated};
   for (const ProductKernel* kernel : product_kernels())
-    if (kernel->arithmetic != Arithmetic::bytes_avx2) kernels.push_back(kernel);  // byte_product_test.cpp
+    if (kernel->arithmetic != Arithmetic::bytes_avx2) kernels.push_back(kernel);  // see byte_product_test.cpp
   return kernels;
 }
 
-/// With every kernel that this processor can run.
+/// Runs with every kernel that this processor has, and with the emulated one.
 class FastProduct : public testing::TestWithParam<const ProductKernel*> {
  protected:
   const ProductKernel& kernel() const { return *GetParam(); }
-  /// Roundings to 13 and 11 bits, or to the 8 bits of BF16; the engine's integer products have 5e-3 to 7e-3.
+  /// The error allowed for rounding to 13 or 11 bits, or to the 8 of BF16. That of the engine's integer
+  /// products is 5e-3 to 7e-3.
   double bound() const { return kernel().arithmetic == Arithmetic::bf16_amx ? 4e-3 : 2e-3; }
   test::Random random_;
 };
@@ -101,8 +102,8 @@ TEST_P(FastProduct, EqualsTheSumInDoublePrecision) {
 }
 
 TEST_P(FastProduct, IsExactForSmallWholeNumbers) {
-  // The largest numbers are such that scaling rounds nothing: powers of two for F16, 4095 for 13 bits. Their
-  // places differ, so that sums stay small.
+  // The largest numbers are such that scaling rounds nothing: powers of two for F16, 4095 for 13 bits.
+  // Weights and activations have them at different depths, so that sums stay small.
   const bool integers = kernel().arithmetic == Arithmetic::integers_avx2;
   Problem problem(64, 64, 256, random_);
   for (float& w : problem.weights) w = float(random_.integer(-2, 2));
@@ -139,10 +140,10 @@ TEST_P(FastProduct, NeitherOverflowsNorVanishes) {
     problem.weights[std::size_t(2 * 256 + k)] = 300;
   }
   problem.x[std::size_t(4 * 256 + 7)] = 1e4f;  // an activation far beyond the others
-  problem.weights[7] = 1e6f;  // seen by the output that outweighs all: errors are shares of what that is
+  problem.weights[7] = 1e6f;                   // of output 0, so large that errors are relative to it alone
   const auto result = problem.run(kernel(), 2);
   for (const float value : result) ASSERT_TRUE(std::isfinite(value));
-  // One output outweighs the others: eight times the deviation of the sum of its roundings.
+  // One output outweighs the others: the bound is eight standard deviations of its summed rounding errors.
   for (const std::int64_t t : {0, 1, 3, 4, 5}) EXPECT_LT(problem.error(result, t), 1.3e-2) << "token " << t;
   for (std::int64_t o = 0; o < 64; ++o) EXPECT_EQ(result[std::size_t(2 * 64 + o)], 0.0f);
   EXPECT_EQ(result[std::size_t(5 * 64 + 1)], 0.0f);

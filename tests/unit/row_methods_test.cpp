@@ -11,7 +11,7 @@
 namespace chunkkv::test {
 namespace {
 
-/// One KV head; keys and values are alike.
+/// An observation of one KV head with the same rows as keys and as values.
 LayerObservation with_rows(const Values& numbers, std::int32_t width) {
   LayerObservation o;
   o.n_entries = std::int32_t(numbers.size()) / width;
@@ -21,13 +21,13 @@ LayerObservation with_rows(const Values& numbers, std::int32_t width) {
 }
 
 TEST(LagKV, RanksDeviationsBesideTheNextPart) {
-  // Parts of two: (1 0) varies within the range of (0 0) and (1 1), (0 0) does not; (1 1) becomes (1/2 1) in
-  // the range of (0 0) and (2 1). The last part has nothing to be set against.
+  // Parts have two entries. The channels of (1 0) differ in the range of (0 0) and (1 1), those of (0 0) do
+  // not; (1 1) becomes (1/2 1) in the range of (0 0) and (2 1). The last part has no next one.
   const LayerObservation o = with_rows({1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 2, 1}, 2);
   expect_near(scores("lagkv:sinks=0,lag=2", o), {0.5f, 0, 0, 0.5f, 1 + 4.0f / 6, 1 + 5.0f / 6});
   EXPECT_EQ(kept("lagkv:sinks=0,lag=2", o, 3), (Lists{{0, 4, 5}}));
   EXPECT_EQ(kept("lagkv:sinks=0,lag=2", o, 4), (Lists{{0, 3, 4, 5}}));
-  // With the first as a sink two parts of two are left, and one entry after them.
+  // With the first entry as a sink, two parts of two and one entry after them are left.
   expect_near(scores("lagkv:sinks=1,lag=2", o), {3, 0, 0.5f, 1 + 3.0f / 6, 1 + 4.0f / 6, 1 + 5.0f / 6});
 }
 
@@ -42,7 +42,7 @@ TEST(LagKV, AChannelThatDoesNotVaryCountsAsNothing) {
 }
 
 TEST(Leverage, IsHowLittleTheOthersReplaceAKey) {
-  // Less their mean of 1 the keys are -1 -1 -1 3: shares of 12, and a thousandth more below the line.
+  // Minus their mean of 1 the keys are -1 -1 -1 3. Squares are divided by 1.001 times their sum of 12.
   const LayerObservation o = with_rows({0, 0, 0, 4}, 1);
   expect_near(scores("leverage", o), {1 / 12.012f, 1 / 12.012f, 1 / 12.012f, 9 / 12.012f});
   EXPECT_EQ(kept("leverage:sinks=0,recent=0", o, 1), (Lists{{3}}));

@@ -5,7 +5,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Rows of one of two heads in a cache, some of them in another order than they lie in.
+/// Rows of the first of two heads in a cache: those of some cells, in descending order.
 struct SomeRows {
   std::int64_t depth;
   std::vector<std::uint16_t> rows;

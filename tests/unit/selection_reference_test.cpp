@@ -32,7 +32,7 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
 
 using Chunk = std::vector<std::int32_t>;
 
-/// Chunks of `entries`, best first, by sorting.
+/// `entries` cut into chunks of `length`, which are sorted, the best first.
 std::vector<Chunk> ranked_chunks(const std::vector<std::int32_t>& entries, const std::vector<double>& scores,
                                  std::int32_t length, ChunkScore kind) {
   std::vector<Chunk> chunks;
@@ -50,7 +50,7 @@ std::vector<Chunk> ranked_chunks(const std::vector<std::int32_t>& entries, const
   return chunks;
 }
 
-/// The rules as they are written down, sorting everything. Nothing where selection must refuse.
+/// Follows the rules word by word and sorts everything. Returns nothing where selection must refuse.
 std::optional<std::vector<std::int32_t>> slow_select(const Case& c) {
   const auto& [scores, target, rule] = c;
   std::vector<std::int32_t> all(scores.size());

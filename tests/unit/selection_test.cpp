@@ -68,7 +68,7 @@ TEST(Selection, ChunkLargerThanThePromptIsCut) {
 }
 
 TEST(Selection, PaperTakesWholeChunksOfWhatIsNotProtected) {
-  // Unprotected 0-6, chunks 0-2, 3-5 and the short 6; window 7-8. (6 - 2) / 3 = 1 chunk.
+  // Chunks 0-2, 3-5 and the short 6 are not protected, the window 7-8 is. (6 - 2) / 3 = 1 chunk fits.
   const SelectionRule rule{.last = 2, .chunk = 3, .rule = ChunkRule::paper};
   EXPECT_EQ(select({1, 1, 1, 2, 2, 2, 0, 0, 0}, 6, rule), (Indices{3, 4, 5, 7, 8}));
   EXPECT_EQ(select({1, 1, 1, 2, 2, 2, 0, 0, 0}, 4, rule), (Indices{7, 8}));
@@ -87,7 +87,7 @@ TEST(Selection, PaperWithoutRoomForAChunkSaysSo) {
 }
 
 TEST(Selection, KvpressRanksChunksOfProtectedEntriesFirst) {
-  // Grid 0-2, 3-5, 6-8 and the short 9; the last two entries lie in chunks 2 and 3. Half of 4 chunks.
+  // Chunks are 0-2, 3-5, 6-8 and the short 9; the last two entries lie in the last two. Half of the 4 stay.
   const SelectionRule rule{.last = 2, .chunk = 3, .rule = ChunkRule::kvpress};
   EXPECT_EQ(select({9, 9, 9, 1, 1, 1, 0, 0, 0, 0}, 5, rule), (Indices{6, 7, 8, 9}));
   EXPECT_EQ(select({1, 1, 1, 9, 9, 9, 0, 0, 0, 0}, 8, rule), (Indices{3, 4, 5, 6, 7, 8, 9}));

@@ -129,7 +129,7 @@ std::string random_value(test::Random& random, const ParameterInfo& parameter) {
   return parameter.choices[std::size_t(random.integer(0, std::int32_t(parameter.choices.size()) - 1))];
 }
 
-/// The default of `parameter` where the choices are as in `chosen`, "name=value".
+/// The default of `parameter` once the values in `chosen`, each "name=value", are given.
 std::string default_of(const ParameterInfo& parameter, const std::set<std::string>& chosen) {
   for (const auto& other : parameter.otherwise)
     if (chosen.contains(other.choice + "=" + other.value)) return other.default_value;

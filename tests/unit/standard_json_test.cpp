@@ -1,4 +1,4 @@
-// What Python's json module writes and the standard does not know.
+// Text that Python's json module writes and that is no standard JSON.
 #include "base/standard_json.h"
 
 #include "unit/random_seed.h"

@@ -9,7 +9,7 @@
 
 namespace chunkkv::test {
 
-/// A folder of its own for one test.
+/// A folder for one test, removed with its content at the end.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -39,8 +39,8 @@ inline std::string content(const std::string& path) {
 }
 
 inline void put(const std::string& path, const std::string& bytes) {
-  std::filesystem::remove(
-      path);  // some file systems write a file to the disk that is truncated and rewritten
+  // Some file systems write a file to the disk at once when it is truncated and rewritten, but not a new one.
+  std::filesystem::remove(path);
   std::ofstream(path, std::ios::binary) << bytes;
 }
 

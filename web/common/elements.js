@@ -1,6 +1,6 @@
 // ---- elements
 
-/// el("p.note", {title: "…"}, "text", element): null and undefined children and attributes are left out.
+/// Makes an element, as el("p.note", {title: "…"}, "text", element); null and undefined parts are left out.
 function el(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");
   const element = document.createElement(tag);

@@ -4,7 +4,7 @@ const N = data.tokens, L = data.layers.length;
 const ALL = -1;  // all layers, or all heads
 const view = { layer: ALL, head: ALL, token: null };
 
-// kept[layer][head] is a byte a token.
+// kept[layer][head] has a byte for each token: 1 where it is kept.
 const kept = data.layers.map(({ heads }) => heads.map(runs => {
   const set = new Uint8Array(N);
   for (let r = 0, at = 0; r < runs.length; r += 2) {
@@ -18,7 +18,7 @@ const manyHeads = kept.some(heads => heads.length > 1);
 const number = n => n.toLocaleString("en");
 const percent = x => (100 * x).toFixed(x > 0 && x < 0.0995 ? 1 : 0) + " %";
 
-// Share of the heads in view that keep every token of one layer.
+// For each token, the share of the heads in view that keep it in layer `l`.
 function layerShare(l, head = view.head) {
   const heads = head === ALL || kept[l].length === 1 ? kept[l] : [kept[l][head]];
   const share = new Float32Array(N);

@@ -1,8 +1,8 @@
-// ---- benchmarks, and what their ablations say
+// ---- benchmarks and ablations
 
 const section = (id, title, ...children) => el("section", { id, "data-title": title }, el("h2", {}, title), ...children);
 
-/// One column of the scores against the budget; task types say their tasks.
+/// Plots of one column of the scores against the budget; a column of a task type has a note of its tasks.
 function scorePlots({ title, scoreTitle, groups, groupTasks }, column) {
   const name = groups.columns[column], isType = column < groups.columns.length - 1;
   return budgetPlots({
@@ -12,7 +12,7 @@ function scorePlots({ title, scoreTitle, groups, groupTasks }, column) {
   });
 }
 
-/// How far methods are from the baseline, with the paired interval.
+/// The plot of the differences between methods and the baseline, with paired intervals.
 function leadPlot({ title, baseline, groups }) {
   const column = groups.columns.length - 1, rows = groups.rows.filter(row => row.cells[column]?.lead);
   if (!rows.length) return null;
@@ -23,7 +23,7 @@ function leadPlot({ title, baseline, groups }) {
     note: `${groups.columns[column]}, in points; left of 0: ${baseline} is better. An interval that holds 0 decides nothing.`,
     height: Math.max(17, 5 + 0.8 * methods.length * keeps.length),
     head: ["method", "kept", "difference", "low", "high", "samples"],
-    rows: rows.map(row => [row.method, row.keep, ...three(row.cells[column].lead), row.cells[column].n]),
+    rows: rows.map(row => [row.method, row.keep, ...valueLowHigh(row.cells[column].lead), row.cells[column].n]),
     draw: () => {
       const categories = methods.filter(method => view.shown.has(method));
       const series = keeps.map((keep, i) => ({
@@ -38,7 +38,7 @@ function leadPlot({ title, baseline, groups }) {
   });
 }
 
-/// Scores of one question after the other on the same document.
+/// Plots of the scores against the number of the question on the same document, one for each budget.
 function questionPlots({ title, scoreTitle, questions: { columns, rows } }) {
   const points = row => row.cells.flatMap((cell, i) => cell ? [{ x: i, mean: cell.mean }] : []);
   const ticks = columns.map((name, i) => [i, name.replace("question ", "")]);
@@ -71,14 +71,15 @@ function answerSection(part, id) {
     needles(part));
 }
 
-/// One ablation: a line a budget, against the parameter.
+/// The plot of one ablation: a line for each budget, against the parameter.
 function ablationPlot({ parameter, parameterTitle, base, measure, unit, better, lines, full, default: normal }, context) {
   const values = unique(lines.flatMap(each => each.points.map(point => point.value))).sort((a, b) => a - b);
   const ticks = values.map(value => [value, value === normal ? `${value}\u00a0(default)` : String(value)]);
   return plot({
     title: `${context}: ${measure}`, name: `${parameter} ${base} ${context} ${measure}`,
     note: `${base}; ${better} is better`, head: ["method", "kept", parameter, "value", "low", "high"],
-    rows: lines.flatMap(({ keep, points }) => points.map(({ value, mean }) => [base, keep, value, ...three(mean)])),
+    rows: lines.flatMap(({ keep, points }) =>
+      points.map(({ value, mean }) => [base, keep, value, ...valueLowHigh(mean)])),
     draw: () => withLegend(lineConfig({
       lines: lines.map(({ keep, points }, i) => line(kept(keep), budgetColour(i, lines.length),
         points.map(({ value, mean }) => ({ x: value, mean })), { pointStyle: shapes[i % shapes.length] })),

@@ -5,7 +5,7 @@ Chart.defaults.maintainAspectRatio = false;
 Chart.defaults.font.family = "system-ui, sans-serif";
 Chart.defaults.plugins.legend.display = false;
 
-/// Draws the intervals of points that have them, along the axis of values. Those of lines stand `apart`.
+/// Draws the intervals of points along the axis of values. `apart`: pixels between those of neighbouring lines.
 const whiskers = {
   id: "whiskers",
   afterDatasetsDraw(chart, _, { always, valueAxis, apart = 0 }) {
@@ -35,7 +35,7 @@ const whiskers = {
   },
 };
 
-/// A dashed line across at the full cache's value.
+/// Draws a dashed line across, at the full cache's value.
 const fullLine = {
   id: "fullLine",
   beforeDatasetsDraw(chart, _, { value }) {
@@ -66,7 +66,7 @@ function axis(title, { ticks, ...others } = {}) {
   };
 }
 
-/// Texts of an axis' ticks, all in the unit of the largest.
+/// Makes a function that writes an axis' ticks, all in the unit of the largest.
 function tickText(unit, format = units[unit]) {
   const text = {
     ms: (value, most) => most >= 2000 ? `${+(value / 1000).toFixed(2)} s` : `${+value.toFixed(2)} ms`,
@@ -77,7 +77,7 @@ function tickText(unit, format = units[unit]) {
   return (value, _, ticks) => text(value, ticks.at(-1).value);
 }
 
-/// Round numbers of bytes are powers of two.
+/// Sets the steps of an axis of bytes to a power of two.
 function binarySteps(scale) {
   const step = 2 ** Math.ceil(Math.log2((scale.max || 1) / 5));
   scale.max = Math.ceil(scale.max / step) * step;

@@ -2,8 +2,8 @@
 
 let plots = [];
 
-/// One figure: caption, canvas, CSV and table. `draw` gives Chart.js's configuration, or null where nothing is
-/// shown; it is asked again whenever the choices change.
+/// Makes a figure: caption, canvas, CSV and table. `draw` returns Chart.js's configuration, or null where nothing is
+/// shown; it is called again whenever the choices change.
 function plot({ title, name = title, note, head, rows, height, draw }) {
   const label = `${title}. The table and the CSV below hold the same data.`;
   const canvas = el("canvas", { role: "img", "aria-label": label });
@@ -29,23 +29,23 @@ function drawPlots({ onlyNew = false, onlyVisible = false } = {}) {
 
 const spanOf = estimate => estimate.length > 1 ? estimate.slice(1) : null;
 
-/// Points as a line. `points`: [{x, mean}], where mean is an estimate.
+/// A line of a chart. `points`: [{x, mean}], where mean is an estimate.
 const line = (label, colour, points, others = {}) => ({
   label, borderColor: colour, backgroundColor: colour, borderWidth: 2, pointRadius: 3.5, pointHoverRadius: 5, clip: 6,
   data: points.map(({ x, mean }) => ({ x, y: mean[0] })), values: points.map(({ mean }) => mean[0]),
   spans: points.map(({ mean }) => spanOf(mean)), ...others,
 });
 
-/// A method's line; others step back while one method is pointed at.
+/// A method's line. While one method is pointed at, all others are faint.
 function methodLine(spec, points, others = {}) {
   const { dash, shape, width } = styles.get(spec);
-  return line(spec, stepsBack(spec) ? faint(colourOf(spec), 0.15) : colourOf(spec), points, {
+  return line(spec, isFaded(spec) ? faint(colourOf(spec), 0.15) : colourOf(spec), points, {
     borderDash: dash, borderWidth: width, pointStyle: shape, order: spec === view.focus || spec === "chunkkv" ? 0 : 1,
     ...others,
   });
 }
 
-/// The axis of x: `ticks` are [value, text]; without them every number is its own text.
+/// The x axis. `ticks` are [value, text]; without them every tick shows its number.
 function numberAxis({ title, ticks, log = false }) {
   if (!ticks) return axis(title, { type: "linear", ticks: { callback: value => whole(value) } });
   const values = ticks.map(([value]) => value), low = Math.min(...values), high = Math.max(...values);
@@ -58,7 +58,7 @@ function numberAxis({ title, ticks, log = false }) {
   });
 }
 
-/// Lines over numbers. `y` has unit, title and `fromZero`; `full` is the full cache's value.
+/// The configuration of a chart of lines. `y` has unit, title and `fromZero`; `full` is the full cache's value.
 function lineConfig({ lines, x, y, full = null }) {
   if (!lines.length) return null;
   const spans = view.intervals ? lines.flatMap(each => each.spans.flat()).filter(Number.isFinite) : [];
@@ -89,7 +89,8 @@ function lineConfig({ lines, x, y, full = null }) {
   };
 }
 
-/// Bars in groups. `series`: [{label, colour, points}], one estimate a category, null where there is none.
+/// The configuration of a chart of grouped bars. `series`: [{label, colour, points}], where points has one estimate for
+/// each category, null where there is none.
 function barConfig({ categories, series, title, unit, stacked = false, horizontal = false, format = units[unit] }) {
   if (!categories.length || !series.length) return null;
   const datasets = series.map(({ label, colour, points }) => ({
@@ -116,8 +117,8 @@ function barConfig({ categories, series, title, unit, stacked = false, horizonta
   };
 }
 
-/// One column of a table against the budget, a line a method: a plot for shares and one for numbers of tokens, where
-/// there are at least two of them.
+/// Plots of one column of a table against the budget, a line for each method: one for shares and one for numbers of
+/// tokens, where there are at least two of them.
 function budgetPlots({ table, column, title, name, note, y, withFull = false }) {
   const full = table.rows.find(row => row.method === "full")?.cells[column];
   return [true, false].flatMap(shares => {

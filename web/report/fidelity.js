@@ -1,4 +1,4 @@
-// ---- fidelity, layer by layer too
+// ---- fidelity, also layer by layer
 
 const figureOf = (figures, key) => figures.find(figure => figure.key === key);
 
@@ -51,7 +51,7 @@ function fidelitySection(part, id) {
     byLayer.length ? el("details.card", {}, el("summary", {}, "Layer by layer"), el("div.grid", {}, byLayer)) : null);
 }
 
-/// Which layers keep the same tokens: the reason why one choice can serve several.
+/// Shows which layers keep the same tokens: the reason why one choice can serve several.
 function similaritySection(model) {
   const rows = model.fidelity.flatMap(part => part.layers).filter(row => row.similarity.length > 1 && row.method !== "full");
   if (!rows.length) return null;

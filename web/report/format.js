@@ -2,7 +2,7 @@
 
 const unique = values => [...new Set(values)];
 
-/// With a real minus sign, which zero has not.
+/// Replaces the hyphen of a negative number by a minus sign; zero gets none.
 const minus = text => /[1-9]/.test(text) ? text.replace(/^-/, "−") : text.replace(/^-/, "");
 const sentence = text => text.charAt(0).toUpperCase() + text.slice(1);
 const signed = (text, value) => (value > 0 && /[1-9]/.test(text) ? "+" : "") + minus(text);
@@ -20,10 +20,10 @@ const units = {
 const span = (estimate, format) => estimate.length > 1 ? `${format(estimate[1])} to ${format(estimate[2])}` : "";
 const withSpan = (estimate, format) =>
   format(estimate[0]) + (estimate.length > 1 ? ` (${span(estimate, format)})` : "");
-const three = estimate => estimate ? [estimate[0], estimate[1] ?? null, estimate[2] ?? null] : [null, null, null];
+const valueLowHigh = estimate => estimate ? [estimate[0], estimate[1] ?? null, estimate[2] ?? null] : [null, null, null];
 
 const isShare = keep => keep.endsWith("%");
-/// A budget as people say it.
+/// A budget in words.
 const kept = keep => isShare(keep) ? `${keep} kept` : `${whole(Number(keep))} tokens kept`;
 const kilo = n => n >= 1000 ? `${Number((n / 1000).toFixed(1))}k` : String(n);
 const slug = text => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
@@ -37,7 +37,7 @@ function csvLink(name, head, rows) {
   return el("a", { download: `${slug(name)}.csv`, href }, "CSV");
 }
 
-/// The same data as a table, made when it is opened.
+/// A plot's data as a table, which is made when it is opened.
 function dataTable(head, rows) {
   const show = value => typeof value === "number" ? tidy(value) : String(value ?? "");
   const table = () => el("table.plain", {},

@@ -40,7 +40,7 @@ function needles({ needles: grids }) {
     maps);
 }
 
-/// Paints a matrix of 0 .. 1, one pixel a cell.
+/// Paints a matrix of values from 0 to 1, one pixel for each.
 function paint(canvas, matrix) {
   const rgb = colour => colour.match(/[0-9a-f]{2}/gi).map(hex => parseInt(hex, 16));
   const low = rgb(cssColour("--low")), high = rgb(cssColour("--high"));
@@ -50,7 +50,7 @@ function paint(canvas, matrix) {
   context.putImageData(image, 0, 0);
 }
 
-/// A square matrix of layers on a canvas. Pointer and arrow keys read single cells out.
+/// A square matrix of layers on a canvas. Pointer and arrow keys select a cell, whose value is then shown as text.
 function matrixFigure({ title, note, name, matrix }) {
   const size = matrix.length, last = size - 1, within = n => Math.max(0, Math.min(last, n));
   const readout = el("p.readout.soft", { "aria-live": "polite" }, "point at a cell, or use the arrow keys");

@@ -1,6 +1,6 @@
 // ---- the page of one model
 
-/// Every method across all benchmarks at one budget: the first thing that people want to know.
+/// Compares every method on all benchmarks at one budget: the first thing that people want to know.
 function overview(model) {
   const parts = model.answers.filter(({ groups }) => groups.rows.some(row => row.method === "full"));
   const fidelity = model.fidelity.find(({ keys }) => keys.includes("kl")), kl = fidelity?.keys.indexOf("kl");
@@ -38,7 +38,7 @@ function overview(model) {
       live(el("table.scores"), () => [head, body()]))));
 }
 
-/// One legend for all plots: a button a method, which shows or hides it everywhere.
+/// Makes one legend for all plots: a button for each method, which shows or hides it everywhere.
 function legendButtons(methods) {
   const all = byId("methods");
   const repaint = () => all.querySelectorAll("[data-method]").forEach(button => {

@@ -5,7 +5,7 @@ const speedHead = ["input", "output", "method", "kept", "figure", "median", "low
 const speedRows = (rows, keys) => rows.flatMap(row => keys.filter(key => row.figures[key]).map(key =>
   [row.input, row.output, row.method, row.keep, key, ...row.figures[key], row.n]));
 
-/// One figure by input and output, a bar a method.
+/// The plot of one figure by input and output lengths, a bar for each method.
 function speedPlot(all, loads, keep, { key, title, unit, better }) {
   const rows = atBudget(all, keep).filter(row => row.figures[key]);
   if (!rows.length) return null;
@@ -21,7 +21,7 @@ function speedPlot(all, loads, keep, { key, title, unit, better }) {
   });
 }
 
-/// Where the time goes: reading, compressing, generating, one bar a method.
+/// The plot of the times for reading, compressing and generating, a stacked bar for each method.
 function timePlot(all, load, keep) {
   const parts = ["reading", "compression", "answering"], colours = ["--soft", "--warm", "--high"];
   const rows = atBudget(all, keep).filter(row => loadOf(row) === load && parts.every(part => row.figures[part]));
@@ -42,7 +42,7 @@ function timePlot(all, load, keep) {
   });
 }
 
-/// How many times the full cache's figure; differences below 3% are no news.
+/// How many times the full cache's figure; a difference below 3% is not coloured.
 function times(figure, own, reference) {
   if (!(reference > 0) || !(own > 0)) return null;
   const factor = own / reference, isNews = Math.abs(factor - 1) >= 0.03;

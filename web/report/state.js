@@ -1,4 +1,4 @@
-// ---- what is chosen, who wants to know, and how methods look
+// ---- the choices in view, what follows them, and how methods look
 
 const data = JSON.parse(byId("data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -30,7 +30,7 @@ const spare = [["#b0381c", "#ff9d84"], ["#3d6b12", "#a8d96b"], ["#a0278f", "#f38
 const dashes = [[], [7, 4], [2, 3], [9, 3, 2, 3], [4, 2]];
 const shapes = ["circle", "rect", "triangle", "rectRot", "rectRounded"];
 
-/// By spec: colours, dash, shape and width of a method's line. Variants share their method's colour.
+/// Colours, dash, shape and width of each method's line, by spec. Variants share their method's colour.
 const styles = new Map();
 function styleMethods(methods) {
   const nameOf = spec => spec.split(":")[0];
@@ -51,14 +51,14 @@ const isShown = row => view.shown.has(row.method);
 const colourOf = spec => styles.get(spec).colours[dark.matches ? 1 : 0];
 const cssColour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const faint = (colour, alpha) => colour + Math.round(255 * alpha).toString(16).padStart(2, "0");
-const stepsBack = spec => view.focus !== null && view.focus !== spec;
+const isFaded = spec => view.focus !== null && view.focus !== spec;
 
 /// Bars have no dashes: variants of a method are lighter than it.
 function barColour(spec) {
   const strength = [1, 0.6, 0.4, 0.25][Math.min(styles.get(spec).variant, 3)];
-  return faint(colourOf(spec), stepsBack(spec) ? 0.15 : strength);
+  return faint(colourOf(spec), isFaded(spec) ? 0.15 : strength);
 }
-/// The i-th of n budgets: the less is kept, the stronger.
+/// Colour of the i-th of n budgets: the less is kept, the stronger.
 function budgetColour(i, n) {
   const shades = dark.matches ? ["#2f6f75", "#43a0a8", "#74d3da", "#c9f3f6"] : ["#a5cfd2", "#53a0a6", "#0b6e75", "#053236"];
   if (n === 1) return shades[2];
@@ -78,7 +78,7 @@ function swatch(spec) {
 }
 const key = spec => el("span.key", {}, swatch(spec), el("code", {}, spec));
 
-/// A labelled select; `options` are [value, text]. None where there is nothing to choose.
+/// A labelled select; `options` are [value, text]. Null where there is nothing to choose.
 function choice(label, options, chosen, onChange) {
   if (options.length < 2) return null;
   const select = el("select", { onchange: () => onChange(select.value) },

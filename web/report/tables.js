@@ -1,6 +1,6 @@
 // ---- comparison tables
 
-/// The rows of a table by budget, the full cache alone in front.
+/// Groups the rows of a table by budget, [title, rows]; the full cache comes first, without a title.
 function byBudget(rows) {
   const shown = rows.filter(isShown), compressed = shown.filter(row => row.method !== "full");
   const full = shown.filter(row => row.method === "full");
@@ -40,13 +40,13 @@ const samples = cell => `${cell.n} samples${cell.partial ? ", some are missing" 
 const scoreOf = cell => units.points(cell.mean[0]) + (cell.partial ? "*" : "");
 const percentSpan = share => span(share, value => Math.round(100 * value));
 
-/// An average of scores, with its interval.
+/// The column of an average of scores, with its interval.
 const averageColumn = (table, c) => ({
   title: table.columns[c], better: "higher", value: row => row.cells[c]?.mean[0],
   cell: row => row.cells[c] && el("td", { title: samples(row.cells[c]) },
     figureWith(scoreOf(row.cells[c]), span(row.cells[c].mean, units.points))),
 });
-/// Scores with the share of the full cache's beside them, and in the shade behind.
+/// A column of scores, with the share of the full cache's score beside them and as the shade behind them.
 const scoreColumn = (table, c, note) => ({
   title: table.columns[c], note, better: "higher", value: row => row.cells[c]?.mean[0],
   cell: row => {
@@ -66,20 +66,20 @@ const shareColumn = c => ({
   title: "share of the full cache's",
   cell: row => row.method === "full" ? el("td") : row.cells[c]?.share && meter(row.method, row.cells[c].share),
 });
-/// Differences whose interval holds 0 decide nothing, and stay without colour.
+/// A column of differences from the baseline. Those whose interval holds 0 decide nothing, and are not coloured.
 const leadColumn = (c, baseline) => ({
   title: `difference from ${baseline}`,
   cell: row => {
     if (row.method === "full" || row.method === baseline) return el("td");
     const lead = row.cells[c]?.lead, format = value => signed(units.points(value), value);
     if (!lead) return null;
-    const [low, high] = lead.slice(1).map(value => Math.round(1000 * value));  // as they are written
+    const [low, high] = lead.slice(1).map(value => Math.round(1000 * value));  // rounded as they are shown
     const side = low > 0 ? "ahead" : high < 0 ? "behind" : null;
     return el("td", {}, el("b", { class: side }, format(lead[0])), el("small", {}, span(lead, format)));
   },
 });
 
-/// The average with all that is known of it, then the task types.
+/// A table of answers: the average, its share and its difference from the baseline, then the task types.
 function answerTable({ title, groups, groupTasks, baseline }) {
   const last = groups.columns.length - 1;
   return methodTable(groups.rows, [
@@ -97,16 +97,17 @@ function explainTable({ groups }) {
 
 const tableHead = ["method", "kept", "column", "value", "low", "high", "share_of_full", "share_low", "share_high",
   "difference_from_baseline", "difference_low", "difference_high", "samples", "samples_missing"];
-/// All of a table's figures, one line a cell; `only`: one column.
+/// All figures of a table, one line for each cell; `only`: those of one column.
 function tableRows({ columns, rows }, only = null) {
   const wanted = [...columns.keys()].filter(c => only === null || c === only);
   return rows.flatMap(({ method, keep, cells }) => wanted.filter(c => cells[c]).map(c => {
     const { mean, share, lead, n, partial } = cells[c];
-    return [method, keep, columns[c], ...three(mean), ...three(share), ...three(lead), n, partial ? "yes" : "no"];
+    const figures = [mean, share, lead].flatMap(valueLowHigh);
+    return [method, keep, columns[c], ...figures, n, partial ? "yes" : "no"];
   }));
 }
 
-/// A table behind a summary, for what not everyone looks at.
+/// A table that is folded behind its summary, for details.
 function foldedTable(summary, table, name) {
   if (!table.rows.length) return null;
   return el("details.card", {}, el("summary", {}, summary),

@@ -5,7 +5,7 @@ function questionView(question, documents) {
   return el("article.card", { "aria-label": "Question" }, list, el("div.text", {}, question));
 }
 
-/// Grows while the answer streams. Text goes into text nodes, so nothing in it is ever read as HTML.
+/// The view of an answer, which grows while it streams. Text goes into text nodes, so none of it is read as HTML.
 function answerView() {
   const text = document.createTextNode(""), thought = document.createTextNode("");
   const waiting = el("p.soft.waiting", {}, "Reading …");

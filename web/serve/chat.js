@@ -1,7 +1,7 @@
 // ---- the conversation
 
 const input = byId("input"), log = byId("log");
-let messages = [];   // as the server reads them
+let messages = [];   // as they are sent to the server
 let running = null;  // aborts the answer that streams
 
 function setRunning(controller) {
@@ -12,17 +12,18 @@ function setRunning(controller) {
   byId(after).hidden = false;
   if (hasFocus) byId(after).focus();
   byId("new").disabled = Boolean(controller);
-  log.setAttribute("aria-busy", Boolean(controller));  // an answer is read out when it is whole
+  log.setAttribute("aria-busy", Boolean(controller));  // screen readers read an answer when it is whole
 }
 
-/// Changes the conversation and shows its end, unless the reader has scrolled away from it.
+/// Runs `change` on the view of the conversation and scrolls to its end, unless the reader has scrolled away from it.
 function atEnd(change, always = false) {
   const follows = always || log.scrollHeight - log.scrollTop - log.clientHeight < 48;
   change();
   if (follows) log.scrollTop = log.scrollHeight;
 }
 
-/// Streams the answer to `messages` into the view; gives the last event with its figures.
+/// Streams the answer to `messages` into its view. Returns the last event with its figures, the time of the first text
+/// in milliseconds, and whether the answer was cut off.
 async function stream(answer, signal) {
   const began = performance.now();
   let first = null, last = {}, isCut = false;
@@ -62,7 +63,7 @@ async function send() {
     if (!isStop) notice(error.message);
     if (answer.text) {
       atEnd(() => answer.end(el("p.soft", {}, isStop ? "Stopped." : "Broken off.")));
-    } else {  // as if it had not been asked: the user can change it and try again
+    } else {  // takes the question back: the user can change it and try again
       messages = before;
       asked.remove();
       answer.element.remove();

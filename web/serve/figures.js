@@ -1,4 +1,4 @@
-// ---- what an answer took
+// ---- figures of an answer: tokens, memory, times
 
 const figure = (name, value, ...more) =>
   value === null ? null : el("div", {}, el("dt", {}, name), el("dd", {}, value, ...more));

@@ -58,7 +58,7 @@ async function loadKept() {
   byId("layer").value = layer;
   byId("layer-name").textContent = layer;
   if (slot === null || byId("kept").hidden) return;
-  keptView.fetch?.abort();  // only the newest layer counts
+  keptView.fetch?.abort();  // only the newest request counts
   keptView.fetch = new AbortController();
   try {
     const response = await request(`slots/${slot}/kept?layer=${layer}`, { signal: keptView.fetch.signal });
@@ -69,7 +69,7 @@ async function loadKept() {
   }
 }
 
-/// Follows the slot of the newest answer. The first time the panel opens by itself, where there is room.
+/// Shows what the slot of the newest answer keeps. The first time, the panel opens by itself where there is room.
 function keptIn(slot) {
   keptView.slot = slot;
   if (keptView.isNew && !isNarrow.matches) showPanel(true);

@@ -16,14 +16,14 @@ async function request(path, options = {}) {
   try {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
-    throw inWords(error);
+    throw plainError(error);
   }
   if (!response.ok) throw await refusal(response);
   return response;
 }
 
-/// A stop by the user stays what it is; anything else that fetch throws is a lost connection.
-function inWords(error) {
+/// Leaves a stop by the user as it is; anything else that fetch throws is a lost connection.
+function plainError(error) {
   if (error instanceof ServerError || error.name === "AbortError") return error;
   return new ServerError("The server cannot be reached. Does it still run?");
 }
@@ -64,7 +64,7 @@ async function* streamed(response) {
     }
   } catch (error) {
     if (error instanceof SyntaxError) throw new ServerError("The server sent what this page does not understand.");
-    throw inWords(error);
+    throw plainError(error);
   } finally {
     reader.cancel().catch(() => {});
   }

@@ -28,7 +28,7 @@ function showSettings() {
   byId("method-title").textContent = byId("method").selectedOptions[0]?.title ?? "";
 }
 
-/// The server's own choices stand where the user made none.
+/// Fills the fields with the user's stored settings, and with the server's where there are none.
 function fillSettings({ methods = [], method = "full", keep = "", cells = 0 }) {
   const stored = remembered("localStorage", "settings") ?? {};
   const known = methods.some(each => each.name === method) ? methods : [{ name: method, title: "" }, ...methods];
@@ -44,14 +44,14 @@ function fillSettings({ methods = [], method = "full", keep = "", cells = 0 }) {
   showSettings();
 }
 
-/// Says where a field is wrong, which needs the fields to be in view.
+/// Whether all fields are valid. Opens the settings otherwise, since a message about a field needs it in view.
 function settingsAreValid() {
   if (byId("settings").checkValidity()) return true;
   byId("options").open = true;
   return byId("settings").reportValidity();
 }
 
-/// What a request says of the cache and of sampling; an empty field leaves the choice to the server.
+/// The fields of a request about the cache and sampling; an empty input leaves the choice to the server.
 function requestSettings() {
   const method = setting("method"), keep = method === "full" ? "" : setting("keep");
   const cells = setting("cells"), longest = setting("longest"), temperature = setting("temperature");

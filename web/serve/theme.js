@@ -1,4 +1,4 @@
-// ---- light and dark: what the system says, until the button is pressed
+// ---- light and dark: as the system says, until the button is pressed
 
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 

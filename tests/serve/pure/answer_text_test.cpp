@@ -21,7 +21,7 @@ void PrintTo(const Outcome& outcome, std::ostream* out) {
   *out << '"' << outcome.text << "\", stopped by \"" << outcome.stop << '"';
 }
 
-/// What a client gets of these tokens, up to the stop text or the end.
+/// What a client gets when the model generates `tokens`, up to a stop text or the end.
 Outcome said(const std::vector<std::string>& stops, const std::vector<std::string>& tokens) {
   AnswerText answer(stops);
   Outcome outcome;
@@ -80,11 +80,11 @@ TEST(AnswerText, JoinsCharactersOfSeveralTokens) {
 TEST(AnswerText, StopsAtACharacterOfSeveralTokens) {
   const std::string euro = "\xE2\x82\xAC";
   EXPECT_EQ(said({euro}, {"5 \xE2", "\x82", "\xAC more"}), (Outcome{"5 ", euro}));
-  // Shares the first bytes of the stop, and is another character.
+  // Another character, which shares the first bytes of the stop.
   EXPECT_EQ(said({euro}, {"5 \xE2", "\x82", "\xAD more"}), (Outcome{"5 \xE2\x82\xAD more", ""}));
 }
 
-/// The slow way: the whole text is searched again after each token.
+/// The same the slow way: searches the whole text again after each token.
 Outcome slowly(const std::vector<std::string>& stops, const std::vector<std::string>& tokens) {
   std::string text;
   for (const std::string& token : tokens) {
@@ -111,10 +111,17 @@ TEST(AnswerText, EqualsASlowSearchOfTheWholeText) {
     for (int n = random.integer(0, 4); n > 0; --n) stops.push_back(word(1, 5, last));
     for (int n = random.integer(0, 12); n > 0; --n) tokens.push_back(word(0, 4, last));
     const Outcome expected = slowly(stops, tokens), actual = said(stops, tokens);
-    // Of two stops at one place either may be told.
+    // Where two stops begin at one place, either may be reported.
     ASSERT_EQ(actual.text, expected.text) << "round " << round;
     ASSERT_EQ(actual.stop.empty(), expected.stop.empty()) << "round " << round;
   }
+}
+
+TEST(AnswerText, NothingFollowsAStopText) {
+  AnswerText answer({"stop"});
+  EXPECT_EQ(answer.push("so stop\xC3"), "so ");  // the rest of a character would follow
+  EXPECT_EQ(answer.stopped_by(), "stop");
+  EXPECT_EQ(answer.finish(), "");
 }
 
 TEST(AnswerText, WhatIsSaidEarlyIsNeverTakenBack) {

@@ -25,7 +25,7 @@ std::string repeated(const std::string& text, int n) {
   return all;
 }
 
-/// r0 to rN, each made of the next by `body`, where $ is its name.
+/// A grammar of rules r0 to r`n`: each is `body` with $ replaced by the name of the next, the last is `last`.
 std::string chain(int n, const std::string& body, const std::string& last) {
   std::string grammar = "root ::= r0\n";
   for (int i = 0; i < n; ++i) {
@@ -78,7 +78,7 @@ TEST(GrammarLimits, Depth) {
 TEST(GrammarLimits, ChainsOfRules) {
   EXPECT_NO_THROW(require_small_grammar(chain(900, "$", "\"a\"")));
   expect_mentions(refusal(chain(30000, "$", "\"a\"")), {"rules"});
-  // Behind a character a rule begins nothing.
+  // A rule that stands after a character does not lengthen the chain.
   EXPECT_NO_THROW(require_small_grammar(chain(3000, "\"a\" $", "\"a\"")));
 }
 
@@ -89,9 +89,9 @@ TEST(GrammarLimits, Ways) {
   expect_mentions(refusal("root ::= ((\"a\"?){100} \"b\"?){100}"), {"ways"});
   expect_mentions(refusal(chain(40, "$ $", "\"a\"?")), {"ways"});
   expect_mentions(refusal(chain(40, "$ | $ \"x\"", "[a-z]")), {"ways"});
-  // They are counted at every place, not only at the first.
+  // Ways are counted at every place, not only at the first.
   expect_mentions(refusal("root ::= \"a\" (\"x\"" + repeated(" | \"x\"", 1500) + ")"), {"ways"});
-  // One way, however often and however long.
+  // There is only one way here, however often it is repeated.
   EXPECT_NO_THROW(require_small_grammar("root ::= " + repeated("\"a\" ", 5000)));
   EXPECT_NO_THROW(require_small_grammar("root ::= (((\"a\"){100}){100}){100}"));
 }
@@ -112,7 +112,7 @@ TEST(GrammarLimits, RulesThatBeginWithThemselves) {
   for (const char* grammar :
        {"root ::= root \"a\" | \"b\"", "root ::= a\na ::= b \"x\" | \"y\"\nb ::= \"c\"? a"})
     EXPECT_FALSE(refusal(grammar).empty()) << grammar;
-  // These are no recursion of that kind.
+  // These rules contain themselves, but do not begin with themselves.
   for (const char* grammar :
        {"root ::= \"a\" root | \"b\"", "root ::= (((\"a\")*)*)*", "root ::= s\ns ::= \"a\" s s | \"a\"?"})
     EXPECT_NO_THROW(require_small_grammar(grammar)) << grammar;

@@ -16,7 +16,7 @@ namespace {
 using serve::HostCopy;
 using serve::HostStore;
 
-/// A copy of so many tokens from `first` on, of 4 + `state` bytes a token.
+/// A copy of the `n` tokens `first`, `first` + 1, ..., which takes 4 + `state` bytes for each.
 HostCopy copy_of(Token first, std::int32_t n, const std::string& key = "full", std::size_t state = 6) {
   HostCopy copy;
   copy.snapshot.tokens.resize(std::size_t(n));
@@ -33,7 +33,7 @@ std::vector<Token> firsts(const HostStore& store) {
   return tokens;
 }
 
-struct Spilled {
+struct Evicted {
   std::vector<Token> tokens;
   auto sink() {
     return [this](const HostCopy& copy) { tokens.push_back(copy.snapshot.tokens.front()); };
@@ -51,44 +51,44 @@ TEST(HostStore, CountsWhatCopiesHold) {
 }
 
 TEST(HostStore, TheOldestGoesFirst) {
-  Spilled spilled;
-  HostStore store(300, spilled.sink());
+  Evicted evicted;
+  HostStore store(300, evicted.sink());
   for (const Token first : {0, 1000, 2000}) EXPECT_TRUE(store.add(copy_of(first, 10)));
   store.use(store.copies().back());
   EXPECT_EQ(firsts(store), (std::vector<Token>{0, 2000, 1000}));
   EXPECT_TRUE(store.add(copy_of(3000, 15)));
-  EXPECT_EQ(spilled.tokens, (std::vector<Token>{1000, 2000}));
+  EXPECT_EQ(evicted.tokens, (std::vector<Token>{1000, 2000}));
   EXPECT_EQ(firsts(store), (std::vector<Token>{3000, 0}));
   EXPECT_EQ(store.bytes(), 250U);
 }
 
 TEST(HostStore, RefusesWhatIsTooLarge) {
-  Spilled spilled;
-  HostStore store(100, spilled.sink());
+  Evicted evicted;
+  HostStore store(100, evicted.sink());
   EXPECT_TRUE(store.holds(100));
   EXPECT_FALSE(store.holds(101));
   EXPECT_TRUE(store.add(copy_of(0, 10)));
   EXPECT_FALSE(store.add(copy_of(1000, 11)));
   EXPECT_EQ(firsts(store), (std::vector<Token>{0}));
-  EXPECT_TRUE(spilled.tokens.empty());
+  EXPECT_TRUE(evicted.tokens.empty());
 }
 
 TEST(HostStore, ReplacesWhatIsContinued) {
-  Spilled spilled;
-  HostStore store(1000, spilled.sink());
+  Evicted evicted;
+  HostStore store(1000, evicted.sink());
   store.add(copy_of(0, 10));
   store.add(copy_of(0, 12));
   EXPECT_EQ(store.copies().size(), 1U);
   EXPECT_EQ(store.bytes(), 120U);
-  store.add(copy_of(0, 20, "chunkkv at 20%"));  // of another key
+  store.add(copy_of(0, 20, "chunkkv at 20%"));  // another key
   EXPECT_EQ(store.copies().size(), 2U);
   HostCopy source = copy_of(0, 20);
   source.is_source = true;
-  store.add(std::move(source));  // of another use
+  store.add(std::move(source));  // copies for sources are kept apart
   EXPECT_EQ(store.copies().size(), 3U);
-  store.add(copy_of(0, 11));  // shorter: what is there goes on
+  store.add(copy_of(0, 11));  // shorter, so it replaces nothing
   EXPECT_EQ(store.copies().size(), 4U);
-  EXPECT_TRUE(spilled.tokens.empty());
+  EXPECT_TRUE(evicted.tokens.empty());
 }
 
 TEST(HostStore, ANamedOneIsReplacedByItsNameOnly) {
@@ -105,15 +105,15 @@ TEST(HostStore, ANamedOneIsReplacedByItsNameOnly) {
 }
 
 TEST(HostStore, ThePinnedOneStays) {
-  Spilled spilled;
-  HostStore store(300, spilled.sink());
+  Evicted evicted;
+  HostStore store(300, evicted.sink());
   store.add(copy_of(0, 10));
   store.add(copy_of(1000, 10));
   store.pin(&store.copies().back());
   EXPECT_TRUE(store.add(copy_of(2000, 20)));
-  EXPECT_EQ(spilled.tokens, (std::vector<Token>{1000}));
+  EXPECT_EQ(evicted.tokens, (std::vector<Token>{1000}));
   EXPECT_FALSE(store.add(copy_of(3000, 21)));
-  EXPECT_TRUE(store.add(copy_of(0, 11)));  // continues it
+  EXPECT_TRUE(store.add(copy_of(0, 11)));  // continues the pinned one
   EXPECT_EQ(firsts(store), (std::vector<Token>{0, 0}));
   store.unpin();
   EXPECT_TRUE(store.add(copy_of(4000, 30)));
@@ -135,7 +135,7 @@ TEST(HostStore, ThePinnedOneMayBeTaken) {
   store.add(copy_of(0, 20));
   store.pin(&store.copies().front());
   EXPECT_EQ(store.take(store.copies().front()).bytes(), 200U);
-  EXPECT_TRUE(store.add(copy_of(1000, 30)));  // all the room there is
+  EXPECT_TRUE(store.add(copy_of(1000, 30)));  // fills the store
   EXPECT_EQ(firsts(store), (std::vector<Token>{1000}));
 }
 
@@ -148,9 +148,9 @@ TEST(HostStore, RandomOperationsEqualAModel) {
   };
   constexpr std::uint64_t most = 1000;
   Random random;
-  std::vector<Entry> model, spilled, expected_spilled;
+  std::vector<Entry> model, evicted, expected_evicted;
   HostStore store(most, [&](const HostCopy& copy) {
-    spilled.push_back({copy.snapshot.tokens.front(), copy.snapshot.n_entries, copy.key});
+    evicted.push_back({copy.snapshot.tokens.front(), copy.snapshot.n_entries, copy.key});
   });
   for (int round = 0; round < 5000; ++round) {
     const auto at = [&] { return random.integer(0, std::int32_t(model.size()) - 1); };
@@ -168,7 +168,7 @@ TEST(HostStore, RandomOperationsEqualAModel) {
                                [](int sum, const Entry& e) { return sum + 10 * e.n; });
       };
       while (std::uint64_t(bytes() + entry.n * 10) > most) {
-        expected_spilled.push_back(model.back());
+        expected_evicted.push_back(model.back());
         model.pop_back();
       }
       model.insert(model.begin(), entry);
@@ -191,7 +191,7 @@ TEST(HostStore, RandomOperationsEqualAModel) {
       bytes += copy.bytes();
     }
     ASSERT_EQ(held, model) << "round " << round;
-    ASSERT_EQ(spilled, expected_spilled) << "round " << round;
+    ASSERT_EQ(evicted, expected_evicted) << "round " << round;
     ASSERT_EQ(store.bytes(), bytes);
     ASSERT_LE(bytes, most);
   }

@@ -1,0 +1,39 @@
+#include "serve/serving.h"
+
+#include <filesystem>
+#include <fstream>
+
+namespace chunkkv::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(PromptFiles, OnlyPromptsThatNobodyNamedGoWhenThereAreMany) {
+  const fs::path folder = tiny_folder() / "saved";
+  fs::create_directory(folder);
+  Session session(model(), options(256));
+  session.sequence().prefill(prompt_of(1, 20));
+  HostCopy copy;
+  copy.snapshot = session.sequence().snapshot();
+  const CacheFormat format = format_of(session);
+  CacheFileInfo info;
+  info.model = format.model;
+  info.type_k = format.type_k, info.type_v = format.type_v;
+  info.engine_format = format.engine_format;
+  PromptFiles files(folder.string(), info, format);
+  files.save("prompt-of-mine", copy);  // the oldest
+  std::set<std::string> names;
+  for (int i = 0; i < 70; ++i) {
+    copy.key = std::to_string(i);
+    names.insert(PromptFiles::name_for(copy));
+    files.save(PromptFiles::name_for(copy), copy);
+  }
+  ASSERT_EQ(names.size(), 70U);
+  std::size_t n_left = 0;
+  for (const std::string& name : names) n_left += fs::exists(folder / name);
+  EXPECT_EQ(n_left, 64U);
+  EXPECT_TRUE(fs::exists(folder / "prompt-of-mine"));
+}
+
+}  // namespace
+}  // namespace chunkkv::test
