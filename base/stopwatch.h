@@ -1,8 +1,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace chunkkv {
+
+/// Microseconds of a clock that never goes back.
+inline std::int64_t now_us() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
 
 /// Adds the milliseconds from its construction to `stop` or destruction to a total.
 class Stopwatch {

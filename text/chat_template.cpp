@@ -1,8 +1,9 @@
 #include "text/chat_template.h"
 
+#include "text/vocabulary.h"
+
 #include <chat.h>
 #include <fmt/format.h>
-#include <llama.h>
 
 #include <algorithm>
 #include <exception>
@@ -13,15 +14,11 @@ namespace chunkkv::text {
 
 namespace {
 
-const char* source(const Model& model) {
-  return llama_model_chat_template(model.handle(), nullptr);
-}
-
 /// Describes an error of the template in one line. The engine discards the parser's message, so the template
 /// is parsed again to get it.
 std::string explanation(const Model& model, std::string what) {
   try {
-    const common_chat_template parsed(source(model), "", "");
+    const common_chat_template parsed(chat_template_source(model), "", "");
   } catch (const std::exception& error) {
     what = error.what();
   }
@@ -45,16 +42,15 @@ std::string_view beginning(std::string_view text) {
 }  // namespace
 
 bool has_chat_template(const Model& model) {
-  const char* const text = source(model);
+  const char* const text = chat_template_source(model);
   return text != nullptr && *text != '\0';
 }
 
 std::string apply_chat_template(const Model& model, std::span<const Message> messages) {
-  const llama_vocab* vocab = llama_model_get_vocab(model.handle());
   common_chat_templates_inputs inputs;
   // The tokenizer adds BOS and EOS; a template that writes them too would double them.
-  inputs.add_bos = llama_vocab_get_add_bos(vocab);
-  inputs.add_eos = llama_vocab_get_add_eos(vocab);
+  inputs.add_bos = adds_bos(model);
+  inputs.add_eos = adds_eos(model);
   for (const Message& message : messages) {
     common_chat_msg& added = inputs.messages.emplace_back();
     added.role = message.role;

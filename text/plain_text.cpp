@@ -1,6 +1,6 @@
 #include "text/plain_text.h"
 
-#include <llama.h>
+#include "text/vocabulary.h"
 
 #include <algorithm>
 
@@ -17,16 +17,13 @@ bool puts_blank_before(const Model& model) {
 }  // namespace
 
 std::string plain_text(const Model& model, std::span<const Token> tokens) {
-  const llama_vocab* vocab = llama_model_get_vocab(model.handle());
-  const auto is_written = [&](Token token) {
-    return (llama_vocab_get_attr(vocab, token) & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) == 0;
-  };
+  const auto is_written = [&](Token token) { return !is_control(model, token); };
   const auto begin = std::find_if(tokens.begin(), tokens.end(), is_written);
   std::string text;
   for (auto token = begin; token != tokens.end(); ++token)
     if (is_written(*token)) text += model.detokenize(*token);
   // Where the model adds BOS, tokens without it are not the beginning of a text.
-  const bool is_beginning = begin != tokens.begin() || !llama_vocab_get_add_bos(vocab);
+  const bool is_beginning = begin != tokens.begin() || !adds_bos(model);
   if (is_beginning && text.starts_with(' ') && puts_blank_before(model)) text.erase(0, 1);
   return text;
 }

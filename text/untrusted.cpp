@@ -1,8 +1,7 @@
 #include "text/untrusted.h"
 
 #include "text/chat_template.h"
-
-#include <llama.h>
+#include "text/vocabulary.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -15,15 +14,6 @@ namespace {
 /// characters are of Unicode's private use area.
 constexpr std::string_view kMark = "\uE000\uE0C1\uE000";
 constexpr std::string_view kAnswer = "\uE000\uE0C2\uE000";
-
-bool has_attribute(const Model& model, Token token, int attributes) {
-  return (llama_vocab_get_attr(llama_model_get_vocab(model.handle()), token) & attributes) != 0;
-}
-
-/// True for a token that the tokenizer makes of text only where it parses control tokens.
-bool is_control(const Model& model, Token token) {
-  return has_attribute(model, token, LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN);
-}
 
 std::ptrdiff_t count_controls(const Model& model, std::span<const Token> tokens) {
   return std::count_if(tokens.begin(), tokens.end(), [&](Token token) { return is_control(model, token); });
@@ -43,12 +33,11 @@ class PartTokenizer {
       const std::size_t at = text.find(written);
       if (written.empty() || at == text.npos) continue;
       raw_ += text.substr(0, at);
-      if (has_attribute(model_, token, LLAMA_TOKEN_ATTR_LSTRIP))
-        raw_.erase(raw_.find_last_not_of(kBlank) + 1);
+      if (strips_left(model_, token)) raw_.erase(raw_.find_last_not_of(kBlank) + 1);
       flush();
       tokens_.push_back(token);
       text.remove_prefix(at + written.size());
-      if (has_attribute(model_, token, LLAMA_TOKEN_ATTR_RSTRIP))
+      if (strips_right(model_, token))
         text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
     }
     raw_ += text;

@@ -208,7 +208,7 @@ void add_server_options(CLI::App& app, ServeArguments& a) {
   options.add("-a,--alias", a.requests.alias, "the model's name in replies (default: its file's)", "NAME");
   options.add("--parallel", a.parallel, "-np: answers in work at once; others wait (default: 4)", "N", 1,
               255);
-  options.add("--queue", a.queue, "answers that wait at most; then 503 (default: 256)", "N", 1, 4096);
+  options.add("--queue", a.queue, "prompts that wait at most; then 503 (default: 256)", "N", 1, 4096);
   options.add(
       "--timeout", a.http.timeout,
       "-to: seconds that a request waits for its turn, and a connection for its client (default: 600)", "N",
@@ -249,7 +249,7 @@ void add_default_sampling(CLI::App& app, ServeArguments& a) {
 
 void add_serve(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("serve", "Serve a model to the clients of OpenAI's and Anthropic's APIs");
+      app.add_subcommand("serve", "serve a model to the clients of OpenAI's and Anthropic's APIs");
   const auto arguments = std::make_shared<ServeArguments>();
   add_model_options(*command, arguments->model);
   add_compression_options(*command, arguments->compression);

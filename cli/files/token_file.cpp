@@ -3,7 +3,6 @@
 #include "cli/files/text_file.h"
 
 #include <fmt/format.h>
-#include <llama.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -22,7 +21,7 @@ std::vector<std::int64_t> read_token_ids(const std::string& path) {
 }
 
 std::vector<Token> to_tokens(const std::vector<std::int64_t>& ids, const Model& model) {
-  const Token n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.handle()));
+  const Token n_vocab = model.info().n_vocab;
   for (const std::int64_t id : ids) {
     if (id < 0 || id >= n_vocab) {
       throw UsageError(fmt::format("{} is no token of this model; its tokens are 0 to {}", id, n_vocab - 1));

@@ -3,34 +3,20 @@
 #include "cli/options/option_group.h"
 #include "cli/options/options.h"
 #include "cli/show/units.h"
-#include "cli/terminal/output.h"
+#include "cli/terminal/engine_log.h"
 
 #include <chunkkv/devices.h>
 #include <chunkkv/error.h>
 
 #include <fmt/format.h>
-#include <ggml.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <string_view>
 
 namespace chunkkv::cli {
 namespace {
-
-/// The engine's abort callback: the engine ends the program when a server is gone, whatever it is doing.
-void abort_callback(const char* message) {
-  if (std::string_view(message).find("RPC") == std::string_view::npos) {
-    print_error(fmt::format("{}\n", message));
-    return;  // another fault of the engine, which ends the program now
-  }
-  print_error(
-      "chunkkv: a server of --rpc stopped answering, so this cannot go on; what was finished before is kept. "
-      "Start its ggml-rpc-server again and repeat the command\n");
-  std::_Exit(1);
-}
 
 std::vector<float> shares(const std::string& text) {
   std::string list = text;
@@ -71,7 +57,7 @@ void add_device_options(CLI::App& app, DeviceArguments& arguments) {
 void apply(const DeviceArguments& arguments, ModelOptions& options) {
   if (!arguments.rpc.empty()) {
     add_rpc_servers(split_list(arguments.rpc));
-    ggml_set_abort_callback(abort_callback);
+    report_lost_servers();
     std::signal(SIGPIPE, SIG_IGN);  // the engine writes to a server that may be gone
   }
   if (!arguments.devices.empty()) options.devices = split_list(arguments.devices);

@@ -13,7 +13,6 @@
 #include <chunkkv/registry.h>
 
 #include <fmt/format.h>
-#include <llama.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -196,9 +195,9 @@ std::shared_ptr<Model> load_model(const ModelArguments& arguments) {
 }
 
 std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const SessionOptions& options) {
-  auto session = std::make_unique<Session>(std::move(model), options);
-  llama_set_abort_callback(
-      session->handle(), [](void*) { return stop_requested(); }, nullptr);
+  SessionOptions interruptible = options;
+  interruptible.interrupted = stop_requested;
+  auto session = std::make_unique<Session>(std::move(model), interruptible);
   if (shows_engine_log())
     print_error(fmt::format("{}\nattention: prompts by {}\n", weight_text(session->weights()),
                             prompt_attention(session->model())));

@@ -6,8 +6,10 @@
 #include <log.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
+#include <string_view>
 
 namespace chunkkv::cli {
 namespace {
@@ -43,6 +45,18 @@ void report_abort(const char* message) {
   print_error("\n");
 }
 
+/// The engine ends the program when a server is gone, whatever it is doing.
+void report_lost_server(const char* message) {
+  if (std::string_view(message).find("RPC") == std::string_view::npos) {
+    report_abort(message);
+    return;
+  }
+  print_error(
+      "chunkkv: a server of --rpc stopped answering, so this cannot go on; what was finished before is kept. "
+      "Start its ggml-rpc-server again and repeat the command\n");
+  std::_Exit(1);
+}
+
 }  // namespace
 
 void set_engine_log(bool verbose) {
@@ -50,6 +64,10 @@ void set_engine_log(bool verbose) {
   llama_log_set(verbose ? show : keep_errors, nullptr);
   ggml_set_abort_callback(report_abort);
   common_log_set_verbosity_thold(verbose ? LOG_LEVEL_INFO : LOG_LEVEL_OUTPUT);
+}
+
+void report_lost_servers() {
+  ggml_set_abort_callback(report_lost_server);
 }
 
 bool shows_engine_log() {

@@ -6,6 +6,8 @@ namespace chunkkv::cli {
 
 /// From now on llama.cpp's messages go to standard error with `verbose`, and are not shown without.
 void set_engine_log(bool verbose);
+/// From now on the program says so when it ends because a server of --rpc is gone.
+void report_lost_servers();
 /// Whether llama.cpp's messages go to standard error.
 bool shows_engine_log();
 

@@ -45,6 +45,7 @@ struct ModelInfo {
   std::int32_t n_layer = 0;
   std::int32_t n_head = 0;
   std::int32_t n_head_kv = 0;
+  std::int32_t n_vocab = 0;  ///< tokens in the vocabulary
   std::int32_t n_ctx_train = 0;
   std::int32_t window = 0;  ///< tokens that layers with a sliding window keep; 0: there are none
   std::uint64_t n_bytes = 0;

@@ -32,6 +32,9 @@ struct SessionOptions {
   /// (StreamingLLM's way), so that generation can outgrow the model's trained context. All layers and heads
   /// then keep the same entries.
   bool cache_positions = false;
+  /// Asked between operations on the CPU while tokens are read or decoded, on the thread that computes; true
+  /// ends the call with Interrupted. Empty: nothing is asked.
+  std::function<bool()> interrupted = {};
 };
 
 /// Milliseconds of all calls so far. No time is counted twice.

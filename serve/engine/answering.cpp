@@ -1,9 +1,9 @@
 // The steps of the answers in work: reading, generating, ending.
+#include "base/stopwatch.h"
 #include "serve/engine/answer.h"
 #include "serve/engine/scheduler.h"
 
 #include <fmt/format.h>
-#include <ggml.h>
 
 #include <algorithm>
 #include <exception>
@@ -76,7 +76,7 @@ void Scheduler::begin_answer(Answer& answer) {
   Conversation& c = *answer.conversation;
   Task& task = *answer.task;
   answer.n_read = answer.reading->n_read();
-  answer.read_us = answer.token_us = ggml_time_us();
+  answer.read_us = answer.token_us = now_us();
   metrics_.update([&](auto& v) { v.tokens_reused += answer.shape.n_reused; });
   if (task.echo) {
     Event event = new_event(Event::Kind::prompt, task);
@@ -169,7 +169,7 @@ void Scheduler::begin_siblings(Answer& answer) {
       other.reread_reason = answer.reread_reason;
       other.shape.n_reused = std::int32_t(task.prompt.tokens.size());
       other.n_kept = answer.n_kept;
-      other.read_us = other.token_us = ggml_time_us();
+      other.read_us = other.token_us = now_us();
       other.reserved_cells = answer.shape.cells_after;
       other.n_compressions = sequence->n_compressions();
       take_first(other);
@@ -237,7 +237,7 @@ void Scheduler::generate() {
 
 void Scheduler::take_token(Answer& answer, TokenOutput token) {
   const Task& task = *answer.task;
-  const std::int64_t now = ggml_time_us();
+  const std::int64_t now = now_us();
   metrics_.update([&](auto& v) {
     ++v.tokens_generated;
     if (answer.n_generated == 0)

@@ -1,9 +1,9 @@
 #include "serve/engine/scheduler.h"
 
+#include "base/stopwatch.h"
 #include "serve/engine/answer.h"
 
 #include <fmt/format.h>
-#include <ggml.h>
 
 #include <algorithm>
 #include <exception>
@@ -44,7 +44,7 @@ bool Scheduler::submit(std::vector<std::shared_ptr<Task>> tasks) {
     }
     for (auto& task : tasks) {
       task->submitted = Clock::now();
-      task->started_us = ggml_time_us();
+      task->started_us = now_us();
       inbox_.push_back(std::move(task));
     }
     n_waiting_ += tasks.size();

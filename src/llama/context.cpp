@@ -71,7 +71,8 @@ Context::Context(const Model& model, const SessionOptions& options)
       tap_(std::make_unique<Tap>()),
       compute_(std::make_unique<Compute>(pool_)),
       scratch_(options.n_sequences),
-      n_vocab_(llama_vocab_n_tokens(llama_model_get_vocab(model.handle()))) {
+      n_vocab_(model.info().n_vocab),
+      interrupted_(options.interrupted) {
   if (options.cache_positions) require_shiftable_keys(model, options.type_k);
   llama_context_params params = llama_context_default_params();
   params.n_seq_max = std::uint32_t(options.n_sequences + 1);
@@ -99,6 +100,10 @@ Context::Context(const Model& model, const SessionOptions& options)
   pool_.attach(context_.get());
   if (model.fast_prefill()) tap_->accelerate(pool_.n_threads());
   learn_cache(llama_model_n_swa(model.handle()));
+  if (interrupted_)
+    llama_set_abort_callback(
+        context_.get(), [](void* asked) { return (*static_cast<std::function<bool()>*>(asked))(); },
+        &interrupted_);
   if (!options.cache_positions) return;
   if (has_windows_or_states())
     throw UsageError(

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -134,6 +135,7 @@ class Context {
   ContextHandle context_;
   SequenceId scratch_;
   std::int32_t n_vocab_;
+  std::function<bool()> interrupted_;  // SessionOptions::interrupted, where the engine can call it
   CacheParts parts_;
 };
 

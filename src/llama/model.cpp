@@ -63,6 +63,7 @@ std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& 
                   .n_layer = llama_model_n_layer(model->model_),
                   .n_head = llama_model_n_head(model->model_),
                   .n_head_kv = llama_model_n_head_kv(model->model_),
+                  .n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model->model_)),
                   .n_ctx_train = llama_model_n_ctx_train(model->model_),
                   .window = llama_model_n_swa(model->model_),
                   .n_bytes = llama_model_size(model->model_),
@@ -83,7 +84,7 @@ std::vector<Token> Model::tokenize(std::string_view text, bool add_special, bool
 }
 
 void Model::require_tokens(std::span<const Token> tokens) const {
-  const Token n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model_));
+  const Token n_vocab = info_.n_vocab;
   for (const Token token : tokens)
     if (token < 0 || token >= n_vocab)
       throw UsageError(

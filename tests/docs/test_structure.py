@@ -10,6 +10,8 @@ FOLDERS = ["base", "include", "src", "text", "results", "eval", "report", "serve
 BASES = [ROOT, ROOT / "include", ROOT / "src", ROOT / "eval"]
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 60
+# What includes the engine's headers, llama.h and ggml.h, outside src/llama.
+ENGINE_USERS = ["cli/measure/machine.cpp", "cli/terminal/engine_log.cpp", "eval/synthetic/gguf_writer.h", "text/sampler.cpp", "text/vocabulary.cpp"]
 # Of cli/: each room includes those after it.
 FLOORS = ["main", "commands", "measure", "options", "files", "terminal", "show"]
 
@@ -90,6 +92,11 @@ class Structure(unittest.TestCase):
         for path in sources():
             if not path.is_relative_to(ROOT / "src"):
                 self.assertFalse([p for p in included(path) if p.is_relative_to(ROOT / "src")], path)
+
+    def test_few_see_the_engine(self):
+        engine = re.compile(r'^#include [<"](llama|ggml|gguf)[\w-]*\.h[>"]', re.MULTILINE)
+        found = [path.relative_to(ROOT).as_posix() for path in sources() if engine.search(path.read_text())]
+        self.assertEqual(sorted(name for name in found if not name.startswith("src/llama/")), ENGINE_USERS)
 
     def test_what_all_rooms_use_needs_none_of_them(self):
         for path in (ROOT / "base").iterdir():
