@@ -36,16 +36,17 @@ void add_data_options(CLI::App& app, EvalArguments& arguments) {
       "--max-length", arguments.max_length,
       "tokens of a prompt, cut in the middle; 0: never cut (default: the model's window less room to answer)",
       "N", 0, kMaxCount);
-  options.add_list("--lengths", benchmark.needle.lengths, "niah: prompt lengths in tokens", "N,N", 1,
-                   kMaxCount);
+  options.add_list("--lengths", benchmark.needle.lengths,
+                   "niah, multiturn's key-value: prompt lengths in tokens", "N,N", 1, kMaxCount);
   options.add_list("--depths", benchmark.needle.depths, "niah: where the needle goes, 0 to 1", "X,X", 0.0,
                    1.0);
   options.add(
       "--needles", benchmark.needle.needles,
       fmt::format("niah: needles, pairs or links of its variants (default: {})", benchmark.needle.needles),
       "N", 1, kMaxCount);
-  options.add("--repeats", benchmark.needle.repeats, "niah: samples of each length and depth (default: 1)",
-              "N", 1, kMaxCount);
+  options.add("--repeats", benchmark.needle.repeats,
+              "niah, multiturn's key-value: samples of each length and depth (default: 1)", "N", 1,
+              kMaxCount);
   options.add(
       "--shots", benchmark.shots,
       "gsm8k (default: 8) and gsm8k-manyshot (50): worked examples in the prompt; gsm8k with 0 asks for a "

@@ -20,10 +20,10 @@ struct OwnOption {
 
 const std::vector<OwnOption>& own_options() {
   static const std::vector<OwnOption> all = {
-      {"--lengths", {"niah"}},
+      {"--lengths", {"niah", "multiturn"}},
       {"--depths", {"niah"}},
       {"--needles", {"niah"}},
-      {"--repeats", {"niah"}},
+      {"--repeats", {"niah", "multiturn"}},
       {"--shots", {"gsm8k", "gsm8k-manyshot"}},
       {"--questions", {"multiturn"}},
       {"--separate-questions", {"multiturn"}},

@@ -95,6 +95,13 @@ class Benchmarks(Eval):
         self.check("multiturn", lines, 2)
         self.assertEqual({line["question"] for line in lines}, {0, 1})
 
+    def test_multiturn_has_lengths_and_repeats(self):
+        eval_data.books(self.folder)
+        pairs = ("--tasks", "key-value", "--questions", 1, "--lengths", "300,400", "-n", 2)
+        n = len(self.eval("multiturn", *pairs))
+        self.assertGreaterEqual(n, 2)
+        self.assertEqual(len(self.eval("multiturn", *pairs, "--repeats", 2)), 2 * n)
+
     def test_are_listed(self):
         result = chunkkv("eval", "list")
         self.assertEqual(result.returncode, 0)
