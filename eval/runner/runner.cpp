@@ -190,9 +190,10 @@ void Runner::run(const Survey& survey, const KnownScores& known,
 
   RunState state = {.n_samples = survey.todo.size(), .n_missing = survey.n_missing};
   Sample sample, next;
+  if (!survey.todo.empty()) next = samples_.at(survey.todo.front().index);
   for (std::size_t i = 0; i < survey.todo.size(); ++i) {
     const Survey::Item& item = survey.todo[i];
-    sample = i == 0 ? samples_.at(item.index) : std::move(next);
+    std::swap(sample, next);
     const Sample* upcoming = nullptr;
     if (i + 1 < survey.todo.size()) {
       next = samples_.at(survey.todo[i + 1].index);

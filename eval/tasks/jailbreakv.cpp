@@ -24,15 +24,14 @@ using Fields = std::vector<std::string>;
 /// The formats of text attacks; the data set's other formats need images.
 constexpr std::array<const char*, 3> kFormats = {"template", "persuade", "logic"};
 
-enum Column : std::uint8_t { kId, kAttack, kRequest, kFormat, kColumns };
-constexpr std::array<const char*, kColumns> kColumnNames = {"id", "jailbreak_query", "redteam_query",
-                                                            "format"};
+enum Column : std::uint8_t { id_column, attack_column, request_column, format_column };
+constexpr std::array<const char*, 4> kColumnNames = {"id", "jailbreak_query", "redteam_query", "format"};
 
 /// The places of the columns in a file. UsageError when one is missing.
 class Header {
  public:
   Header(const Fields& names, const fs::path& file) : n_columns_(names.size()) {
-    for (std::size_t c = 0; c < kColumns; ++c) {
+    for (std::size_t c = 0; c < kColumnNames.size(); ++c) {
       const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
         return without_blanks(name) == kColumnNames[c];
       });
@@ -54,7 +53,7 @@ class Header {
 
  private:
   std::size_t n_columns_;
-  std::array<std::size_t, kColumns> at_{};
+  std::array<std::size_t, kColumnNames.size()> at_{};
 };
 
 struct RowPlace {
@@ -140,7 +139,7 @@ class JailbreakV final : public Benchmark {
       std::string format = unreadable;
       try {
         if (!reader.next(fields)) return rows;
-        format = lower(without_blanks(header.get(fields, kFormat, place(file, reader.line()))));
+        format = lower(without_blanks(header.get(fields, format_column, place(file, reader.line()))));
       } catch (const BrokenRecord&) {
         // thrown again when the sample is asked for, so that it can be skipped
       }
@@ -164,11 +163,11 @@ class JailbreakV final : public Benchmark {
             fmt::format("{}: {} must be a text in UTF-8", sample.source, kColumnNames[column]));
       return text;
     };
-    sample.id = get(kId);
+    sample.id = get(id_column);
     sample.task = format;
     sample.group = "jailbreakv";
-    sample.document = get(kAttack);
-    sample.questions = {{"", {get(kRequest)}}};
+    sample.document = get(attack_column);
+    sample.questions = {{"", {get(request_column)}}};
     sample.max_new_tokens = 256;
     return sample;
   }

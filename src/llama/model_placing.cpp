@@ -40,10 +40,10 @@ ModelPlacing::ModelPlacing(const ModelOptions& options) {
       ggml_backend_buffer_type_t each = ggml_backend_dev_buffer_type(ggml_backend_dev_get(i));
       if (each == nullptr) continue;
       if (buffer == ggml_backend_buft_name(each)) type = each;
-      names += (names.empty() ? "" : ", ") + std::string(ggml_backend_buft_name(each));
+      names += fmt::format("{}{}", names.empty() ? "" : ", ", ggml_backend_buft_name(each));
     }
     if (type == nullptr)
-      throw UsageError("there is no memory '" + buffer + "' for tensors; there are " + names);
+      throw UsageError(fmt::format("there is no memory '{}' for tensors; there are {}", buffer, names));
     overrides_.push_back({pattern.c_str(), type});
   }
   if (!overrides_.empty()) overrides_.push_back({nullptr, nullptr});

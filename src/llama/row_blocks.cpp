@@ -18,7 +18,7 @@ void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& 
   const auto n = std::int64_t(cells.size()), block = std::int64_t(kRowsOfBlock);
   const std::int64_t n_blocks = (n + block - 1) / block;
   run_kernel(compute, rows.rows, 0, [&](char*, std::atomic<std::int64_t>& next) {
-    for (std::int64_t i; (i = next.fetch_add(1)) < n_blocks * (heads.end - heads.first);) {
+    for (std::int64_t i = 0; (i = next.fetch_add(1)) < n_blocks * (heads.end - heads.first);) {
       const std::int64_t head = heads.first + i / n_blocks, first = i % n_blocks * block;
       work({.task = {.rows = static_cast<const char*>(rows.rows->data) +
                              cache.head_bytes(rows.rows) * std::size_t(head),

@@ -41,7 +41,7 @@ bool is_share(double share) {
 /// rounded and the text parses back to the same number.
 std::string percent(double share) {
   if (share == 1.0) return "100%";
-  std::array<char, 512> buffer;
+  std::array<char, 512> buffer = {};
   const auto end =
       std::to_chars(buffer.data(), buffer.data() + buffer.size(), share, std::chars_format::fixed).ptr;
   std::string digits(buffer.data() + std::string_view("0.").size(), end);

@@ -72,8 +72,8 @@ class SelectionPass final : public engine::Observer {
   struct PlanState {
     ResolvedPlan plan;
     ObservationRequest request;
-    std::int32_t reuse;
-    bool shared, keeps_scores;
+    std::int32_t reuse = 1;
+    bool shared = false, keeps_scores = false;
     Scores sum;  ///< sum of the layers' scores, where they share a kept set
   };
   static bool scores(const PlanState& state, std::int32_t layer) {

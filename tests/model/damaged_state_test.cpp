@@ -90,7 +90,7 @@ TEST_F(DamagedState, WhatIsKnownOfTheCacheMustFit) {
 // Changes the numbers of the state's frame: streams, cells, the first cell's position and sequences,
 // transposition, layers, types and sizes of rows.
 TEST_F(DamagedState, TheFrameOfTheStateMustFit) {
-  const std::size_t n = std::size_t(good.n_entries);
+  const auto n = std::size_t(good.n_entries);
   const std::size_t frame = 16 + 12 * n, rows = frame + 8;
   const std::size_t row = 2 * 64;  // bytes of a layer's keys of one cell, F16
   const std::vector<std::size_t> offsets = {

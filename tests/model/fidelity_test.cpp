@@ -124,7 +124,7 @@ TEST(FidelityTest, EqualsItsDefinitions) {
     for (const std::size_t tensor : {layer, 3 + layer})
       for (std::size_t entry = 0; entry < std::size_t(kNPrompt); ++entry)
         for (std::size_t x = 0; x < width; ++x) {
-          float value;
+          float value = 0;
           std::memcpy(&value, rows.state.data() + header + one * tensor + 12 + (entry * width + x) * 4, 4);
           all += std::fabs(value);
           const auto& list = layers[layer].heads[x / 32];
