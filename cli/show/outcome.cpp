@@ -18,7 +18,6 @@ std::string milliseconds(double ms) {
 std::string describe(text::Stop stop) {
   switch (stop) {
     case text::Stop::end:
-      return "complete";
     case text::Stop::text:
       return "complete";
     case text::Stop::limit:

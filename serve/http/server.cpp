@@ -208,7 +208,7 @@ void HttpServer::Impl::set_limits() {
     return httplib::Server::HandlerResponse::Handled;
   });
   server.set_exception_handler(
-      [](const httplib::Request& request, httplib::Response& response, std::exception_ptr error) {
+      [](const httplib::Request& request, httplib::Response& response, const std::exception_ptr& error) {
         try {
           std::rethrow_exception(error);
         } catch (const std::exception& e) {
