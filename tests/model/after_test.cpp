@@ -95,7 +95,7 @@ TEST_F(After, ChoosesAsAPromptWhoseWindowEndsInTheSameTokens) {
     // Single steps round in another way than a batch: scores that nearly tie may change places.
     EXPECT_GE(shared(chosen.layers, expected), 0.98) << after;
     // The answer matters: without it another set is chosen.
-    const Plan alone = plan(after.substr(0, after.find(":")) + ":window=8");
+    const Plan alone = plan(after.substr(0, after.find(':')) + ":window=8");
     Session without(tiny(), cells(256, CacheType::f32));
     Plan at_once = observing;
     at_once.at_once = true;

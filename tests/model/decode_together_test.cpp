@@ -150,7 +150,7 @@ TEST(DecodeTogether, SequencesCompressAsAlone) {
 struct Answered {
   std::map<std::pair<std::size_t, std::size_t>, eval::Outcome> outcomes;
 
-  Answered(const eval::Sample& sample, const std::vector<Plan>& plans, eval::SweepOptions options) {
+  Answered(const eval::Sample& sample, const std::vector<Plan>& plans, const eval::SweepOptions& options) {
     eval::Sweep all = sweep(plans, options);
     std::vector<std::size_t> indices(plans.size());
     std::iota(indices.begin(), indices.end(), 0U);
