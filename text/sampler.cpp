@@ -16,8 +16,7 @@ std::vector<llama_logit_bias> forbidden_tokens(const Model& model, bool ignore_e
   std::int32_t n_suppressed = 0;
   const llama_token* suppressed = llama_vocab_get_suppress_tokens(vocab, &n_suppressed);
   for (std::int32_t i = 0; i < n_suppressed; ++i) forbidden.push_back({suppressed[i], -INFINITY});
-  const Token n_vocab = llama_vocab_n_tokens(vocab);
-  for (Token token = 0; ignore_eos && token < n_vocab; ++token) {
+  for (Token token = 0; ignore_eos && token < model.info().n_vocab; ++token) {
     if (model.is_end(token)) forbidden.push_back({token, -INFINITY});
   }
   return forbidden;
@@ -31,7 +30,7 @@ void Sampler::Free::operator()(llama_sampler* sampler) const {
 
 Sampler::Sampler(const Model& model, const Sampling& sampling)
     : chain_(llama_sampler_chain_init(llama_sampler_chain_default_params())) {
-  const std::int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.handle()));
+  const std::int32_t n_vocab = model.info().n_vocab;
   candidates_.resize(std::size_t(n_vocab));
 
   const auto add = [&](llama_sampler* sampler) { llama_sampler_chain_add(chain_.get(), sampler); };

@@ -194,10 +194,9 @@ std::shared_ptr<Model> load_model(const ModelArguments& arguments) {
   return Model::load(arguments.model, options);
 }
 
-std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const SessionOptions& options) {
-  SessionOptions interruptible = options;
-  interruptible.interrupted = stop_requested;
-  auto session = std::make_unique<Session>(std::move(model), interruptible);
+std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, SessionOptions options) {
+  options.interrupted = stop_requested;
+  auto session = std::make_unique<Session>(std::move(model), options);
   if (shows_engine_log())
     print_error(fmt::format("{}\nattention: prompts by {}\n", weight_text(session->weights()),
                             prompt_attention(session->model())));

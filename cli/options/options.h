@@ -82,6 +82,6 @@ std::int32_t answer_length(std::int32_t asked, const Model& model, std::size_t n
 std::shared_ptr<Model> load_model(const ModelArguments& arguments);
 
 /// A session whose work stops soon after Ctrl-C.
-std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, const SessionOptions& options);
+std::unique_ptr<Session> open_session(std::shared_ptr<Model> model, SessionOptions options);
 
 }  // namespace chunkkv::cli

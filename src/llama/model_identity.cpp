@@ -23,7 +23,7 @@ ModelIdentity identify(const Model& model) {
   ModelIdentity identity{.architecture = model.info().architecture,
                          .n_layer = model.info().n_layer,
                          .n_head_kv = model.info().n_head_kv,
-                         .n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model.handle())),
+                         .n_vocab = model.info().n_vocab,
                          .file_bytes = 0,
                          .hash = {}};
   Hash hash;

@@ -4,6 +4,7 @@
 #include <chunkkv/session.h>
 #include <chunkkv/source.h>
 
+#include "support/cache_info.h"
 #include "support/default_model.h"
 #include "support/random_input.h"
 #include "support/tiny_model.h"
@@ -22,17 +23,6 @@ SessionOptions one_thread(CacheType type = CacheType::f16) {
   options.n_threads = 1;
   options.type_k = options.type_v = type;
   return options;
-}
-
-CacheFileInfo info_of(const Session& session) {
-  const CacheFormat format = format_of(session);
-  CacheFileInfo info;
-  info.model = format.model;
-  info.parts = session.cache_parts();
-  info.type_k = format.type_k;
-  info.type_v = format.type_v;
-  info.engine_format = format.engine_format;
-  return info;
 }
 
 class SavedCache : public testing::TestWithParam<CacheType> {};

@@ -7,6 +7,7 @@
 #include <chunkkv/session.h>
 #include <chunkkv/source.h>
 
+#include "support/cache_info.h"
 #include "support/exact_attention.h"
 #include "support/random_input.h"
 #include "support/relative_difference.h"
@@ -95,13 +96,7 @@ TEST_P(MixedModelCache, ASavedCacheGoesOnBitForBit) {
   const TemporaryFolder folder;
   Session first(model_, cells_of_two(512)), second(model_, cells_of_two(512));
   read_and_compress(first);
-  CacheFileInfo info;
-  const CacheFormat format = format_of(first);
-  info.model = format.model;
-  info.parts = first.cache_parts();
-  info.type_k = format.type_k, info.type_v = format.type_v;
-  info.engine_format = format.engine_format;
-  save_cache_file(folder.file("a.kv"), info, first.sequence().snapshot());
+  save_cache_file(folder.file("a.kv"), info_of(first), first.sequence().snapshot());
   const Snapshot saved = load_cache_file(folder.file("a.kv")).snapshot;
   second.sequence().restore(saved);
   EXPECT_EQ(second.sequence().n_entries(), kNKept);

@@ -1,7 +1,8 @@
 #include "serve/serving.h"
 
+#include "support/cache_info.h"
+
 #include <filesystem>
-#include <fstream>
 
 namespace chunkkv::test {
 namespace {
@@ -15,12 +16,7 @@ TEST(PromptFiles, OnlyPromptsThatNobodyNamedGoWhenThereAreMany) {
   session.sequence().prefill(prompt_of(1, 20));
   HostCopy copy;
   copy.snapshot = session.sequence().snapshot();
-  const CacheFormat format = format_of(session);
-  CacheFileInfo info;
-  info.model = format.model;
-  info.type_k = format.type_k, info.type_v = format.type_v;
-  info.engine_format = format.engine_format;
-  PromptFiles files(folder.string(), info, format);
+  PromptFiles files(folder.string(), info_of(session), format_of(session));
   files.save("prompt-of-mine", copy);  // the oldest
   std::set<std::string> names;
   for (int i = 0; i < 70; ++i) {
