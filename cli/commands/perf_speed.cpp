@@ -136,6 +136,12 @@ class Table {
     settings.add("ngl", given.gpu_layers, usual.gpu_layers);
     settings.add("nkvo", given.no_kv_offload, usual.no_kv_offload);
     settings.add("no-fast-prefill", given.no_fast_prefill, usual.no_fast_prefill);
+    settings.add("rpc", given.devices.rpc, usual.devices.rpc);
+    settings.add("dev", given.devices.devices, usual.devices.devices);
+    settings.add("sm", given.devices.split_mode, usual.devices.split_mode);
+    settings.add("ts", given.devices.tensor_split, usual.devices.tensor_split);
+    settings.add("mg", given.devices.main_device, usual.devices.main_device);
+    settings.add("ot", given.devices.override_tensor, usual.devices.override_tensor);
     settings_ = settings.text();
     const ModelIdentity identity = identify(model);
     origin_ = origin_of(model, identity, given.threads, given.gpu_layers);

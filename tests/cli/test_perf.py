@@ -95,6 +95,15 @@ class Speed(unittest.TestCase):
         self.assertEqual(len(out.read_text().splitlines()), 40)
         self.assertEqual({case["repetitions"] for case in result["cases"]}, {2})
 
+    def test_another_placing_is_measured_anew(self):
+        out = self.folder / "speed.jsonl"
+        shape = ("-m", MODEL, "-p", TEXT, "--inputs", 64, "--outputs", 2, "-r", 1, "--methods", "knorm", "-o", out)
+        for placing, n_lines in (((), 2), (("--device", "none"), 4), ((), 4)):
+            self.assertEqual(self.perf(*shape, *placing).returncode, 0)
+            self.assertEqual(len(out.read_text().splitlines()), n_lines)
+        self.assertEqual([json.loads(line).get("settings") for line in out.read_text().splitlines()],
+                         [None, None, "dev=none", "dev=none"])  # fmt: skip
+
     def test_reads_a_text_where_one_is_given(self):
         result = parsed(self.perf("-m", MODEL, "-p", TEXT, "--inputs", 300, "--outputs", 2, "-r", 1, "--methods",
                                   "knorm", "--json"))  # fmt: skip

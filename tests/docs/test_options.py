@@ -1,4 +1,5 @@
-"""The documents name every option of every command, and no option that none has."""
+"""The documents name every option of every command, and no option that none has. For each option of commands
+that write results it is decided whether results differ by it."""
 
 import os
 import pathlib
@@ -10,6 +11,43 @@ ROOT = pathlib.Path(__file__).parents[2]
 BINARY = os.environ["CHUNKKV_BIN"]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAME = r"--[a-z][a-z0-9-]*[a-z0-9]"
+
+# The options of commands that write results to a file. A result is not computed again if the file has one
+# with the same key, so an option that changes results must be part of it: as a column of its own, or as one
+# of "settings", under the name that is given here.
+COLUMNS = {
+    "eval": """--methods --keep --model --query --cells --max-length --seed --tasks --limit --lengths --depths
+               --repeats --prompts""",
+    "perf": "--methods --keep --model --inputs --outputs --repetitions --synthetic --synthetic-type --threads",
+}
+SETTINGS = {
+    "eval": {
+        "--predict": "n", "--n-predict": "n", "--cache-type-k": "ctk", "--cache-type-v": "ctv",
+        "--cache-type-prefill": "ct-prefill", "--no-chat-template": "no-chat-template",
+        "--separate-questions": "separate-questions", "--temp": "temp", "--temperature": "temp",
+        "--top-k": "top-k", "--top-p": "top-p", "--min-p": "min-p", "--ignore-eos": "ignore-eos",
+        "--needles": "needles", "--shots": "shots", "--questions": "questions", "--buffer": "buffer",
+        "--judge": "judge", "--judge-model": "judge", "--judge-tokens": "judge-tokens",
+        "--ubatch-size": "ub", "--observer": "observer",
+    },
+    "perf": {
+        "--ubatch-size": "ub", "--cache-type-k": "ctk", "--cache-type-v": "ctv", "--gpu-layers": "ngl",
+        "--n-gpu-layers": "ngl", "--no-kv-offload": "nkvo", "--no-fast-prefill": "no-fast-prefill",
+        "--rpc": "rpc", "--device": "dev", "--split-mode": "sm", "--tensor-split": "ts", "--main-gpu": "mg",
+        "--override-tensor": "ot",
+    },
+}
+# What is done, how and where, but with the same results.
+NO_CHANGE = {
+    "eval": """--help --progress --data --output --shard --skip-broken --dry-run --parallel --ctx-size --threads
+               --flash-attn --gpu-layers --n-gpu-layers --no-kv-offload --no-fast-prefill --verbose --rpc
+               --device --split-mode --tensor-split --main-gpu --override-tensor --list-devices""",
+    # The text matters little for speed; it only has to be long enough.
+    "perf": """--help --progress --json --output --n-prompt --predict --n-predict --ctx-size --flash-attn
+               --verbose --list-devices --file --prompt --question --system-prompt --system --protect
+               --no-special --escape --no-chat-template""",
+}
+SOURCES = {"eval": "eval_run.cpp", "perf": "perf_speed.cpp"}
 
 
 def help_of(command):
@@ -51,6 +89,15 @@ class Options(unittest.TestCase):
         for page in PAGES:
             for row in re.findall(r"^\| (`-.*?) \|", page.read_text(), re.MULTILINE):
                 self.assertLessEqual(set(re.findall(NAME, row)), known, f"{page.name}: {row}")
+
+    def test_every_option_is_known_to_change_results_or_not(self):
+        for command, settings in SETTINGS.items():
+            columns, others = COLUMNS[command].split(), NO_CHANGE[command].split()
+            decided = [*columns, *settings, *others]
+            self.assertEqual(len(decided), len(set(decided)), command)
+            self.assertEqual(set(decided), self.options[command], command)
+            source = (ROOT / "cli/commands" / SOURCES[command]).read_text()
+            self.assertEqual(set(settings.values()), set(re.findall(r'settings\.add\("([^"]+)"', source)))
 
 
 if __name__ == "__main__":
