@@ -61,6 +61,10 @@ struct TilePrecision {
   static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
     const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
     for (std::int64_t key = 0; key < end; ++key) {
+      if (key < n && depth == padded_depth(depth)) {
+        pack_key(rows + key * depth, depth, key, packed);
+        continue;
+      }
       alignas(64) float row[kMostAttentionDepth + 16] = {};
       if (key < n) std::memcpy(row, rows + key * depth, std::size_t(depth) * sizeof(float));
       pack_key(row, depth, key, packed);

@@ -15,13 +15,17 @@ class SimilarKeys {
   using F = typename V::F;
   using I = typename V::I;
   static constexpr std::int64_t kLanes = A::kLanes;
-  static constexpr std::int64_t kItemKeys = 2304 / kLanes * kLanes;  // keys that search together
+  static_assert(kLanes <= 64);                                      // lanes are the bits of a word
+  static constexpr std::int64_t kItemKeys = 768 / kLanes * kLanes;  // keys that search together
+  // Most keys find a similar one among the newest few hundred. So the first block is short: keys that have
+  // found one make room in their tiles for those that still search.
+  static constexpr std::int64_t kFirstBlock = 256;
   /// How far products of rounded keys may be off: in BF16 each number by 2^-9 of it, and a little more.
   static constexpr float kMargin = A::kRoundsProducts ? 0x1.08p-8f : 0.0f;
 
   struct Memory {
     char *block, *tile;
-    float* products;     ///< products of a strip, [keys][lanes]
+    float* products;     ///< products of two strips, [keys][lanes] each
     std::int32_t* open;  ///< keys that still search, ascending
     std::size_t bytes;
 
@@ -29,7 +33,7 @@ class SimilarKeys {
       MemoryParts all{own};
       block = all.take(A::key_bytes(depth));
       tile = all.take(A::query_bytes(depth));
-      products = all.take_floats(std::size_t(A::strip(depth) * kLanes));
+      products = all.take_floats(std::size_t(2 * A::strip(depth) * kLanes));
       open = static_cast<std::int32_t*>(static_cast<void*>(all.take(kItemKeys * sizeof(std::int32_t))));
       bytes = all.bytes;
     }
@@ -79,8 +83,9 @@ class SimilarKeys {
       memory.open[i] = std::int32_t(first + i);
       task.newest[first + i] = -1;
     }
-    for (std::int64_t end = task.n; end > 0 && n_open > 0;) {
-      const std::int64_t n = min_of(A::block(task.depth), end);
+    std::int64_t size = min_of(kFirstBlock, A::block(task.depth));
+    for (std::int64_t end = task.n; end > 0 && n_open > 0; size = min_of(2 * size, A::block(task.depth))) {
+      const std::int64_t n = min_of(size, end);
       A::pack_rows(task.keys + (end - n) * task.depth, n, task.depth, memory.block);
       for (std::int64_t i = 0; i < n_open; i += kLanes)
         compare(task, memory, memory.open + i, min_of(kLanes, n_open - i), end - n, n);
@@ -93,32 +98,45 @@ class SimilarKeys {
   }
 
   /// Compares `count` open keys with the block of `n` keys that starts at `begin`, the newest strip first.
+  /// The next strip's products are begun before those of a strip are looked at, so that the processor does
+  /// both at the same time.
   static void compare(const SimilarKeysTask& task, const Memory& memory, const std::int32_t* keys,
                       std::int64_t count, std::int64_t begin, std::int64_t n) {
     const float* rows[kLanes];
     for (std::int64_t i = 0; i < kLanes; ++i) rows[i] = task.keys + keys[min_of(i, count - 1)] * task.depth;
     A::pack_lanes(rows, task.depth, memory.tile);
     const std::int64_t strip = A::strip(task.depth);
-    std::int64_t searching = count;
-    for (std::int64_t s = (n - 1) / strip * strip; s >= 0 && searching > 0; s -= strip) {
+    std::uint64_t searching = ~std::uint64_t(0) >> (64 - count);  // a bit for each lane
+    float *products = memory.products, *next = products + strip * kLanes;
+    std::int64_t s = (n - 1) / strip * strip;
+    multiply_strip(task, memory, s, n, products);
+    for (; s >= 0 && searching != 0; s -= strip) {
+      if (s > 0) multiply_strip(task, memory, s - strip, n, next);
       const std::int64_t length = min_of(strip, n - s);
-      const std::int64_t whole = (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
-      A::logits(memory.tile, memory.block, task.depth, s, s + whole, memory.products);
-      for (std::int64_t i = 0; i < count; ++i) {  // a key is not like itself
-        const std::int64_t own = keys[i] - begin - s;
-        if (own >= 0 && own < length) memory.products[own * kLanes + i] = -__builtin_inff();
-      }
+      if (keys[count - 1] >= begin + s && keys[0] < begin + s + length)  // a key is not like itself
+        for (std::int64_t i = 0; i < count; ++i) {
+          const std::int64_t own = keys[i] - begin - s;
+          if (own >= 0 && own < length) products[own * kLanes + i] = -__builtin_inff();
+        }
       std::int32_t last[kLanes];
-      find_last(memory.products, length, task.threshold - kMargin, last);
-      for (std::int64_t i = 0; i < count; ++i) {
-        std::int32_t& newest = task.newest[keys[i]];
-        if (newest >= 0) continue;
-        if (A::kRoundsProducts) last[i] = confirm(task, memory.products + i, keys[i], begin + s, last[i]);
+      for (std::uint64_t hits = searching & find_last(products, length, task.threshold - kMargin, last);
+           hits != 0; hits &= hits - 1) {
+        const int i = __builtin_ctzll(hits);
+        if (A::kRoundsProducts) last[i] = confirm(task, products + i, keys[i], begin + s, last[i]);
         if (last[i] < 0) continue;
-        newest = std::int32_t(begin + s) + last[i];
-        --searching;
+        task.newest[keys[i]] = std::int32_t(begin + s) + last[i];
+        searching &= ~(std::uint64_t(1) << i);
       }
+      float* const free = products;
+      products = next;
+      next = free;
     }
+  }
+  static void multiply_strip(const SimilarKeysTask& task, const Memory& memory, std::int64_t s,
+                             std::int64_t n, float* products) {
+    const std::int64_t length = min_of(A::strip(task.depth), n - s);
+    const std::int64_t whole = (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
+    A::logits(memory.tile, memory.block, task.depth, s, s + whole, products);
   }
 
   /// The last key of a strip, from `last` backwards, that is like `key` in single precision; -1: none.
@@ -133,19 +151,36 @@ class SimilarKeys {
     return last;
   }
 
-  /// Finds in each lane the last product that exceeds the threshold; -1: none.
-  static void find_last(const float* products, std::int64_t n, float threshold, std::int32_t* last) {
+  /// Finds the last product of each lane that exceeds the threshold. Returns a bit for each lane that has
+  /// one; `last` stays as it is in all others.
+  static std::uint64_t find_last(const float* products, std::int64_t n, float threshold, std::int32_t* last) {
+    std::uint64_t lanes = 0;
     const F bound = V::all(threshold);
     for (int c = 0; c < A::kColumns; ++c) {
       const float* column = products + c * V::kWidth;
-      I found = I{} - 1;
-      if (V::any(highest(column, n) > bound))  // in most strips nothing is alike
-        for (std::int64_t i = 0; i < n; ++i) {
-          const I hit = V::load(column + i * kLanes) > bound;
-          found = (hit & std::int32_t(i)) | (found & ~hit);
-        }
-      std::memcpy(last + c * V::kWidth, &found, sizeof found);
+      if (!V::any(highest(column, n) > bound)) continue;  // as in most strips
+      I found[4];  // of every fourth key, so that none waits for another
+      for (I& key : found) key = I{} - 1;
+      std::int64_t i = 0;
+      for (; i + 4 <= n; i += 4)
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) mark(V::load(column + (i + k) * kLanes) > bound, i + k, found[k]);
+      for (; i < n; ++i) mark(V::load(column + i * kLanes) > bound, i, found[0]);
+      const I newest = newer(newer(found[0], found[1]), newer(found[2], found[3]));
+      for (int lane = 0; lane < V::kWidth; ++lane) {
+        if (newest[lane] < 0) continue;
+        last[c * V::kWidth + lane] = newest[lane];
+        lanes |= std::uint64_t(1) << (c * V::kWidth + lane);
+      }
     }
+    return lanes;
+  }
+  static CHUNKKV_INLINE void mark(I hit, std::int64_t key, I& found) {
+    found = (hit & std::int32_t(key)) | (found & ~hit);
+  }
+  static CHUNKKV_INLINE I newer(I a, I b) {
+    const I greater = a > b;
+    return (a & greater) | (b & ~greater);
   }
   static CHUNKKV_INLINE F highest(const float* column, std::int64_t n) {
     F most[4];
