@@ -325,7 +325,7 @@ TEST_F(CacheFileTest, AnAbandonedWriteLeavesNothing) {
   EXPECT_THROW(save_cache_file(folder.file("none/x.kv"), some_info(), random_snapshot(random, {})), Error);
 }
 
-TEST(CacheHomeTest, AnotherModelOrCacheIsRefusedWithWhatToDo) {
+TEST(CacheFormatTest, AnotherModelOrCacheIsRefusedWithWhatToDo) {
   const CacheFileInfo info = some_info();
   const CacheFormat format{info.model, "f16", "q8_0", true, 3};
   require_format(info, "a.kv", format);
