@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <utility>
 #include <vector>
@@ -164,17 +165,17 @@ Reading test_reading(ggml_backend_buffer_type_t buffer_type, ggml_type type) {
   return reading;
 }
 
+/// Each layout and type is tried when a model first has such weights, since a sample takes some milliseconds.
 Reading reading_of(Layout layout, ggml_type type) {
-  static const auto known = [] {
-    std::map<std::pair<Layout, ggml_type>, Reading> result;
-    for (const ggml_backend_buffer_type_t buffer_type : weight_buffer_types())
-      for (int i = 0; i < GGML_TYPE_COUNT; ++i)
-        if (ggml_get_type_traits(ggml_type(i))->to_float != nullptr)
-          result[{layout_of(buffer_type), ggml_type(i)}] = test_reading(buffer_type, ggml_type(i));
-    return result;
-  }();
-  const auto it = known.find({layout, type});
-  return it == known.end() ? Reading() : it->second;
+  static std::mutex mutex;
+  static std::map<std::pair<Layout, ggml_type>, Reading> known;
+  const std::lock_guard lock(mutex);
+  if (const auto it = known.find({layout, type}); it != known.end()) return it->second;
+  Reading reading;
+  for (const ggml_backend_buffer_type_t buffer_type : weight_buffer_types())
+    if (layout_of(buffer_type) == layout) reading = test_reading(buffer_type, type);
+  known.emplace(std::pair(layout, type), reading);
+  return reading;
 }
 
 }  // namespace
