@@ -1,8 +1,5 @@
 #include "kernels/decode_attention.h"
 
-#include "kernels/attention_kernels.h"
-#include "kernels/choice.h"
-
 #include <algorithm>
 
 namespace chunkkv::kernels {
@@ -37,20 +34,5 @@ DecodeAttentionTask::DecodeAttentionTask(const AttentionTask& of, const CellList
       first_parts(lists.first_parts.data()),
       cells(lists.cells.data()),
       n_parts(std::int64_t(lists.parts.size())) {}
-
-const std::vector<DecodeAttentionKernel>& decode_attention_kernels() {
-  static const std::vector<DecodeAttentionKernel> kernels = [] {
-    std::vector<DecodeAttentionKernel> result;
-    [[maybe_unused]] const Machine machine = this_processor();
-#ifdef CHUNKKV_AVX512
-    if (machine.avx512) result.push_back(decode_attention_avx512());
-#endif
-#ifdef CHUNKKV_AVX2
-    if (machine.avx2) result.push_back(decode_attention_avx2());
-#endif
-    return result;
-  }();
-  return kernels;
-}
 
 }  // namespace chunkkv::kernels

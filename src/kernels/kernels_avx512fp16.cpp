@@ -1,8 +1,8 @@
 // Compiled for AVX-512 with FP16, and run only on processors that have both. Nothing here may use templates
 // or inline functions with external linkage: the linker might keep this file's copy for the whole program.
 #include "kernels/attention_f16.h"
-#include "kernels/attention_kernels.h"
 #include "kernels/attention_shape.h"
+#include "kernels/kernel_set.h"
 
 #include <immintrin.h>
 
@@ -42,8 +42,8 @@ struct Halves {
 
 }  // namespace
 
-AttentionKernel attention_avx512fp16() {
-  return attention_kernel<HalfPrecision<Halves>>("AVX512-FP16");
+KernelSet kernels_avx512fp16() {
+  return {.attention = attention_kernel<HalfPrecision<Halves>>("AVX512-FP16")};
 }
 
 }  // namespace chunkkv::kernels

@@ -1,9 +1,10 @@
-// All kernels of attention, similar keys and rows on vectors and tiles in plain C++, for tests.
+// The kernel sets on vectors and tiles in plain C++, for tests.
 #include "kernels/attention_bf16.h"
 #include "kernels/attention_f16.h"
 #include "kernels/attention_f32.h"
 #include "kernels/attention_shape.h"
 #include "kernels/decode_attention_shape.h"
+#include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
 
@@ -78,36 +79,43 @@ struct EmulatedHalves {
   }
 };
 
+const std::vector<KernelSet>& emulated_kernel_sets() {
+  using Wide = SinglePrecision<Vectors<16>, 8, 3>;
+  using Narrow = SinglePrecision<Vectors<8>, 4, 3>;
+  static const std::vector<KernelSet> sets{
+      {.attention = attention_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated"),
+       .similar_keys = similar_keys_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated")},
+      {.attention = attention_kernel<HalfPrecision<EmulatedHalves>>("AVX512-FP16, emulated")},
+      {.attention = attention_kernel<Wide>("AVX-512, emulated"),
+       .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512, emulated"),
+       .similar_keys = similar_keys_kernel<Wide>("AVX-512, emulated"),
+       .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512, emulated")},
+      {.attention = attention_kernel<Narrow>("AVX2, emulated"),
+       .decode_attention = decode_attention_kernel<Vectors<8>>("AVX2, emulated"),
+       .similar_keys = similar_keys_kernel<Narrow>("AVX2, emulated"),
+       .row_statistics = row_statistics_kernel<Vectors<8>>("AVX2, emulated")}};
+  return sets;
+}
+
 }  // namespace
 
 const std::vector<AttentionKernel>& emulated_attention_kernels() {
-  static const std::vector<AttentionKernel> kernels{
-      attention_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated"),
-      attention_kernel<HalfPrecision<EmulatedHalves>>("AVX512-FP16, emulated"),
-      attention_kernel<SinglePrecision<Vectors<16>, 8, 3>>("AVX-512, emulated"),
-      attention_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2, emulated")};
+  static const auto kernels = kernels_of(emulated_kernel_sets(), &KernelSet::attention);
   return kernels;
 }
 
 const std::vector<DecodeAttentionKernel>& emulated_decode_attention_kernels() {
-  static const std::vector<DecodeAttentionKernel> kernels{
-      decode_attention_kernel<Vectors<16>>("AVX-512, emulated"),
-      decode_attention_kernel<Vectors<8>>("AVX2, emulated")};
+  static const auto kernels = kernels_of(emulated_kernel_sets(), &KernelSet::decode_attention);
   return kernels;
 }
 
 const std::vector<SimilarKeysKernel>& emulated_similar_keys_kernels() {
-  static const std::vector<SimilarKeysKernel> kernels{
-      similar_keys_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated"),
-      similar_keys_kernel<SinglePrecision<Vectors<16>, 8, 3>>("AVX-512, emulated"),
-      similar_keys_kernel<SinglePrecision<Vectors<8>, 4, 3>>("AVX2, emulated")};
+  static const auto kernels = kernels_of(emulated_kernel_sets(), &KernelSet::similar_keys);
   return kernels;
 }
 
 const std::vector<RowStatisticsKernel>& emulated_row_statistics_kernels() {
-  static const std::vector<RowStatisticsKernel> kernels{
-      row_statistics_kernel<Vectors<16>>("AVX-512, emulated"),
-      row_statistics_kernel<Vectors<8>>("AVX2, emulated")};
+  static const auto kernels = kernels_of(emulated_kernel_sets(), &KernelSet::row_statistics);
   return kernels;
 }
 
