@@ -60,7 +60,6 @@ void MaskedContext::read(std::span<const std::int32_t> tokens) {
     masks_.clear();
     if (llama_decode(context_.get(), llama_batch_get_one(now.data(), std::int32_t(now.size()))) != 0)
       throw std::runtime_error("the engine could not read");
-    n_read_ += std::int32_t(now.size());
   }
 }
 

@@ -29,7 +29,6 @@ class MaskedContext {
 
   std::unique_ptr<llama_model, void (*)(llama_model*)> model_;
   std::unique_ptr<llama_context, void (*)(llama_context*)> context_;
-  std::int32_t n_read_ = 0;
   std::map<std::int32_t, std::vector<std::int32_t>> hidden_;
   std::map<const ggml_tensor*, std::vector<ggml_fp16_t>> masks_;  // the engine's own, in this decode
 };
