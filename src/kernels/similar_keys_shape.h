@@ -17,7 +17,7 @@ class SimilarKeys {
   static constexpr std::int64_t kLanes = A::kLanes;
   static_assert(kLanes <= 64);                                      // lanes are the bits of a word
   static constexpr std::int64_t kItemKeys = 768 / kLanes * kLanes;  // keys that search together
-  // Most keys find a similar one among the newest few hundred. So the first block is short: keys that have
+  // Many keys find a similar one among the newest few hundred. So the first block is short: keys that have
   // found one make room in their tiles for those that still search.
   static constexpr std::int64_t kFirstBlock = 256;
   /// How far products of rounded keys may be off: in BF16 each number by 2^-9 of it, and a little more.
