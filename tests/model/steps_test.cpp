@@ -60,6 +60,7 @@ TEST_P(Steps, TwoPromptsInTurnAreReadAsAlone) {
     expected.push_back(copied(alone.logits()));
     alone.sequence(s).compress(alone.sequence(s).selection(0));
   }
+  ASSERT_GT(relative_difference(expected[0], expected[1]), 0.3);
 
   turns.sequence(2).prefill(third);
   turns.sequence().start_prefill(first, {&plan, 1});
@@ -72,7 +73,9 @@ TEST_P(Steps, TwoPromptsInTurnAreReadAsAlone) {
       const bool is_open = turns.sequence(s).step();
       goes_on = goes_on || is_open;
       if (!is_open) {
-        EXPECT_LT(relative_difference(expected[std::size_t(s)], turns.logits()), 1e-2);
+        // Rounding depends on the cells: mostly by 0.002, rarely by more than 0.01. Another prompt changes
+        // all.
+        EXPECT_LT(relative_difference(expected[std::size_t(s)], turns.logits()), 0.05);
         turns.sequence(s).compress(turns.sequence(s).selection(0));
       }
       turns.sequence(2).decode(Token(7 + n_steps));
