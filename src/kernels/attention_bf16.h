@@ -60,14 +60,15 @@ struct TilePrecision {
   /// Packs rows [n][depth] of single precision in the same way.
   static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
     const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
+    alignas(64) float row[kMostAttentionDepth + 16];
     for (std::int64_t key = 0; key < end; ++key) {
-      if (key < n && depth == padded_depth(depth)) {
-        pack_key(rows + key * depth, depth, key, packed);
-        continue;
+      const float* from = rows + min_of(key, n) * depth;
+      if (key >= n || depth < padded_depth(depth)) {  // zeros stand for what is missing
+        std::memset(row, 0, sizeof row);
+        if (key < n) std::memcpy(row, from, std::size_t(depth) * sizeof(float));
+        from = row;
       }
-      alignas(64) float row[kMostAttentionDepth + 16] = {};
-      if (key < n) std::memcpy(row, rows + key * depth, std::size_t(depth) * sizeof(float));
-      pack_key(row, depth, key, packed);
+      pack_key(from, depth, key, packed);
     }
   }
 

@@ -107,11 +107,12 @@ class SimilarKeys {
     A::pack_lanes(rows, task.depth, memory.tile);
     const std::int64_t strip = A::strip(task.depth);
     std::uint64_t searching = ~std::uint64_t(0) >> (64 - count);  // a bit for each lane
-    float *products = memory.products, *next = products + strip * kLanes;
+    const auto products_of = [&](std::int64_t s) { return memory.products + s / strip % 2 * strip * kLanes; };
     std::int64_t s = (n - 1) / strip * strip;
-    multiply_strip(task, memory, s, n, products);
+    multiply_strip(task, memory, s, n, products_of(s));
     for (; s >= 0 && searching != 0; s -= strip) {
-      if (s > 0) multiply_strip(task, memory, s - strip, n, next);
+      if (s > 0) multiply_strip(task, memory, s - strip, n, products_of(s - strip));
+      float* const products = products_of(s);
       const std::int64_t length = min_of(strip, n - s);
       if (keys[count - 1] >= begin + s && keys[0] < begin + s + length)  // a key is not like itself
         for (std::int64_t i = 0; i < count; ++i) {
@@ -127,9 +128,6 @@ class SimilarKeys {
         task.newest[keys[i]] = std::int32_t(begin + s) + last[i];
         searching &= ~(std::uint64_t(1) << i);
       }
-      float* const free = products;
-      products = next;
-      next = free;
     }
   }
   static void multiply_strip(const SimilarKeysTask& task, const Memory& memory, std::int64_t s,
