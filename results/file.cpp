@@ -33,17 +33,6 @@ bool is_same_file(const std::string& path, int descriptor) {
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
-[[noreturn]] void fail_locked(const std::string& path) {
-  throw Error(fmt::format(
-      "another run is writing '{}'; give this one a file of its own (`chunkkv eval merge` joins them)",
-      path));
-}
-
-[[noreturn]] void fail_line(const std::string& path, std::size_t number, const char* why) {
-  throw Error(fmt::format("line {} of '{}' is not a line of results: {}; name another file, or remove it",
-                          number, path, why));
-}
-
 }  // namespace
 
 LastLine read_results(const std::string& path,
@@ -51,38 +40,34 @@ LastLine read_results(const std::string& path,
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(fmt::format("cannot read '{}': {}", path, std::strerror(errno)));
   std::string text;
-  std::size_t number = 1;
-  for (; std::getline(file, text); ++number) {
-    if (file.eof()) return {std::move(text), number};
-    if (without_blanks(text).empty()) continue;
+  for (std::size_t number = 1; std::getline(file, text); ++number) {
+    const std::string_view content = without_blanks(text);
+    const bool has_end = !file.eof();
+    if (content.empty() && has_end) continue;
+    // A line becomes valid JSON only with its last brace; without it, the line was cut short.
+    if (!has_end && !Json::accept(standard_json(content)) && may_begin_line(content))
+      return {.text = text, .is_cut = !content.empty()};
     Json line;
     try {
-      line = parse_line(text);
+      line = parse_line(content);
     } catch (const Error& error) {
-      fail_line(path, number, error.what());
+      throw Error(fmt::format("line {} of '{}' is not a line of results: {}; name another file, or remove it",
+                              number, path, error.what()));
     }
     visit(std::move(line), number);
+    if (!has_end) return {.text = text, .is_result = true};
   }
   if (file.bad()) throw Error(fmt::format("cannot read '{}': {}", path, std::strerror(errno)));
-  return {{}, number};
+  return {};
 }
 
-std::optional<Json> whole_result(const LastLine& last, const std::string& path) {
-  const std::string_view text = without_blanks(last.text);
-  if (text.empty()) return std::nullopt;
-  // A line becomes valid JSON only with its last brace; without it, the line was cut short.
-  if (!Json::accept(standard_json(text)) && may_begin_line(text)) return std::nullopt;
-  try {
-    return parse_line(text);
-  } catch (const Error& error) {
-    fail_line(path, last.number, error.what());
-  }
-}
-
-ResultLock::ResultLock(const std::string& path) : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+ResultLock::ResultLock(const std::string& path, int flags)
+    : descriptor_(open(path.c_str(), flags | O_CLOEXEC, 0666)) {
   if (descriptor_ < 0 || lock(descriptor_)) return;
   close(descriptor_);
-  fail_locked(path);
+  throw Error(fmt::format(
+      "another run is writing '{}'; give this one a file of its own (`chunkkv eval merge` joins them)",
+      path));
 }
 
 ResultLock::~ResultLock() {
@@ -95,49 +80,33 @@ ResultFile::ResultFile(std::string path, const std::function<void(const Json&)>&
   if (stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
     throw UsageError(fmt::format("'{}' is no regular file; name a file to write", path_));
   open_locked();
-  try {
-    read(visit);
-  } catch (...) {
-    close(descriptor_);
-    throw;
-  }
+  read(visit);
 }
 
 /// Opens the path again where the file was replaced between opening and locking.
 void ResultFile::open_locked() {
   for (int attempt = 0; attempt < kOpenings; ++attempt) {
-    descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) {
+    lock_.emplace(path_, O_RDWR | O_CREAT | O_APPEND);
+    if (lock_->descriptor() < 0) {
       throw Error(
           fmt::format("cannot write '{}': {}; choose another file or folder", path_, std::strerror(errno)));
     }
-    const bool locked = lock(descriptor_);
-    if (locked && is_same_file(path_, descriptor_)) return;
-    close(descriptor_);
-    if (!locked) fail_locked(path_);
+    if (is_same_file(path_, lock_->descriptor())) return;
   }
   throw Error(fmt::format("'{}' is replaced again and again by another program; choose another file", path_));
 }
 
-ResultFile::~ResultFile() {
-  close(descriptor_);
-}
-
 void ResultFile::read(const std::function<void(const Json&)>& visit) {
-  const auto take = [&](const Json& line) {
+  const LastLine last = read_results(path_, [&](const Json& line, std::size_t) {
     ++n_lines_;
     if (visit) visit(line);
-  };
-  const LastLine last = read_results(path_, [&](const Json& line, std::size_t) { take(line); });
-  const std::optional<Json> whole = whole_result(last, path_);
-  const std::string_view kept = without_blanks(last.text);
-  if (whole) {
-    take(*whole);
-    cut(last.text.size() - std::size_t(kept.data() - last.text.data()) - kept.size());
+  });
+  repaired_ = last.is_cut;
+  if (last.is_result) {
+    cut(last.text.size() - last.text.find_last_not_of(kBlanks) - 1);
     write("\n");
   } else {
     cut(last.text.size());
-    repaired_ = !kept.empty();
   }
 }
 
@@ -145,7 +114,8 @@ void ResultFile::read(const std::function<void(const Json&)>& visit) {
 void ResultFile::cut(std::uint64_t n_bytes) {
   if (n_bytes == 0) return;
   struct stat status = {};
-  if (fstat(descriptor_, &status) != 0 || ftruncate(descriptor_, status.st_size - off_t(n_bytes)) != 0)
+  if (fstat(lock_->descriptor(), &status) != 0 ||
+      ftruncate(lock_->descriptor(), status.st_size - off_t(n_bytes)) != 0)
     throw Error(fmt::format("cannot write '{}': {}", path_, std::strerror(errno)));
 }
 
@@ -155,14 +125,15 @@ void ResultFile::append(const Json& line) {
 }
 
 void ResultFile::write(std::string_view text) {
+  const int file = lock_->descriptor();
   struct stat before = {};
-  const bool known = fstat(descriptor_, &before) == 0;
+  const bool known = fstat(file, &before) == 0;
   ssize_t n = 0;
   do {
-    n = ::write(descriptor_, text.data(), text.size());
+    n = ::write(file, text.data(), text.size());
   } while (n < 0 && errno == EINTR);
-  if (n == ssize_t(text.size()) && fdatasync(descriptor_) == 0) {
-    if (is_same_file(path_, descriptor_)) return;
+  if (n == ssize_t(text.size()) && fdatasync(file) == 0) {
+    if (is_same_file(path_, file)) return;
     throw Error(fmt::format(
         "'{}' was removed, renamed or replaced while this run was writing it, so the run stops; start "
         "the same command again, and what is missing there is done",
@@ -170,7 +141,7 @@ void ResultFile::write(std::string_view text) {
   }
   const int reason = n >= 0 && n < ssize_t(text.size()) ? ENOSPC : errno;
   // Remove what was written of the line; where that fails, the next start does it.
-  if (known && n > 0 && ftruncate(descriptor_, before.st_size) != 0) errno = 0;
+  if (known && n > 0 && ftruncate(file, before.st_size) != 0) errno = 0;
   throw Error(fmt::format("cannot write '{}': {}; make room, and start the same command again", path_,
                           std::strerror(reason)));
 }

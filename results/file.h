@@ -2,6 +2,8 @@
 
 #include "results/line.h"
 
+#include <fcntl.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,6 +13,23 @@
 
 namespace chunkkv::results {
 
+/// An open file, locked (flock) against runs and commands that write it. A file that is not there needs no
+/// lock, and is not made without O_CREAT in `flags`.
+class ResultLock {
+ public:
+  /// Error when another process holds the lock.
+  explicit ResultLock(const std::string& path, int flags = O_RDONLY);
+  ~ResultLock();
+  ResultLock(const ResultLock&) = delete;
+  ResultLock& operator=(const ResultLock&) = delete;
+
+  /// Negative, with the reason in errno, where the file could not be opened.
+  int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_ = -1;
+};
+
 /// A file of results that grows by whole lines and can be continued after any interruption. One process at a
 /// time writes it: it holds a lock (flock) on the file.
 class ResultFile {
@@ -19,9 +38,6 @@ class ResultFile {
   /// short and blanks at the end. Error, with the file untouched, when it cannot be written, another process
   /// is writing it, or it holds something else than results.
   explicit ResultFile(std::string path, const std::function<void(const Json&)>& visit = {});
-  ~ResultFile();
-  ResultFile(const ResultFile&) = delete;
-  ResultFile& operator=(const ResultFile&) = delete;
 
   /// Adds a line. When this returns the line is on the disk; until then nothing of it counts. Error when the
   /// disk is full; the file is then as it was before. Error, too, when the path does not name the file any
@@ -40,37 +56,22 @@ class ResultFile {
   void write(std::string_view text);
 
   std::string path_;
-  int descriptor_ = -1;
+  std::optional<ResultLock> lock_;
   std::size_t n_lines_ = 0;
   bool repaired_ = false;
-};
-
-/// Keeps runs from writing a file of results while it is replaced; a file that is not there needs no lock.
-class ResultLock {
- public:
-  /// Error when a run is writing the file.
-  explicit ResultLock(const std::string& path);
-  ~ResultLock();
-  ResultLock(const ResultLock&) = delete;
-  ResultLock& operator=(const ResultLock&) = delete;
-
- private:
-  int descriptor_ = -1;
 };
 
 /// The text after a file's last newline: empty, unless the file was cut.
 struct LastLine {
   std::string text;
-  std::size_t number = 0;  ///< from 1
+  bool is_result = false;  ///< a whole one that only lacks its newline
+  bool is_cut = false;     ///< the beginning of one
 };
 
 /// Calls `visit` with every line of results in `path` and its number, from 1, and returns what follows the
-/// last newline. Skips blank lines. Error with file and line when a line is no result.
+/// last newline. Skips blank lines and a last line that was cut short. Error with file and line when a line
+/// is no result.
 LastLine read_results(const std::string& path,
                       const std::function<void(Json&& line, std::size_t number)>& visit);
-
-/// The result in a last line; none where it is blank or cut short. Error with file and line when it is
-/// something else.
-std::optional<Json> whole_result(const LastLine& last, const std::string& path);
 
 }  // namespace chunkkv::results

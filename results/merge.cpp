@@ -1,11 +1,9 @@
 #include "results/merge.h"
 
-#include "base/blanks.h"
 #include "results/file.h"
 
 #include <fmt/format.h>
 
-#include <optional>
 #include <unordered_map>
 
 namespace chunkkv::results {
@@ -37,11 +35,7 @@ Merged merge_results(std::span<const std::string> paths) {
       if (!same_result(parse_line(std::string_view(merged.text).substr(first.offset, first.length)), line))
         merged.conflicts.push_back(fmt::format("{} differs from {}", place, first.place));
     };
-    const LastLine last = read_results(path, take);
-    if (const std::optional<Json> whole = whole_result(last, path))
-      take(*whole, last.number);
-    else if (!without_blanks(last.text).empty())
-      merged.cut.push_back(path);
+    if (read_results(path, take).is_cut) merged.cut.push_back(path);
   }
   return merged;
 }

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
-#include <optional>
 
 namespace chunkkv::cli {
 
@@ -19,9 +18,7 @@ void Campaign::open(const std::string& path, bool read_only,
     refuse_input(path);
     file_ = std::make_unique<results::ResultFile>(path, learn);
   } else if (std::filesystem::exists(path)) {
-    const results::LastLine last =
-        results::read_results(path, [&](const results::Json& line, std::size_t) { learn(line); });
-    if (const std::optional<results::Json> whole = results::whole_result(last, path)) learn(*whole);
+    results::read_results(path, [&](const results::Json& line, std::size_t) { learn(line); });
   }
 }
 
