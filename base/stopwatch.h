@@ -11,6 +11,16 @@ inline std::int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
 }
 
+/// Measures the milliseconds since its construction.
+class Timer {
+ public:
+  double ms() const { return std::chrono::duration<double, std::milli>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
 /// Adds the milliseconds from its construction to `stop` or destruction to a total.
 class Stopwatch {
  public:
@@ -21,13 +31,13 @@ class Stopwatch {
 
   void stop() {
     if (total_ == nullptr) return;
-    *total_ += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+    *total_ += timer_.ms();
     total_ = nullptr;
   }
 
  private:
   double* total_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Timer timer_;
 };
 
 }  // namespace chunkkv

@@ -4,7 +4,6 @@
 #include "cli/terminal/engine_log.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/signals.h"
-#include "cli/terminal/standard_streams.h"
 #include "web/assets.h"
 
 #include <chunkkv/error.h>
@@ -12,7 +11,6 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <exception>
 #include <new>
 #include <string>
@@ -34,12 +32,6 @@ int fail_with_engine_errors(std::string_view message) {
   std::string text(message);
   if (const std::string errors = silenced_errors(); !errors.empty()) text += "\nllama.cpp said:\n" + errors;
   return fail(kFailure, text);
-}
-
-/// The arguments in reverse order, as the parser takes them.
-std::vector<std::string> reversed(std::vector<std::string> arguments) {
-  std::reverse(arguments.begin(), arguments.end());
-  return arguments;
 }
 
 int run(int argc, const char* const* argv) {
@@ -66,7 +58,8 @@ int run(int argc, const char* const* argv) {
     return 0;
   }
   try {
-    app.parse(reversed(arguments));
+    // The parser takes the first argument from the end.
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return fail(kUsage, fmt::format("{} (see `chunkkv --help` or `chunkkv COMMAND --help`)",

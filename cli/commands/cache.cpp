@@ -3,14 +3,13 @@
 #include "cli/files/inputs.h"
 #include "cli/files/output_file.h"
 #include "cli/options/effects.h"
-#include "cli/options/observer_name.h"
 #include "cli/options/option_group.h"
 #include "cli/options/options.h"
 #include "cli/options/prompt.h"
 #include "cli/show/cache_parts.h"
-#include "cli/show/outcome.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
+#include "results/line.h"
 
 #include <chunkkv/source.h>
 
@@ -176,7 +175,7 @@ struct FileArguments {
 
 void info(const FileArguments& arguments) {
   const CacheFile file = load_cache_file(arguments.file);
-  print(arguments.json ? dump(to_json(arguments.file, file)) + "\n" : description(arguments.file, file));
+  print(arguments.json ? results::to_text(to_json(arguments.file, file)) : description(arguments.file, file));
 }
 
 void verify(const FileArguments& arguments) {

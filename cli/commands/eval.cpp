@@ -3,7 +3,6 @@
 #include "cli/options/option_group.h"
 
 #include "cli/commands/commands.h"
-#include "cli/commands/eval_effects.h"
 #include "cli/files/inputs.h"
 #include "cli/options/effects.h"
 #include "cli/terminal/output.h"
@@ -15,8 +14,11 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace chunkkv::cli {
@@ -121,6 +123,40 @@ void add_result_options(CLI::App& app, EvalArguments& arguments) {
               "only every N-th sample, from the I-th: the work of one of N machines", "I/N");
   options.flag("--skip-broken", arguments.skip_broken, "leave out records that cannot be used");
   options.flag("--dry-run", arguments.dry_run, "tell what would be run, and run nothing");
+}
+
+/// UsageError for an option that has no effect on the benchmark or without another option.
+void refuse_ineffective(const EvalArguments& arguments, const CLI::App& command) {
+  const bool is_fidelity = arguments.name == "fidelity";
+  if (is_fidelity) {
+    refuse_without_effect(command,
+                          {"--temp", "--top-k", "--top-p", "--min-p", "--ignore-eos", "--separate-questions",
+                           "--observer", "--judge", "--judge-model"},
+                          "on fidelity, which is measured along the full cache's own answer");
+  } else {
+    refuse_without_effect(command, {"--prompts"}, "on a benchmark; it chooses the prompts of fidelity");
+    check_sampling(command, arguments.sampling);
+  }
+  // Options that only some benchmarks know.
+  static const std::vector<std::pair<const char*, std::vector<std::string_view>>> own_options = {
+      {"--lengths", {"niah", "multiturn"}},
+      {"--depths", {"niah"}},
+      {"--needles", {"niah"}},
+      {"--repeats", {"niah", "multiturn"}},
+      {"--shots", {"gsm8k", "gsm8k-manyshot"}},
+      {"--questions", {"multiturn"}},
+      {"--separate-questions", {"multiturn"}},
+      {"--judge", {"jailbreakv"}},
+      {"--judge-model", {"jailbreakv"}},
+  };
+  const std::string& benchmark = is_fidelity ? arguments.prompts : arguments.name;
+  for (const auto& [option, known] : own_options) {
+    if (std::find(known.begin(), known.end(), benchmark) == known.end())
+      refuse_without_effect(command, {option}, fmt::format("on {}", benchmark));
+  }
+  if (arguments.cells == 0) refuse_without_effect(command, {"--observer"}, "without --cells");
+  if (arguments.benchmark.judge.url.empty())
+    refuse_without_effect(command, {"--judge-model"}, "without --judge");
 }
 
 void list_benchmarks() {

@@ -1,20 +1,25 @@
 #include "cli/commands/eval.h"
 #include "cli/commands/eval_results.h"
-#include "cli/commands/fidelity_results.h"
 #include "cli/measure/machine.h"
 #include "cli/terminal/output.h"
+#include "results/fidelity.h"
 
 #include "runner/pairs.h"
 #include "runner/prompt_tokens.h"
+#include "runner/sample_digest.h"
 #include "text/cell_steps.h"
 
+#include <chunkkv/fidelity.h>
 #include <chunkkv/model_identity.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
+#include <span>
+#include <string>
 #include <utility>
 
 namespace chunkkv::cli {
@@ -30,6 +35,63 @@ void check_fidelity(const EvalArguments& arguments, const SessionOptions& sessio
     throw UsageError("fidelity reads one given answer under each pair; it is not for --parallel");
   if (arguments.buffer > 0)
     throw UsageError("fidelity is measured along the full cache's answer; it is not for --buffer");
+}
+
+/// A table of means over the samples, with a row for each pair of method and budget.
+class FidelityTable {
+ public:
+  /// `skip`: first predictions of an answer that "KL rest" leaves out.
+  explicit FidelityTable(std::int32_t skip) : skip_(skip) {}
+  void add(std::size_t pair, const Fidelity& fidelity);
+  std::string text(std::span<const Plan> pairs) const;
+  bool empty() const { return sums_.empty(); }
+
+ private:
+  struct Sums {
+    double kl = 0, top1 = 0, kl_rest = 0, l1 = 0, cosine = 0, mass = 0, similarity = 0;
+    std::size_t n = 0, n_rest = 0;
+  };
+  std::map<std::size_t, Sums> sums_;
+  std::int32_t skip_;
+};
+
+void FidelityTable::add(std::size_t pair, const Fidelity& f) {
+  Sums& s = sums_[pair];
+  s.kl += f.kl;
+  s.top1 += f.top1;
+  if (f.n_rest > 0) {
+    s.kl_rest += f.kl_rest;
+    ++s.n_rest;
+  }
+  s.l1 += results::mean(f.kv_l1);
+  s.cosine += results::mean(f.attention_cosine);
+  s.mass += results::mean(f.attention_mass);
+  s.similarity += f.adjacent_similarity;
+  ++s.n;
+}
+
+std::string FidelityTable::text(std::span<const Plan> pairs) const {
+  std::string text =
+      fmt::format("{:<40}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>12}\n", "method and budget", "samples", "KL",
+                  "top-1", "KL rest", "KV L1", "cosine", "mass", "similarity");
+  for (const auto& [pair, s] : sums_) {
+    const double n = double(s.n);
+    text += fmt::format("{:<40}{:>8}{:>8.3f}{:>8.3f}{:>8}{:>8.3f}{:>8.3f}{:>8.3f}{:>12.3f}\n",
+                        eval::to_string(pairs[pair]), s.n, s.kl / n, s.top1 / n,
+                        s.n_rest > 0 ? fmt::format("{:.3f}", s.kl_rest / double(s.n_rest)) : "-", s.l1 / n,
+                        s.cosine / n, s.mass / n, s.similarity / n);
+  }
+  return text +
+         fmt::format("KL rest: without the first {} predictions of an answer, for all methods\n", skip_);
+}
+
+/// The digest of all that fidelity depends on: not the references, nor later questions.
+std::string prompt_digest(const eval::Sample& sample, std::int32_t n_answer) {
+  eval::Sample prompt;
+  prompt.document = sample.document;
+  prompt.questions = {{sample.questions.front().text, {}}};
+  prompt.chat_template = sample.chat_template;
+  return eval::sample_digest(prompt, n_answer);
 }
 
 /// Measures fidelity on all samples of a benchmark: each is read once for all pairs that lack a result.
@@ -50,6 +112,7 @@ class FidelityRun {
   /// Opens sessions with enough cells for the sample, where those that are open have too few.
   void reserve(const PendingSample& pending);
   void measure(std::size_t index, const PendingSample& pending);
+  /// The record of a measurement, still without figures.
   results::FidelityRecord record(const PendingSample& pending, std::size_t pair) const;
 
   const EvalArguments& arguments_;
@@ -187,8 +250,17 @@ void FidelityRun::measure(std::size_t index, const PendingSample& pending) {
 }
 
 results::FidelityRecord FidelityRun::record(const PendingSample& pending, std::size_t pair) const {
-  return record_without_figures(arguments_, pending.sample, pairs_[pair], std::int32_t(pending.prompt.size()),
-                                options_.max_length, n_answer_, origin_);
+  const Plan& plan = pairs_[pair];
+  const auto n_prompt = std::int32_t(pending.prompt.size());
+  results::FidelityRecord record;
+  record.origin = origin_;
+  record.setting = {"fidelity", arguments_.query == "aware", 0, options_.max_length, settings(arguments_)};
+  record.sample = {pending.sample.task, pending.sample.group, pending.sample.id, 0,
+                   prompt_digest(pending.sample, n_answer_)};
+  record.pair = {plan.method->spec(), plan.budget.to_string()};
+  record.window = plan.at(n_prompt, n_prompt, 1).window;
+  record.facts = pending.sample.facts;
+  return record;
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include "cli/commands/settings.h"
 #include "cli/files/inputs.h"
 #include "cli/measure/machine.h"
-#include "cli/options/observer_name.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/signals.h"
 

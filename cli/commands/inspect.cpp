@@ -1,17 +1,16 @@
 #include "cli/commands/commands.h"
 #include "cli/files/inputs.h"
 #include "cli/files/output_file.h"
-#include "cli/files/token_file.h"
+#include "cli/files/text_file.h"
 #include "cli/options/effects.h"
 #include "cli/options/option_group.h"
 #include "cli/options/options.h"
 #include "cli/options/prompt.h"
 #include "cli/show/cache_parts.h"
-#include "cli/show/kept_page.h"
 #include "cli/show/kept_view.h"
-#include "cli/show/summary.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
+#include "results/line.h"
 #include "text/sampler.h"
 
 #include <chunkkv/metrics.h>
@@ -20,6 +19,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -39,6 +39,29 @@ struct InspectArguments {
   bool scores = false;
   bool json = false;
 };
+
+/// Token ids of a file that holds a JSON array of whole numbers.
+std::vector<std::int64_t> read_token_ids(const std::string& path) {
+  const auto json = Json::parse(read_text(path), nullptr, /*allow_exceptions=*/false);
+  const auto is_id = [](const Json& value) { return value.is_number_integer(); };
+  if (!json.is_array() || !std::all_of(json.begin(), json.end(), is_id)) {
+    throw UsageError(
+        fmt::format("'{}' is not a list of token ids; write a JSON array such as [1, 9906, 28]", path));
+  }
+  if (json.empty()) throw UsageError(fmt::format("'{}' holds no token ids; give at least one", path));
+  return json.get<std::vector<std::int64_t>>();
+}
+
+/// The ids as tokens of `model`. UsageError for an id outside its vocabulary.
+std::vector<Token> to_tokens(const std::vector<std::int64_t>& ids, const Model& model) {
+  const Token n_vocab = model.info().n_vocab;
+  for (const std::int64_t id : ids) {
+    if (id < 0 || id >= n_vocab) {
+      throw UsageError(fmt::format("{} is no token of this model; its tokens are 0 to {}", id, n_vocab - 1));
+    }
+  }
+  return {ids.begin(), ids.end()};
+}
 
 /// The input to be read: a prompt, or token ids.
 class Input {
@@ -136,7 +159,7 @@ void inspect(const InspectArguments& arguments) {
 
   const KeptView view = make_view(*session, wanted, prompt);
   if (html) html->commit(kept_page(view));
-  print(arguments.json ? to_json(view, arguments.scores).dump() + "\n" : summary(view));
+  print(arguments.json ? results::to_text(to_json(view, arguments.scores)) : summary(view));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "cli/commands/commands.h"
 #include "cli/options/option_group.h"
-#include "cli/show/outcome.h"
 #include "cli/terminal/output.h"
+#include "results/line.h"
 
 #include <chunkkv/registry.h>
 
@@ -91,7 +91,7 @@ void list_methods(bool json) {
   if (json) {
     Json all = Json::array();
     for (const MethodInfo& method : methods()) all.push_back(to_json(method));
-    print(dump(all) + "\n");
+    print(results::to_text(all));
     return;
   }
   std::string text = "Methods for --method, their parameters with defaults, and what is allowed.\n";

@@ -4,9 +4,9 @@
 #include "cli/commands/commands.h"
 #include "cli/measure/measure.h"
 #include "cli/options/effects.h"
-#include "cli/show/outcome.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/signals.h"
+#include "results/line.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -67,7 +67,7 @@ void compare_caches(const PerfArguments& arguments) {
       display.finish();
       if (stop_requested()) throw Interrupted("interrupted");
     }
-  print(arguments.json ? dump(measurement.to_json()) + "\n" : measurement.table());
+  print(arguments.json ? results::to_text(measurement.to_json()) : measurement.table());
 }
 
 namespace {

@@ -3,7 +3,6 @@
 #include "cli/measure/campaign.h"
 #include "cli/measure/machine.h"
 #include "cli/measure/speed.h"
-#include "cli/show/outcome.h"
 #include "cli/show/weight_view.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/signals.h"
@@ -219,11 +218,10 @@ void tabulate_speed(const PerfArguments& arguments) {
                       table.machine_name(), weights.empty() ? "" : weights + "\n", table.results().table()));
     return;
   }
-  print(dump({{"model", from.model},
-              {"machine", table.machine_name()},
-              {"weights", weight_json(table.weights())},
-              {"cases", table.results().to_json()}}) +
-        "\n");
+  print(results::to_text({{"model", from.model},
+                          {"machine", table.machine_name()},
+                          {"weights", weight_json(table.weights())},
+                          {"cases", table.results().to_json()}}));
 }
 
 }  // namespace chunkkv::cli

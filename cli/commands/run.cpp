@@ -1,45 +1,25 @@
+#include "cli/commands/run.h"
+
+#include "base/stopwatch.h"
 #include "cli/commands/commands.h"
-#include "cli/commands/run_cached.h"
 #include "cli/files/inputs.h"
-#include "cli/measure/timer.h"
-#include "cli/options/bounded.h"
 #include "cli/options/effects.h"
 #include "cli/options/option_group.h"
-#include "cli/options/options.h"
-#include "cli/options/prompt.h"
 #include "cli/show/cache_parts.h"
 #include "cli/show/outcome.h"
 #include "cli/terminal/output.h"
-#include "cli/terminal/progress.h"
 #include "cli/terminal/signals.h"
 #include "text/limit_answer.h"
-#include "text/sampler.h"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 namespace chunkkv::cli {
 namespace {
-
-struct RunArguments {
-  std::optional<std::string> cache;
-  ModelArguments model;
-  CompressionArguments compression;
-  BoundedArguments bounded;
-  PromptArguments prompt;
-  text::Sampling sampling;
-  ProgressArguments progress;
-  std::int32_t predict = 256;
-  bool compare = false;
-  bool json = false;
-};
 
 /// The most tokens that the answer may have. With cache positions no trained context limits it.
 std::int32_t n_predict(const RunArguments& arguments, const Model& model, std::size_t n_prompt) {
@@ -91,7 +71,7 @@ class Run {
   }
 
   Outcome answer_from_full_cache() {
-    Outcome outcome = describe("full", Budget().to_string());
+    Outcome outcome = outcome_so_far("full", Budget().to_string());
     answer(outcome, session_->timings().prefill, [&]() -> Sequence& {
       outcome.ms.prefill = session_->timings().prefill;
       outcome.kept_tokens = outcome.prompt_tokens;
@@ -102,7 +82,7 @@ class Run {
 
   /// The answer's first tokens come from the whole cache where the plan observes them.
   Outcome answer_from_compressed_cache() {
-    Outcome outcome = describe(plan_.method->spec(), plan_.budget.to_string());
+    Outcome outcome = outcome_so_far(plan_.method->spec(), plan_.budget.to_string());
     Timer timer;
     if (!arguments_.bounded.in_pieces()) {
       if (prompt_end_) sequence().go_back(*prompt_end_);  // drops the full cache's answer
@@ -133,16 +113,9 @@ class Run {
  private:
   Sequence& sequence() { return session_->sequence(); }
 
-  Outcome describe(const std::string& method, const std::string& keep) const {
-    Outcome outcome;
-    outcome.model = session_->model().info().path;
-    outcome.method = method;
-    outcome.keep = keep;
-    outcome.prompt_tokens = std::int32_t(prompt_.tokens.size());
+  Outcome outcome_so_far(const std::string& method, const std::string& keep) const {
+    Outcome outcome = outcome_of(*session_, method, keep, prompt_.tokens.size());
     const CacheUse use = session_->use();
-    outcome.cells = use.cells_allocated;
-    outcome.bytes_fixed = use.bytes_fixed;
-    outcome.parts = parts_json(session_->cache_parts(), session_->model().info().n_layer);
     outcome.bytes_before =
         use.bytes_allocated / std::uint64_t(use.cells_allocated) * std::uint64_t(most_entries_);
     return outcome;
@@ -176,21 +149,11 @@ class Run {
     note_memory();
     const bool stream = !arguments_.json;
     if (stream && arguments_.compare) print(fmt::format("== {} ==\n", title(outcome)));
-    text::Sampler sampler(session_->model(), arguments_.sampling);
-    const auto show = [stream](std::string_view piece) {
-      if (stream) print(piece);
-    };
-    const auto from_here = [&]() -> Sequence& {
+    outcome.answer = cli::answer(arguments_, sequence(), logits_, n_predict_, [&]() -> Sequence& {
       Sequence& compressed_one = compressed();
       note_memory();
       return compressed_one;
-    };
-    if (n_predict_ > 0)
-      outcome.answer =
-          text::generate(sequence(), logits_, sampler,
-                         {.n_predict = n_predict_, .emit = show, .interrupted = stop_requested}, from_here);
-    else if (sequence().n_until_compression() == 0)
-      from_here();
+    });
     outcome.compressions = n_compressions_ + sequence().n_compressions();
     outcome.first_token_ms = ms_before + outcome.answer.first_ms;
     if (stream) print(arguments_.compare ? "\n\n" : "\n");
@@ -250,7 +213,7 @@ void run(const RunArguments& arguments) {
   auto json = to_json(outcomes.back());
   if (resolved.window > 0) json["window"] = resolved.window;
   if (outcomes.size() > 1) json["full"] = to_json(outcomes.front());
-  print(dump(json) + "\n");
+  print(results::to_text(json));
 }
 
 /// UsageError for options that would have no effect.
@@ -273,19 +236,20 @@ void refuse_ineffective(const RunArguments& arguments, const CLI::App& command) 
     refuse_without_effect(command, {"--buffer"}, "on a method that drops nothing");
 }
 
-CachedRun cached(const RunArguments& arguments, const CLI::App& command) {
-  return {.file = *arguments.cache,
-          .model = arguments.model,
-          .prompt = arguments.prompt,
-          .compression = arguments.compression,
-          .compression_given =
-              command.count("--method") + command.count("--keep") + command.count("--keep-at-least") > 0,
-          .sampling = arguments.sampling,
-          .predict = arguments.predict,
-          .json = arguments.json};
-}
-
 }  // namespace
+
+text::Answer answer(const RunArguments& arguments, Sequence& sequence, std::span<const float> logits,
+                    std::int32_t n_predict, const std::function<Sequence&()>& compressed) {
+  text::Sampler sampler(sequence.session().model(), arguments.sampling);
+  const auto show = [&](std::string_view piece) {
+    if (!arguments.json) print(piece);
+  };
+  if (n_predict > 0)
+    return text::generate(sequence, logits, sampler,
+                          {.n_predict = n_predict, .emit = show, .interrupted = stop_requested}, compressed);
+  if (sequence.n_until_compression() == 0) compressed();
+  return {};
+}
 
 void add_run(CLI::App& app) {
   auto arguments = std::make_shared<RunArguments>();
@@ -310,7 +274,9 @@ void add_run(CLI::App& app) {
   command.callback([arguments, &command] {
     refuse_ineffective(*arguments, command);
     unescape(arguments->prompt);
-    arguments->cache ? run_cached(cached(*arguments, command)) : run(*arguments);
+    arguments->compression_given =
+        command.count("--method") + command.count("--keep") + command.count("--keep-at-least") > 0;
+    arguments->cache ? run_cached(*arguments) : run(*arguments);
   });
 }
 

@@ -1,12 +1,8 @@
-#include "cli/commands/run_cached.h"
-
+#include "base/stopwatch.h"
+#include "cli/commands/run.h"
 #include "cli/commands/saved_cache.h"
-#include "cli/measure/timer.h"
-#include "cli/show/cache_parts.h"
 #include "cli/show/outcome.h"
 #include "cli/terminal/output.h"
-#include "cli/terminal/signals.h"
-#include "text/generate.h"
 
 #include <chunkkv/source.h>
 
@@ -19,16 +15,16 @@
 namespace chunkkv::cli {
 namespace {
 
-void check(const CachedRun& run, const CacheFileInfo& info) {
+void check(const RunArguments& run, const CacheFileInfo& info) {
   if (info.is_source || !run.compression_given) return;
   throw UsageError(
       fmt::format("'{}' was compressed already, to {} by {}; leave out --method, --keep and --keep-at-least, "
                   "or build it with "
                   "--keep-source to choose for each question",
-                  run.file, info.keep, info.method));
+                  *run.cache, info.keep, info.method));
 }
 
-std::int32_t cells_for_question(const CachedRun& run, const Model& model, const CacheFile& file,
+std::int32_t cells_for_question(const RunArguments& run, const Model& model, const CacheFile& file,
                                 std::size_t n_read) {
   const std::size_t n_entries = std::size_t(file.snapshot.n_entries) + n_read;
   const std::size_t n_positions = file.snapshot.tokens.size() + n_read;
@@ -55,20 +51,6 @@ void check_prompt(const PromptArguments& prompt) {
   if (prompt.text || prompt.file)
     throw UsageError("the prompt is in the cache file; leave out -p and -f, and ask with -q");
   if (prompt.question.empty()) throw UsageError("ask about the saved prompt with -q TEXT");
-}
-
-/// The outcome with the fields that are known before anything is read.
-Outcome outcome_of(const Session& session, const CacheFile& file, std::size_t n_question) {
-  Outcome outcome;
-  outcome.model = session.model().info().path;
-  outcome.method = file.info.method;
-  outcome.keep = file.info.keep;
-  outcome.prompt_tokens = std::int32_t(file.snapshot.tokens.size() + file.info.rest.size() + n_question);
-  outcome.cells = session.use().cells_allocated;
-  outcome.bytes_fixed = session.use().bytes_fixed;
-  outcome.parts = parts_json(session.cache_parts(), session.model().info().n_layer);
-  outcome.compressions = file.info.n_compressions;
-  return outcome;
 }
 
 /// Restores the saved prompt and reads the question. Returns the resolved plan that chooses from a source; a
@@ -103,37 +85,28 @@ void note_cache(const Sequence& sequence, std::int32_t n_before, Outcome& outcom
       outcome.bytes_after / std::uint64_t(outcome.kept_tokens) * std::uint64_t(outcome.prompt_tokens);
 }
 
-void answer_from(Sequence& sequence, const CachedRun& run, Outcome& outcome) {
+void answer_from(Sequence& sequence, const RunArguments& run, Outcome& outcome) {
   const std::int32_t n_before = outcome.compressions;
   outcome.n_observed = sequence.n_until_compression();
   outcome.ended_before_choice = outcome.n_observed > 0;
   note_cache(sequence, n_before, outcome);
-  const auto show = [&](std::string_view piece) {
-    if (!run.json) print(piece);
-  };
   const auto compressed = [&]() -> Sequence& {
     note_cache(sequence, n_before, outcome);
     outcome.kept_tokens -= outcome.n_observed;
     outcome.ended_before_choice = false;
     return sequence;
   };
-  text::Sampler sampler(sequence.session().model(), run.sampling);
   const std::int32_t n_predict =
       answer_length(run.predict, sequence.session().model(), sequence.tokens().size());
-  if (n_predict > 0)
-    outcome.answer =
-        text::generate(sequence, sequence.session().logits(), sampler,
-                       {.n_predict = n_predict, .emit = show, .interrupted = stop_requested}, compressed);
-  else if (sequence.n_until_compression() == 0)
-    compressed();
+  outcome.answer = answer(run, sequence, sequence.session().logits(), n_predict, compressed);
 }
 
 }  // namespace
 
-void run_cached(const CachedRun& run) {
+void run_cached(const RunArguments& run) {
   check_prompt(run.prompt);
   Plan wanted = plan(run.compression);
-  CacheFile file = load_cache_file(run.file);
+  CacheFile file = load_cache_file(*run.cache);
   check(run, file.info);
   SessionOptions options = options_for(file.info, run.model);
 
@@ -143,10 +116,12 @@ void run_cached(const CachedRun& run) {
   const std::size_t n_read = file.info.rest.size() + question.size();
   options.n_cells = cells_for_question(run, *model, file, n_read);
   const auto session = open_session(model, options);
-  require_format(file.info, run.file, format_of(*session));
+  require_format(file.info, *run.cache, format_of(*session));
   wanted.protect_first = file.info.n_protected;
 
-  Outcome outcome = outcome_of(*session, file, question.size());
+  Outcome outcome =
+      outcome_of(*session, file.info.method, file.info.keep, file.snapshot.tokens.size() + n_read);
+  outcome.compressions = file.info.n_compressions;
   const Timer timer;
   const ResolvedPlan resolved = read_question(*session, file, wanted, question, outcome);
   const double read_ms = timer.ms();
@@ -158,13 +133,13 @@ void run_cached(const CachedRun& run) {
   if (run.json) {
     auto json = to_json(outcome);
     if (resolved.window > 0) json["window"] = resolved.window;
-    json["cache"] = {{"file", run.file}, {"ms", restore_ms}, {"read_tokens", n_read}};
-    print(dump(json) + "\n");
+    json["cache"] = {{"file", *run.cache}, {"ms", restore_ms}, {"read_tokens", n_read}};
+    print(results::to_text(json));
     return;
   }
   print("\n");
   print_error(figures({&outcome, 1}));
-  print_error(fmt::format("{} restored in {:.1f} ms; {} of {} tokens were read\n", run.file, restore_ms,
+  print_error(fmt::format("{} restored in {:.1f} ms; {} of {} tokens were read\n", *run.cache, restore_ms,
                           n_read, outcome.prompt_tokens));
 }
 

@@ -87,9 +87,9 @@ void add_input(const std::string& path) {
   inputs().push_back(path);
 }
 
-void refuse_input(const std::string& output) {
+const std::string& refuse_input(const std::string& output) {
   struct stat written = {};
-  if (stat(output.c_str(), &written) != 0 || !S_ISREG(written.st_mode)) return;
+  if (stat(output.c_str(), &written) != 0 || !S_ISREG(written.st_mode)) return output;
   const auto refuse = [&](const std::string& what) {
     throw InputRefused(fmt::format(
         "'{}' is {}, which is read and must not be written over; name another file to write", output, what));
@@ -103,6 +103,7 @@ void refuse_input(const std::string& output) {
       refuse(fmt::format("a file of the folder '{}'", path));
   }
   if (fstat(STDIN_FILENO, &read) == 0 && is_same(read, written)) refuse("the standard input");
+  return output;
 }
 
 }  // namespace chunkkv::cli

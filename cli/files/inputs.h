@@ -26,8 +26,8 @@ class InputRefused : public UsageError {
   using UsageError::UsageError;
 };
 
-/// InputRefused when `output` leads to a file that is read, standard input included, by symbolic or hard
-/// links or by another spelling; or to a file in a folder that is read, unless it holds results.
-void refuse_input(const std::string& output);
+/// Returns `output`. InputRefused when it leads to a file that is read, standard input included, by symbolic
+/// or hard links or by another spelling; or to a file in a folder that is read, unless it holds results.
+const std::string& refuse_input(const std::string& output);
 
 }  // namespace chunkkv::cli

@@ -15,8 +15,7 @@ void Campaign::open(const std::string& path, bool read_only,
                     const std::function<void(const results::Json&)>& learn) {
   if (path.empty()) return;
   if (!read_only) {
-    refuse_input(path);
-    file_ = std::make_unique<results::ResultFile>(path, learn);
+    file_ = std::make_unique<results::ResultFile>(refuse_input(path), learn);
   } else if (std::filesystem::exists(path)) {
     results::read_results(path, [&](const results::Json& line, std::size_t) { learn(line); });
   }
@@ -25,7 +24,7 @@ void Campaign::open(const std::string& path, bool read_only,
 void Campaign::run(std::span<const double> efforts, const std::function<void(std::size_t)>& item) {
   effort_ = std::accumulate(efforts.begin(), efforts.end(), 0.0);
   done_ = 0;
-  start_ = Clock::now();
+  timer_ = {};
   with_advice([&] {
     for (std::size_t i = 0; i < efforts.size(); ++i) {
       if (stop_requested()) throw Interrupted("interrupted");
@@ -49,9 +48,8 @@ void Campaign::with_advice(const std::function<void()>& work) {
 
 bool Campaign::report_progress(double part, const Describe& describe) {
   if (status_.due()) {
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     const double share = (done_ + part) / effort_;
-    status_.show(describe(share, duration(seconds * (1 - share) / std::max(share, 1e-6))));
+    status_.show(describe(share, duration(timer_.ms() / 1000 * (1 - share) / std::max(share, 1e-6))));
   }
   return !stop_requested();
 }

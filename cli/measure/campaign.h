@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/stopwatch.h"
 #include "cli/terminal/progress.h"
 #include "results/file.h"
 
@@ -43,12 +44,10 @@ class Campaign {
   std::string advice() const;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   StatusLine status_;
   std::unique_ptr<results::ResultFile> file_;
   double effort_ = 1, done_ = 0;
-  Clock::time_point start_ = Clock::now();
+  Timer timer_;
 };
 
 }  // namespace chunkkv::cli

@@ -1,8 +1,8 @@
 #include "cli/measure/measure.h"
 
+#include "base/stopwatch.h"
 #include "cli/measure/machine.h"
 #include "cli/measure/spread.h"
-#include "cli/measure/timer.h"
 #include "cli/show/units.h"
 #include "cli/show/weight_view.h"
 

@@ -1,6 +1,5 @@
 #include "cli/options/bounded.h"
 
-#include "cli/options/observer_name.h"
 #include "cli/options/option_group.h"
 
 #include <fmt/format.h>

@@ -16,11 +16,15 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <thread>
 #include <utility>
 
 namespace chunkkv::cli {
 namespace {
+
+/// By ObserverKind.
+constexpr std::array<std::string_view, 3> kObservers = {"question", "window", "both"};
 
 /// Whether flash attention is on. llama.cpp's "auto" counts as on, as only then a cache can be compressed.
 bool is_on(std::string_view flash_attention) {
@@ -133,6 +137,17 @@ std::string small_budget_note(const ResolvedPlan& resolved) {
         target.budget, resolved.asked_window, resolved.window);
   }
   return {};
+}
+
+ObserverKind parse_observer(std::string_view name) {
+  const auto found = std::find(kObservers.begin(), kObservers.end(), name);
+  if (found == kObservers.end())
+    throw UsageError(fmt::format("--observer is question, window or both, not '{}'", name));
+  return ObserverKind(found - kObservers.begin());
+}
+
+std::string_view to_string(ObserverKind observer) {
+  return kObservers.at(std::size_t(observer));
 }
 
 std::vector<std::string> split_list(std::string_view list) {

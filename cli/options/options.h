@@ -3,6 +3,7 @@
 #include "cli/options/device_options.h"
 #include "text/sampler.h"
 
+#include <chunkkv/reading.h>
 #include <chunkkv/session.h>
 
 #include <cstdint>
@@ -62,6 +63,10 @@ Plan plan(const CompressionArguments& arguments);
 /// What a small budget changed, as a line for people: that more is kept than the share (--keep-at-least), or
 /// that the window shrank. Empty when nothing was changed.
 std::string small_budget_note(const ResolvedPlan& resolved);
+
+/// The observer named "question", "window" or "both". UsageError for another name lists these.
+ObserverKind parse_observer(std::string_view name);
+std::string_view to_string(ObserverKind observer);
 
 /// Splits a list into method specs: "a,b:x=1,y=2,c" -> a | b:x=1,y=2 | c. Parameters stay with their method.
 std::vector<std::string> split_methods(std::string_view list);

@@ -1,6 +1,5 @@
-#include "cli/show/kept_page.h"
-
-#include "cli/show/units.h"
+#include "cli/show/kept_view.h"
+#include "results/line.h"
 #include "web/assets.h"
 #include "web/page.h"
 
@@ -38,7 +37,7 @@ Json page_data(const KeptView& view) {
   }
   auto similarity = layer_similarity(view.selection.layers);
   const double adjacent = adjacent_similarity(similarity, view.selection.layers.size());
-  for (double& cell : similarity) cell = rounded(cell);
+  for (double& cell : similarity) cell = results::rounded(cell);
   return {
       {"model", view.model},
       {"method", view.method},

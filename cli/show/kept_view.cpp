@@ -13,6 +13,15 @@ ChunkGrid chunk_grid(const SelectionRule& rule, std::int32_t n_entries) {
   return {rule.first, std::max(rule.first, n_entries - rule.last), rule.chunk};
 }
 
+std::vector<std::string> text_pieces(const Model& model, const std::vector<Token>& tokens) {
+  std::vector<std::string> pieces;
+  pieces.reserve(tokens.size());
+  text::Utf8Stream stream;
+  for (const Token token : tokens) pieces.push_back(stream.push(model.detokenize(token)));
+  if (!pieces.empty()) pieces.back() += stream.finish();
+  return pieces;
+}
+
 }  // namespace
 
 KeptView make_view(const Session& session, const Plan& plan, const std::vector<Token>& prompt) {
@@ -35,26 +44,6 @@ KeptView make_view(const Session& session, const Plan& plan, const std::vector<T
   view.chunks = chunk_grid(view.rule, n_entries);
   view.pieces = text_pieces(session.model(), prompt);
   return view;
-}
-
-std::vector<std::string> text_pieces(const Model& model, const std::vector<Token>& tokens) {
-  std::vector<std::string> pieces;
-  pieces.reserve(tokens.size());
-  text::Utf8Stream stream;
-  for (const Token token : tokens) pieces.push_back(stream.push(model.detokenize(token)));
-  if (!pieces.empty()) pieces.back() += stream.finish();
-  return pieces;
-}
-
-std::vector<double> kept_share(std::span<const LayerKept> layers, std::int32_t n_entries) {
-  std::vector<double> share(static_cast<std::size_t>(n_entries));
-  for (const LayerKept& layer : layers) {
-    const double part = 1 / double(layer.heads.size() * layers.size());
-    for (const auto& kept : layer.heads) {
-      for (const std::int32_t entry : kept) share[std::size_t(entry)] += part;
-    }
-  }
-  return share;
 }
 
 }  // namespace chunkkv::cli

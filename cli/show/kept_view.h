@@ -3,7 +3,6 @@
 #include <chunkkv/session.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -28,16 +27,18 @@ struct KeptView {
   SelectionRule rule;
   std::int32_t window = 0;  ///< what a small budget shrank the window to; 0: the method's own
   ChunkGrid chunks;
-  std::vector<std::string> pieces;  ///< text of every token; see text_pieces
+  /// Text of every token. A character that several tokens make up belongs to the last of them; the others
+  /// have no part of it.
+  std::vector<std::string> pieces;
 };
 
 KeptView make_view(const Session& session, const Plan& plan, const std::vector<Token>& prompt);
 
-/// The text of every token. A character that several tokens make up belongs to the last of them; the others
-/// have no part of it.
-std::vector<std::string> text_pieces(const Model& model, const std::vector<Token>& tokens);
+/// What was kept, in a few lines for a terminal: where in the prompt each layer keeps, and the passages that
+/// most layers agree on.
+std::string summary(const KeptView& view);
 
-/// For every entry the share of these layers and their KV heads that keep it, 0 to 1.
-std::vector<double> kept_share(std::span<const LayerKept> layers, std::int32_t n_entries);
+/// One self-contained HTML page that draws the text with what each layer kept.
+std::string kept_page(const KeptView& view);
 
 }  // namespace chunkkv::cli

@@ -1,10 +1,12 @@
 #include "cli/show/outcome.h"
 
+#include "cli/show/cache_parts.h"
+#include "cli/show/text_table.h"
 #include "cli/show/units.h"
+#include "results/line.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -67,13 +69,29 @@ const std::vector<Row>& rows() {
 
 }  // namespace
 
+Outcome outcome_of(const Session& session, const std::string& method, const std::string& keep,
+                   std::size_t n_prompt) {
+  const ModelInfo& model = session.model().info();
+  const CacheUse use = session.use();
+  Outcome outcome;
+  outcome.model = model.path;
+  outcome.method = method;
+  outcome.keep = keep;
+  outcome.prompt_tokens = std::int32_t(n_prompt);
+  outcome.cells = use.cells_allocated;
+  outcome.bytes_fixed = use.bytes_fixed;
+  outcome.parts = parts_json(session.cache_parts(), model.n_layer);
+  return outcome;
+}
+
 std::string title(const Outcome& outcome) {
   if (outcome.method == "full") return "full cache";
   return fmt::format("{}, {} kept", outcome.method, outcome.keep);
 }
 
-nlohmann::ordered_json to_json(const Outcome& outcome) {
-  using Json = nlohmann::ordered_json;
+results::Json to_json(const Outcome& outcome) {
+  using results::Json;
+  using results::rounded;
   const Timings& ms = outcome.ms;
   const auto& per_token = outcome.answer.per_token_ms;
   return {
@@ -107,24 +125,14 @@ nlohmann::ordered_json to_json(const Outcome& outcome) {
 }
 
 std::string figures(std::span<const Outcome> outcomes) {
-  constexpr std::size_t kNameWidth = 17, kGap = 2;
-  std::vector<std::string> lines(rows().size() + 1, std::string());
-  for (std::size_t r = 0; r < rows().size(); ++r)
-    lines[r + 1] = fmt::format("{:<{}}", rows()[r].name, kNameWidth);
-  lines[0] = std::string(kNameWidth, ' ');
-
-  for (const Outcome& outcome : outcomes) {
-    std::vector<std::string> column = {title(outcome)};
-    for (const Row& row : rows()) column.push_back(row.value(outcome));
-    std::size_t width = 0;
-    for (const std::string& cell : column) width = std::max(width, cell.size());
-    for (std::size_t r = 0; r < lines.size(); ++r) lines[r] += fmt::format("{:>{}}", column[r], width + kGap);
+  constexpr std::size_t kNameWidth = 17;
+  std::vector<std::vector<std::string>> table = {{std::string(kNameWidth, ' ')}};
+  for (const Outcome& outcome : outcomes) table.front().push_back(title(outcome));
+  for (const Row& row : rows()) {
+    table.push_back({row.name});
+    for (const Outcome& outcome : outcomes) table.back().push_back(row.value(outcome));
   }
-  return fmt::format("{}\n", fmt::join(lines, "\n"));
-}
-
-std::string dump(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return text_table(table);
 }
 
 }  // namespace chunkkv::cli

@@ -1,8 +1,7 @@
 #pragma once
 
+#include "results/line.h"
 #include "text/generate.h"
-
-#include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <span>
@@ -23,7 +22,7 @@ struct Outcome {
   std::uint64_t bytes_after = 0;
   std::uint64_t bytes_allocated = 0;
   std::uint64_t bytes_fixed = 0;  ///< bytes of windows and states
-  nlohmann::ordered_json parts;   ///< what the model's layers keep
+  results::Json parts;            ///< what the model's layers keep
   Timings ms;
   /// Time to read the prompt, observing and selecting included.
   double prefill_ms() const { return ms.prefill + ms.observe + ms.select; }
@@ -33,15 +32,16 @@ struct Outcome {
   text::Answer answer;
 };
 
+/// The outcome with what is known before the prompt of `n_prompt` tokens is read.
+Outcome outcome_of(const Session& session, const std::string& method, const std::string& keep,
+                   std::size_t n_prompt);
+
 /// A heading for people: "full cache" or "chunkkv, 10% kept".
 std::string title(const Outcome& outcome);
 
-nlohmann::ordered_json to_json(const Outcome& outcome);
+results::Json to_json(const Outcome& outcome);
 
 /// The figures as a table, one column an outcome.
 std::string figures(std::span<const Outcome> outcomes);
-
-/// JSON text in one line; bytes that are not UTF-8 (of a path) are replaced.
-std::string dump(const nlohmann::ordered_json& json);
 
 }  // namespace chunkkv::cli

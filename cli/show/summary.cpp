@@ -1,4 +1,4 @@
-#include "cli/show/summary.h"
+#include "cli/show/kept_view.h"
 
 #include <chunkkv/metrics.h>
 
@@ -8,6 +8,7 @@
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <span>
 #include <string_view>
 
 namespace chunkkv::cli {
@@ -17,6 +18,18 @@ constexpr std::size_t kColumns = 64;
 constexpr std::size_t kPassages = 8;
 constexpr std::size_t kPassageBytes = 96;
 constexpr double kAgreement = 0.5;
+
+/// For every entry the share of these layers and their KV heads that keep it, 0 to 1.
+std::vector<double> kept_share(std::span<const LayerKept> layers, std::int32_t n_entries) {
+  std::vector<double> share(static_cast<std::size_t>(n_entries));
+  for (const LayerKept& layer : layers) {
+    const double part = 1 / double(layer.heads.size() * layers.size());
+    for (const auto& kept : layer.heads) {
+      for (const std::int32_t entry : kept) share[std::size_t(entry)] += part;
+    }
+  }
+  return share;
+}
 
 /// Share of each column's entries that are kept, drawn from a dot (none) to a full block (all).
 std::string strip(const std::vector<double>& share) {

@@ -60,7 +60,7 @@ ProgressDisplay::ProgressDisplay(const ProgressArguments& arguments)
     : line_(arguments, std::chrono::seconds(5)) {}
 
 Progress ProgressDisplay::callback() {
-  start_ = std::chrono::steady_clock::now();
+  timer_ = {};
   if (line_.live()) line_.show("reading the prompt ...");
   return [this](const ReadState& state) {
     if (state.done > 0 && line_.due()) show(state);
@@ -70,8 +70,7 @@ Progress ProgressDisplay::callback() {
 
 void ProgressDisplay::show(const ReadState& state) {
   const auto [done, total, n_entries, n_compressions] = state;
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  const double rate = double(done) / seconds;
+  const double rate = 1000 * double(done) / timer_.ms();
   auto line = fmt::format("reading the prompt: {} of {} tokens ({} %), {:.0f} tokens/s, {} left", done, total,
                           done * 100 / total, rate, duration(double(total - done) / rate));
   if (n_compressions > 0) line += fmt::format("; {} cells, {} compressions", n_entries, n_compressions);

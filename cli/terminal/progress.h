@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/stopwatch.h"
+
 #include <chunkkv/reading.h>
 
 #include <chrono>
@@ -60,7 +62,7 @@ class ProgressDisplay {
   void show(const ReadState& state);
 
   StatusLine line_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Timer timer_;
 };
 
 }  // namespace chunkkv::cli
