@@ -28,12 +28,6 @@ int fail(int code, std::string_view message) {
   return code;
 }
 
-int fail_with_engine_errors(std::string_view message) {
-  std::string text(message);
-  if (const std::string errors = silenced_errors(); !errors.empty()) text += "\nllama.cpp said:\n" + errors;
-  return fail(kFailure, text);
-}
-
 int run(int argc, const char* const* argv) {
   CLI::App app("KV-cache compression for llama.cpp", "chunkkv");
   app.set_version_flag("--version",
@@ -94,6 +88,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return fail(kFailure, "out of memory; use a smaller context (-c) or smaller cache types (-ctk, -ctv)");
   } catch (const std::exception& error) {
-    return fail_with_engine_errors(error.what());
+    const std::string errors = silenced_errors();
+    return fail(kFailure, error.what() + (errors.empty() ? errors : "\nllama.cpp said:\n" + errors));
   }
 }

@@ -45,18 +45,16 @@ ObserverKind observer_of(const BuildArguments& arguments) {
   return parse_observer(name);
 }
 
-/// Reads the document and compresses it; notes in `info` how.
-Snapshot compressed(Session& session, const text::OpenPrompt& prompt, const BuildArguments& arguments,
-                    const Plan& wanted, const Progress& progress, CacheFileInfo& info) {
-  std::vector<Token> tokens = prompt.tokens;
-  Reading reading{
-      .plan = wanted, .observer = observer_of(arguments), .keep_question = false, .n_cells = arguments.cells};
-  if (!arguments.prompt.question.empty()) {
-    const auto question =
-        text::PromptLayout(session.model(), arguments.prompt).following(prompt, arguments.prompt.question);
-    reading.n_question = std::int32_t(question.size());
-    tokens.insert(tokens.end(), question.begin(), question.end());
-  }
+/// Reads the document, observed by the question if there is one, and compresses it; notes in `info` how.
+Snapshot compressed(Session& session, std::vector<Token> tokens, const std::vector<Token>& question,
+                    const BuildArguments& arguments, const Plan& wanted, const Progress& progress,
+                    CacheFileInfo& info) {
+  const Reading reading{.plan = wanted,
+                        .observer = observer_of(arguments),
+                        .n_question = std::int32_t(question.size()),
+                        .keep_question = false,
+                        .n_cells = arguments.cells};
+  tokens.insert(tokens.end(), question.begin(), question.end());
   info.n_compressions = session.sequence().read(tokens, reading, progress);
   info.keep = wanted.budget.to_string();
   info.observer = to_string(reading.observer);
@@ -91,15 +89,12 @@ void build(const BuildArguments& arguments) {
   const text::PromptLayout layout(*model, document);
   const text::OpenPrompt prompt = layout.open(text);
   const Plan wanted = plan_of(arguments.compression, arguments.prompt, *model);
-  const std::size_t n_question =
-      arguments.prompt.question.empty() ? 0 : layout.following(prompt, arguments.prompt.question).size();
+  std::vector<Token> question;
+  if (!arguments.prompt.question.empty()) question = layout.following(prompt, arguments.prompt.question);
   options.n_cells = arguments.cells > 0
                         ? arguments.cells
-                        : cells_for(arguments.model, *model, prompt.tokens.size() + n_question, 0);
-  SessionOptions reading = options;
-  if (!arguments.prefill_type.empty())
-    reading.type_k = reading.type_v = parse_cache_type(arguments.prefill_type);
-  auto session = open_session(model, reading);
+                        : cells_for(arguments.model, *model, prompt.tokens.size() + question.size(), 0);
+  auto session = open_session(model, with_cache_types(options, arguments.prefill_type));
   if (!arguments.prefill_type.empty()) require_conversion(*session);
   print_error(parts_line(*session));
 
@@ -120,7 +115,7 @@ void build(const BuildArguments& arguments) {
   } else {
     const auto n_document = std::int32_t(prompt.tokens.size());
     print_error(small_budget_note(wanted.at(n_document, n_document, model->info().n_layer)));
-    snapshot = compressed(*session, prompt, arguments, wanted, display.callback(), info);
+    snapshot = compressed(*session, prompt.tokens, question, arguments, wanted, display.callback(), info);
   }
   display.finish();
   if (!arguments.prefill_type.empty()) {

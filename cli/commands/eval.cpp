@@ -86,17 +86,17 @@ void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
            "what compression sees: the question too (aware, default) or only the document (agnostic)",
            "aware|agnostic")
       ->check(CLI::IsMember({"aware", "agnostic"}));
-  options.add("--cells", arguments.cells, "read each prompt in pieces with a cache of N cells", "N", 1,
-              kMaxCount);
+  options.add("--cells", arguments.sweep.n_cells, "read each prompt in pieces with a cache of N cells", "N",
+              1, kMaxCount);
   options
       .add("--observer", arguments.observer,
            "with --cells: whose queries choose: question (default), window (of the piece) or both", "WHO")
       ->check(CLI::IsMember({"question", "window", "both"}));
-  options.add("--buffer", arguments.buffer,
+  options.add("--buffer", arguments.sweep.buffer,
               "hold answers to the budget as well: compress again whenever one has grown by N tokens over it",
               "N", 1, kMaxCount);
   options.add(
-      "--parallel", arguments.parallel,
+      "--parallel", arguments.sweep.parallel,
       "answer with so many pairs of method and budget together: faster, most of all on a GPU, for the memory "
       "of all they keep (default: 1)",
       "N", 1, 128);
@@ -105,10 +105,10 @@ void add_comparison_options(CLI::App& app, EvalArguments& arguments) {
       "type of the cache while prompts are read; what is kept is converted to -ctk and -ctv. fidelity then "
       "compares with the full cache of this type",
       "TYPE");
-  options.flag("--separate-questions", arguments.separate_questions,
+  options.flag("--separate-questions", arguments.sweep.separate_questions,
                "ask each further question as if nothing had been answered before");
-  options.add("-n,--predict,--n-predict", arguments.predict, "tokens of an answer (default: the benchmark's)",
-              "N", 1, kMaxCount);
+  options.add("-n,--predict,--n-predict", arguments.sweep.n_predict,
+              "tokens of an answer (default: the benchmark's)", "N", 1, kMaxCount);
   options.flag("--no-chat-template", arguments.no_chat_template,
                "give all prompts as plain text, without the model's chat template");
 }
@@ -135,7 +135,7 @@ void refuse_ineffective(const EvalArguments& arguments, const CLI::App& command)
                           "on fidelity, which is measured along the full cache's own answer");
   } else {
     refuse_without_effect(command, {"--prompts"}, "on a benchmark; it chooses the prompts of fidelity");
-    check_sampling(command, arguments.sampling);
+    check_sampling(command, arguments.sweep.sampling);
   }
   // Options that only some benchmarks know.
   static const std::vector<std::pair<const char*, std::vector<std::string_view>>> own_options = {
@@ -154,7 +154,7 @@ void refuse_ineffective(const EvalArguments& arguments, const CLI::App& command)
     if (std::find(known.begin(), known.end(), benchmark) == known.end())
       refuse_without_effect(command, {option}, fmt::format("on {}", benchmark));
   }
-  if (arguments.cells == 0) refuse_without_effect(command, {"--observer"}, "without --cells");
+  if (arguments.sweep.n_cells == 0) refuse_without_effect(command, {"--observer"}, "without --cells");
   if (arguments.benchmark.judge.url.empty())
     refuse_without_effect(command, {"--judge-model"}, "without --judge");
 }
@@ -202,7 +202,7 @@ void add_eval(CLI::App& app) {
   add_result_options(command, *arguments);
   add_progress_options(command, arguments->progress);
   add_model_options(command, arguments->model);
-  add_sampling_options(command, arguments->sampling);
+  add_sampling_options(command, arguments->sweep.sampling);
   command.callback([arguments, &command] {
     if (!command.get_subcommands().empty()) return;
     refuse_ineffective(*arguments, command);

@@ -2,9 +2,9 @@
 
 #include "cli/options/options.h"
 #include "cli/terminal/progress.h"
-#include "text/sampler.h"
 
 #include "benchmark.h"
+#include "runner/sweep.h"
 
 #include <cstdint>
 #include <optional>
@@ -16,6 +16,7 @@ namespace chunkkv::cli {
 struct EvalArguments {
   std::string name;
   eval::Options benchmark;
+  eval::SweepOptions sweep;  ///< without what `query`, `observer` and `no_chat_template` say as text
   std::optional<std::int32_t> max_length;
 
   ModelArguments model;
@@ -23,14 +24,8 @@ struct EvalArguments {
   std::string methods = "full,streamingllm,snapkv,chunkkv";
   std::string keep = "50%,20%,10%";
   std::string query = "aware";
-  std::int32_t cells = 0;
   std::string observer = "question";
-  std::int32_t buffer = 0;
-  std::int32_t parallel = 1;
   std::string prefill_type;  ///< "": the types of -ctk and -ctv
-  bool separate_questions = false;
-  std::int32_t predict = 0;
-  text::Sampling sampling;
 
   std::string output;
   std::string shard = "1/1";
@@ -43,8 +38,8 @@ struct EvalArguments {
 /// As text, the options not at their defaults that change answers and have no column in a line of results.
 std::string settings(const EvalArguments& arguments);
 
-/// The options of the session that reads the prompt: `options` with the cache types of --cache-type-prefill.
-SessionOptions reading_options(const EvalArguments& arguments, SessionOptions options);
+/// The benchmark's options with the seed, 0 for a negative one, and the judge's key.
+eval::Options benchmark_options(const EvalArguments& arguments);
 
 /// Tokens that the model's cache can hold: -c, or the trained context.
 std::int32_t window(const EvalArguments& arguments, const Model& model);

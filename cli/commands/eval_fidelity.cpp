@@ -10,7 +10,6 @@
 #include "text/cell_steps.h"
 
 #include <chunkkv/fidelity.h>
-#include <chunkkv/model_identity.h>
 
 #include <fmt/format.h>
 
@@ -30,10 +29,11 @@ constexpr std::int32_t kSkip = 16;  // first tokens of an answer, as many as `hy
 
 void check_fidelity(const EvalArguments& arguments, const SessionOptions& session) {
   require_flash_attention(session);
-  if (arguments.cells > 0) throw UsageError("fidelity compares with the full cache; it is not for --cells");
-  if (arguments.parallel > 1)
+  if (arguments.sweep.n_cells > 0)
+    throw UsageError("fidelity compares with the full cache; it is not for --cells");
+  if (arguments.sweep.parallel > 1)
     throw UsageError("fidelity reads one given answer under each pair; it is not for --parallel");
-  if (arguments.buffer > 0)
+  if (arguments.sweep.buffer > 0)
     throw UsageError("fidelity is measured along the full cache's answer; it is not for --buffer");
 }
 
@@ -118,13 +118,12 @@ class FidelityRun {
   const EvalArguments& arguments_;
   std::vector<Plan> pairs_;
   SessionOptions kept_options_ = cli::session_options(arguments_.model);
-  SessionOptions session_options_ = reading_options(arguments_, kept_options_);
+  SessionOptions session_options_ = with_cache_types(kept_options_, arguments_.prefill_type);
   std::shared_ptr<Model> model_ = load_model(arguments_.model);
   eval::ModelTokenizer tokenizer_{*model_};
-  eval::Options options_ = arguments_.benchmark;
-  results::Origin origin_ =
-      origin_of(*model_, identify(*model_), kept_options_.n_threads, arguments_.model.gpu_layers);
-  std::int32_t n_answer_ = arguments_.predict > 0 ? arguments_.predict : kAnswer;
+  eval::Options options_ = benchmark_options(arguments_);
+  results::Origin origin_ = origin_of(*model_, kept_options_.n_threads, arguments_.model.gpu_layers);
+  std::int32_t n_answer_ = arguments_.sweep.n_predict > 0 ? arguments_.sweep.n_predict : kAnswer;
   std::int32_t skip_ = kSkip;
   std::unique_ptr<eval::Benchmark> benchmark_;
   std::unique_ptr<eval::Samples> samples_;
@@ -136,15 +135,9 @@ class FidelityRun {
   std::set<std::size_t> reported_pairs_;  // pairs whose smaller window was reported
 };
 
-eval::Options with_seed(eval::Options options, std::int64_t seed) {
-  options.seed = std::uint64_t(std::max<std::int64_t>(seed, 0));
-  return options;
-}
-
 FidelityRun::FidelityRun(const EvalArguments& arguments, std::vector<Plan> pairs)
     : arguments_(arguments), pairs_(std::move(pairs)) {
-  origin_.seed = arguments.sampling.seed;
-  options_ = with_seed(options_, arguments.sampling.seed);
+  origin_.seed = arguments.sweep.sampling.seed;
   options_.max_length = max_length(arguments, *model_);
   benchmark_ = eval::make_benchmark(arguments.prompts, options_);
   samples_ = benchmark_->samples(tokenizer_);
@@ -270,7 +263,7 @@ void run_fidelity(const EvalArguments& arguments) {
   check_fidelity(arguments, cli::session_options(arguments.model));
   std::vector<Plan> pairs = eval::make_pairs(split_methods(arguments.methods), split_list(arguments.keep));
   eval::Shard::parse(arguments.shard);
-  eval::make_benchmark(arguments.prompts, with_seed(arguments.benchmark, arguments.sampling.seed));
+  eval::make_benchmark(arguments.prompts, benchmark_options(arguments));
   FidelityRun(arguments, std::move(pairs)).run();
 }
 

@@ -9,9 +9,6 @@
 #include "runner/pairs.h"
 #include "runner/prompt_tokens.h"
 #include "runner/runner.h"
-#include "runner/sweep.h"
-
-#include <chunkkv/model_identity.h>
 
 #include <fmt/format.h>
 
@@ -31,37 +28,6 @@ constexpr std::int32_t kTemplateRoom = 128;
 /// Tokens that a prompt leaves for an answer without -n: the longest answer that LongBench asks for.
 constexpr std::int32_t kLongestAnswer = 512;
 
-}  // namespace
-
-std::string settings(const EvalArguments& a) {
-  const EvalArguments standard;
-  Settings settings;
-  settings.add("n", a.predict, standard.predict);
-  settings.add("ctk", a.model.type_k, standard.model.type_k);
-  settings.add("ctv", a.model.type_v, standard.model.type_v);
-  settings.add("no-chat-template", a.no_chat_template, false);
-  settings.add("separate-questions", a.separate_questions, false);
-  settings.add("temp", a.sampling.temperature, standard.sampling.temperature);
-  if (a.sampling.temperature > 0) {
-    settings.add("top-k", a.sampling.top_k, standard.sampling.top_k);
-    settings.add("top-p", a.sampling.top_p, standard.sampling.top_p);
-    settings.add("min-p", a.sampling.min_p, standard.sampling.min_p);
-  }
-  settings.add("ignore-eos", a.sampling.ignore_eos, false);
-  settings.add("needles", a.benchmark.needle.needles, standard.benchmark.needle.needles);
-  settings.add("shots", a.benchmark.shots.value_or(-1), -1);
-  settings.add("buffer", a.buffer, standard.buffer);
-  settings.add("ct-prefill", a.prefill_type, standard.prefill_type);
-  settings.add("questions", a.benchmark.questions, standard.benchmark.questions);
-  if (const eval::JudgeOptions& judge = a.benchmark.judge; !judge.url.empty()) {
-    settings.add("judge", judge.model + "@" + judge.url, std::string());
-    settings.add("judge-tokens", judge.tokens, standard.benchmark.judge.tokens);
-  }
-  return settings.text();
-}
-
-namespace {
-
 /// The options not at their defaults that change answers only where prompts are read in pieces, as text.
 std::string bounded_settings(const EvalArguments& a) {
   const EvalArguments standard;
@@ -73,10 +39,31 @@ std::string bounded_settings(const EvalArguments& a) {
 
 }  // namespace
 
-SessionOptions reading_options(const EvalArguments& arguments, SessionOptions options) {
-  if (!arguments.prefill_type.empty())
-    options.type_k = options.type_v = parse_cache_type(arguments.prefill_type);
-  return options;
+std::string settings(const EvalArguments& a) {
+  const EvalArguments standard;
+  Settings settings;
+  settings.add("n", a.sweep.n_predict, standard.sweep.n_predict);
+  settings.add("ctk", a.model.type_k, standard.model.type_k);
+  settings.add("ctv", a.model.type_v, standard.model.type_v);
+  settings.add("no-chat-template", a.no_chat_template, false);
+  settings.add("separate-questions", a.sweep.separate_questions, false);
+  settings.add("temp", a.sweep.sampling.temperature, standard.sweep.sampling.temperature);
+  if (a.sweep.sampling.temperature > 0) {
+    settings.add("top-k", a.sweep.sampling.top_k, standard.sweep.sampling.top_k);
+    settings.add("top-p", a.sweep.sampling.top_p, standard.sweep.sampling.top_p);
+    settings.add("min-p", a.sweep.sampling.min_p, standard.sweep.sampling.min_p);
+  }
+  settings.add("ignore-eos", a.sweep.sampling.ignore_eos, false);
+  settings.add("needles", a.benchmark.needle.needles, standard.benchmark.needle.needles);
+  settings.add("shots", a.benchmark.shots.value_or(-1), -1);
+  settings.add("buffer", a.sweep.buffer, standard.sweep.buffer);
+  settings.add("ct-prefill", a.prefill_type, standard.prefill_type);
+  settings.add("questions", a.benchmark.questions, standard.benchmark.questions);
+  if (const eval::JudgeOptions& judge = a.benchmark.judge; !judge.url.empty()) {
+    settings.add("judge", judge.model + "@" + judge.url, std::string());
+    settings.add("judge-tokens", judge.tokens, standard.benchmark.judge.tokens);
+  }
+  return settings.text();
 }
 
 std::int32_t window(const EvalArguments& arguments, const Model& model) {
@@ -86,23 +73,24 @@ std::int32_t window(const EvalArguments& arguments, const Model& model) {
 std::int32_t max_length(const EvalArguments& arguments, const Model& model) {
   if (arguments.max_length) return *arguments.max_length;
   const std::int32_t all = window(arguments, model);
-  const std::int32_t answer = arguments.predict > 0 ? arguments.predict : kLongestAnswer;
+  const std::int32_t answer = arguments.sweep.n_predict > 0 ? arguments.sweep.n_predict : kLongestAnswer;
   return std::max(all - answer - kTemplateRoom, all / 2);
+}
+
+eval::Options benchmark_options(const EvalArguments& arguments) {
+  eval::Options options = arguments.benchmark;
+  options.seed = std::uint64_t(std::max<std::int64_t>(arguments.sweep.sampling.seed, 0));
+  if (const char* key = std::getenv("CHUNKKV_JUDGE_KEY")) options.judge.key = key;
+  return options;
 }
 
 namespace {
 
 eval::SweepOptions sweep_options(const EvalArguments& arguments) {
-  eval::SweepOptions options;
+  eval::SweepOptions options = arguments.sweep;
   options.query = arguments.query == "aware" ? eval::Query::aware : eval::Query::agnostic;
-  options.n_cells = arguments.cells;
   options.observer = parse_observer(arguments.observer);
-  options.separate_questions = arguments.separate_questions;
   options.use_template = !arguments.no_chat_template;
-  options.n_predict = arguments.predict;
-  options.buffer = arguments.buffer;
-  options.parallel = arguments.parallel;
-  options.sampling = arguments.sampling;
   options.interrupted = stop_requested;
   return options;
 }
@@ -178,16 +166,9 @@ void tell_notes(const eval::Survey& survey, const eval::Sweep& sweep, Display& d
 /// UsageError for errors that can be found before the model is loaded.
 void check_run(const EvalArguments& arguments, const SessionOptions& session) {
   if (arguments.name.empty()) throw UsageError("no benchmark given; `chunkkv eval list` lists them");
-  if (arguments.sampling.seed < 0) throw UsageError("an evaluation needs a fixed --seed, of 0 or more");
+  if (arguments.sweep.sampling.seed < 0) throw UsageError("an evaluation needs a fixed --seed, of 0 or more");
   require_flash_attention(session);
   refuse_input(arguments.output);
-}
-
-eval::Options benchmark_options(const EvalArguments& arguments) {
-  eval::Options options = arguments.benchmark;
-  options.seed = std::uint64_t(arguments.sampling.seed);
-  if (const char* key = std::getenv("CHUNKKV_JUDGE_KEY")) options.judge.key = key;
-  return options;
 }
 
 eval::Sweep make_sweep(const EvalArguments& arguments, const std::shared_ptr<Model>& model,
@@ -200,13 +181,13 @@ eval::Sweep make_sweep(const EvalArguments& arguments, const std::shared_ptr<Mod
     };
   };
   const bool converts = !arguments.prefill_type.empty();
-  return {model, opens(reading_options(arguments, session_options)), pairs, sweep_options(arguments),
-          converts ? opens(session_options) : nullptr};
+  return {model, opens(with_cache_types(session_options, arguments.prefill_type)), pairs,
+          sweep_options(arguments), converts ? opens(session_options) : nullptr};
 }
 
 eval::RunFacts run_facts(const EvalArguments& arguments, const Model& model, const eval::Options& options,
                          std::int32_t n_threads) {
-  eval::RunFacts facts = {.origin = origin_of(model, identify(model), n_threads, arguments.model.gpu_layers),
+  eval::RunFacts facts = {.origin = origin_of(model, n_threads, arguments.model.gpu_layers),
                           .setting = {.benchmark = arguments.name,
                                       .max_length = options.max_length,
                                       .others = settings(arguments)},
@@ -247,7 +228,7 @@ void answer_all(eval::Runner& runner, eval::Survey& survey, Results& results, Ca
 
 void run_eval(const EvalArguments& arguments) {
   SessionOptions session_options = cli::session_options(arguments.model);
-  session_options.n_sequences = arguments.parallel;
+  session_options.n_sequences = arguments.sweep.parallel;
   check_run(arguments, session_options);
   const std::vector<Plan> pairs =
       eval::make_pairs(split_methods(arguments.methods), split_list(arguments.keep));

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include <array>
 #include <memory>
 
 namespace chunkkv::cli {
@@ -17,17 +18,8 @@ namespace {
 using Kind = ParameterInfo::Kind;
 using Json = nlohmann::ordered_json;
 
-const char* kind_name(Kind kind) {
-  switch (kind) {
-    case Kind::integer:
-      return "integer";
-    case Kind::real:
-      return "real";
-    case Kind::choice:
-      return "choice";
-  }
-  return "";
-}
+/// By Kind.
+constexpr std::array kKindNames = {"integer", "real", "choice"};
 
 /// The values that a parameter may have: "1 .. 65536" or "paper | exact".
 std::string allowed(const ParameterInfo& parameter) {
@@ -42,7 +34,7 @@ Json value(const ParameterInfo& parameter, const std::string& text) {
 
 Json to_json(const ParameterInfo& parameter) {
   Json json = {{"name", parameter.name},
-               {"kind", kind_name(parameter.kind)},
+               {"kind", kKindNames.at(std::size_t(parameter.kind))},
                {"default", value(parameter, parameter.default_value)}};
   switch (parameter.kind) {
     case Kind::integer:

@@ -31,8 +31,8 @@ std::vector<Token> read_tokens(const PerfArguments& arguments, const Model& mode
   return tokens;
 }
 
-}  // namespace
-
+/// Compares the time per token from the full cache, from the kept one and from a plain prompt of the kept
+/// length. Each repetition of a method reads the prompt once for the first two.
 void compare_caches(const PerfArguments& arguments) {
   const auto compression = [&](const std::string& spec) {
     return CompressionArguments{.method = spec, .keep = arguments.keep};
@@ -69,8 +69,6 @@ void compare_caches(const PerfArguments& arguments) {
     }
   print(arguments.json ? results::to_text(measurement.to_json()) : measurement.table());
 }
-
-namespace {
 
 /// UsageError for options that would have no effect. `speed`: the table by lengths is asked for.
 void refuse_ineffective(const PerfArguments& arguments, const CLI::App& command, bool speed) {

@@ -28,10 +28,6 @@ struct PerfArguments {
   ProgressArguments progress;
 };
 
-/// Compares the time per token from the full cache, from the kept one and from a plain prompt of the kept
-/// length. Each repetition of a method reads the prompt once for the first two.
-void compare_caches(const PerfArguments& arguments);
-
 /// Measures latency, throughput and memory by input and output length.
 void tabulate_speed(const PerfArguments& arguments);
 

@@ -9,7 +9,6 @@
 
 #include "runner/pairs.h"
 
-#include <chunkkv/model_identity.h>
 #include <chunkkv/registry.h>
 
 #include <fmt/format.h>
@@ -53,8 +52,7 @@ std::vector<SpeedCase> cases(const PerfArguments& arguments) {
 }
 
 /// At least `count` tokens: those of the text, repeated as often as needed, or random ones.
-std::vector<Token> tokens(const PerfArguments& arguments, const Model& model, std::int32_t n_vocab,
-                          std::int32_t count) {
+std::vector<Token> tokens(const PerfArguments& arguments, const Model& model, std::int32_t count) {
   std::vector<Token> tokens;
   if (arguments.prompt.text || arguments.prompt.file) {
     tokens = text::PromptLayout(model, arguments.prompt).tokens(read_prompt(arguments.prompt));
@@ -62,7 +60,7 @@ std::vector<Token> tokens(const PerfArguments& arguments, const Model& model, st
   } else {
     std::mt19937 random(1);
     while (tokens.size() < std::size_t(count)) {
-      const auto token = Token(random() % std::uint32_t(n_vocab));
+      const auto token = Token(random() % std::uint32_t(model.info().n_vocab));
       if (!model.is_end(token)) tokens.push_back(token);
     }
   }
@@ -86,7 +84,7 @@ class Table {
     open_file();
     std::int32_t longest = 0;
     for (const SpeedCase& speed_case : results_.cases) longest = std::max(longest, speed_case.input);
-    const std::vector<Token> prompt = tokens(arguments_, *model, n_vocab_, longest);
+    const std::vector<Token> prompt = tokens(arguments_, *model, longest);
 
     std::vector<std::pair<std::size_t, std::int32_t>> todo;
     for (std::int32_t i = 0; i < arguments_.repetitions; ++i)
@@ -118,11 +116,20 @@ class Table {
     });
   }
 
-  void finish() { campaign_.status().finish(); }
-  const SpeedResults& results() const { return results_; }
-  const std::string& machine_name() const { return origin_.machine; }
-  /// How the model's weights were laid out; empty where all repetitions came from a file.
-  const std::vector<WeightUse>& weights() const { return weights_; }
+  /// `model`: its path.
+  void print_results(const std::string& model) {
+    campaign_.status().finish();
+    if (arguments_.json) {
+      print(results::to_text({{"model", model},
+                              {"machine", origin_.machine},
+                              {"weights", weight_json(weights_)},
+                              {"cases", results_.to_json()}}));
+      return;
+    }
+    const std::string weights = weight_text(weights_);
+    print(fmt::format("{}; {}\n{}\n{}", std::filesystem::path(model).filename().string(), origin_.machine,
+                      weights.empty() ? "" : weights + "\n", results_.table()));
+  }
 
  private:
   void describe(const Model& model) {
@@ -142,9 +149,7 @@ class Table {
     settings.add("mg", given.devices.main_device, usual.devices.main_device);
     settings.add("ot", given.devices.override_tensor, usual.devices.override_tensor);
     settings_ = settings.text();
-    const ModelIdentity identity = identify(model);
-    origin_ = origin_of(model, identity, given.threads, given.gpu_layers);
-    n_vocab_ = identity.n_vocab;
+    origin_ = origin_of(model, given.threads, given.gpu_layers);
   }
 
   void open_file() {
@@ -194,8 +199,8 @@ class Table {
   std::unordered_map<std::string, SpeedSample> known_;
   results::Origin origin_;
   std::string settings_;
+  /// How the model's weights were laid out; empty where all repetitions came from a file.
   std::vector<WeightUse> weights_;
-  std::int32_t n_vocab_ = 0;
 };
 
 }  // namespace
@@ -211,17 +216,7 @@ void tabulate_speed(const PerfArguments& arguments) {
 
   Table table(arguments, std::move(all));
   table.measure(model, options);
-  table.finish();
-  if (!arguments.json) {
-    const std::string weights = weight_text(table.weights());
-    print(fmt::format("{}; {}\n{}\n{}", std::filesystem::path(from.model).filename().string(),
-                      table.machine_name(), weights.empty() ? "" : weights + "\n", table.results().table()));
-    return;
-  }
-  print(results::to_text({{"model", from.model},
-                          {"machine", table.machine_name()},
-                          {"weights", weight_json(table.weights())},
-                          {"cases", table.results().to_json()}}));
+  table.print_results(from.model);
 }
 
 }  // namespace chunkkv::cli

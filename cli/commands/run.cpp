@@ -37,7 +37,7 @@ class Run {
         plan_(std::move(plan)),
         options_(options),
         model_(std::move(model)),
-        session_(open_session(model_, reading_options(arguments.bounded, options))),
+        session_(open_session(model_, with_cache_types(options, arguments.bounded.prefill_type))),
         prompt_(std::move(prompt)),
         n_predict_(n_predict(arguments, *model_, prompt_.tokens.size())) {}
 
@@ -47,10 +47,9 @@ class Run {
       text::require_answer_room(*session_, plan_, std::int32_t(prompt_.tokens.size()),
                                 arguments_.bounded.buffer, n_predict_);
   }
-  /// What the model's layers keep, as a line; empty where every layer keeps every token.
-  std::string parts() const { return parts_line(*session_); }
 
   void read() {
+    if (!arguments_.json) print_error(parts_line(*session_));
     ProgressDisplay display(arguments_.progress);
     const Timer timer;
     const Progress show = display.callback();
@@ -200,7 +199,6 @@ void run(const RunArguments& arguments) {
                         : cells_for(arguments.model, *model, prompt.tokens.size(), n_answer);
   Run run(arguments, wanted, options, model, prompt);
   run.check();
-  if (!arguments.json) print_error(run.parts());
   run.read();
   std::vector<Outcome> outcomes;
   if (arguments.compare) outcomes.push_back(run.answer_from_full_cache());

@@ -7,6 +7,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <ctime>
 #include <filesystem>
 #include <utility>
@@ -19,29 +20,12 @@ std::string time_text(std::int64_t seconds) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time_t(seconds)));
 }
 
-std::string_view name_of(CacheEnd end) {
-  switch (end) {
-    case CacheEnd::text:
-      return "text";
-    case CacheEnd::user:
-      return "user";
-    case CacheEnd::answer:
-      return "answer";
-  }
-  return "";
-}
-
-std::string_view explanation_of(CacheEnd end) {
-  switch (end) {
-    case CacheEnd::text:
-      return "plain text";
-    case CacheEnd::user:
-      return "an open message of the user";
-    case CacheEnd::answer:
-      return "an answer of the model";
-  }
-  return "";
-}
+/// Names for programs and for people, by CacheEnd.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kEnds = {{
+    {"text", "plain text"},
+    {"user", "an open message of the user"},
+    {"answer", "an answer of the model"},
+}};
 
 }  // namespace
 
@@ -82,7 +66,7 @@ std::string description(const std::string& path, const CacheFile& file) {
                    info.model.n_layer, info.model.n_head_kv, info.model.hash)},
       {"cache", fmt::format("{} keys, {} values", info.type_k, info.type_v)},
       {"layers", describe(info.parts, info.model.n_layer)},
-      {"prompt", fmt::format("{} tokens, ends in {}", n_prompt, explanation_of(info.end))},
+      {"prompt", fmt::format("{} tokens, ends in {}", n_prompt, kEnds.at(std::size_t(info.end)).second)},
   };
   if (info.is_source) {
     rows.emplace_back("source", fmt::format("{} tokens, {} more are read with each question; made for {}",
@@ -127,7 +111,7 @@ nlohmann::ordered_json to_json(const std::string& path, const CacheFile& file) {
           {"kept_tokens", file.snapshot.n_entries},
           {"unread_tokens", info.rest.size()},
           {"protected_tokens", info.n_protected},
-          {"end", name_of(info.end)}};
+          {"end", kEnds.at(std::size_t(info.end)).first}};
 }
 
 }  // namespace chunkkv::cli

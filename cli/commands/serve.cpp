@@ -20,6 +20,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -53,19 +54,13 @@ struct ServeArguments {
 std::uint64_t bytes_of(const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  const std::string unit = end;
-  double factor = 1;
-  if (unit == "K" || unit == "k" || unit == "KiB")
-    factor = 1024;
-  else if (unit == "M" || unit == "m" || unit == "MiB")
-    factor = 1024.0 * 1024;
-  else if (unit == "G" || unit == "g" || unit == "GiB")
-    factor = 1024.0 * 1024 * 1024;
-  else if (!unit.empty())
-    factor = -1;
-  if (end == text.c_str() || factor < 0 || !(value >= 0) || value * factor > 1e18)
+  static const std::map<std::string_view, double> units = {
+      {"", 1},       {"K", 0x1p10},   {"k", 0x1p10}, {"KiB", 0x1p10}, {"M", 0x1p20},
+      {"m", 0x1p20}, {"MiB", 0x1p20}, {"G", 0x1p30}, {"g", 0x1p30},   {"GiB", 0x1p30}};
+  const auto unit = units.find(end);
+  if (end == text.c_str() || unit == units.end() || !(value >= 0) || value * unit->second > 1e18)
     throw UsageError(fmt::format("--source-bytes is a number of bytes such as 512M or 4G, not '{}'", text));
-  return std::uint64_t(value * factor);
+  return std::uint64_t(value * unit->second);
 }
 
 void read_keys(ServeArguments& a) {

@@ -1,5 +1,7 @@
 #include "cli/measure/machine.h"
 
+#include <chunkkv/model_identity.h>
+
 #include <fmt/format.h>
 #include <ggml-backend.h>
 #include <sys/resource.h>
@@ -38,8 +40,8 @@ std::vector<ggml_backend_dev_t> gpus() {
   return gpus;
 }
 
-}  // namespace
-
+/// The machine that figures are measured on: "x86_64, 2 threads, Intel(R) Xeon(R) ...", with its GPUs unless
+/// `gpu_layers` is 0.
 std::string machine(std::int32_t n_threads, std::int32_t gpu_layers) {
   utsname system = {};
   uname(&system);
@@ -52,10 +54,11 @@ std::string machine(std::int32_t n_threads, std::int32_t gpu_layers) {
   return text;
 }
 
-results::Origin origin_of(const Model& model, const ModelIdentity& identity, std::int32_t n_threads,
-                          std::int32_t gpu_layers) {
+}  // namespace
+
+results::Origin origin_of(const Model& model, std::int32_t n_threads, std::int32_t gpu_layers) {
   return {.model = std::filesystem::path(model.info().path).filename().string(),
-          .model_hash = identity.hash,
+          .model_hash = identify(model).hash,
           .version = CHUNKKV_VERSION,
           .machine = machine(n_threads, gpu_layers),
           .seed = {}};

@@ -11,14 +11,6 @@
 #include <fmt/format.h>
 
 namespace chunkkv::cli {
-namespace {
-
-double peak_mib() {
-  return in_mebibytes(peak_memory());
-}
-
-}  // namespace
-
 Measurement::Measurement(Session& session, std::span<const Token> tokens, std::int32_t n_predict,
                          std::span<const Plan> plans)
     : session_(session),
@@ -62,8 +54,9 @@ void Measurement::run(std::size_t index, const Progress& progress) {
 }
 
 std::string Measurement::table() const {
-  std::string text = fmt::format("prompt of {} tokens, {} generated, {} threads, peak memory {:.0f} MiB\n\n",
-                                 tokens_.size(), n_predict_, session_.options().n_threads, peak_mib());
+  std::string text =
+      fmt::format("prompt of {} tokens, {} generated, {} threads, peak memory {:.0f} MiB\n\n", tokens_.size(),
+                  n_predict_, session_.options().n_threads, in_mebibytes(peak_memory()));
   text.insert(text.size() - 1, fmt::format("{}\nattention: prompts by {}\n", weight_text(session_.weights()),
                                            prompt_attention(session_.model())));
   text += fmt::format("{:<28}{:>7}{:>12}{:>12}{:>12}{:>10}{:>20}{:>10}{:>10}{:>10}{:>13}{:>12}\n", "method",
@@ -76,14 +69,10 @@ std::string Measurement::table() const {
     text += fmt::format(
         "{:<28}{:>7}{:>12.0f}{:>12.1f}{:>12.1f}{:>10.1f}{:>20}{:>10.2f}{:>10.2f}{:>10.2f}{:>13.3f}{:>12.2f}"
         "\n",
-        plans_[p].method->spec(), samples.front().n_kept,
-        median([](const Sample& s) { return s.prefill_ms(); }),
-        median([](const Sample& s) { return s.observe_ms; }),
-        median([](const Sample& s) { return s.select_ms; }),
-        median([](const Sample& s) { return s.move_ms; }),
+        plans_[p].method->spec(), samples.front().n_kept, median(&Sample::prefill_ms),
+        median(&Sample::observe_ms), median(&Sample::select_ms), median(&Sample::move_ms),
         fmt::format("{:.2f} % ({:.2f}-{:.2f})", overhead.median, overhead.min, overhead.max),
-        median([](const Sample& s) { return s.full_ms; }), median([](const Sample& s) { return s.kept_ms; }),
-        median([](const Sample& s) { return s.plain_ms; }),
+        median(&Sample::full_ms), median(&Sample::kept_ms), median(&Sample::plain_ms),
         median([](const Sample& s) { return s.kept_ms / s.plain_ms; }),
         median([](const Sample& s) { return s.full_ms / s.kept_ms; }));
   }
@@ -101,14 +90,14 @@ nlohmann::ordered_json Measurement::to_json() const {
     methods.push_back({{"method", plans_[p].method->spec()},
                        {"keep", plans_[p].budget.to_string()},
                        {"kept_tokens", samples.front().n_kept},
-                       {"prefill_ms", of([](const Sample& s) { return s.prefill_ms(); })},
-                       {"observe_ms", of([](const Sample& s) { return s.observe_ms; })},
-                       {"select_ms", of([](const Sample& s) { return s.select_ms; })},
-                       {"move_ms", of([](const Sample& s) { return s.move_ms; })},
-                       {"overhead_of_prefill", of([](const Sample& s) { return s.overhead(); })},
-                       {"full_ms_per_token", of([](const Sample& s) { return s.full_ms; })},
-                       {"kept_ms_per_token", of([](const Sample& s) { return s.kept_ms; })},
-                       {"plain_ms_per_token", of([](const Sample& s) { return s.plain_ms; })},
+                       {"prefill_ms", of(&Sample::prefill_ms)},
+                       {"observe_ms", of(&Sample::observe_ms)},
+                       {"select_ms", of(&Sample::select_ms)},
+                       {"move_ms", of(&Sample::move_ms)},
+                       {"overhead_of_prefill", of(&Sample::overhead)},
+                       {"full_ms_per_token", of(&Sample::full_ms)},
+                       {"kept_ms_per_token", of(&Sample::kept_ms)},
+                       {"plain_ms_per_token", of(&Sample::plain_ms)},
                        {"kept_over_plain", of([](const Sample& s) { return s.kept_ms / s.plain_ms; })},
                        {"full_over_kept", of([](const Sample& s) { return s.full_ms / s.kept_ms; })}});
     const auto n_prompt = std::int32_t(tokens_.size());
@@ -119,7 +108,7 @@ nlohmann::ordered_json Measurement::to_json() const {
           {"prompt_tokens", tokens_.size()},
           {"generated_tokens", n_predict_},
           {"repetitions", samples_.empty() ? 0 : samples_.front().size()},
-          {"peak_mib", peak_mib()},
+          {"peak_mib", in_mebibytes(peak_memory())},
           {"weights", weight_json(session_.weights())},
           {"attention", prompt_attention(session_.model())},
           {"methods", std::move(methods)}};

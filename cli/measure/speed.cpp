@@ -99,7 +99,7 @@ std::string SpeedResults::table() const {
            std::to_string(samples[i].front().kept_tokens), with_spread(seconds, 2),
            fmt::format("{:.2f}", full_seconds / seconds.median),
            fmt::format("{:.2f}", of([](const SpeedSample& s) { return s.first_token_ms / 1000; }).median),
-           fmt::format("{:.2f}", of([](const SpeedSample& s) { return s.per_token_ms; }).median),
+           fmt::format("{:.2f}", of(&SpeedSample::per_token_ms).median),
            fmt::format("{:.1f}", of([&](const SpeedSample& s) {
                                    return s.throughput(speed_case.input, speed_case.output);
                                  }).median),
@@ -134,23 +134,22 @@ results::Json SpeedResults::to_json() const {
                    {"output", speed_case.output},
                    {"kept_tokens", samples[i].front().kept_tokens},
                    {"repetitions", samples[i].size()},
-                   {"latency_ms", of([](const SpeedSample& s) { return s.total_ms; })},
-                   {"first_token_ms", of([](const SpeedSample& s) { return s.first_token_ms; })},
-                   {"per_token_ms", of([](const SpeedSample& s) { return s.per_token_ms; })},
+                   {"latency_ms", of(&SpeedSample::total_ms)},
+                   {"first_token_ms", of(&SpeedSample::first_token_ms)},
+                   {"per_token_ms", of(&SpeedSample::per_token_ms)},
                    {"throughput", of([&](const SpeedSample& s) {
                       return s.throughput(speed_case.input, speed_case.output);
                     })},
-                   {"prefill_ms", of([](const SpeedSample& s) { return s.prefill_ms; })},
-                   {"observe_ms", of([](const SpeedSample& s) { return s.observe_ms; })},
-                   {"select_ms", of([](const SpeedSample& s) { return s.select_ms; })},
-                   {"move_ms", of([](const SpeedSample& s) { return s.move_ms; })},
-                   {"overhead_of_prefill", of([](const SpeedSample& s) { return s.overhead(); })},
+                   {"prefill_ms", of(&SpeedSample::prefill_ms)},
+                   {"observe_ms", of(&SpeedSample::observe_ms)},
+                   {"select_ms", of(&SpeedSample::select_ms)},
+                   {"move_ms", of(&SpeedSample::move_ms)},
+                   {"overhead_of_prefill", of(&SpeedSample::overhead)},
                    {"cache_bytes",
                     {{"before", samples[i].front().bytes_before}, {"after", samples[i].front().bytes_after}}},
-                   {"peak_bytes", of([](const SpeedSample& s) { return double(s.bytes_peak); })}});
+                   {"peak_bytes", of(&SpeedSample::bytes_peak)}});
     if (speed_case.window > 0) all.back()["window"] = speed_case.window;
-    if (samples[i].front().bytes_gpu > 0)
-      all.back()["gpu_bytes"] = of([](const SpeedSample& s) { return double(s.bytes_gpu); });
+    if (samples[i].front().bytes_gpu > 0) all.back()["gpu_bytes"] = of(&SpeedSample::bytes_gpu);
   }
   return all;
 }

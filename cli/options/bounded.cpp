@@ -67,14 +67,6 @@ void check(const BoundedArguments& arguments, const ModelArguments& model) {
   if (model.ctx_size > 0) throw UsageError("--cells and -c both size the cache; use one of them");
 }
 
-SessionOptions reading_options(const BoundedArguments& arguments, const SessionOptions& options) {
-  SessionOptions result = options;
-  if (!arguments.prefill_type.empty()) {
-    result.type_k = result.type_v = parse_cache_type(arguments.prefill_type);
-  }
-  return result;
-}
-
 std::int32_t bounded_cells(const BoundedArguments& arguments, const Model& model,
                            const SessionOptions& options, const text::SplitPrompt& prompt, const Plan& plan,
                            std::int32_t n_predict) {

@@ -9,10 +9,6 @@
 #include <optional>
 #include <string>
 
-namespace CLI {
-class App;
-}
-
 namespace chunkkv::cli {
 
 /// Options for prompts longer than the cache and answers that must not outgrow it.
@@ -27,9 +23,6 @@ struct BoundedArguments {
 };
 
 void add_bounded_options(CLI::App& app, BoundedArguments& arguments);
-
-/// The options of the session that reads the prompt: `options` with the cache types of --cache-type-prefill.
-SessionOptions reading_options(const BoundedArguments& arguments, const SessionOptions& options);
 
 /// UsageError where a value is not allowed or does not go with the others.
 void check(const BoundedArguments& arguments, const ModelArguments& model);

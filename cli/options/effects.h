@@ -5,10 +5,6 @@
 #include <initializer_list>
 #include <string_view>
 
-namespace CLI {
-class App;
-}
-
 /// Options that would change nothing are refused rather than ignored: whoever gave one expects an effect.
 namespace chunkkv::cli {
 

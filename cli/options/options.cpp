@@ -110,6 +110,11 @@ SessionOptions session_options(const ModelArguments& arguments) {
   return options;
 }
 
+SessionOptions with_cache_types(SessionOptions options, const std::string& type) {
+  if (!type.empty()) options.type_k = options.type_v = parse_cache_type(type);
+  return options;
+}
+
 Plan plan(const CompressionArguments& arguments) {
   Plan plan;
   plan.method = make_method(arguments.method);

@@ -12,10 +12,6 @@
 #include <string_view>
 #include <vector>
 
-namespace CLI {
-class App;
-}
-
 /// Options that several subcommands share. Names are llama.cpp's where it has them.
 namespace chunkkv::cli {
 
@@ -53,6 +49,8 @@ void add_sampling_options(CLI::App& app, text::Sampling& arguments);
 
 /// The session's options but for the number of cells. UsageError where a value is not allowed.
 SessionOptions session_options(const ModelArguments& arguments);
+/// The options with `type` for keys and values, or as they are where it is empty. UsageError for a wrong one.
+SessionOptions with_cache_types(SessionOptions options, const std::string& type);
 /// UsageError without flash attention, where the cache can be observed but not compressed.
 void require_flash_attention(const SessionOptions& options);
 

@@ -10,10 +10,6 @@
 #include <string>
 #include <string_view>
 
-namespace CLI {
-class App;
-}
-
 namespace chunkkv::cli {
 
 struct PromptArguments : text::PromptRules {
