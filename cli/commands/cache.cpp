@@ -1,7 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/saved_cache.h"
 #include "cli/files/inputs.h"
-#include "cli/files/output_file.h"
 #include "cli/options/effects.h"
 #include "cli/options/option_group.h"
 #include "cli/options/options.h"

@@ -1,5 +1,4 @@
 #include "cli/commands/eval.h"
-#include "cli/files/output_file.h"
 #include "cli/options/option_group.h"
 
 #include "cli/commands/commands.h"

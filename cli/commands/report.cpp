@@ -1,6 +1,5 @@
 #include "cli/commands/commands.h"
 #include "cli/files/inputs.h"
-#include "cli/files/output_file.h"
 #include "cli/files/text_file.h"
 #include "cli/options/option_group.h"
 #include "cli/terminal/output.h"

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/atomic_file.h"
+
 #include <chunkkv/error.h>
 
 #include <string>
@@ -29,5 +31,11 @@ class InputRefused : public UsageError {
 /// Returns `output`. InputRefused when it leads to a file that is read, standard input included, by symbolic
 /// or hard links or by another spelling; or to a file in a folder that is read, unless it holds results.
 const std::string& refuse_input(const std::string& output);
+
+/// A file that a command writes. UsageError when the command reads it, too; else errors as of `AtomicFile`.
+class OutputFile : public AtomicFile {
+ public:
+  explicit OutputFile(const std::string& path) : AtomicFile(refuse_input(path)) {}
+};
 
 }  // namespace chunkkv::cli
