@@ -130,11 +130,9 @@ std::string score_table(const Table& scores, const std::string& baseline, const 
     if (!baseline.empty())
       cells.push_back(last && last->lead ? with_interval(*last->lead, Unit::points) : "");
   }
-  return table(head, rows, 2) +
-         (any_partial
-              ? "\\* some samples of the column are missing in this row; shares and differences are of the "
-                "samples that both have.\n\n"
-              : "");
+  return table(head, rows, 2) + (any_partial ? "\\* some samples of the column are missing in this row; "
+                                               "shares and differences are of the samples that both have.\n\n"
+                                             : "");
 }
 
 /// Means only, written by `text` for each column and mean.
@@ -262,8 +260,7 @@ std::string speed_text(const SpeedSection& section, const ComparedMethods& shown
 std::string markdown(const Report& report) {
   std::string text =
       "Scores are out of 100. In brackets: 95% intervals by bootstrap, resampled by sample and paired, so "
-      "that "
-      "every method meets the same samples.\n\n";
+      "that every method meets the same samples.\n\n";
   for (const ModelReport& model : report.models) {
     const ComparedMethods shown(model);
     text += fmt::format("## {}\n\n", code(model.name));

@@ -1,4 +1,4 @@
-#include "classification.h"
+#include "scorers/scorers.h"
 
 #include <algorithm>
 #include <vector>

@@ -1,5 +1,4 @@
-#include "code_similarity.h"
-
+#include "scorers/scorers.h"
 #include "unicode.h"
 
 #include <algorithm>

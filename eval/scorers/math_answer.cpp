@@ -1,4 +1,4 @@
-#include "math_answer.h"
+#include "scorers/scorers.h"
 
 #include <algorithm>
 #include <charconv>

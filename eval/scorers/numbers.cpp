@@ -1,5 +1,4 @@
-#include "numbers.h"
-
+#include "scorers/scorers.h"
 #include "unicode.h"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-#include "refusal.h"
-
+#include "scorers/scorers.h"
 #include "unicode.h"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-#include "rouge_l.h"
-
+#include "scorers/scorers.h"
 #include "unicode.h"
 
 #include <algorithm>

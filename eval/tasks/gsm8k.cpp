@@ -1,6 +1,6 @@
 #include "tasks/gsm8k.h"
 
-#include "scorers/math_answer.h"
+#include "scorers/scorers.h"
 #include "tasks/list.h"
 #include "tasks/sample_list.h"
 

@@ -2,7 +2,7 @@
 #include "data/csv.h"
 #include "data/files.h"
 #include "judge/judge.h"
-#include "scorers/refusal.h"
+#include "scorers/scorers.h"
 #include "tasks/list.h"
 #include "tasks/sample_list.h"
 #include "unicode.h"

@@ -1,11 +1,6 @@
 #include "tasks/longbench_tasks.h"
 
-#include "scorers/classification.h"
-#include "scorers/code_similarity.h"
-#include "scorers/first_line.h"
-#include "scorers/numbers.h"
-#include "scorers/qa_f1.h"
-#include "scorers/rouge_l.h"
+#include "scorers/scorers.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -13,22 +8,17 @@
 namespace chunkkv::eval {
 namespace {
 
-using Classes = std::span<const std::string>;
+template <double (*score)(std::string_view, std::string_view)>
+double without_classes(std::string_view answer, std::string_view reference, std::span<const std::string>) {
+  return score(answer, reference);
+}
 
-constexpr LongBenchMetric kF1 = [](std::string_view a, std::string_view r, Classes) { return qa_f1(a, r); };
-constexpr LongBenchMetric kRouge = [](std::string_view a, std::string_view r, Classes) {
-  return rouge_l(a, r);
-};
+constexpr LongBenchMetric kF1 = without_classes<qa_f1>;
+constexpr LongBenchMetric kRouge = without_classes<rouge_l>;
 constexpr LongBenchMetric kClass = classification;
-constexpr LongBenchMetric kNumber = [](std::string_view a, std::string_view r, Classes) {
-  return number_share(a, r);
-};
-constexpr LongBenchMetric kParagraph = [](std::string_view a, std::string_view r, Classes) {
-  return paragraph_share(a, r);
-};
-constexpr LongBenchMetric kCode = [](std::string_view a, std::string_view r, Classes) {
-  return code_similarity(a, r);
-};
+constexpr LongBenchMetric kNumber = without_classes<number_share>;
+constexpr LongBenchMetric kParagraph = without_classes<paragraph_share>;
+constexpr LongBenchMetric kCode = without_classes<code_similarity>;
 
 constexpr const char* kSingle = "single-document QA";
 constexpr const char* kMulti = "multi-document QA";
@@ -39,29 +29,23 @@ constexpr const char* kCodeGroup = "code";
 
 constexpr const char* kStory =
     "Read this story; a question about it follows.\n\n{context}\n\nAnswer this question about the story in a "
-    "few "
-    "words, without explaining.\n\nQuestion: {input}\nAnswer:";
+    "few words, without explaining.\n\nQuestion: {input}\nAnswer:";
 constexpr const char* kPaper =
     "Read this scientific article; a question about it follows.\n\n{context}\n\nAnswer this question about "
-    "the "
-    "article in a phrase or a sentence, without explaining. Answer \"yes\" or \"no\" where that is enough, "
-    "and "
-    "\"unanswerable\" where the article does not tell.\n\nQuestion: {input}\nAnswer:";
+    "the article in a phrase or a sentence, without explaining. Answer \"yes\" or \"no\" where that is "
+    "enough, and \"unanswerable\" where the article does not tell.\n\nQuestion: {input}\nAnswer:";
 constexpr const char* kText =
     "Read this text; a question about it follows.\n\n{context}\n\nAnswer this question about the text. Give "
-    "the "
-    "answer alone.\n\nQuestion: {input}\nAnswer:";
+    "the answer alone.\n\nQuestion: {input}\nAnswer:";
 constexpr const char* kPassages =
     "Read these passages; a question that needs several of them follows.\n\n{context}\n\nAnswer this "
-    "question from "
-    "the passages. Give the answer alone.\n\nQuestion: {input}\nAnswer:";
+    "question from the passages. Give the answer alone.\n\nQuestion: {input}\nAnswer:";
 constexpr const char* kReport =
     "Read this government report.\n\n{context}\n\nWrite a summary of the report, about a page "
     "long.\n\nSummary:";
 constexpr const char* kMeeting =
     "Read this transcript of a meeting; a question about it follows.\n\n{context}\n\nAnswer this question "
-    "about the "
-    "meeting in one or more sentences.\n\nQuestion: {input}\nAnswer:";
+    "about the meeting in one or more sentences.\n\nQuestion: {input}\nAnswer:";
 constexpr const char* kNews =
     "Read these news articles.\n\n{context}\n\nWrite one summary of all of them, about a page "
     "long.\n\nSummary:";
@@ -74,12 +58,10 @@ constexpr const char* kDialogue =
     "Sum up the last dialogue in a few short sentences, as in these examples.\n\n{context}\n\n{input}";
 constexpr const char* kCount =
     "Some of these paragraphs occur more than once.\n\n{context}\n\nHow many different paragraphs are there? "
-    "Give "
-    "the number alone.\n\nAnswer: ";
+    "Give the number alone.\n\nAnswer: ";
 constexpr const char* kRetrieval =
     "Read these numbered paragraphs; a summary of one of them follows.\n\n{context}\n\nThis is the "
-    "summary:\n\n"
-    "{input}\n\nWhich paragraph does it sum up? Answer in the form \"Paragraph 1\".\n\nAnswer: ";
+    "summary:\n\n{input}\n\nWhich paragraph does it sum up? Answer in the form \"Paragraph 1\".\n\nAnswer: ";
 constexpr const char* kCodeFile = "Continue this code.\n{context}The next line:\n";
 constexpr const char* kCodeFiles = "Continue this code.\n{context}{input}The next line:\n";
 
@@ -113,6 +95,11 @@ const LongBenchTask& longbench_task(std::string_view name) {
   throw std::logic_error("no such LongBench task");
 }
 
+std::string_view first_line(std::string_view answer) {
+  answer.remove_prefix(std::min(answer.find_first_not_of('\n'), answer.size()));
+  return answer.substr(0, answer.find('\n'));
+}
+
 double longbench_score(const LongBenchTask& task, std::string_view answer,
                        std::span<const std::string> references, std::span<const std::string> classes) {
   if (task.one_line) answer = first_line(answer);
@@ -120,11 +107,6 @@ double longbench_score(const LongBenchTask& task, std::string_view answer,
   for (const std::string& reference : references)
     best = std::max(best, task.metric(answer, reference, classes));
   return best;
-}
-
-std::string_view length_bucket(double words) {
-  if (words < 4000) return "0-4k";
-  return words < 8000 ? "4-8k" : "8k+";
 }
 
 }  // namespace chunkkv::eval

@@ -30,11 +30,11 @@ std::span<const LongBenchTask> longbench_tasks();
 /// The task of this name. Throws std::logic_error, as for a bug, when there is none.
 const LongBenchTask& longbench_task(std::string_view name);
 
+/// The answer's first line after leading line breaks, which LongBench scores in its few-shot tasks.
+std::string_view first_line(std::string_view answer);
+
 /// The best score over the references, after the task's post-processing.
 double longbench_score(const LongBenchTask& task, std::string_view answer,
                        std::span<const std::string> references, std::span<const std::string> classes);
-
-/// LongBench-E's bucket of a record by its length in words: "0-4k", "4-8k" or "8k+".
-std::string_view length_bucket(double words);
 
 }  // namespace chunkkv::eval

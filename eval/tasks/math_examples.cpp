@@ -39,22 +39,18 @@ const std::vector<MathExample>& own_examples() {
       {"A train has 7 carriages with 40 seats each. 35 seats are empty. How many passengers are seated?",
        "There are 7 * 40 = 280 seats. 35 are empty, so 280 - 35 = 245 passengers are seated.", "245"},
       {"Ines reads 12 pages a day. Her book has 180 pages, and she has read a third of it. How many more "
-       "days does "
-       "she need?",
+       "days does she need?",
        "A third of 180 pages is 180 / 3 = 60 pages. 180 - 60 = 120 pages are left. At 12 pages a day that "
-       "takes "
-       "120 / 12 = 10 days.",
+       "takes 120 / 12 = 10 days.",
        "10"},
       {"A pen costs $2 and a notebook costs three times as much. What do 4 pens and 2 notebooks cost?",
        "A notebook costs 3 * $2 = $6. 4 pens cost 4 * $2 = $8 and 2 notebooks cost 2 * $6 = $12. Together "
-       "that is "
-       "$8 + $12 = $20.",
+       "that is $8 + $12 = $20.",
        "20"},
       {"Omar is 5 years older than Lena. In 3 years Lena will be 14. How old is Omar now?",
        "Lena is 14 - 3 = 11 now. Omar is 11 + 5 = 16.", "16"},
       {"A tank holds 90 litres and is full. 4 litres run out every minute, and 1 litre is filled in every "
-       "minute. How "
-       "many minutes does it take until it is empty?",
+       "minute. How many minutes does it take until it is empty?",
        "Every minute the tank loses 4 - 1 = 3 litres. It is empty after 90 / 3 = 30 minutes.", "30"},
       {"In a class of 32 children, a quarter play chess, and half of the others sing. How many children "
        "sing?",

@@ -1,7 +1,7 @@
 #include "data/files.h"
 #include "data/jsonl.h"
 #include "data/text.h"
-#include "scorers/substring.h"
+#include "scorers/scorers.h"
 #include "tasks/haystack.h"
 #include "tasks/list.h"
 #include "tasks/longbench_files.h"

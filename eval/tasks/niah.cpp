@@ -1,7 +1,5 @@
 #include "data/text.h"
-#include "scorers/rouge_1.h"
-#include "scorers/substring.h"
-#include "scorers/word_share.h"
+#include "scorers/scorers.h"
 #include "tasks/list.h"
 #include "tasks/needle_grid.h"
 #include "tasks/needles.h"

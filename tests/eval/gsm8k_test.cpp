@@ -1,5 +1,5 @@
 #include "eval/support.h"
-#include "scorers/math_answer.h"
+#include "scorers/scorers.h"
 #include "tasks/math_examples.h"
 #include "unicode.h"
 

@@ -1,16 +1,7 @@
+#include "scorers/scorers.h"
 #include "data/jsonl.h"
 #include "eval/support.h"
-#include "scorers/classification.h"
-#include "scorers/code_similarity.h"
-#include "scorers/first_line.h"
-#include "scorers/math_answer.h"
-#include "scorers/numbers.h"
-#include "scorers/qa_f1.h"
-#include "scorers/refusal.h"
-#include "scorers/rouge_1.h"
-#include "scorers/rouge_l.h"
-#include "scorers/substring.h"
-#include "scorers/word_share.h"
+#include "tasks/longbench_tasks.h"
 #include "unit/random_seed.h"
 
 #include <regex.h>

@@ -1,10 +1,7 @@
 // Texts: haystacks in which places for needles are looked for, and answers of models.
 #include "base/standard_json.h"
 #include "fuzz/target.h"
-#include "scorers/math_answer.h"
-#include "scorers/qa_f1.h"
-#include "scorers/refusal.h"
-#include "scorers/rouge_l.h"
+#include "scorers/scorers.h"
 #include "text_breaks.h"
 #include "unicode.h"
 
