@@ -3,6 +3,7 @@
 #include <chunkkv/error.h>
 #include <chunkkv/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -117,6 +118,11 @@ struct Options {
   std::optional<std::int32_t> shots = {};
   std::int32_t questions = 4;  ///< questions per document of multiturn
   JudgeOptions judge = {};     ///< used by jailbreakv
+
+  /// Whether a task is to be run: all are, unless some are named.
+  bool wants(std::string_view task) const {
+    return tasks.empty() || std::find(tasks.begin(), tasks.end(), task) != tasks.end();
+  }
 };
 
 class Benchmark {

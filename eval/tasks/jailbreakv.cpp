@@ -120,11 +120,7 @@ class JailbreakV final : public Benchmark {
   /// The formats to test, at least one.
   std::vector<std::string> chosen_formats() const {
     std::vector<std::string> formats(kFormats.begin(), kFormats.end());
-    const auto& chosen = options_.tasks;
-    if (!chosen.empty())
-      std::erase_if(formats, [&](const std::string& format) {
-        return std::find(chosen.begin(), chosen.end(), format) == chosen.end();
-      });
+    std::erase_if(formats, [&](const std::string& format) { return !options_.wants(format); });
     return formats;
   }
 

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace chunkkv::eval {
@@ -88,16 +87,9 @@ class LongBench final : public Benchmark {
   std::vector<std::pair<const LongBenchTask*, fs::path>> files() const {
     std::vector<std::pair<const LongBenchTask*, fs::path>> found;
     for (const LongBenchTask& task : longbench_tasks()) {
-      const bool named =
-          std::find(options_.tasks.begin(), options_.tasks.end(), task.name) != options_.tasks.end();
-      if ((e_ && !task.in_e) || (!named && !options_.tasks.empty())) continue;
-      const std::string name = task.name + (e_ ? "_e" : "");
-      if (const auto file = longbench_records(options_.data, name)) {
+      if (e_ && !task.in_e) continue;
+      if (const auto file = longbench_records(options_, task.name, e_ ? "_e" : ""))
         found.emplace_back(&task, *file);
-      } else if (named) {
-        throw UsageError(fmt::format("'{}' has no {}.jsonl; give LongBench's folder with --data",
-                                     options_.data.string(), name));
-      }
     }
     if (found.empty()) {
       throw UsageError(fmt::format("'{}' has none of LongBench's files, as {}; give its folder with --data",

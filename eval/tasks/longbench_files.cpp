@@ -3,8 +3,6 @@
 #include "data/files.h"
 #include "tasks/longbench_tasks.h"
 
-#include <chunkkv/error.h>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -61,8 +59,16 @@ nlohmann::json read_config(const fs::path& folder, const std::string& name, std:
 
 }  // namespace
 
-std::optional<fs::path> longbench_records(const fs::path& folder, const std::string& name) {
-  return find_file(folder, "data", name + ".jsonl");
+std::optional<fs::path> longbench_records(const Options& options, const std::string& task,
+                                          const char* suffix) {
+  if (!options.wants(task)) return std::nullopt;
+  const std::string name = task + suffix + ".jsonl";
+  std::optional<fs::path> file = find_file(options.data, "data", name);
+  if (!file && !options.tasks.empty()) {
+    throw UsageError(
+        fmt::format("'{}' has no {}; give LongBench's folder with --data", options.data.string(), name));
+  }
+  return file;
 }
 
 PromptTemplate::PromptTemplate(const std::string& text, const std::string& source) {

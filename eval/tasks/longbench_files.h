@@ -1,5 +1,7 @@
 #pragma once
 
+#include "benchmark.h"
+
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -9,9 +11,11 @@
 
 namespace chunkkv::eval {
 
-/// The file with a task's records, NAME.jsonl in the folder or in its data/; nothing where there is none.
-std::optional<std::filesystem::path> longbench_records(const std::filesystem::path& folder,
-                                                       const std::string& name);
+/// The file with a task's records, TASK.jsonl, or TASK with a suffix, in the data folder or in its data/;
+/// nothing where it is not there or the options name other tasks. UsageError when they name a task without
+/// it.
+std::optional<std::filesystem::path> longbench_records(const Options& options, const std::string& task,
+                                                       const char* suffix = "");
 
 /// The text of a prompt, in which a record's document replaces {context} and its question {input}.
 class PromptTemplate {

@@ -125,33 +125,4 @@ std::vector<MathExample> chain_of_thought_examples(const fs::path& folder) {
   return has_original_examples(folder) ? read_examples(folder / kOriginal) : own_examples();
 }
 
-std::string open_prompt(const std::string& question) {
-  return fmt::format("Q: {}\nA:", question);
-}
-
-std::string chain_of_thought_prompt(const std::string& question) {
-  return question +
-         "\n\nSolve this step by step: explain every step in full sentences, check each result, and end with "
-         "\"The answer is N.\"";
-}
-
-std::string worked_prompt(std::span<const MathExample> examples) {
-  std::string prompt;
-  for (const MathExample& example : examples) {
-    prompt += fmt::format("{} {} The answer is {}.\n\n", open_prompt(example.question), example.reasoning,
-                          example.answer);
-  }
-  return prompt;
-}
-
-JsonLines gsm8k_file(const fs::path& folder, const char* name) {
-  const fs::path file = folder / name;
-  std::error_code error;
-  if (!fs::is_regular_file(file, error)) {
-    throw UsageError(
-        fmt::format("'{}' has no {}; give GSM8K's folder (JSONL files) with --data", folder.string(), name));
-  }
-  return JsonLines(file);
-}
-
 }  // namespace chunkkv::eval

@@ -3,7 +3,6 @@
 #include "data/jsonl.h"
 
 #include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -25,15 +24,5 @@ bool has_original_examples(const std::filesystem::path& folder);
 /// The examples of prompt_original.txt, else eight of our own. UsageError with file and line when the file
 /// has another form.
 std::vector<MathExample> chain_of_thought_examples(const std::filesystem::path& folder);
-
-/// "Q: ...\nA: ... The answer is 3.\n\n" for each example.
-std::string worked_prompt(std::span<const MathExample> examples);
-/// The question and the request to explain every step, for a chat model that is given no examples.
-std::string chain_of_thought_prompt(const std::string& question);
-/// "Q: ...\nA:"
-std::string open_prompt(const std::string& question);
-
-/// Opens a file of the folder. UsageError when it is missing.
-JsonLines gsm8k_file(const std::filesystem::path& folder, const char* name);
 
 }  // namespace chunkkv::eval

@@ -2,11 +2,9 @@
 #include "data/jsonl.h"
 #include "data/text.h"
 #include "scorers/scorers.h"
-#include "tasks/haystack.h"
 #include "tasks/list.h"
 #include "tasks/longbench_files.h"
 #include "tasks/longbench_tasks.h"
-#include "tasks/needle_grid.h"
 #include "tasks/needles.h"
 #include "tasks/sample_list.h"
 #include "tasks/truncate.h"
@@ -38,7 +36,8 @@ class MultiTurn final : public Benchmark {
   std::unique_ptr<Samples> samples(const Tokenizer& tokenizer) const override {
     auto list = std::make_unique<SampleList>();
     for (const char* name : kRecordTasks) add_records(*list, name, tokenizer);
-    if (is_chosen(kKeyValue, !files_of(options_.data, ".txt").empty())) add_key_values(*list, tokenizer);
+    const bool has_texts = !files_of(options_.data, ".txt").empty();
+    if (options_.tasks.empty() ? has_texts : options_.wants(kKeyValue)) add_key_values(*list, tokenizer);
     if (list->size() == 0) {
       throw UsageError(
           fmt::format("'{}' has neither LongBench's QA files, as hotpotqa.jsonl, nor text files (*.txt); "
@@ -55,18 +54,9 @@ class MultiTurn final : public Benchmark {
   }
 
  private:
-  bool is_chosen(const std::string& task, bool has_data) const {
-    const auto& chosen = options_.tasks;
-    return chosen.empty() ? has_data : std::find(chosen.begin(), chosen.end(), task) != chosen.end();
-  }
-
   void add_records(SampleList& list, const std::string& name, const Tokenizer& tokenizer) const {
-    const auto file = longbench_records(options_.data, name);
-    if (!is_chosen(name, file.has_value())) return;
-    if (!file) {
-      throw UsageError(fmt::format("'{}' has no {}.jsonl; give LongBench's folder with --data",
-                                   options_.data.string(), name));
-    }
+    const auto file = longbench_records(options_, name);
+    if (!file) return;
     const JsonLines records(*file);
     const auto n = std::size_t(options_.questions);
     list.add((records.size() + n - 1) / n, options_.limit,

@@ -1,7 +1,6 @@
 #include "data/text.h"
 #include "scorers/scorers.h"
 #include "tasks/list.h"
-#include "tasks/needle_grid.h"
 #include "tasks/needles.h"
 #include "tasks/sample_list.h"
 
@@ -38,8 +37,7 @@ class Niah final : public Benchmark {
     const auto text = std::make_shared<const std::string>(read_texts(options_.data));
     auto list = std::make_unique<SampleList>();
     for (const NeedleVariant& variant : needle_variants()) {
-      const auto& chosen = options_.tasks;
-      if (!chosen.empty() && std::find(chosen.begin(), chosen.end(), variant.name) == chosen.end()) continue;
+      if (!options_.wants(variant.name)) continue;
       list->add(points.size(), options_.limit, [this, &variant, points, text, &tokenizer](std::size_t i) {
         return make_sample(variant, points[i], *text, tokenizer);
       });
