@@ -18,9 +18,20 @@ constexpr double kGenerationEffort = 4;
 /// Share of its token limit that an answer usually uses.
 constexpr double kAnswerLength = 0.5;
 
-/// `rest`: the score of `answer_rest`.
-void add_scores(Json& line, const Score& score, std::optional<double> rest = std::nullopt) {
-  results::set_score(line, {score.value, score.metrics, score.undecided, rest});
+/// Number of first tokens of an answer that are left out to compare methods that observe them with others.
+constexpr std::size_t kFirstTokens = 16;
+
+/// The answer's text without its first tokens; nothing where the answer has no others.
+std::optional<std::string_view> answer_rest(const text::Answer& answer) {
+  if (answer.tokens.size() <= kFirstTokens || answer.ends.size() < kFirstTokens) return std::nullopt;
+  const std::string_view text(answer.text);
+  return text.substr(std::min(text.size(), answer.ends[kFirstTokens - 1]));
+}
+
+/// The score in a line; nothing where the judge was undecided.
+std::optional<double> score_of(const Json& line) {
+  const Json& score = line.at("score");
+  return score.is_null() ? std::nullopt : std::optional(score.get<double>());
 }
 
 }  // namespace
@@ -50,10 +61,8 @@ Survey Runner::survey(const KnownScores& known) {
 }
 
 std::string Runner::data_of(const Sample& sample, const Sweep::Size& size) const {
-  const SweepOptions& options = sweep_.options();
-  const std::int32_t n_predict = options.n_predict > 0 ? options.n_predict : sample.max_new_tokens;
-  const bool is_cut = options.parallel == 1 && size.prompt + size.rest > options_.max_tokens;
-  return sample_digest(sample, n_predict, is_cut ? options_.max_tokens : 0);
+  const bool is_cut = sweep_.options().parallel == 1 && size.prompt + size.rest > options_.max_tokens;
+  return sample_digest(sample, sweep_.n_predict(sample), is_cut ? options_.max_tokens : 0);
 }
 
 void Runner::add_to_survey(const Sample& sample, std::size_t index, const KnownScores& known,
@@ -86,11 +95,10 @@ void Runner::add_to_survey(const Sample& sample, std::size_t index, const KnownS
     std::size_t n_missing = 0;
     for (std::size_t question = 0; question < sample.questions.size(); ++question) {
       const auto score = known.find(key_of(pair, sample, question, n_tokens, data));
-      if (score == known.end()) {
+      if (score == known.end())
         ++n_missing;
-      } else {
-        score->second ? table_.add(sample.task, plan, *score->second) : table_.add_undecided();
-      }
+      else
+        table_.add(sample.task, plan, score->second);
     }
     task.n_answers += sample.questions.size();
     survey.n_answers += sample.questions.size();
@@ -110,14 +118,26 @@ void Runner::add_to_survey(const Sample& sample, std::size_t index, const KnownS
   survey.todo.push_back(std::move(item));
 }
 
-std::string Runner::key_of(std::size_t pair, const Sample& sample, std::size_t question,
-                           std::int32_t n_prompt, const std::string& data) const {
-  return result_key(identity(question_record(facts_, sweep_, pair, sample, question, n_prompt, data)));
+results::AnswerRecord Runner::record_of(std::size_t pair, const Sample& sample, std::size_t question,
+                                        std::int32_t n_prompt, const std::string& data) const {
+  const Plan& plan = sweep_.pairs()[pair];
+  results::AnswerRecord record;
+  record.origin = facts_.origin;
+  record.setting = facts_.setting;
+  record.setting.query_aware = sweep_.options().query == Query::aware;
+  record.setting.cells = sweep_.n_cells(pair);
+  if (record.setting.cells > 0 && !facts_.bounded_settings.empty())
+    record.setting.others += (record.setting.others.empty() ? "" : " ") + facts_.bounded_settings;
+  record.sample = {sample.task, sample.group, sample.id, std::int64_t(question), data};
+  record.pair = {plan.method->spec(), plan.budget.to_string()};
+  record.window = plan.at(n_prompt, n_prompt, 1).window;
+  record.facts = sample.facts;
+  return record;
 }
 
-void Runner::add_score(const std::string& task, std::size_t pair, const Json& line) {
-  const Json& score = line.at("score");
-  score.is_null() ? table_.add_undecided() : table_.add(task, sweep_.pairs()[pair], score.get<double>());
+std::string Runner::key_of(std::size_t pair, const Sample& sample, std::size_t question,
+                           std::int32_t n_prompt, const std::string& data) const {
+  return result_key(identity(record_of(pair, sample, question, n_prompt, data)));
 }
 
 void Runner::score_saved(Survey& survey, KnownScores& known, const SavedAnswers& saved,
@@ -135,11 +155,11 @@ void Runner::score_saved(Survey& survey, KnownScores& known, const SavedAnswers&
           if (events_.progress && !events_.progress({.task = sample.task, .n_missing = survey.n_missing}))
             throw Interrupted("interrupted");
           Json line = answer->second;
-          add_scores(line, benchmark_.score(sample, question, line.at("answer").get<std::string>()));
+          const Score score = benchmark_.score(sample, question, line.at("answer").get<std::string>());
+          results::set_score(line, {score.value, score.metrics, score.undecided, std::nullopt});
           write(line);
-          add_score(sample.task, pair, line);
-          const Json& score = line.at("score");
-          known.emplace(key, score.is_null() ? std::nullopt : std::optional(score.get<double>()));
+          table_.add(sample.task, sweep_.pairs()[pair], score_of(line));
+          known.emplace(key, score_of(line));
           --item.n_answers;
           --survey.n_missing;
         }
@@ -161,7 +181,7 @@ Json Runner::scored_line(const results::AnswerRecord& record, const Sample& samp
   std::optional<double> rest;
   if (const auto text = answer_rest(answer); text && options_.score_rest)
     rest = benchmark_.score(sample, outcome.question, std::string(*text)).value;
-  add_scores(line, score, rest);
+  results::set_score(line, {score.value, score.metrics, score.undecided, rest});
   return line;
 }
 
@@ -221,12 +241,12 @@ void Runner::run(const Survey& survey, const KnownScores& known,
     };
     events.answered = [&](const Outcome& outcome) {
       state.reading = false;
-      const results::AnswerRecord record = question_record(facts_, sweep_, outcome.pair, sample,
-                                                           outcome.question, outcome.prompt_tokens, data);
+      const results::AnswerRecord record =
+          record_of(outcome.pair, sample, outcome.question, outcome.prompt_tokens, data);
       if (known.contains(result_key(identity(record)))) return;  // an earlier turn, answered again
       const Json line = scored_line(record, sample, outcome);
       write(line);
-      add_score(sample.task, outcome.pair, line);
+      table_.add(sample.task, sweep_.pairs()[outcome.pair], score_of(line));
       ++state.n_answers;
       reading_done += per_answer;
       if (!tell()) throw Interrupted("interrupted");

@@ -2,7 +2,6 @@
 
 #include "benchmark.h"
 #include "results/line.h"
-#include "runner/answer_line.h"
 #include "runner/pairs.h"
 #include "runner/score_table.h"
 #include "runner/sweep.h"
@@ -27,6 +26,14 @@ using KnownScores = std::unordered_map<std::string, std::optional<double>>;
 
 /// Result lines of answers that no judge has scored yet, by `result_key`.
 using SavedAnswers = std::unordered_map<std::string, Json>;
+
+/// What all result lines of a run have in common.
+struct RunFacts {
+  results::Origin origin = {};
+  results::Setting setting = {};  ///< without `query_aware` and `cells`, which the sweep knows
+  /// Settings not at their defaults that change only answers to prompts read in pieces, as text: "ub=256".
+  std::string bounded_settings = {};
+};
 
 struct RunnerOptions {
   Shard shard = {};
@@ -105,10 +112,13 @@ class Runner {
   const ScoreTable& table() const { return table_; }
 
  private:
-  /// The key of the answer to one question under one pair.
+  /// The record of one question to the model under one pair, still without its answer and score. `n_prompt`:
+  /// tokens that are read before compression; `data`: the sample's digest.
+  results::AnswerRecord record_of(std::size_t pair, const Sample& sample, std::size_t question,
+                                  std::int32_t n_prompt, const std::string& data) const;
+  /// The key of that record.
   std::string key_of(std::size_t pair, const Sample& sample, std::size_t question, std::int32_t n_prompt,
                      const std::string& data) const;
-  void add_score(const std::string& task, std::size_t pair, const Json& line);
   /// The line of an answer with its scores; `RunEvents::answered` sees it before it is scored.
   Json scored_line(const results::AnswerRecord& record, const Sample& sample, const Outcome& outcome);
   /// Reads a sample for `pairs` and answers with each. Notes and leaves out a budget that does not fit.

@@ -21,13 +21,17 @@ std::size_t width(const std::vector<std::string>& names, std::string_view headin
 
 }  // namespace
 
-void ScoreTable::add(const std::string& task, const Plan& pair, double score) {
+void ScoreTable::add(const std::string& task, const Plan& pair, std::optional<double> score) {
+  if (!score) {
+    ++n_undecided_;
+    return;
+  }
   const std::string method = pair.method->spec(), budget = pair.budget.to_string();
   remember(tasks_, task);
   remember(methods_, method);
   remember(budgets_, budget);
   Mean& mean = means_[task][method][budget];
-  mean.sum += score;
+  mean.sum += *score;
   ++mean.n;
 }
 

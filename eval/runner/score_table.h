@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,8 @@ namespace chunkkv::eval {
 /// Mean scores by task, method and budget.
 class ScoreTable {
  public:
-  void add(const std::string& task, const Plan& pair, double score);
-  /// Counts an answer that the judge could not decide; no mean includes it.
-  void add_undecided() { ++n_undecided_; }
+  /// Without a score, which the judge could not decide on, an answer is only counted: no mean includes it.
+  void add(const std::string& task, const Plan& pair, std::optional<double> score);
   bool empty() const { return tasks_.empty() && n_undecided_ == 0; }
   /// The table: a row per task and method, a column per budget, scores from 0 to 100. With several tasks
   /// their mean follows, for methods and budgets that have all tasks; then the number of undecided answers.

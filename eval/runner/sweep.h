@@ -70,6 +70,8 @@ class Sweep {
   const std::vector<Plan>& pairs() const { return pairs_; }
   const SweepOptions& options() const { return options_; }
   const Model& model() const { return *model_; }
+  /// Tokens of an answer at most.
+  std::int32_t n_predict(const Sample& sample) const;
   /// Cells in which `pair` is read in pieces; 0: it is read whole.
   std::int32_t n_cells(std::size_t pair) const;
 
@@ -153,7 +155,6 @@ class Sweep {
            std::span<const float> logits, Slot& slot);
   /// The tokens that are read before compression.
   std::vector<Token> prompt(const Sample& sample, const PromptTokens& tokens) const;
-  std::int32_t n_predict(const Sample& sample) const;
 
   std::shared_ptr<Model> model_;
   OpenSession open_;
