@@ -9,17 +9,14 @@
 namespace chunkkv::eval {
 namespace {
 
-constexpr char32_t kReplacement = 0xFFFD;
-
 /// Removes the first character from `text` and returns it. Where the text begins with no valid character,
 /// removes one byte and returns U+FFFD.
-char32_t take(std::string_view& text, bool& valid) {
+char32_t take(std::string_view& text) {
   utf8proc_int32_t c = 0;
   const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   const utf8proc_ssize_t length = utf8proc_iterate(bytes, utf8proc_ssize_t(text.size()), &c);
-  valid = length > 0;
-  text.remove_prefix(valid ? std::size_t(length) : 1);
-  return valid ? char32_t(c) : kReplacement;
+  text.remove_prefix(length > 0 ? std::size_t(length) : 1);
+  return length > 0 ? char32_t(c) : U'\uFFFD';
 }
 
 void append(std::string& text, char32_t c) {
@@ -37,8 +34,7 @@ bool continues(char byte) {
 std::u32string code_points(std::string_view text) {
   std::u32string result;
   result.reserve(text.size());
-  bool valid = true;
-  while (!text.empty()) result += take(text, valid);
+  while (!text.empty()) result += take(text);
   return result;
 }
 
@@ -109,16 +105,6 @@ std::string_view without_cut_end(std::string_view text) {
 std::string_view without_cut_begin(std::string_view text) {
   const auto lead = std::find_if_not(text.begin(), text.end(), continues);
   return text.substr(std::size_t(std::distance(text.begin(), lead)));
-}
-
-std::size_t find_invalid_utf8(std::string_view text) {
-  bool valid = true;
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::size_t at = text.size() - rest.size();
-    take(rest, valid);
-    if (!valid) return at;
-  }
-  return std::string_view::npos;
 }
 
 }  // namespace chunkkv::eval

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <cstddef>
+#include "text/utf8.h"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,6 @@ std::string_view without_cut_end(std::string_view text);
 /// Removes the bytes of an incomplete character from the beginning of such a text.
 std::string_view without_cut_begin(std::string_view text);
 
-/// Offset of the first byte that is not UTF-8; npos when all of `text` is.
-std::size_t find_invalid_utf8(std::string_view text);
+using text::find_invalid_utf8;
 
 }  // namespace chunkkv::eval

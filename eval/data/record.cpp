@@ -54,11 +54,6 @@ std::vector<std::string> Record::texts(const char* key) const {
   return value.get<std::vector<std::string>>();
 }
 
-std::vector<std::string> Record::texts_or_none(const char* key) const {
-  const Json& value = value_of(key);
-  return value.is_null() || (value.is_array() && value.empty()) ? std::vector<std::string>() : texts(key);
-}
-
 std::optional<double> Record::number(const char* key) const {
   const Json& value = value_of(key);
   if (value.is_null()) return std::nullopt;

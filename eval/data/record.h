@@ -22,8 +22,7 @@ class Record {
   std::string text_or_empty(const char* key) const;  ///< empty where it is missing or null
   /// A list of at least one text.
   std::vector<std::string> texts(const char* key) const;
-  std::vector<std::string> texts_or_none(const char* key) const;  ///< empty where missing or null
-  std::optional<double> number(const char* key) const;            ///< nothing where missing or null
+  std::optional<double> number(const char* key) const;  ///< nothing where missing or null
 
  private:
   const nlohmann::json& value_of(const char* key) const;

@@ -27,7 +27,12 @@ GgufWriter::GgufWriter(std::string architecture)
     : architecture_(std::move(architecture)),
       file_(gguf_init_empty()),
       shapes_(ggml_init({kMaxTensors * ggml_tensor_overhead(), nullptr, /*no_alloc=*/true})) {
-  gguf_set_val_str(file_.get(), "general.architecture", architecture_.c_str());
+  set("general.architecture", architecture_);
+}
+
+std::string GgufWriter::full(const std::string& key) const {
+  const bool is_shared = key.starts_with("general.") || key.starts_with("tokenizer.");
+  return is_shared ? key : architecture_ + "." + key;
 }
 
 void GgufWriter::set(const std::string& key, std::uint32_t value) {
@@ -48,10 +53,6 @@ void GgufWriter::set(const std::string& key, const std::string& value) {
 
 void GgufWriter::set(const std::string& key, const std::vector<std::int32_t>& values) {
   gguf_set_arr_data(file_.get(), full(key).c_str(), GGUF_TYPE_INT32, values.data(), values.size());
-}
-
-void GgufWriter::set_name(const std::string& name) {
-  gguf_set_val_str(file_.get(), "general.name", name.c_str());
 }
 
 void GgufWriter::set_byte_tokenizer(std::uint32_t n_vocab) {
@@ -82,14 +83,6 @@ void GgufWriter::set_byte_tokenizer(std::uint32_t n_vocab) {
   gguf_set_val_u32(file, "tokenizer.ggml.token_type_count", 2);  // segment types; encoder models need this
   gguf_set_val_bool(file, "tokenizer.ggml.add_bos_token", true);
   gguf_set_val_bool(file, "tokenizer.ggml.add_space_prefix", false);
-}
-
-void GgufWriter::set_tokenizer(const std::string& key, bool value) {
-  gguf_set_val_bool(file_.get(), ("tokenizer." + key).c_str(), value);
-}
-
-void GgufWriter::set_tokenizer(const std::string& key, const std::string& value) {
-  gguf_set_val_str(file_.get(), ("tokenizer." + key).c_str(), value.c_str());
 }
 
 void GgufWriter::add(const std::string& name, std::span<const std::int64_t> shape, ggml_type type,
@@ -134,10 +127,8 @@ void GgufWriter::write(const std::filesystem::path& path, const Progress& progre
 }
 
 std::string gguf_name(const std::filesystem::path& path) {
-  struct Close {
-    void operator()(gguf_context* file) const { gguf_free(file); }
-  };
-  const std::unique_ptr<gguf_context, Close> file(gguf_init_from_file(path.c_str(), {true, nullptr}));
+  const std::unique_ptr<gguf_context, decltype(&gguf_free)> file(
+      gguf_init_from_file(path.c_str(), {true, nullptr}), gguf_free);
   if (!file) return {};
   const std::int64_t key = gguf_find_key(file.get(), "general.name");
   if (key < 0 || gguf_get_kv_type(file.get(), key) != GGUF_TYPE_STRING) return {};

@@ -20,21 +20,16 @@ class GgufWriter {
  public:
   explicit GgufWriter(std::string architecture);
 
-  /// Sets a key of the architecture: "block_count" is written as "llama.block_count".
+  /// Sets a key, of the architecture unless "general." or "tokenizer." stands before it: "block_count" is
+  /// written as "llama.block_count".
   void set(const std::string& key, std::uint32_t value);
   void set(const std::string& key, float value);
   void set(const std::string& key, bool value);
   void set(const std::string& key, const std::string& value);
   void set(const std::string& key, const std::vector<std::int32_t>& values);
-  /// Sets "general.name", which tells files apart.
-  void set_name(const std::string& name);
 
   /// Sets a SentencePiece vocabulary with one token per byte. std::invalid_argument for `n_vocab` below 260.
   void set_byte_tokenizer(std::uint32_t n_vocab);
-
-  /// Sets a key of the tokenizer: "chat_template" is written as "tokenizer.chat_template".
-  void set_tokenizer(const std::string& key, bool value);
-  void set_tokenizer(const std::string& key, const std::string& value);
 
   /// Fills one part of a tensor; it is called for the parts in order, and each is whole quantisation blocks.
   using Fill = std::function<void(std::span<std::byte> part)>;
@@ -49,7 +44,7 @@ class GgufWriter {
   void write(const std::filesystem::path& path, const Progress& progress = {}) const;
 
  private:
-  std::string full(const std::string& key) const { return architecture_ + "." + key; }
+  std::string full(const std::string& key) const;
 
   struct Free {
     void operator()(gguf_context* file) const { gguf_free(file); }

@@ -87,7 +87,7 @@ class SyntheticModel {
 
  private:
   void keys() {
-    file_.set_name(synthetic_name(shape_, type_));
+    file_.set("general.name", synthetic_name(shape_, type_));
     file_.set("vocab_size", shape_.n_vocab);
     file_.set("context_length", shape_.n_ctx_train);
     file_.set("embedding_length", shape_.n_embd);

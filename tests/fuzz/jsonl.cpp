@@ -33,7 +33,6 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       read([&] { record.id("_id"); });
       read([&] { record.text_or_empty("input"); });
       read([&] { require(!record.texts("answers").empty(), "a list of texts has one"); });
-      read([&] { record.texts_or_none("all_classes"); });
       read([&] { record.number("length"); });
       read([&] { eval::math_example(record); });
     });

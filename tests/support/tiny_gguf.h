@@ -35,7 +35,7 @@ class GgufBuilder {
   void set_tokenizer(std::uint32_t n_vocab) { file_.set_byte_tokenizer(n_vocab); }
   template <class Value>
   void set_tokenizer(const std::string& key, const Value& value) {
-    file_.set_tokenizer(key, value);
+    file_.set("tokenizer." + key, value);
   }
 
   /// Adds a matrix that maps n_in values to the rows of all parts. Its values are normal with deviation
