@@ -11,7 +11,11 @@
 namespace chunkkv::report {
 namespace {
 
-const std::string kReuse = "reuse";
+constexpr std::string_view kReuse = "reuse";
+
+/// The parameters that papers vary, and what readers call them.
+constexpr std::array<std::pair<std::string_view, const char*>, 2> kParameters = {
+    {{"chunk", "chunk length (tokens)"}, {kReuse, "layers that share one choice"}}};
 
 /// Lines under construction: keep -> value -> estimate.
 using PointsByKeep = std::map<std::string, std::map<double, Estimate>>;
@@ -21,7 +25,7 @@ struct Series {
   std::optional<double> default_value;
 };
 
-std::map<std::string, Series> series_of(std::span<const MeasuredRow> rows, const std::string& parameter) {
+std::map<std::string, Series> series_of(std::span<const MeasuredRow> rows, std::string_view parameter) {
   std::map<std::string, Series> bases;
   for (const MeasuredRow& row : rows) {
     const auto variant = variant_of(row.pair.method, parameter);
@@ -48,21 +52,17 @@ std::vector<Ablation::Line> finished_lines(const PointsByKeep& lines) {
 
 }  // namespace
 
-std::span<const std::string> ablated_parameters() {
-  static const std::array<std::string, 2> parameters = {"chunk", kReuse};
-  return parameters;
-}
-
 std::vector<Ablation> ablations(std::span<const MeasuredRow> rows, const Measure& measure) {
   std::optional<double> full;
   for (const MeasuredRow& row : rows)
     if (row.pair.method == kFull) full = row.estimate.value;
   std::vector<Ablation> found;
-  for (const std::string& parameter : ablated_parameters())
+  for (const auto& [parameter, title] : kParameters)
     for (const auto& [base, series] : series_of(rows, parameter)) {
       auto lines = finished_lines(series.lines);
       if (lines.empty()) continue;
-      found.push_back({.parameter = parameter,
+      found.push_back({.parameter = std::string(parameter),
+                       .parameter_title = title,
                        .base = base,
                        .measure = measure,
                        .default_value = series.default_value,
@@ -73,7 +73,7 @@ std::vector<Ablation> ablations(std::span<const MeasuredRow> rows, const Measure
 }
 
 bool is_ablation_point(const std::string& method, std::span<const std::string> methods) {
-  for (const std::string& parameter : ablated_parameters()) {
+  for (const auto& [parameter, title] : kParameters) {
     const auto own = variant_of(method, parameter);
     if (!own || own->is_default) continue;
     std::set<double> values;

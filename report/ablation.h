@@ -36,18 +36,16 @@ struct Ablation {
   };
 
   std::string parameter;
-  std::string base;  ///< the spec without the parameter
+  std::string parameter_title;  ///< for readers: "chunk length (tokens)"
+  std::string base;             ///< the spec without the parameter
   Measure measure;
   std::optional<double> default_value;  ///< of the parameter, where that was measured
   std::vector<Line> lines;
   std::optional<double> full;  ///< the measure's value with the full cache
 };
 
-/// The parameters that papers vary: chunk length, and the number of layers that share a choice.
-std::span<const std::string> ablated_parameters();
-
-/// One ablation for each of `ablated_parameters` and each base spec of which at least two values were
-/// measured with the same budget.
+/// One ablation for each parameter that papers vary, chunk length and the number of layers that share a
+/// choice, and each base spec of which at least two values were measured with the same budget.
 std::vector<Ablation> ablations(std::span<const MeasuredRow> rows, const Measure& measure);
 
 /// True when `method` is only a point of an ablation among `methods`: three values or more were measured, and

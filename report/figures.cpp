@@ -2,10 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 namespace chunkkv::report {
+namespace {
+
+/// Benchmarks and their own names, in the order of a report.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kBenchmarks = {{
+    {"longbench", "LongBench"},
+    {"longbench-e", "LongBench-E"},
+    {"niah", "Needle in a haystack"},
+    {"gsm8k", "GSM8K"},
+    {"gsm8k-manyshot", "GSM8K, many-shot"},
+    {"multiturn", "Several questions on one document"},
+    {"jailbreakv", "JailbreakV"},
+}};
+
+}  // namespace
 
 std::span<const Figure> fidelity_figures() {
   static constexpr std::array<Figure, 6> figures = {{
@@ -47,47 +62,24 @@ std::string grouped(std::int64_t number) {
 }
 
 std::string_view unit_name(Unit unit) {
-  switch (unit) {
-    case Unit::points:
-      return "points";
-    case Unit::plain:
-      return "plain";
-    case Unit::milliseconds:
-      return "ms";
-    case Unit::bytes:
-      return "bytes";
-    case Unit::rate:
-      return "rate";
-  }
-  return "";
+  constexpr std::array<std::string_view, 5> kNames = {"points", "plain", "ms", "bytes", "rate"};
+  return kNames.at(std::size_t(unit));
 }
 
 std::string_view better_name(Better better) {
-  switch (better) {
-    case Better::higher:
-      return "higher";
-    case Better::lower:
-      return "lower";
-    case Better::neither:
-      return "";
-  }
-  return "";
+  constexpr std::array<std::string_view, 3> kNames = {"higher", "lower", ""};
+  return kNames.at(std::size_t(better));
+}
+
+std::size_t benchmark_place(std::string_view benchmark) {
+  const auto it = std::find_if(kBenchmarks.begin(), kBenchmarks.end(),
+                               [&](const auto& known) { return known.first == benchmark; });
+  return std::size_t(it - kBenchmarks.begin());
 }
 
 std::string_view benchmark_title(std::string_view benchmark) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> titles = {{
-      {"longbench", "LongBench"},
-      {"longbench-e", "LongBench-E"},
-      {"niah", "Needle in a haystack"},
-      {"gsm8k", "GSM8K"},
-      {"gsm8k-manyshot", "GSM8K, many-shot"},
-      {"jailbreakv", "JailbreakV"},
-      {"multiturn", "Several questions on one document"},
-      {"fidelity", "Fidelity"},
-  }};
-  for (const auto& [name, title] : titles)
-    if (name == benchmark) return title;
-  return benchmark;
+  const std::size_t place = benchmark_place(benchmark);
+  return place < kBenchmarks.size() ? kBenchmarks[place].second : benchmark;
 }
 
 std::string_view score_title(std::string_view benchmark, bool is_judged) {

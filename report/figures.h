@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -40,6 +41,8 @@ std::string_view unit_name(Unit unit);
 /// "higher", "lower" or "" for neither.
 std::string_view better_name(Better better);
 
+/// The benchmark's place in a report; unknown ones come last.
+std::size_t benchmark_place(std::string_view benchmark);
 /// The benchmark's own name: "LongBench" for "longbench"; other names stay as they are.
 std::string_view benchmark_title(std::string_view benchmark);
 /// "score", or a precise name where "score" could be misread. `is_judged`: a model judged the answers.

@@ -1,7 +1,6 @@
-#include "report/markdown.h"
-
 #include "report/figures.h"
 #include "report/method_spec.h"
+#include "report/report.h"
 
 #include <fmt/format.h>
 
@@ -83,18 +82,8 @@ std::string details_block(std::string_view title, const std::string& text) {
   return fmt::format("<details><summary>{}</summary>\n\n{}</details>\n\n", title, text);
 }
 
-/// Tells which rows compare methods. Points of ablations stand in the ablations' own tables only.
-class ComparedMethods {
- public:
-  explicit ComparedMethods(const ModelReport& model) {
-    for (const auto& method : model.methods)
-      if (method.is_ablation_point) hidden_.insert(method.spec);
-  }
-  bool operator()(const Pair& pair) const { return !hidden_.contains(pair.method); }
-
- private:
-  std::set<std::string> hidden_;
-};
+/// Methods that are only points of ablations: they stand in the ablations' own tables alone.
+using Hidden = std::set<std::string>;
 
 /// The first two cells of a row: method and budget.
 Words pair_cells(const Pair& pair) {
@@ -103,7 +92,7 @@ Words pair_cells(const Pair& pair) {
 
 /// One cell a column. The last column also has its interval, its share of the full cache's score and its
 /// difference from `baseline`.
-std::string score_table(const Table& scores, const std::string& baseline, const ComparedMethods& shown) {
+std::string score_table(const Table& scores, const std::string& baseline, const Hidden& hidden) {
   Words head = {"method", "kept"};
   for (const std::string& column : scores.columns) head.push_back(escaped(column));
   head.emplace_back("share of the full cache's");
@@ -111,7 +100,7 @@ std::string score_table(const Table& scores, const std::string& baseline, const 
   std::vector<Words> rows;
   bool any_partial = false;
   for (const Row& row : scores.rows) {
-    if (!shown(row.pair)) continue;
+    if (hidden.contains(row.pair.method)) continue;
     Words& cells = rows.emplace_back(pair_cells(row.pair));
     for (std::size_t c = 0; c < row.cells.size(); ++c) {
       const auto& cell = row.cells[c];
@@ -138,12 +127,12 @@ std::string score_table(const Table& scores, const std::string& baseline, const 
 /// Means only, written by `text` for each column and mean.
 std::string plain_table(const Table& values,
                         const std::function<std::string(std::size_t, const Estimate&)>& text,
-                        const ComparedMethods& shown) {
+                        const Hidden& hidden) {
   Words head = {"method", "kept"};
   for (const std::string& column : values.columns) head.push_back(escaped(column));
   std::vector<Words> rows;
   for (const Row& row : values.rows) {
-    if (!shown(row.pair)) continue;
+    if (hidden.contains(row.pair.method)) continue;
     Words& cells = rows.emplace_back(pair_cells(row.pair));
     for (std::size_t c = 0; c < row.cells.size(); ++c)
       cells.push_back(row.cells[c] ? text(c, row.cells[c]->mean) : "–");
@@ -152,7 +141,7 @@ std::string plain_table(const Table& values,
 }
 
 std::string ablation_table(const Ablation& ablation) {
-  Words head = {parameter_title(ablation.parameter)};
+  Words head = {ablation.parameter_title};
   std::set<double> values;
   for (const auto& line : ablation.lines) {
     head.push_back(line.keep + " kept");
@@ -168,17 +157,17 @@ std::string ablation_table(const Ablation& ablation) {
       cells.push_back(it == line.points.end() ? "–" : with_interval(it->estimate, ablation.measure.unit));
     }
   }
-  return fmt::format("{} by {}: {}\n\n", code(ablation.base), parameter_title(ablation.parameter),
+  return fmt::format("{} by {}: {}\n\n", code(ablation.base), ablation.parameter_title,
                      ablation.measure.title) +
          table(head, rows, 1);
 }
 
-std::string needle_table(const NeedleGrid& grid, const ComparedMethods& shown) {
+std::string needle_table(const NeedleGrid& grid, const Hidden& hidden) {
   std::vector<Words> rows;
   Words head = {"method", "kept"};
   for (const double length : grid.lengths) head.push_back(grouped(std::llround(length)));
   for (const auto& map : grid.maps) {
-    if (!shown(map.pair)) continue;
+    if (hidden.contains(map.pair.method)) continue;
     Words& cells = rows.emplace_back(pair_cells(map.pair));
     for (std::size_t l = 0; l < grid.lengths.size(); ++l) {
       Tally tally;
@@ -192,25 +181,25 @@ std::string needle_table(const NeedleGrid& grid, const ComparedMethods& shown) {
          table(head, rows, 2);
 }
 
-std::string answers_text(const AnswerSection& section, const ComparedMethods& shown) {
+std::string answers_text(const AnswerSection& section, const Hidden& hidden) {
   const auto points = [](std::size_t, const Estimate& mean) { return number(mean.value, Unit::points); };
   std::string text =
       fmt::format("### {}\n\n{}; {} samples, {} prompt tokens on average.\n",
                   benchmark_title(section.setting.benchmark), describe(section.setting),
                   grouped(std::int64_t(section.n_samples)), grouped(std::llround(section.prompt_tokens)));
   if (const std::string note = note_on(section); !note.empty()) text += fmt::format("{}\n", note);
-  text += "\n" + score_table(section.groups, section.baseline, shown);
+  text += "\n" + score_table(section.groups, section.baseline, hidden);
   for (const auto& [title, values] : {std::pair("By task", &section.tasks),
                                       {"Other scores", &section.metrics},
                                       {"By length", &section.lengths},
                                       {"By question", &section.questions}})
-    if (!values->empty()) text += details_block(title, plain_table(*values, points, shown));
-  for (const NeedleGrid& grid : section.needles) text += needle_table(grid, shown);
+    if (!values->empty()) text += details_block(title, plain_table(*values, points, hidden));
+  for (const NeedleGrid& grid : section.needles) text += needle_table(grid, hidden);
   for (const Ablation& ablation : section.ablations) text += ablation_table(ablation);
   return text;
 }
 
-std::string fidelity_text(const FidelitySection& section, const ComparedMethods& shown) {
+std::string fidelity_text(const FidelitySection& section, const Hidden& hidden) {
   std::vector<Unit> units;
   for (const Figure& figure : fidelity_figures())
     if (std::find(section.keys.begin(), section.keys.end(), figure.key) != section.keys.end())
@@ -220,12 +209,12 @@ std::string fidelity_text(const FidelitySection& section, const ComparedMethods&
   };
   std::string text = fmt::format("### Fidelity to the full cache\n\n{}; {} samples.\n\n",
                                  describe(section.setting), grouped(std::int64_t(section.n_samples)));
-  text += plain_table(section.figures, figure, shown);
+  text += plain_table(section.figures, figure, hidden);
   for (const Ablation& ablation : section.ablations) text += ablation_table(ablation);
   return text;
 }
 
-std::string speed_text(const SpeedSection& section, const ComparedMethods& shown) {
+std::string speed_text(const SpeedSection& section, const Hidden& hidden) {
   std::vector<const Figure*> figures;
   for (const Figure& figure : speed_figures())
     if (std::any_of(section.rows.begin(), section.rows.end(),
@@ -240,7 +229,7 @@ std::string speed_text(const SpeedSection& section, const ComparedMethods& shown
   }
   std::vector<Words> rows;
   for (const auto& row : section.rows) {
-    if (!shown(row.pair)) continue;
+    if (hidden.contains(row.pair.method)) continue;
     Words& cells = rows.emplace_back(Words{fmt::format("{} + {}", grouped(row.input), grouped(row.output))});
     for (std::string& cell : pair_cells(row.pair)) cells.push_back(std::move(cell));
     for (const Figure* figure : figures) {
@@ -262,11 +251,13 @@ std::string markdown(const Report& report) {
       "Scores are out of 100. In brackets: 95% intervals by bootstrap, resampled by sample and paired, so "
       "that every method meets the same samples.\n\n";
   for (const ModelReport& model : report.models) {
-    const ComparedMethods shown(model);
+    Hidden hidden;
+    for (const auto& method : model.methods)
+      if (method.is_ablation_point) hidden.insert(method.spec);
     text += fmt::format("## {}\n\n", code(model.name));
-    for (const AnswerSection& section : model.answers) text += answers_text(section, shown);
-    for (const FidelitySection& section : model.fidelity) text += fidelity_text(section, shown);
-    for (const SpeedSection& section : model.speed) text += speed_text(section, shown);
+    for (const AnswerSection& section : model.answers) text += answers_text(section, hidden);
+    for (const FidelitySection& section : model.fidelity) text += fidelity_text(section, hidden);
+    for (const SpeedSection& section : model.speed) text += speed_text(section, hidden);
   }
   text.pop_back();  // the text ends in one newline, not in two
   return text;

@@ -57,6 +57,12 @@ std::size_t registry_place(std::string_view method) {
   return std::size_t(it - all.begin());
 }
 
+/// 0.1 for "10%"; none for a number of tokens.
+std::optional<double> share_of(std::string_view keep) {
+  if (!keep.ends_with('%')) return std::nullopt;
+  return std::strtod(std::string(keep).c_str(), nullptr) / 100;
+}
+
 /// Compares texts, but the numbers in them by value: "chunk=5" comes before "chunk=10".
 bool natural_less(std::string_view a, std::string_view b) {
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -97,11 +103,6 @@ std::optional<Variant> variant_of(std::string_view spec, std::string_view parame
   std::string base(parts.name);
   if (!others.empty()) base += fmt::format(":{}", fmt::join(others, ","));
   return Variant{.base = base, .value = given ? *given : *normal, .is_default = !given || given == normal};
-}
-
-std::optional<double> share_of(std::string_view keep) {
-  if (!keep.ends_with('%')) return std::nullopt;
-  return std::strtod(std::string(keep).c_str(), nullptr) / 100;
 }
 
 bool method_listed_before(std::string_view a, std::string_view b) {

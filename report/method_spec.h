@@ -23,9 +23,6 @@ struct Variant {
 /// has no such parameter.
 std::optional<Variant> variant_of(std::string_view spec, std::string_view parameter);
 
-/// 0.1 for "10%"; none for a number of tokens.
-std::optional<double> share_of(std::string_view keep);
-
 /// The order of rows: the full cache first, large budgets before small ones, shares before numbers
 /// of tokens, then the methods in the registry's order, with their variants by value.
 bool listed_before(const Pair& a, const Pair& b);

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <map>
 #include <set>
@@ -43,12 +42,6 @@ class ModelLines {
   std::map<std::string, std::size_t> places_;
   std::vector<Lines> lines_;
 };
-
-std::size_t benchmark_place(const std::string& benchmark) {
-  static const std::array<std::string, 7> order = {"longbench",      "longbench-e", "niah",      "gsm8k",
-                                                   "gsm8k-manyshot", "multiturn",   "jailbreakv"};
-  return std::size_t(std::find(order.begin(), order.end(), benchmark) - order.begin());
-}
 
 void describe_origins(const std::vector<const Origin*>& origins, ModelReport& model) {
   std::set<std::string> versions, machines;
@@ -97,19 +90,19 @@ std::vector<ModelReport::MethodShown> methods_shown(const std::set<std::string>&
   return shown;
 }
 
-ModelReport model_report(Lines lines, const ReportOptions& options) {
+ModelReport model_report(Lines lines, const std::string& baseline) {
   ModelReport model;
   describe_origins(lines.origins, model);
   model.methods = methods_shown(lines.methods);
   share_full_cache(lines.answers);
   for (const auto& [setting, answers] : lines.answers)
-    if (const AnswerSection section = answer_section(answers, options.baseline); !section.groups.empty())
+    if (const AnswerSection section = answer_section(answers, baseline); !section.groups.empty())
       model.answers.push_back(section);
   std::stable_sort(model.answers.begin(), model.answers.end(), [](const auto& a, const auto& b) {
     return benchmark_place(a.setting.benchmark) < benchmark_place(b.setting.benchmark);
   });
   for (const auto& [setting, fidelity] : lines.fidelity)
-    model.fidelity.push_back(fidelity_section(fidelity, options.baseline));
+    model.fidelity.push_back(fidelity_section(fidelity, baseline));
   for (const auto& [machine, speed] : lines.speed) model.speed.push_back(speed_section(speed));
   return model;
 }
@@ -125,7 +118,7 @@ void make_names_unique(std::vector<ModelReport>& models) {
 
 }  // namespace
 
-Report make_report(const Results& results, const ReportOptions& options) {
+Report make_report(const Results& results, const std::string& baseline) {
   if (results.n_lines == 0)
     throw Error("the result files hold no line; run `chunkkv eval` or `chunkkv perf` first");
   ModelLines models;
@@ -138,7 +131,7 @@ Report make_report(const Results& results, const ReportOptions& options) {
 
   Report report{
       .files = results.files, .n_lines = results.n_lines, .n_repeated = results.n_repeated, .models = {}};
-  for (const Lines& lines : models.all()) report.models.push_back(model_report(lines, options));
+  for (const Lines& lines : models.all()) report.models.push_back(model_report(lines, baseline));
   make_names_unique(report.models);
   return report;
 }
@@ -150,12 +143,6 @@ std::string describe(const Setting& setting) {
   if (!setting.others.empty()) text += ", " + setting.others;
   if (setting.cells > 0) text += fmt::format(", prefill bounded to {} cells", grouped(setting.cells));
   return text;
-}
-
-std::string parameter_title(const std::string& parameter) {
-  if (parameter == "chunk") return "chunk length (tokens)";
-  if (parameter == "reuse") return "layers that share one choice";
-  return parameter;
 }
 
 }  // namespace chunkkv::report

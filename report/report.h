@@ -9,10 +9,6 @@
 
 namespace chunkkv::report {
 
-struct ReportOptions {
-  std::string baseline = "chunkkv";  ///< the method that others are compared with, sample by sample
-};
-
 /// The results of one model.
 struct ModelReport {
   struct MethodShown {
@@ -38,12 +34,16 @@ struct Report {
   std::vector<ModelReport> models;
 };
 
-/// Error when the results have no line, or lines of one model differ in their number of layers.
-Report make_report(const Results& results, const ReportOptions& options = {});
+/// `baseline`: the method that others are compared with, sample by sample. Error when the results have no
+/// line, or lines of one model differ in their number of layers.
+Report make_report(const Results& results, const std::string& baseline = "chunkkv");
+
+/// The report as one HTML page that loads nothing: its data, its program and its charting library are in it.
+std::string report_page(const Report& report);
+/// The report's tables as GitHub-flavoured Markdown, for READMEs.
+std::string markdown(const Report& report);
 
 /// "Question read before compression, prompts up to 3,500 tokens": what sets a setting apart from others.
 std::string describe(const Setting& setting);
-/// An ablation's parameter, named for readers: "chunk length (tokens)".
-std::string parameter_title(const std::string& parameter);
 
 }  // namespace chunkkv::report

@@ -1,24 +1,21 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
-/// The files of this folder, and the texts and the library that CMakeLists.txt names, embedded by CMake.
-namespace chunkkv::web::assets {
+/// What CMake embeds: texts, and pages that are each in one file with their style and scripts and load
+/// nothing from elsewhere.
+namespace chunkkv::web {
+namespace assets {
 
-extern const std::string_view kept_page;  ///< HTML with {{style}}, {{data}} and {{script}}
-extern const std::string_view kept_style;
-extern const std::string_view kept_script;
+extern const std::string_view kept_page;    ///< HTML with {{data}}
+extern const std::string_view report_page;  ///< HTML with {{data}}
+extern const std::string_view serve_page;   ///< HTML; it sends requests only to the server that it came from
+extern const std::string_view licenses;     ///< our own licence and those of what is linked or embedded
 
-extern const std::string_view report_page;  ///< HTML with {{style}}, {{library}}, {{data}} and {{script}}
-extern const std::string_view report_style;
-extern const std::string_view report_script;
-extern const std::string_view chart_library;
+}  // namespace assets
 
-extern const std::string_view serve_page;  ///< HTML with {{style}} and {{script}}
-extern const std::string_view serve_style;
-extern const std::string_view serve_script;
+/// `page` with `json` in place of its {{data}}, so that no end tag and no comment can begin in it.
+std::string with_data(std::string_view page, std::string_view json);
 
-extern const std::string_view
-    licenses;  ///< the project's own licence and those of what is linked or embedded
-
-}  // namespace chunkkv::web::assets
+}  // namespace chunkkv::web

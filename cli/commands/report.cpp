@@ -4,9 +4,7 @@
 #include "cli/options/option_group.h"
 #include "cli/terminal/output.h"
 
-#include "report/markdown.h"
-#include "report/page.h"
-#include "report/results.h"
+#include "report/report.h"
 
 #include <chunkkv/error.h>
 #include <chunkkv/registry.h>
@@ -50,7 +48,7 @@ bool is_same_file(const std::filesystem::path& a, const std::filesystem::path& b
 report::Report read_report(const ReportArguments& arguments) {
   report::ResultReader reader;
   for (const std::string& file : arguments.results) reader.read(file, read_text(file));
-  return report::make_report(reader.results(), {.baseline = make_method(arguments.baseline)->spec()});
+  return report::make_report(reader.results(), make_method(arguments.baseline)->spec());
 }
 
 void write_report(const ReportArguments& arguments) {

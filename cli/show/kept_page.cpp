@@ -1,7 +1,6 @@
 #include "cli/show/kept_view.h"
 #include "results/line.h"
 #include "web/assets.h"
-#include "web/page.h"
 
 #include <chunkkv/metrics.h>
 
@@ -57,11 +56,8 @@ Json page_data(const KeptView& view) {
 }  // namespace
 
 std::string kept_page(const KeptView& view) {
-  const std::string data =
-      web::script_safe(page_data(view).dump(-1, ' ', false, Json::error_handler_t::replace));
-  return web::fill(
-      web::assets::kept_page,
-      {{"style", web::assets::kept_style}, {"data", data}, {"script", web::assets::kept_script}});
+  return web::with_data(web::assets::kept_page,
+                        page_data(view).dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace chunkkv::cli

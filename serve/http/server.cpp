@@ -3,7 +3,7 @@
 #include "serve/edges/reply_writer.h"
 #include "serve/http/completions.h"
 #include "serve/http/slots.h"
-#include "web/serve_page.h"
+#include "web/assets.h"
 
 #include <chunkkv/registry.h>
 
@@ -247,7 +247,7 @@ void HttpServer::Impl::set_routes() {
                return {.body = service.metrics.text(), .type = "text/plain; version=0.0.4; charset=utf-8"};
              }));
   server.Get("/", plain([](const auto&) -> Reply {
-               return {.body = web::serve_page(), .type = "text/html; charset=utf-8"};
+               return {.body = std::string(web::assets::serve_page), .type = "text/html; charset=utf-8"};
              }));
 
   for (const char* path : {"/v1/chat/completions", "/chat/completions"})

@@ -46,7 +46,7 @@ void read_report(std::string_view text) {
   try {
     report::ResultReader reader;
     reader.read("fuzz", text);
-    report::make_report(reader.results(), {.baseline = "chunkkv"});
+    report::make_report(reader.results(), "chunkkv");
   } catch (const Error&) {
   }
 }

@@ -1,6 +1,5 @@
 #include "lines.h"
-#include "report/markdown.h"
-#include "report/page.h"
+#include "report/report.h"
 
 #include <gtest/gtest.h>
 
