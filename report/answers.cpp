@@ -3,6 +3,7 @@
 #include "report/figures.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -137,10 +138,7 @@ Table questions_table(std::span<const Answer* const> answers, const std::string&
 
 std::vector<std::string> tasks_by_column(const std::vector<Column>& columns) {
   std::vector<std::string> names;
-  for (const Column& column : columns) {
-    std::string& list = names.emplace_back();
-    for (const std::string& task : column.tasks) list += (list.empty() ? "" : ", ") + task;
-  }
+  for (const Column& column : columns) names.push_back(fmt::format("{}", fmt::join(column.tasks, ", ")));
   return names;
 }
 

@@ -77,11 +77,6 @@ std::string percent(const Estimate& share) {
                      text(share.interval->high));
 }
 
-/// A part that is closed until a reader opens it. The blank lines let GitHub read the Markdown in it.
-std::string details_block(std::string_view title, const std::string& text) {
-  return fmt::format("<details><summary>{}</summary>\n\n{}</details>\n\n", title, text);
-}
-
 /// Methods that are only points of ablations: they stand in the ablations' own tables alone.
 using Hidden = std::set<std::string>;
 
@@ -193,7 +188,10 @@ std::string answers_text(const AnswerSection& section, const Hidden& hidden) {
                                       {"Other scores", &section.metrics},
                                       {"By length", &section.lengths},
                                       {"By question", &section.questions}})
-    if (!values->empty()) text += details_block(title, plain_table(*values, points, hidden));
+    if (!values
+             ->empty())  // closed until a reader opens it; the blank lines let GitHub read the Markdown in it
+      text += fmt::format("<details><summary>{}</summary>\n\n{}</details>\n\n", title,
+                          plain_table(*values, points, hidden));
   for (const NeedleGrid& grid : section.needles) text += needle_table(grid, hidden);
   for (const Ablation& ablation : section.ablations) text += ablation_table(ablation);
   return text;

@@ -21,8 +21,8 @@ struct Lines {
   std::map<Setting, std::vector<const Answer*>> answers;
   std::map<Setting, std::vector<const Fidelity*>> fidelity;
   std::map<std::string, std::vector<const Speed*>> speed;  // by machine
-  std::vector<const Origin*> origins;
   std::set<std::string> methods;
+  ModelReport model;  ///< what the lines' origins tell of it
 };
 
 /// The lines of each model, in the order of the models' first lines.
@@ -30,10 +30,12 @@ class ModelLines {
  public:
   Lines& of(const Origin& origin, const Pair& pair) {
     const auto [it, is_new] = places_.emplace(model_key(origin), lines_.size());
-    if (is_new) lines_.emplace_back();
+    if (is_new) lines_.emplace_back().model = {.name = origin.model, .hash = origin.model_hash};
     Lines& lines = lines_[it->second];
-    lines.origins.push_back(&origin);
     lines.methods.insert(pair.method);
+    if (!origin.version.empty()) lines.model.versions.insert(origin.version);
+    if (!origin.machine.empty()) lines.model.machines.insert(origin.machine);
+    if (origin.seed) lines.model.seeds.insert(*origin.seed);
     return lines;
   }
   const std::vector<Lines>& all() const { return lines_; }
@@ -42,21 +44,6 @@ class ModelLines {
   std::map<std::string, std::size_t> places_;
   std::vector<Lines> lines_;
 };
-
-void describe_origins(const std::vector<const Origin*>& origins, ModelReport& model) {
-  std::set<std::string> versions, machines;
-  std::set<std::int64_t> seeds;
-  for (const Origin* origin : origins) {
-    if (!origin->version.empty()) versions.insert(origin->version);
-    if (!origin->machine.empty()) machines.insert(origin->machine);
-    if (origin->seed) seeds.insert(*origin->seed);
-  }
-  model.name = origins.front()->model;
-  model.hash = origins.front()->model_hash;
-  model.versions.assign(versions.begin(), versions.end());
-  model.machines.assign(machines.begin(), machines.end());
-  model.seeds.assign(seeds.begin(), seeds.end());
-}
 
 /// True when `unbounded` is the setting `bounded` without bounded prefill. Settings that bounded prefill adds
 /// stand at the end of `others`.
@@ -91,8 +78,7 @@ std::vector<ModelReport::MethodShown> methods_shown(const std::set<std::string>&
 }
 
 ModelReport model_report(Lines lines, const std::string& baseline) {
-  ModelReport model;
-  describe_origins(lines.origins, model);
+  ModelReport model = std::move(lines.model);
   model.methods = methods_shown(lines.methods);
   share_full_cache(lines.answers);
   for (const auto& [setting, answers] : lines.answers)

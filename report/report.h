@@ -4,6 +4,7 @@
 #include "report/fidelity.h"
 #include "report/speed.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,15 +17,15 @@ struct ModelReport {
     bool is_ablation_point = false;  ///< see ablation.h
   };
 
-  std::string name;                   ///< unique in the report
-  std::string hash;                   ///< may be empty
-  std::vector<std::string> versions;  ///< versions of chunkkv that wrote the lines
-  std::vector<std::string> machines;
-  std::vector<std::int64_t> seeds;
-  std::vector<MethodShown> methods;    ///< in the order of method_listed_before()
-  std::vector<AnswerSection> answers;  ///< one a setting
-  std::vector<FidelitySection> fidelity;
-  std::vector<SpeedSection> speed;  ///< one a machine
+  std::string name;                     ///< unique in the report
+  std::string hash;                     ///< may be empty
+  std::set<std::string> versions = {};  ///< versions of chunkkv that wrote the lines
+  std::set<std::string> machines = {};
+  std::set<std::int64_t> seeds = {};
+  std::vector<MethodShown> methods = {};    ///< in the order of method_listed_before()
+  std::vector<AnswerSection> answers = {};  ///< one a setting
+  std::vector<FidelitySection> fidelity = {};
+  std::vector<SpeedSection> speed = {};  ///< one a machine
 };
 
 struct Report {

@@ -50,10 +50,6 @@ std::string message_of(const std::string& body) {
   return text_of(json.at(message));
 }
 
-void really_wait(std::chrono::seconds pause, const std::string&) {
-  std::this_thread::sleep_for(pause);
-}
-
 std::string beginning(const std::string& text) {
   constexpr std::size_t kShown = 200;
   return std::string(without_cut_end(std::string_view(text).substr(0, kShown)));
@@ -62,7 +58,8 @@ std::string beginning(const std::string& text) {
 }  // namespace
 
 Judge::Judge(const JudgeOptions& options) : options_(options) {
-  if (!options_.wait) options_.wait = really_wait;
+  if (!options_.wait)
+    options_.wait = [](std::chrono::seconds pause, const auto&) { std::this_thread::sleep_for(pause); };
   std::string url = options.url;
   while (url.ends_with('/')) url.pop_back();
 #ifndef CPPHTTPLIB_OPENSSL_SUPPORT

@@ -7,16 +7,27 @@
 namespace chunkkv::eval {
 namespace {
 
-constexpr std::string_view kNone = "-";
+using Cells = std::vector<std::string>;
 
 void remember(std::vector<std::string>& names, const std::string& name) {
   if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
 }
 
-std::size_t width(const std::vector<std::string>& names, std::string_view heading) {
-  std::size_t most = heading.size();
-  for (const std::string& name : names) most = std::max(most, name.size());
-  return most + 2;
+/// Lines of cells: task and method as wide as their longest name, the number of answers, and a column a
+/// budget.
+std::string lines_of(const std::vector<Cells>& rows) {
+  std::size_t task_width = 0, method_width = 0;
+  for (const Cells& cells : rows) {
+    task_width = std::max(task_width, cells[0].size() + 2);
+    method_width = std::max(method_width, cells[1].size() + 2);
+  }
+  std::string text;
+  for (const Cells& cells : rows) {
+    text += fmt::format("{:<{}}{:<{}}{:>6}", cells[0], task_width, cells[1], method_width, cells[2]);
+    for (std::size_t i = 3; i < cells.size(); ++i) text += fmt::format("{:>8}", cells[i]);
+    text += "\n";
+  }
+  return text;
 }
 
 }  // namespace
@@ -35,27 +46,19 @@ void ScoreTable::add(const std::string& task, const Plan& pair, std::optional<do
   ++mean.n;
 }
 
-std::string ScoreTable::cell_text(const Row& row, const std::string& budget) {
-  const auto found = row.find(budget);
-  return found == row.end() ? std::string(kNone)
-                            : fmt::format("{:.1f}", 100 * found->second.sum / double(found->second.n));
-}
-
 std::string ScoreTable::text() const {
-  const std::size_t task_width = width(tasks_, "task"), method_width = width(methods_, "method");
-  std::string text = tasks_.empty() ? "" : score_rows(task_width, method_width);
-  if (tasks_.size() > 1) text += mean_rows(task_width, method_width);
-  if (n_undecided_ > 0)
-    text += fmt::format("undecided: {}, on which the judge gave no clear verdict; they count in no mean\n",
-                        n_undecided_);
-  return text;
-}
-
-std::string ScoreTable::score_rows(std::size_t task_width, std::size_t method_width) const {
-  std::string text = fmt::format("{:<{}}{:<{}}{:>6}", "task", task_width, "method", method_width, "n");
-  for (const std::string& budget : budgets_) text += fmt::format("{:>8}", budget);
-  text += "\n";
-
+  std::vector<Cells> rows = {{"task", "method", "n"}};
+  rows.front().insert(rows.front().end(), budgets_.begin(), budgets_.end());
+  const auto add_row = [&](const std::string& task, const std::string& method, std::string n,
+                           const Row& means) {
+    Cells& cells = rows.emplace_back(Cells{task, method, std::move(n)});
+    for (const std::string& budget : budgets_) {
+      const auto found = means.find(budget);
+      cells.push_back(found == means.end()
+                          ? "-"
+                          : fmt::format("{:.1f}", 100 * found->second.sum / double(found->second.n)));
+    }
+  };
   for (const std::string& task : tasks_) {
     for (const std::string& method : methods_) {
       const auto found = means_.at(task).find(method);
@@ -65,37 +68,35 @@ std::string ScoreTable::score_rows(std::size_t task_width, std::size_t method_wi
         fewest = std::min(fewest, mean.n);
         most = std::max(most, mean.n);
       }
-      const std::string n = fewest == most ? std::to_string(most) : fmt::format("{}-{}", fewest, most);
-      text += fmt::format("{:<{}}{:<{}}{:>6}", task, task_width, method, method_width, n);
-      for (const std::string& budget : budgets_)
-        text += fmt::format("{:>8}", cell_text(found->second, budget));
-      text += "\n";
+      add_row(task, method, fewest == most ? std::to_string(most) : fmt::format("{}-{}", fewest, most),
+              found->second);
     }
   }
+  if (tasks_.size() > 1)
+    for (const std::string& method : methods_)
+      add_row("mean", method, std::to_string(tasks_.size()), mean_over_tasks(method));
+  std::string text = tasks_.empty() ? "" : lines_of(rows);
+  if (n_undecided_ > 0)
+    text += fmt::format("undecided: {}, on which the judge gave no clear verdict; they count in no mean\n",
+                        n_undecided_);
   return text;
 }
 
-/// Rows with the mean over the tasks, all of equal weight.
-std::string ScoreTable::mean_rows(std::size_t task_width, std::size_t method_width) const {
-  std::string text;
-  for (const std::string& method : methods_) {
-    Row averages;
-    for (const std::string& budget : budgets_) {
-      Mean over_tasks;
-      for (const auto& [task, rows] : means_) {
-        const auto row = rows.find(method);
-        if (row == rows.end() || !row->second.contains(budget)) continue;
-        const Mean& mean = row->second.at(budget);
-        over_tasks.sum += mean.sum / double(mean.n);
-        ++over_tasks.n;
-      }
-      if (over_tasks.n == tasks_.size()) averages[budget] = over_tasks;
+/// The mean over the tasks, all of equal weight, for each budget that has all of them.
+ScoreTable::Row ScoreTable::mean_over_tasks(const std::string& method) const {
+  Row averages;
+  for (const std::string& budget : budgets_) {
+    Mean over_tasks;
+    for (const auto& [task, rows] : means_) {
+      const auto row = rows.find(method);
+      if (row == rows.end() || !row->second.contains(budget)) continue;
+      const Mean& mean = row->second.at(budget);
+      over_tasks.sum += mean.sum / double(mean.n);
+      ++over_tasks.n;
     }
-    text += fmt::format("{:<{}}{:<{}}{:>6}", "mean", task_width, method, method_width, tasks_.size());
-    for (const std::string& budget : budgets_) text += fmt::format("{:>8}", cell_text(averages, budget));
-    text += "\n";
+    if (over_tasks.n == tasks_.size()) averages[budget] = over_tasks;
   }
-  return text;
+  return averages;
 }
 
 }  // namespace chunkkv::eval

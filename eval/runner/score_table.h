@@ -27,9 +27,7 @@ class ScoreTable {
   };
   using Row = std::map<std::string, Mean>;  ///< by budget
 
-  static std::string cell_text(const Row& row, const std::string& budget);
-  std::string score_rows(std::size_t task_width, std::size_t method_width) const;
-  std::string mean_rows(std::size_t task_width, std::size_t method_width) const;
+  Row mean_over_tasks(const std::string& method) const;
 
   std::vector<std::string> tasks_, methods_, budgets_;       ///< in the order of their first score
   std::map<std::string, std::map<std::string, Row>> means_;  ///< by task and method

@@ -1,7 +1,6 @@
 #include "data/jsonl.h"
 #include "tasks/list.h"
 #include "tasks/longbench_files.h"
-#include "tasks/longbench_tasks.h"
 #include "tasks/sample_list.h"
 #include "tasks/truncate.h"
 
@@ -15,14 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// How the records of one task become samples.
-struct Recipe {
-  const LongBenchTask& task;
-  PromptTemplate prompt;
-  std::int32_t max_new_tokens;
-};
-
-Sample make_sample(const Recipe& recipe, const Record& record) {
+Sample make_sample(const LongBenchRecipe& recipe, const Record& record) {
   const std::string input = record.text_or_empty("input");
   const LongBenchTask& task = recipe.task;
   Sample sample;
@@ -46,22 +38,17 @@ class LongBench final : public Benchmark {
   LongBench(Options options, bool e) : options_(std::move(options)), e_(e) {}
 
   std::unique_ptr<Samples> samples(const Tokenizer& tokenizer) const override {
-    const LongBenchConfig config(options_.data);
+    const auto recipes = longbench_recipes(options_.data);
     auto list = std::make_unique<SampleList>();
     for (const auto& [task, file] : files()) {
-      const auto prompt = config.prompts.find(task->name);
-      const auto length = config.max_new_tokens.find(task->name);
-      const Recipe recipe{
-          *task,
-          prompt != config.prompts.end() ? prompt->second : PromptTemplate(task->prompt, "our own prompt"),
-          length != config.max_new_tokens.end() ? length->second : task->max_new_tokens};
       const JsonLines records(file);
-      list->add(records.size(), options_.limit,
-                [recipe, records, &tokenizer, max_length = options_.max_length](std::size_t i) {
-                  Sample sample = make_sample(recipe, records.at(i));
-                  truncate_middle(sample.document, sample.questions.front().text, max_length, tokenizer);
-                  return sample;
-                });
+      list->add(
+          records.size(), options_.limit,
+          [recipe = recipes.at(task), records, &tokenizer, max_length = options_.max_length](std::size_t i) {
+            Sample sample = make_sample(recipe, records.at(i));
+            truncate_middle(sample.document, sample.questions.front().text, max_length, tokenizer);
+            return sample;
+          });
     }
     return list;
   }
@@ -72,10 +59,10 @@ class LongBench final : public Benchmark {
   }
 
   std::vector<std::string> notes() const override {
-    const LongBenchConfig config(options_.data);
-    std::vector<std::string_view> own;
+    const auto recipes = longbench_recipes(options_.data);
+    std::vector<std::string> own;
     for (const auto& [task, file] : files())
-      if (!config.prompts.contains(task->name)) own.push_back(task->name);
+      if (recipes.at(task).is_own_prompt) own.push_back(task);
     if (own.empty()) return {};
     return {fmt::format(
         "dataset2prompt.json is not found in '{}', its config/ or one level up, or lacks these tasks, "
@@ -84,12 +71,13 @@ class LongBench final : public Benchmark {
   }
 
  private:
-  std::vector<std::pair<const LongBenchTask*, fs::path>> files() const {
-    std::vector<std::pair<const LongBenchTask*, fs::path>> found;
+  /// The tasks to run and their files.
+  std::vector<std::pair<std::string, fs::path>> files() const {
+    std::vector<std::pair<std::string, fs::path>> found;
     for (const LongBenchTask& task : longbench_tasks()) {
       if (e_ && !task.in_e) continue;
       if (const auto file = longbench_records(options_, task.name, e_ ? "_e" : ""))
-        found.emplace_back(&task, *file);
+        found.emplace_back(task.name, *file);
     }
     if (found.empty()) {
       throw UsageError(fmt::format("'{}' has none of LongBench's files, as {}; give its folder with --data",

@@ -1,12 +1,12 @@
 #include "tasks/longbench_files.h"
 
 #include "data/files.h"
-#include "tasks/longbench_tasks.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace chunkkv::eval {
@@ -89,24 +89,29 @@ std::string PromptTemplate::question(const std::string& input) const {
   return with_input(after_, input);
 }
 
-LongBenchConfig::LongBenchConfig(const fs::path& folder) {
+std::map<std::string, LongBenchRecipe> longbench_recipes(const fs::path& folder) {
   std::string prompt_source, length_source;
   const nlohmann::json prompt_file = read_config(folder, "dataset2prompt.json", prompt_source);
   const nlohmann::json length_file = read_config(folder, "dataset2maxlen.json", length_source);
+  std::map<std::string, LongBenchRecipe> recipes;
   for (const LongBenchTask& task : longbench_tasks()) {
+    LongBenchRecipe recipe{task, PromptTemplate(task.prompt, "our own prompt"), task.max_new_tokens, true};
     if (const auto found = prompt_file.find(task.name); found != prompt_file.end()) {
       const std::string source = fmt::format("{}, \"{}\"", prompt_source, task.name);
       if (!found->is_string()) throw UsageError(source + ": the prompt must be a text");
-      prompts.emplace(task.name, PromptTemplate(found->get<std::string>(), source));
+      recipe.prompt = PromptTemplate(found->get<std::string>(), source);
+      recipe.is_own_prompt = false;
     }
     if (const auto found = length_file.find(task.name); found != length_file.end()) {
       if (!found->is_number_integer() || *found < 1 || *found > 1 << 20) {
         throw UsageError(fmt::format("{}, \"{}\": the answer's length must be a number of tokens",
                                      length_source, task.name));
       }
-      max_new_tokens.emplace(task.name, found->get<std::int32_t>());
+      recipe.max_new_tokens = found->get<std::int32_t>();
     }
+    recipes.emplace(task.name, std::move(recipe));
   }
+  return recipes;
 }
 
 }  // namespace chunkkv::eval

@@ -1,13 +1,13 @@
 #pragma once
 
 #include "benchmark.h"
+#include "tasks/longbench_tasks.h"
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 
 namespace chunkkv::eval {
 
@@ -32,14 +32,17 @@ class PromptTemplate {
   std::string before_, after_;
 };
 
-/// Reads dataset2prompt.json and dataset2maxlen.json from the folder or its config/, or else from the folder
-/// one level up or its config/. A map is empty where its file is missing. UsageError that names the file when
-/// its content is wrong.
-struct LongBenchConfig {
-  explicit LongBenchConfig(const std::filesystem::path& folder);
-
-  std::map<std::string, PromptTemplate, std::less<>> prompts;
-  std::map<std::string, std::int32_t, std::less<>> max_new_tokens;
+/// How the records of one task become samples.
+struct LongBenchRecipe {
+  const LongBenchTask& task;
+  PromptTemplate prompt;
+  std::int32_t max_new_tokens;
+  bool is_own_prompt;  ///< not LongBench's
 };
+
+/// The recipes of all tasks, by name. Reads dataset2prompt.json and dataset2maxlen.json from the folder or
+/// its config/, or else from the folder one level up or its config/; what they lack is our own. UsageError
+/// that names the file when its content is wrong.
+std::map<std::string, LongBenchRecipe> longbench_recipes(const std::filesystem::path& folder);
 
 }  // namespace chunkkv::eval
