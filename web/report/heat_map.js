@@ -40,22 +40,12 @@ function needles({ needles: grids }) {
     maps);
 }
 
-/// Paints a matrix of values from 0 to 1, one pixel for each.
-function paint(canvas, matrix) {
-  const rgb = colour => colour.match(/[0-9a-f]{2}/gi).map(hex => parseInt(hex, 16));
-  const low = rgb(cssColour("--low")), high = rgb(cssColour("--high"));
-  const context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height);
-  matrix.flat().forEach((value, i) =>
-    image.data.set([...low.map((from, c) => from + (high[c] - from) * value), 255], 4 * i));
-  context.putImageData(image, 0, 0);
-}
-
 /// A square matrix of layers on a canvas. Pointer and arrow keys select a cell, whose value is then shown as text.
 function matrixFigure({ title, note, name, matrix }) {
   const size = matrix.length, last = size - 1, within = n => Math.max(0, Math.min(last, n));
   const readout = el("p.readout.soft", { "aria-live": "polite" }, "point at a cell, or use the arrow keys");
   const label = `Matrix of ${size} by ${size} layers. Arrow keys go from cell to cell.`;
-  const canvas = el("canvas.matrix", { tabindex: 0, role: "img", width: size, height: size, "aria-label": label });
+  const canvas = el("canvas.matrix", { tabindex: 0, role: "img", "aria-label": label });
   let [row, column] = [0, 0];
   const show = (...at) => {
     [row, column] = at.map(within);
@@ -72,7 +62,7 @@ function matrixFigure({ title, note, name, matrix }) {
     event.preventDefault();
     show(row + step[0], column + step[1]);
   });
-  paint(canvas, matrix);
+  paintPixels(canvas, size, size, "--low", "--high", (x, y) => matrix[y][x]);
   const rows = matrix.map((values, i) => [i, ...values]);
   return el("figure.card", { "data-plot": slug(name) }, el("figcaption", {}, el("h3", {}, title), el("p", {}, note)),
     canvas, readout, el("div.data", {}, csvLink(name, ["layer", ...matrix.keys()], rows)));

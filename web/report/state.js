@@ -49,7 +49,6 @@ function styleMethods(methods) {
 }
 const isShown = row => view.shown.has(row.method);
 const colourOf = spec => styles.get(spec).colours[dark.matches ? 1 : 0];
-const cssColour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const faint = (colour, alpha) => colour + Math.round(255 * alpha).toString(16).padStart(2, "0");
 const isFaded = spec => view.focus !== null && view.focus !== spec;
 
