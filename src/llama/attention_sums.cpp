@@ -1,7 +1,8 @@
 #include "llama/attention_sums.h"
 
 #include "kernels/dots.h"
-#include "llama/kernel_sums.h"
+#include "llama/fast_attention.h"
+#include "llama/kernel_run.h"
 
 #include <algorithm>
 #include <array>
@@ -55,36 +56,29 @@ GraphQueries in_graph(Graph& g, const Attention& a, QueryRange queries) {
   return result;
 }
 
-/// Stored queries first .. first + count - 1 as inputs of a graph. Must live until the graph has run.
-class HostQueries {
- public:
-  HostQueries(const StoredQueries& queries, QueryRange range, std::int64_t n_kv)
-      : range_(range), head_dim_(queries.head_dim), n_kv_(n_kv) {
-    const auto depth = std::size_t(head_dim_), count = std::size_t(range.count);
-    n_head_ = std::int64_t(queries.q.front().size() / depth);
-    q_.resize(queries.q.front().size() * count);
-    mask_.assign(std::size_t(n_kv) * count, -std::numeric_limits<float>::infinity());
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t query = std::size_t(range.first) + i;
-      for (std::size_t h = 0; h < std::size_t(n_head_); ++h)
-        std::copy_n(queries.q[query].begin() + std::ptrdiff_t(h * depth), depth,
-                    q_.begin() + std::ptrdiff_t((h * count + i) * depth));
-      float* sees = mask_.data() + i * std::size_t(n_kv);
-      for (const std::int32_t cell : queries.prompt) sees[cell] = 0;
-      for (std::size_t earlier = 0; earlier <= query; ++earlier) sees[queries.cells[earlier]] = 0;
-    }
-  }
-
-  GraphQueries in_graph(Graph& g) const {
-    return {.q = g.input(GGML_TYPE_F32, {head_dim_, range_.count, n_head_, 1}, q_.data()),
-            .mask = g.input(GGML_TYPE_F32, {n_kv_, range_.count, 1, 1}, mask_.data())};
-  }
-
- private:
-  QueryRange range_;
-  std::int64_t head_dim_, n_kv_, n_head_;
-  std::vector<float> q_, mask_;
+/// Numbers of stored queries and of their mask, which must live until their graph has run.
+struct HostQueries {
+  std::vector<float> q, mask;
 };
+
+GraphQueries in_graph(Graph& g, const StoredQueries& stored, QueryRange range, std::int64_t n_kv,
+                      HostQueries& host) {
+  const auto depth = std::size_t(stored.head_dim), count = std::size_t(range.count);
+  const std::size_t n_head = stored.q.front().size() / depth;
+  host.q.resize(n_head * depth * count);
+  host.mask.assign(std::size_t(n_kv) * count, -std::numeric_limits<float>::infinity());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t query = std::size_t(range.first) + i;
+    for (std::size_t h = 0; h < n_head; ++h)
+      std::copy_n(stored.q[query].begin() + std::ptrdiff_t(h * depth), depth,
+                  host.q.begin() + std::ptrdiff_t((h * count + i) * depth));
+    float* sees = host.mask.data() + i * std::size_t(n_kv);
+    for (const std::int32_t cell : stored.prompt) sees[cell] = 0;
+    for (std::size_t earlier = 0; earlier <= query; ++earlier) sees[stored.cells[earlier]] = 0;
+  }
+  return {.q = g.input(GGML_TYPE_F32, {stored.head_dim, range.count, std::int64_t(n_head), 1}, host.q.data()),
+          .mask = g.input(GGML_TYPE_F32, {n_kv, range.count, 1, 1}, host.mask.data())};
+}
 
 /// Logits q k (unscaled): [n_kv, count, n_head].
 ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, ggml_tensor* q) {
@@ -121,20 +115,20 @@ ggml_tensor* sum_rows_by_halves(Graph& g, ggml_tensor* t) {
     }
     t = ggml_add(g.ctx(), rows_of(g, t, 0, half), rows_of(g, t, half, half));
   }
-  t = odd == nullptr ? t : ggml_add(g.ctx(), t, odd);
-  return t;
+  return odd == nullptr ? t : ggml_add(g.ctx(), t, odd);
 }
 
 constexpr std::size_t kMaxTensors = 128;
+constexpr std::int32_t kUsualWindow = 32;
 
 /// How many queries one graph takes. On the CPU it is the usual window, which is small enough for the CPU's
 /// caches. Other devices are faster with few large graphs, of 256 MiB of attention weights at most.
-std::int32_t query_tile(bool on_cpu, std::size_t weights_of_a_query) {
-  constexpr std::int32_t usual_window = 32;
+std::int32_t query_tile(Compute& compute, const CacheLayer& cache, const Attention& a) {
   constexpr std::size_t most_weights = (std::size_t(256) << 20) / sizeof(float);
-  if (on_cpu) return usual_window;
+  if (compute.device_of(cache.k).is_cpu) return kUsualWindow;
+  const std::size_t weights_of_a_query = std::size_t(a.n_kv) * std::size_t(cache.n_head);
   const std::size_t fitting = std::min(most_weights / weights_of_a_query, std::size_t(1) << 16);
-  return std::max(usual_window, std::int32_t(fitting));
+  return std::max(kUsualWindow, std::int32_t(fitting));
 }
 
 /// softmax(q k scale + mask): [n_kv, count, n_head].
@@ -177,16 +171,45 @@ ggml_tensor* group_max_weights(Graph& g, const CacheLayer& cache, const Attentio
   return ggml_soft_max_ext(g.ctx(), top, hidden, a.scale, 0.0f);
 }
 
-/// A mask [n_queries][past.size()]: 0 in the cells of the past and -inf in all others.
-std::vector<float> past_mask(std::span<const std::uint8_t> past, std::int32_t n_queries) {
-  std::vector<float> mask(past.size() * std::size_t(n_queries));
-  for (std::size_t i = 0; i < mask.size(); ++i)
-    mask[i] = past[i % past.size()] != 0 ? 0.0f : -std::numeric_limits<float>::infinity();
-  return mask;
+/// Column sums over `queries`, which `in_graph` puts into a graph, `tile` of them at a time. `past`: see
+/// `attention_sums`.
+template <class InGraph>
+std::vector<float> sums_by_tiles(Compute& compute, const CacheLayer& cache, const Attention& a,
+                                 QueryRange queries, std::int32_t tile, std::span<const std::uint8_t> past,
+                                 InGraph in_graph) {
+  std::vector<float> sums(std::size_t(a.n_kv) * std::size_t(past.empty() ? cache.n_head : cache.n_head_kv));
+  for (std::int32_t done = 0; done < queries.count; done += tile) {
+    const QueryRange now{queries.first + done * queries.stride, std::min(tile, queries.count - done),
+                         queries.stride};
+    Graph g(compute.device_of(cache.k), kMaxTensors + (past.empty() ? 0 : 4 * std::size_t(cache.n_head)));
+    if (past.empty()) {
+      add_column_sums(g, weights(g, cache, a, in_graph(g, now)), sums);
+      continue;
+    }
+    // [now.count][n_kv]: 0 in the cells of the past and -inf in all others.
+    std::vector<float> mask(past.size() * std::size_t(now.count));
+    for (std::size_t i = 0; i < mask.size(); ++i)
+      mask[i] = past[i % past.size()] != 0 ? 0.0f : -std::numeric_limits<float>::infinity();
+    ggml_tensor* kq = logits(g, cache, a, in_graph(g, now).q);
+    ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, now.count, 1, 1}, mask.data());
+    add_column_sums(g, group_max_weights(g, cache, a, kq, hidden), sums);
+  }
+  return sums;
 }
 
-std::size_t group_max_tensors(const CacheLayer& cache) {
-  return kMaxTensors + 4 * std::size_t(cache.n_head);
+/// Sums by the kernel that computed the attention. It knows each query's maximum and sum (`task`), so that
+/// only the logits are computed again.
+std::vector<float> kernel_sums(Compute& compute, const CacheLayer& cache, const kernels::AttentionTask& task,
+                               QueryRange queries) {
+  const kernels::AttentionKernel& kernel = *FastAttention::kernel();
+  const int n_threads = compute.n_threads();
+  std::vector<float> result(std::size_t(task.n_cells * task.n_head));
+  run_kernel(compute, cache.k, kernel.thread_bytes(task, n_threads),
+             [&](char* own, std::atomic<std::int64_t>& next) {
+               kernel.sums(task, {queries.first, queries.count, queries.stride}, n_threads, own, next,
+                           result.data());
+             });
+  return result;
 }
 
 }  // namespace
@@ -201,57 +224,20 @@ std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, 
 }
 
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
-                                  QueryRange queries) {
-  if (a.kernel_task != nullptr) return kernel_sums(compute, cache, *a.kernel_task, queries);
-  std::vector<float> sums(std::size_t(a.n_kv) * std::size_t(cache.n_head));
-  const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, sums.size());
-  for (std::int32_t done = 0; done < queries.count; done += tile) {
-    const QueryRange now{queries.first + done * queries.stride, std::min(tile, queries.count - done),
-                         queries.stride};
-    Graph g(compute.device_of(cache.k), kMaxTensors);
-    add_column_sums(g, weights(g, cache, a, in_graph(g, a, now)), sums);
-  }
-  return sums;
+                                  QueryRange queries, std::span<const std::uint8_t> past) {
+  if (past.empty() && a.kernel_task != nullptr) return kernel_sums(compute, cache, *a.kernel_task, queries);
+  const std::int32_t tile = past.empty() ? query_tile(compute, cache, a) : queries.count;
+  return sums_by_tiles(compute, cache, a, queries, tile, past,
+                       [&](Graph& g, QueryRange now) { return in_graph(g, a, now); });
 }
 
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
-                                  const StoredQueries& queries, std::int32_t count) {
-  std::vector<float> sums(std::size_t(a.n_kv) * std::size_t(cache.n_head));
-  const std::int32_t tile = query_tile(compute.device_of(cache.k).is_cpu, sums.size());
-  for (std::int32_t done = 0; done < count; done += tile) {
-    const HostQueries now(queries, {done, std::min(tile, count - done)}, a.n_kv);
-    Graph g(compute.device_of(cache.k), kMaxTensors);
-    add_column_sums(g, weights(g, cache, a, now.in_graph(g)), sums);
-  }
-  return sums;
-}
-
-std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
-                                       QueryRange queries, std::span<const std::uint8_t> past) {
-  std::vector<float> sums(past.size() * std::size_t(cache.n_head_kv));
-  const std::vector<float> mask = past_mask(past, queries.count);
-  Graph g(compute.device_of(cache.k), group_max_tensors(cache));
-  ggml_tensor* kq = logits(g, cache, a, in_graph(g, a, queries).q);
-  ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, queries.count, 1, 1}, mask.data());
-  add_column_sums(g, group_max_weights(g, cache, a, kq, hidden), sums);
-  return sums;
-}
-
-std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& a,
-                                       const StoredQueries& queries, std::int32_t count,
-                                       std::span<const std::uint8_t> past) {
-  std::vector<float> sums(past.size() * std::size_t(cache.n_head_kv));
-  const std::int32_t tile = query_tile(true, 1);
-  for (std::int32_t done = 0; done < count; done += tile) {
-    const QueryRange range{done, std::min(tile, count - done)};
-    const HostQueries now(queries, range, a.n_kv);
-    const std::vector<float> mask = past_mask(past, range.count);
-    Graph g(compute.device_of(cache.k), group_max_tensors(cache));
-    ggml_tensor* kq = logits(g, cache, a, now.in_graph(g).q);
-    ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, range.count, 1, 1}, mask.data());
-    add_column_sums(g, group_max_weights(g, cache, a, kq, hidden), sums);
-  }
-  return sums;
+                                  const StoredQueries& queries, std::int32_t count,
+                                  std::span<const std::uint8_t> past) {
+  const std::int32_t tile = past.empty() ? query_tile(compute, cache, a) : kUsualWindow;
+  HostQueries host;
+  return sums_by_tiles(compute, cache, a, {0, count}, tile, past,
+                       [&](Graph& g, QueryRange now) { return in_graph(g, queries, now, a.n_kv, host); });
 }
 
 }  // namespace chunkkv::engine

@@ -18,30 +18,26 @@ struct StoredQueries {
   std::span<const std::int32_t> prompt;  ///< cells of the prompt, which all queries see
 };
 
-/// Column sums of softmax(q k scale + mask) over `queries`, rows of `attention.q`, by cell: [n_head][n_kv].
-/// Where our own kernel computed the attention, it computes the sums, too. Otherwise queries are taken in
-/// tiles: of 32 on the CPU, elsewhere of as many as have 256 MiB of attention weights, but at least 32.
+/// Column sums of the attention weights of `queries`, rows of `attention.q`, by cell.
+///
+/// Where `past` is empty, the weights are softmax(q k scale + mask): [n_head][n_kv]. Where our own kernel
+/// computed the attention, it computes the sums, too. Otherwise queries are taken in tiles: of 32 on the CPU,
+/// elsewhere of as many as have 256 MiB of attention weights, but at least 32.
+///
+/// Else they are R-KV's importance before pooling: logits are maximised over the query heads of a KV head,
+/// and the softmax sees only cells with `past` = 1 ([n_kv]): [n_head_kv][n_kv].
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
-                                  QueryRange queries);
+                                  QueryRange queries, std::span<const std::uint8_t> past);
 
-/// Column sums over the first `count` stored queries, in the same tiles: [n_head][n_kv]. Everything but
-/// queries and mask is taken from `attention`.
+/// The same over the first `count` stored queries, in tiles. Everything but queries and mask is taken from
+/// `attention`.
 std::vector<float> attention_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
-                                  const StoredQueries& queries, std::int32_t count);
+                                  const StoredQueries& queries, std::int32_t count,
+                                  std::span<const std::uint8_t> past);
 
 /// The attention weights of `queries`, rows of `attention.q`, by cell: [n_head][queries.count][n_kv]. For
 /// measurements; pass few queries at a time, since all weights exist at once.
 std::vector<float> attention_weights(Compute& compute, const CacheLayer& cache, const Attention& attention,
                                      QueryRange queries);
-
-/// R-KV's importance before pooling, by cell: [n_head_kv][n_kv]. Logits are maximised over the query
-/// heads of a KV head, the softmax sees only cells with `past` = 1 ([n_kv]), and the weights are summed over
-/// `queries`, rows of `attention.q`.
-std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
-                                       QueryRange queries, std::span<const std::uint8_t> past);
-/// R-KV's importance over the first `count` stored queries: [n_head_kv][n_kv].
-std::vector<float> group_max_past_sums(Compute& compute, const CacheLayer& cache, const Attention& attention,
-                                       const StoredQueries& queries, std::int32_t count,
-                                       std::span<const std::uint8_t> past);
 
 }  // namespace chunkkv::engine

@@ -47,21 +47,17 @@ void LayerProbe::add_attention(const ObservationRequest& request, const Attentio
                                QueryRange queries, std::int32_t first_window_entry) {
   AttentionSum& sum = attention_[key_of(request)];
   queries.first += attention.first_row;
-  std::vector<float> by_cell;
-  if (request.attention == AttentionKind::group_max_past) {
-    by_cell =
-        group_max_past_sums(compute_, cache_, attention, queries, past(attention.n_kv, first_window_entry));
-  } else {
-    by_cell = attention_sums(compute_, cache_, attention, queries);
-  }
-
-  std::vector<float> values = by_entry(by_cell, attention.n_kv);
+  const std::vector<float> values = by_entry(
+      attention_sums(compute_, cache_, attention, queries, past(request, attention.n_kv, first_window_entry)),
+      attention.n_kv);
   sum.values.resize(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
   if (attention.reader == 0) sum.n_queries += queries.count;
 }
 
-std::vector<std::uint8_t> LayerProbe::past(std::int64_t n_kv, std::int32_t first_window_entry) const {
+std::vector<std::uint8_t> LayerProbe::past(const ObservationRequest& request, std::int64_t n_kv,
+                                           std::int32_t first_window_entry) const {
+  if (request.attention != AttentionKind::group_max_past) return {};
   std::vector<std::uint8_t> past(std::size_t(n_kv), 0);
   for (std::int32_t i = 0; i < first_window_entry; ++i) past[std::size_t(cells_[std::size_t(i)])] = 1;
   return past;
@@ -98,10 +94,8 @@ void LayerProbe::add_stored(const ObservationRequest& request, const Attention& 
   if (!is_new) return;
   StoredQueries& queries = queries_[std::size_t(attention.reader)];
   queries.prompt = cells_;
-  it->second = by_entry(request.attention == AttentionKind::group_max_past
-                            ? group_max_past_sums(compute_, cache_, attention, queries, request.after,
-                                                  past(attention.n_kv, first_window_entry))
-                            : attention_sums(compute_, cache_, attention, queries, request.after),
+  it->second = by_entry(attention_sums(compute_, cache_, attention, queries, request.after,
+                                       past(request, attention.n_kv, first_window_entry)),
                         attention.n_kv);
 }
 

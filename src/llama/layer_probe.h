@@ -57,7 +57,9 @@ class LayerProbe {
   /// the other kind), and reader of the layer's rows.
   using StoredKey = std::tuple<AttentionKind, std::int32_t, std::int32_t, std::int32_t>;
   static StoredKey stored_key(const ObservationRequest& request, std::int32_t reader);
-  std::vector<std::uint8_t> past(std::int64_t n_kv, std::int32_t first_window_entry) const;
+  /// The cells that group_max_past sees, as flags [n_kv]; empty for a request of the other kind.
+  std::vector<std::uint8_t> past(const ObservationRequest& request, std::int64_t n_kv,
+                                 std::int32_t first_window_entry) const;
 
   /// Turns sums by cell, [heads][n_kv], into sums by entry, [heads][n_entries]; 0 for entries not read yet.
   std::vector<float> by_entry(std::span<const float> by_cell, std::int64_t n_kv) const;
