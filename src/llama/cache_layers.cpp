@@ -51,16 +51,16 @@ std::int32_t CacheLayers::model_number_of(const ggml_tensor* k) {
 std::int32_t CacheLayers::number_of(const ggml_tensor* k) const {
   const std::int32_t number = model_number_of(k);
   if (!is_known_) return number;
-  const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), number);
-  return found == numbers_.end() || *found != number ? -1 : std::int32_t(found - numbers_.begin());
+  const std::vector<std::int32_t>& kept = parts_.compressed;
+  const auto found = std::lower_bound(kept.begin(), kept.end(), number);
+  return found == kept.end() || *found != number ? -1 : std::int32_t(found - kept.begin());
 }
 
-bool CacheLayers::has_values(std::int32_t number) const {
+bool CacheLayers::has_values(const ggml_tensor* k) const {
+  const std::int32_t number = number_of(k);
   if (!is_known_) return seen_.contains(number) && seen_.at(number).layer.v != nullptr;
-  const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), number);
   // For layers with a window the answer does not matter.
-  return found == numbers_.end() || *found != number ||
-         kept_.at(std::int32_t(found - numbers_.begin())).v != nullptr;
+  return number < 0 || kept_[std::size_t(number)].v != nullptr;
 }
 
 void CacheLayers::add_store(const ggml_tensor* node) {
@@ -83,7 +83,7 @@ void CacheLayers::add(const ggml_tensor* node) {
   for (const char* prefix : {"cache_r_l", "cache_s_l"})
     if (const std::int32_t layer = layer_named(root, prefix); layer >= 0) {
       states_.insert(layer);
-      if (state_tensors_.insert(root).second) fixed_bytes_ += ggml_nbytes(root);
+      if (state_tensors_.insert(root).second) parts_.fixed_bytes += ggml_nbytes(root);
     }
 }
 
@@ -144,16 +144,19 @@ void CacheLayers::take_as_kept(const std::vector<Group>& groups) {
     group.insert(group.end(), each.begin(), each.end());
   }
   std::sort(group.begin(), group.end());
-  numbers_ = group;
+  parts_.compressed = group;
+  parts_.n_state = std::int32_t(states_.size());
   for (const auto& [number, seen] : seen_) {
-    n_sharing_layers_ += std::max(0, seen.layer.n_readers - 1);
+    parts_.n_shared += std::max(0, seen.layer.n_readers - 1);
     if (std::binary_search(group.begin(), group.end(), number)) {
-      kept_.emplace(std::int32_t(kept_.size()), seen.layer);
+      kept_.push_back(seen.layer);
+      parts_.n_head_kv.push_back(seen.layer.n_head_kv);
+      parts_.has_values = parts_.has_values && seen.layer.v != nullptr;
       continue;
     }
-    ++n_window_layers_;
-    n_window_cells_ = std::int32_t(seen.layer.n_cells());
-    for (const ggml_tensor* rows : seen.layer.tensors()) fixed_bytes_ += ggml_nbytes(rows);
+    ++parts_.n_window;
+    parts_.window_cells = std::int32_t(seen.layer.n_cells());
+    for (const ggml_tensor* rows : seen.layer.tensors()) parts_.fixed_bytes += ggml_nbytes(rows);
   }
   seen_.clear();
   is_known_ = true;

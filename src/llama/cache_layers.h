@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chunkkv/cache.h>
+
 #include "llama/handles.h"
 
 #include <cstddef>
@@ -61,27 +63,19 @@ class CacheLayers {
   bool is_known() const { return is_known_; }
   bool is_ambiguous() const { return !is_known_ && !seen_.empty(); }
 
-  /// The layers that keep every token, numbered 0, 1, ... in the model's order.
-  const std::map<std::int32_t, CacheLayer>& kept() const { return kept_; }
+  /// The layers that keep every token, in the model's order.
+  const std::vector<CacheLayer>& kept() const { return kept_; }
+  /// What is known of all layers: everything but the tokens of a window.
+  const CacheParts& parts() const { return parts_; }
   /// The number among `kept` of the layer whose keys `k` reads or writes; -1: none of them. Before the layers
   /// are known, the model's number of that layer.
   std::int32_t number_of(const ggml_tensor* k) const;
-  /// Whether the model's layer `number` has rows of values besides its keys.
-  bool has_values(std::int32_t number) const;
-  /// The model's numbers of the layers that keep every token.
-  const std::vector<std::int32_t>& model_numbers() const { return numbers_; }
-  std::int32_t n_window_layers() const { return n_window_layers_; }
-  /// Cells of each layer with a window; 0: there is no such layer.
-  std::int32_t n_window_cells() const { return n_window_cells_; }
-  std::int32_t n_state_layers() const { return std::int32_t(states_.size()); }
-  /// Layers that read the rows of others.
-  std::int32_t n_sharing_layers() const { return n_sharing_layers_; }
-  /// Bytes of all windows and states.
-  std::uint64_t fixed_bytes() const { return fixed_bytes_; }
+  /// Whether the layer whose keys `k` reads has rows of values besides them.
+  bool has_values(const ggml_tensor* k) const;
   /// The tensor of keys that is the first to be written in every graph.
   const ggml_tensor* first_store() const { return first_store_; }
   /// The keys of the first layer of `kept`; null before the layers are known.
-  const ggml_tensor* first_kept_store() const { return kept_.empty() ? nullptr : kept_.begin()->second.k; }
+  const ggml_tensor* first_kept_store() const { return kept_.empty() ? nullptr : kept_.front().k; }
 
   /// The model's number of the layer whose keys `k` reads or writes; -1: no tensor of the cache.
   static std::int32_t model_number_of(const ggml_tensor* k);
@@ -100,12 +94,10 @@ class CacheLayers {
   bool is_known_ = false;
   std::map<std::int32_t, Seen> seen_;  // what the first decode showed, by the model's numbers
   bool is_second_ = false;
-  std::map<std::int32_t, CacheLayer> kept_;
-  std::vector<std::int32_t> numbers_;
-  std::int32_t n_window_layers_ = 0, n_window_cells_ = 0, n_sharing_layers_ = 0;
+  std::vector<CacheLayer> kept_;
+  CacheParts parts_;
   std::set<std::int32_t> states_;
   std::set<const ggml_tensor*> state_tensors_;
-  std::uint64_t fixed_bytes_ = 0;
   const ggml_tensor* first_store_ = nullptr;
 };
 

@@ -2,6 +2,7 @@
 
 #include <chunkkv/error.h>
 
+#include <cstring>
 #include <string>
 
 namespace chunkkv::engine {
@@ -29,6 +30,21 @@ ggml_tensor* gather(Graph& g, const CacheLayer& cache, const RowTensor& tensor,
   if (tensor.width == whole) return picked;
   return ggml_cont(g.ctx(), ggml_view_3d(g.ctx(), picked, tensor.width, picked->ne[1], picked->ne[2],
                                          picked->nb[1], picked->nb[2], 0));
+}
+
+void to_floats(ggml_type type, const std::byte* row, std::span<float> values) {
+  if (type == GGML_TYPE_F32)
+    std::memcpy(values.data(), row, values.size_bytes());
+  else
+    ggml_get_type_traits(type)->to_float(row, values.data(), std::int64_t(values.size()));
+}
+
+std::vector<float> row_of(const ggml_tensor* rows, std::int32_t cell) {
+  std::vector<std::byte> bytes(ggml_row_size(rows->type, rows->ne[0]));
+  ggml_backend_tensor_get(rows, bytes.data(), rows->nb[1] * std::size_t(cell), bytes.size());
+  std::vector<float> values(std::size_t(rows->ne[0]));
+  to_floats(rows->type, bytes.data(), values);
+  return values;
 }
 
 void CacheRows::read(std::int32_t first, std::int32_t count, std::span<float> out) const {

@@ -5,8 +5,10 @@
 #include "llama/cache_layers.h"
 #include "llama/compute.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace chunkkv::engine {
 
@@ -22,6 +24,12 @@ RowTensor values_of(const CacheLayer& cache, const char* what);
 /// The rows of `cells`, as F32: [width, n_head_kv, cells.size()], contiguous.
 ggml_tensor* gather(Graph& g, const CacheLayer& cache, const RowTensor& tensor,
                     std::span<const std::int32_t> cells);
+
+/// Converts a row of any cache type to floats. `values` must have as many numbers as the row.
+void to_floats(ggml_type type, const std::byte* row, std::span<float> values);
+
+/// The row of one cell, all heads, as floats; still rotated where the engine rotates quantised rows.
+std::vector<float> row_of(const ggml_tensor* rows, std::int32_t cell);
 
 /// Rows of one layer as methods read them. Its arguments must outlive it, since it refers to them.
 class CacheRows final : public Rows {

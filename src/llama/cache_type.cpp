@@ -1,39 +1,26 @@
-#include <chunkkv/cache.h>
+#include "llama/cache_type.h"
+
 #include <chunkkv/error.h>
 
-#include <array>
-#include <utility>
-
 namespace chunkkv {
-namespace {
 
-constexpr std::array<std::pair<CacheType, std::string_view>, 9> kNames{{
-    {CacheType::f32, "f32"},
-    {CacheType::f16, "f16"},
-    {CacheType::bf16, "bf16"},
-    {CacheType::q8_0, "q8_0"},
-    {CacheType::q4_0, "q4_0"},
-    {CacheType::q4_1, "q4_1"},
-    {CacheType::q5_0, "q5_0"},
-    {CacheType::q5_1, "q5_1"},
-    {CacheType::iq4_nl, "iq4_nl"},
-}};
-
-}  // namespace
+ggml_type engine::engine_type(CacheType type) {
+  if (std::size_t(type) >= kCacheTypes.size()) throw UsageError("unknown cache type");
+  return kCacheTypes[std::size_t(type)];
+}
 
 CacheType parse_cache_type(std::string_view name) {
   std::string all;
-  for (const auto& [type, known] : kNames) {
-    if (known == name) return type;
-    all += (all.empty() ? "" : ", ") + std::string(known);
+  for (std::size_t i = 0; i < engine::kCacheTypes.size(); ++i) {
+    const std::string known = ggml_type_name(engine::kCacheTypes[i]);
+    if (known == name) return CacheType(i);
+    all += (all.empty() ? "" : ", ") + known;
   }
   throw UsageError("unknown cache type '" + std::string(name) + "'; allowed are " + all);
 }
 
 std::string_view to_string(CacheType type) {
-  for (const auto& [known, name] : kNames)
-    if (known == type) return name;
-  return "?";
+  return ggml_type_name(engine::engine_type(type));
 }
 
 }  // namespace chunkkv

@@ -1,12 +1,11 @@
 #include "llama/context.h"
 
+#include "llama/cache_type.h"
 #include "llama/compute.h"
+#include "llama/engine_state.h"
 #include "llama/key_shift.h"
 #include "llama/key_statistics.h"
-#include "llama/release_pages.h"
 #include "llama/row_mover.h"
-#include "llama/state_check.h"
-#include "llama/state_conversion.h"
 #include "llama/support.h"
 #include "llama/tap.h"
 
@@ -15,31 +14,24 @@
 #include <algorithm>
 #include <cstddef>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
 namespace chunkkv::engine {
 namespace {
 
-ggml_type engine_type(CacheType type) {
-  switch (type) {
-    case CacheType::f32:
-      return GGML_TYPE_F32;
-    case CacheType::f16:
-      return GGML_TYPE_F16;
-    case CacheType::bf16:
-      return GGML_TYPE_BF16;
-    case CacheType::q8_0:
-      return GGML_TYPE_Q8_0;
-    case CacheType::q4_0:
-      return GGML_TYPE_Q4_0;
-    case CacheType::q4_1:
-      return GGML_TYPE_Q4_1;
-    case CacheType::q5_0:
-      return GGML_TYPE_Q5_0;
-    case CacheType::q5_1:
-      return GGML_TYPE_Q5_1;
-    case CacheType::iq4_nl:
-      return GGML_TYPE_IQ4_NL;
-  }
-  throw UsageError("unknown cache type");
+/// Gives the whole pages inside [begin, begin + size) back to the operating system; they read as zero
+/// afterwards and cost memory again only when written. Only for private memory. Does nothing on systems
+/// other than Linux.
+void release_pages([[maybe_unused]] std::byte* begin, [[maybe_unused]] std::size_t size) {
+#ifdef __linux__
+  const auto page = std::uintptr_t(sysconf(_SC_PAGESIZE));
+  const auto first = (reinterpret_cast<std::uintptr_t>(begin) + page - 1) / page * page;
+  const auto last = reinterpret_cast<std::uintptr_t>(begin + size) / page * page;
+  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+#endif
 }
 
 class Batch {
@@ -63,6 +55,23 @@ class Batch {
  private:
   llama_batch batch_;
 };
+
+/// Copies a sequence in the engine's own format, or the part of it that `flags` name; empty where the engine
+/// fails.
+std::vector<std::byte> state_of(llama_context* context, SequenceId sequence,
+                                llama_state_seq_flags flags = 0) {
+  std::vector<std::byte> data(llama_state_seq_get_size_ext(context, sequence, flags));
+  auto* bytes = reinterpret_cast<std::uint8_t*>(data.data());
+  data.resize(llama_state_seq_get_data_ext(context, bytes, data.size(), sequence, flags));
+  return data;
+}
+
+/// Puts such a copy in the sequence's place; false where the engine does not take the whole of it.
+bool set_state_of(llama_context* context, SequenceId sequence, std::span<const std::byte> state,
+                  llama_state_seq_flags flags = 0) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(state.data());
+  return llama_state_seq_set_data_ext(context, bytes, state.size(), sequence, flags) == state.size();
+}
 
 }  // namespace
 
@@ -134,38 +143,33 @@ void Context::learn_cache(std::int32_t window) {
     read(scratch_, far + 1);
     clear();
   }
-  const CacheLayers& cache = tap_->cache();
-  parts_.compressed = cache.model_numbers();
-  parts_.n_window = cache.n_window_layers();
-  parts_.window = parts_.n_window > 0 ? window : 0;
-  parts_.window_cells = cache.n_window_cells();
-  parts_.n_state = cache.n_state_layers();
-  parts_.n_shared = cache.n_sharing_layers();
-  parts_.fixed_bytes = cache.fixed_bytes();
-  bool known = cache.is_known();  // false, for one, where two groups keep every token
-  for (const auto& [number, layer] : tap_->layers())
-    known = known && layer.k != nullptr && layer.n_head_kv > 0 && layer.k->ne[2] == 1 &&
-            (layer.v != nullptr || layer.n_head_kv == 1);
-  for (const auto& [number, layer] : cache.kept()) {
-    parts_.n_head_kv.push_back(layer.n_head_kv);
-    parts_.has_values = parts_.has_values && layer.v != nullptr;
-  }
+  parts_ = tap_->cache().parts();
+  if (parts_.n_window > 0) parts_.window = window;
+  // Not known, for one, is a cache in which two groups keep every token.
+  const bool known = tap_->cache().is_known() &&
+                     std::all_of(tap_->layers().begin(), tap_->layers().end(), [](const CacheLayer& layer) {
+                       return layer.k != nullptr && layer.n_head_kv > 0 && layer.k->ne[2] == 1 &&
+                              (layer.v != nullptr || layer.n_head_kv == 1);
+                     });
   if (!known)
     throw Error(
         "the cache of this model is of a kind that chunkkv does not know, so it cannot be compressed; run "
-        "the "
-        "model with llama.cpp's own tools");
+        "the model with llama.cpp's own tools");
 }
 
 std::uint64_t Context::cell_bytes() const {
   std::uint64_t bytes = 0;
-  for (const auto& [number, layer] : tap_->layers())
+  for (const CacheLayer& layer : tap_->layers())
     for (const ggml_tensor* rows : layer.tensors()) bytes += rows->nb[1];
   return bytes;
 }
 
+const CacheLayer& Context::cache(std::int32_t layer) const {
+  return tap_->layers().at(std::size_t(layer));
+}
+
 std::int32_t Context::n_head(std::int32_t layer) const {
-  return tap_->layers().at(layer).n_head;
+  return cache(layer).n_head;
 }
 
 std::span<const WeightUse> Context::weights() const {
@@ -174,16 +178,16 @@ std::span<const WeightUse> Context::weights() const {
 
 std::unique_ptr<LayerProbe> Context::probe(std::int32_t layer, const std::vector<std::int32_t>& cells,
                                            std::int32_t n_entries) {
-  return std::make_unique<LayerProbe>(*compute_, tap_->layers().at(layer), layer, cells, n_entries);
+  return std::make_unique<LayerProbe>(*compute_, cache(layer), layer, cells, n_entries);
 }
 
 std::vector<float> Context::attention_weights(const Attention& attention, QueryRange queries) {
   queries.first += attention.first_row;
-  return engine::attention_weights(*compute_, tap_->layers().at(attention.layer), attention, queries);
+  return engine::attention_weights(*compute_, cache(attention.layer), attention, queries);
 }
 
 std::vector<float> Context::magnitudes(std::int32_t layer, std::span<const std::int32_t> cells) {
-  const CacheLayer& cache = tap_->layers().at(layer);
+  const CacheLayer& cache = this->cache(layer);
   const RowTensor values = values_of(cache, "magnitudes");
   std::vector<float> sums = row_magnitudes(*compute_, cache, keys_of(cache), cells);
   if (cache.v == nullptr) return sums;  // values are part of the keys
@@ -193,12 +197,12 @@ std::vector<float> Context::magnitudes(std::int32_t layer, std::span<const std::
 }
 
 bool Context::can_move_rows() const {
-  return !tap_->layers().begin()->second.v_transposed;
+  return !cache(0).v_transposed;
 }
 
 void Context::move_rows(std::int32_t layer, std::span<const std::vector<std::int32_t>> from,
                         std::span<const std::int32_t> to) {
-  engine::move_rows(*compute_, tap_->layers().at(layer), from, to);
+  engine::move_rows(*compute_, cache(layer), from, to);
 }
 
 std::int32_t Context::n_cells() const {
@@ -282,27 +286,23 @@ void Context::share(SequenceId from, SequenceId to, Position end) {
 
 void Context::relocate(SequenceId sequence, std::span<const Position> positions, std::size_t at_once) {
   llama_memory_t memory = llama_get_memory(context_.get());
-  std::vector<std::uint8_t> state;
+  const auto put_back = [&](std::span<const std::byte> state, SequenceId into) {
+    if (state.empty() || !set_state_of(context_.get(), into, state))
+      throw Error("the engine could not move cells of the cache; -v shows its messages");
+  };
   if (has_state() && !positions.empty()) {
     // The newest position, which the state belongs to, cannot be dropped alone. So the whole sequence is
     // written anew, into the lowest cells.
-    const std::vector<std::byte> whole = this->state(sequence);
-    if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(whole.data()),
-                                 whole.size(), sequence) != whole.size())
-      throw Error("the engine could not move cells of the cache; -v shows its messages");
+    put_back(state(sequence), sequence);
     return;
   }
   for (std::size_t done = 0; done < positions.size(); done += at_once) {
     const auto now = positions.subspan(done, std::min(at_once, positions.size() - done));
     for (const Position p : now) llama_memory_seq_cp(memory, sequence, scratch_, p, p + 1);
-    state.resize(llama_state_seq_get_size(context_.get(), scratch_));
-    const std::size_t written =
-        llama_state_seq_get_data(context_.get(), state.data(), state.size(), scratch_);
+    const std::vector<std::byte> cells = state_of(context_.get(), scratch_);
     remove(scratch_, -1, -1);
     for (const Position p : now) remove(sequence, p, p + 1);
-    // The engine fills the lowest free cells first.
-    if (written == 0 || llama_state_seq_set_data(context_.get(), state.data(), written, scratch_) == 0)
-      throw Error("the engine could not move cells of the cache; -v shows its messages");
+    put_back(cells, scratch_);  // the engine fills the lowest free cells first
     llama_memory_seq_cp(memory, scratch_, sequence, -1, -1);
     remove(scratch_, -1, -1);
   }
@@ -310,21 +310,13 @@ void Context::relocate(SequenceId sequence, std::span<const Position> positions,
 
 std::vector<std::byte> Context::windows_and_states(SequenceId sequence) const {
   if (!has_windows_or_states()) return {};
-  std::vector<std::byte> data(
-      llama_state_seq_get_size_ext(context_.get(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY));
-  const std::size_t written =
-      llama_state_seq_get_data_ext(context_.get(), reinterpret_cast<std::uint8_t*>(data.data()), data.size(),
-                                   sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY);
-  if (written == 0) throw Error("the engine could not copy its windows and states; -v shows its messages");
-  data.resize(written);
+  std::vector<std::byte> data = state_of(context_.get(), sequence, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY);
+  if (data.empty()) throw Error("the engine could not copy its windows and states; -v shows its messages");
   return data;
 }
 
 void Context::set_windows_and_states(SequenceId sequence, std::span<const std::byte> saved) {
-  if (saved.empty()) return;
-  if (llama_state_seq_set_data_ext(context_.get(), reinterpret_cast<const std::uint8_t*>(saved.data()),
-                                   saved.size(), sequence,
-                                   LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) != saved.size())
+  if (!saved.empty() && !set_state_of(context_.get(), sequence, saved, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY))
     throw Error("the engine could not put its windows and states back; the sequence is lost");
 }
 
@@ -342,21 +334,15 @@ void Context::clear() {
 }
 
 std::vector<std::byte> Context::state(SequenceId sequence) const {
-  std::vector<std::byte> data(llama_state_seq_get_size(context_.get(), sequence));
-  const std::size_t written = llama_state_seq_get_data(
-      context_.get(), reinterpret_cast<std::uint8_t*>(data.data()), data.size(), sequence);
-  if (written == 0) throw Error("the engine could not copy its cache; -v shows its messages");
-  data.resize(written);
+  std::vector<std::byte> data = state_of(context_.get(), sequence);
+  if (data.empty()) throw Error("the engine could not copy its cache; -v shows its messages");
   return data;
 }
 
 void Context::set_state(SequenceId sequence, std::span<const std::byte> state,
                         std::span<const Position> positions) {
-  check_state(state, tap_->layers(), positions, StateTypes::same_as_cache, extension(),
-              has_windows_or_states());
-  if (llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()),
-                               state.size(), sequence) == state.size())
-    return;
+  check_state(state, state_format(), positions, StateTypes::same_as_cache);
+  if (set_state_of(context_.get(), sequence, state)) return;
   remove(sequence, 0, -1);
   throw Error(
       "the engine refused the saved cache: it is of another model or other cache types (-ctk, -ctv), or "
@@ -369,22 +355,24 @@ std::vector<std::byte> Context::converted(std::span<const std::byte> state,
     throw Error(
         "the cache of a model with sliding windows cannot be converted to other types; read the prompt with "
         "those that it is to have");
-  check_state(state, tap_->layers(), positions, StateTypes::any, extension(), has_windows_or_states());
-  const CacheLayer& any = tap_->layers().begin()->second;
-  return convert_state(state, tap_->layers(), any.k->type, (any.v != nullptr ? any.v : any.k)->type,
-                       extension(), has_windows_or_states());
+  const StatePieces pieces = check_state(state, state_format(), positions, StateTypes::any);
+  if (!can_move_rows())
+    throw Error("the saved cache is of another model, or of a cache without flash attention");
+  return convert_state(pieces, tap_->layers(), cache(0).k->type, cache(0).tensors().back()->type);
 }
 
 bool Context::has_windows_or_states() const {
   return has_state() || parts_.n_window > 0;
 }
 
-std::size_t Context::extension() const {
-  return cell_extension(llama_get_model(context_.get()));
+StateFormat Context::state_format() const {
+  return {.layers = tap_->layers(),
+          .extension = cell_extension(llama_get_model(context_.get())),
+          .states_follow = has_windows_or_states()};
 }
 
 void Context::release_cells(std::int32_t first) {
-  for (const auto& [number, layer] : tap_->layers())
+  for (const CacheLayer& layer : tap_->layers())
     for (ggml_tensor* rows : layer.tensors())
       if (ggml_backend_buffer_get_type(rows->buffer) == ggml_backend_cpu_buffer_type())
         release_pages(static_cast<std::byte*>(rows->data) + rows->nb[1] * std::size_t(first),

@@ -18,6 +18,7 @@ namespace chunkkv::engine {
 
 class Compute;
 class Tap;
+struct StateFormat;
 
 /// Tokens of one sequence in a batch, at positions first, first + 1, ...
 struct Segment {
@@ -126,7 +127,8 @@ class Context {
   void learn_cache(std::int32_t window);
   /// Shows the attention to the observers of those segments that are in the graph being computed.
   void show(std::span<const Segment> segments, const Attention& attention);
-  std::size_t extension() const;  ///< see `cell_extension`
+  const CacheLayer& cache(std::int32_t layer) const;
+  StateFormat state_format() const;
 
   bool has_logits_ = false;
   ThreadPool pool_;

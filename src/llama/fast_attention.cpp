@@ -1,12 +1,8 @@
 #include "llama/fast_attention.h"
 
-#include <chunkkv/error.h>
 #include <chunkkv/prompt_attention.h>
 
-#include "llama/host_memory.h"
-#include "llama/op_params.h"
-
-#include <cstring>
+#include <utility>
 
 namespace chunkkv::engine {
 namespace {
@@ -65,19 +61,6 @@ kernels::AttentionTask attention_of(const ggml_tensor* node) {
           .out_head = node->nb[1]};
 }
 
-/// Makes `node` a custom operation.
-void become_custom(ggml_tensor* node, ggml_custom_op_t function, void* data) {
-  const ggml_init_params params{
-      .mem_size = 4 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true};
-  const GgmlContext context(ggml_init(params));
-  if (!context) throw Error("out of memory");
-  ggml_tensor* any = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 1);
-  const ggml_tensor* custom =
-      ggml_custom_4d(context.get(), GGML_TYPE_F32, 1, 1, 1, 1, &any, 1, function, GGML_N_TASKS_MAX, data);
-  std::memcpy(node->op_params, custom->op_params, sizeof node->op_params);
-  node->op = GGML_OP_CUSTOM;
-}
-
 }  // namespace
 
 const kernels::AttentionKernel* FastAttention::kernel() {
@@ -110,15 +93,15 @@ void FastAttention::take(ggml_tensor* node) {
   call.node = node;
   call.task = attention_of(node);
   call.next = 0;
-  std::memcpy(call.parameters, node->op_params, sizeof call.parameters);
+  call.engines = Operation::of(node);
   if (call.task.n_queries < kManyQueries) {
     prepare_few(call, mask.lists);
-    become_custom(node, &compute_few, &call);
+    Operation::custom(&compute_few, &call).put_into(node);
   } else {
     call.task.visible = mask.visible.words.data();
     call.task.seen_by_any = mask.visible.seen_by_any.data();
     prepare_many(call);
-    become_custom(node, &compute_many, &call);
+    Operation::custom(&compute_many, &call).put_into(node);
   }
   call.is_taken = true;
   ++n_calls_;
@@ -140,10 +123,7 @@ void FastAttention::prepare_few(Call& call, const kernels::CellLists& lists) {
 }
 
 void FastAttention::restore(Call& call) {
-  if (!call.is_taken) return;
-  call.node->op = GGML_OP_FLASH_ATTN_EXT;
-  std::memcpy(call.node->op_params, call.parameters, sizeof call.parameters);
-  call.is_taken = false;
+  if (std::exchange(call.is_taken, false)) call.engines.put_into(call.node);
 }
 
 void FastAttention::restore(const ggml_tensor* node) {

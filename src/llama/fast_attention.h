@@ -3,7 +3,7 @@
 #include "kernels/attention.h"
 #include "kernels/decode_attention.h"
 #include "llama/aligned_block.h"
-#include "llama/handles.h"
+#include "llama/nodes.h"
 
 #include <atomic>
 #include <cstddef>
@@ -42,7 +42,7 @@ class FastAttention {
     FastAttention* owner = nullptr;
     ggml_tensor* node = nullptr;
     bool is_taken = false;
-    std::int32_t parameters[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)] = {};
+    Operation engines;  // what the node was before it was taken
     kernels::AttentionTask task;
     std::vector<float> statistics;  // only for many queries
     kernels::DecodeAttentionTask decode_task;

@@ -1,11 +1,7 @@
 #include "llama/fast_products.h"
 
-#include <chunkkv/error.h>
-
-#include "llama/host_memory.h"
 #include "llama/weight_source.h"
 
-#include <cstring>
 #include <optional>
 
 namespace chunkkv::engine {
@@ -54,16 +50,8 @@ bool FastProducts::available() {
   return !kernels::product_kernels().empty();
 }
 
-FastProducts::FastProducts(int n_threads) : thread_memory_(std::size_t(n_threads)) {
-  const ggml_init_params params{
-      .mem_size = 4 * ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true};
-  const GgmlContext context(ggml_init(params));
-  if (!context) throw Error("out of memory");
-  ggml_tensor* any = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 1);
-  const ggml_tensor* custom =
-      ggml_custom_4d(context.get(), GGML_TYPE_F32, 1, 1, 1, 1, &any, 1, &compute, GGML_N_TASKS_MAX, this);
-  std::memcpy(parameters_, custom->op_params, sizeof parameters_);
-}
+FastProducts::FastProducts(int n_threads)
+    : ours_(Operation::custom(&compute, this)), thread_memory_(std::size_t(n_threads)) {}
 
 void FastProducts::take(ggml_tensor* node) {
   if (node->op != GGML_OP_MUL_MAT || node->src[1]->ne[1] < kFewestTokens || !is_plain_product(node)) return;
@@ -74,18 +62,12 @@ void FastProducts::take(ggml_tensor* node) {
     return;
   shared_memory_.reserve(kernel->shared_bytes(*task));
   for (AlignedBlock& memory : thread_memory_) memory.reserve(kernel->thread_bytes(*task));
-  Taken taken{.node = node, .parameters = {}};
-  std::memcpy(taken.parameters, node->op_params, sizeof taken.parameters);
-  taken_.push_back(taken);
-  node->op = GGML_OP_CUSTOM;
-  std::memcpy(node->op_params, parameters_, sizeof parameters_);
+  taken_.emplace_back(node, Operation::of(node));
+  ours_.put_into(node);
 }
 
 void FastProducts::restore() {
-  for (const Taken& taken : taken_) {
-    taken.node->op = GGML_OP_MUL_MAT;
-    std::memcpy(taken.node->op_params, taken.parameters, sizeof taken.parameters);
-  }
+  for (const auto& [node, engines] : taken_) engines.put_into(node);
   taken_.clear();
 }
 

@@ -2,9 +2,9 @@
 
 #include "kernels/product.h"
 #include "llama/aligned_block.h"
-#include "llama/handles.h"
+#include "llama/nodes.h"
 
-#include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace chunkkv::engine {
@@ -30,15 +30,10 @@ class FastProducts {
   void restore();
 
  private:
-  struct Taken {
-    ggml_tensor* node;
-    std::int32_t parameters[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)];
-  };
-
   static void compute(ggml_tensor* node, int thread, int n_threads, void* self);
 
-  std::vector<Taken> taken_;
-  std::int32_t parameters_[GGML_MAX_OP_PARAMS / sizeof(std::int32_t)] = {};  // op_params of our operation
+  std::vector<std::pair<ggml_tensor*, Operation>> taken_;  // nodes, and what they were
+  Operation ours_;
   AlignedBlock shared_memory_;
   std::vector<AlignedBlock> thread_memory_;
   kernels::Team team_;

@@ -1,17 +1,15 @@
 #include "llama/key_shift.h"
 
-#include "llama/cache_layers.h"
+#include "llama/cache_rows.h"
 #include "llama/context.h"
 #include "llama/handles.h"
-#include "llama/rows.h"
+#include "llama/support.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
-#include <map>
 
 namespace chunkkv::engine {
 namespace {
@@ -20,10 +18,9 @@ constexpr const char* kWhat = "cache positions need keys that the engine can tur
 constexpr const char* kHowTo = "use true positions";
 
 std::int32_t number(const llama_model* model, const std::string& key) {
-  std::array<char, 32> text{};
+  const std::string text = metadata(model, key);
   std::int32_t value = 0;
-  if (llama_model_meta_val_str(model, key.c_str(), text.data(), text.size()) > 0)
-    std::from_chars(text.data(), text.data() + text.size(), value);
+  std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
 }
 
@@ -39,12 +36,11 @@ bool turns_part_of_head(const Model& model) {
 }
 
 /// The keys in `cell` of every layer, [n_head_kv * head_dim].
-std::map<std::int32_t, std::vector<float>> keys_by_layer(const Context& context,
-                                                         const std::map<std::int32_t, CacheLayer>& layers,
-                                                         std::int32_t cell) {
+std::vector<std::vector<float>> keys_by_layer(const Context& context, const std::vector<CacheLayer>& layers,
+                                              std::int32_t cell) {
   llama_synchronize(context.handle());
-  std::map<std::int32_t, std::vector<float>> rows;
-  for (const auto& [number, layer] : layers) rows.emplace(number, row_of(layer.k, cell));
+  std::vector<std::vector<float>> rows;
+  for (const CacheLayer& layer : layers) rows.push_back(row_of(layer.k, cell));
   return rows;
 }
 
@@ -90,7 +86,7 @@ void require_shiftable_keys(const Model& model, CacheType type) {
         kWhat, to_string(type), kHowTo));
 }
 
-void require_exact_shifts(Context& context, const std::map<std::int32_t, CacheLayer>& layers) {
+void require_exact_shifts(Context& context, const std::vector<CacheLayer>& layers) {
   if (!context.can_shift())
     throw UsageError(fmt::format("{}, which it cannot do in this model; {}", kWhat, kHowTo));
   constexpr Token any = 0;
@@ -109,17 +105,18 @@ void require_exact_shifts(Context& context, const std::map<std::int32_t, CacheLa
   context.clear();
 
   double length = 0, wanted_length = 0, worst = 0;
-  std::int32_t worst_layer = 0;
-  for (const auto& [layer, key] : wanted) {
-    length += norm(turned.at(layer));
+  std::size_t worst_layer = 0;
+  for (std::size_t layer = 0; layer < wanted.size(); ++layer) {
+    const std::vector<float>& key = wanted[layer];
+    length += norm(turned[layer]);
     wanted_length += norm(key);
-    const double error = distance(turned.at(layer), key) / std::max(norm(key), 1e-30);
+    const double error = distance(turned[layer], key) / std::max(norm(key), 1e-30);
     if (error > worst) {
       worst = error;
       worst_layer = layer;
     }
   }
-  const Rounding allowed = rounding(layers.begin()->second.k->type);
+  const Rounding allowed = rounding(layers.front().k->type);
   const double scale = wanted_length > 0 ? length / wanted_length : 1;
   if (std::abs(scale - 1) > allowed.length)
     throw UsageError(

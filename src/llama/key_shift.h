@@ -3,8 +3,7 @@
 #include <chunkkv/cache.h>
 #include <chunkkv/model.h>
 
-#include <cstdint>
-#include <map>
+#include <vector>
 
 namespace chunkkv::engine {
 
@@ -20,6 +19,6 @@ void require_shiftable_keys(const Model& model, CacheType keys);
 /// key must equal the key that is read at the new position. It does not where a layer uses no RoPE, nor where
 /// RoPE scales keys (YaRN, LongRoPE), since each turn scales them again. The context itself is tried, with
 /// all that was overridden in it and its model, and is empty afterwards. `layers`: those of the context.
-void require_exact_shifts(Context& context, const std::map<std::int32_t, CacheLayer>& layers);
+void require_exact_shifts(Context& context, const std::vector<CacheLayer>& layers);
 
 }  // namespace chunkkv::engine

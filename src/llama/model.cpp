@@ -17,15 +17,6 @@
 #include <optional>
 
 namespace chunkkv {
-namespace {
-
-std::string meta(const llama_model* model, const char* key) {
-  std::array<char, 256> text{};
-  return llama_model_meta_val_str(model, key, text.data(), text.size()) < 0 ? std::string()
-                                                                            : std::string(text.data());
-}
-
-}  // namespace
 
 std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& options) {
   static std::once_flag once;
@@ -58,7 +49,7 @@ std::shared_ptr<Model> Model::load(const std::string& path, const ModelOptions& 
   std::array<char, 256> description{};
   llama_model_desc(model->model_, description.data(), description.size());
   model->info_ = {.path = path,
-                  .architecture = meta(model->model_, "general.architecture"),
+                  .architecture = engine::metadata(model->model_, "general.architecture"),
                   .description = description.data(),
                   .n_layer = llama_model_n_layer(model->model_),
                   .n_head = llama_model_n_head(model->model_),

@@ -1,8 +1,11 @@
 #include "llama/model_file.h"
 
-#include <chunkkv/error.h>
+#include <chunkkv/cache_file.h>
+#include <chunkkv/model_identity.h>
+#include <chunkkv/session.h>
 
 #include "llama/handles.h"
+#include "llama/support.h"
 #include "store/file_hash.h"
 
 #include <fmt/format.h>
@@ -47,3 +50,35 @@ std::uint64_t add_model_file(Hash& hash, const std::string& path) {
 }
 
 }  // namespace chunkkv::engine
+
+namespace chunkkv {
+
+ModelIdentity identify(const Model& model) {
+  ModelIdentity identity{.architecture = model.info().architecture,
+                         .n_layer = model.info().n_layer,
+                         .n_head_kv = model.info().n_head_kv,
+                         .n_vocab = model.info().n_vocab,
+                         .file_bytes = 0,
+                         .hash = {}};
+  Hash hash;
+  const std::string split_count = engine::metadata(model.handle(), "split.count");
+  for (const std::string& part : engine::model_parts(model.info().path, split_count))
+    identity.file_bytes += engine::add_model_file(hash, part);
+  identity.hash = hash.hex();
+  return identity;
+}
+
+std::uint64_t engine_state_format() {
+  return LLAMA_STATE_SEQ_VERSION;
+}
+
+CacheFormat format_of(const Session& session) {
+  const SessionOptions& options = session.options();
+  return {.model = identify(session.model()),
+          .type_k = std::string(to_string(options.type_k)),
+          .type_v = std::string(to_string(options.type_v)),
+          .flash_attention = options.flash_attention,
+          .engine_format = engine_state_format()};
+}
+
+}  // namespace chunkkv

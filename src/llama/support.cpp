@@ -6,13 +6,14 @@
 #include <cstdlib>
 
 namespace chunkkv::engine {
-namespace {
 
 std::string metadata(const llama_model* model, const std::string& key) {
   std::array<char, 256> text{};
   const std::int32_t length = llama_model_meta_val_str(model, key.c_str(), text.data(), text.size());
   return length < 0 ? std::string() : std::string(text.data());
 }
+
+namespace {
 
 // Under ALiBi attention depends on distances between cells' positions, and kept rows change their cells. Some
 // architectures use it without saying so in their metadata.

@@ -7,6 +7,9 @@ struct llama_model;
 
 namespace chunkkv::engine {
 
+/// A value of the model's metadata as text; empty where there is none.
+std::string metadata(const llama_model* model, const std::string& key);
+
 /// Why the cache of `model` cannot be compressed, as a sentence that names the reason; empty when it can.
 std::string why_unsupported(const llama_model* model);
 

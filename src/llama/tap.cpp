@@ -2,7 +2,7 @@
 
 #include <chunkkv/error.h>
 
-#include "llama/op_params.h"
+#include "llama/nodes.h"
 
 #include <utility>
 
@@ -115,10 +115,9 @@ bool Tap::on_flash_attention(ggml_tensor* node) {
 
 bool Tap::on_product(ggml_tensor* node) {
   const ggml_tensor* k = node->src[0];
-  const std::int32_t number = CacheLayers::model_number_of(k);
-  if (number < 0) return false;
+  if (CacheLayers::model_number_of(k) < 0) return false;
   // A transposed copy of keys is the values, where these are part of the keys: this product is not K q.
-  if (k->op == GGML_OP_CONT && !cache_.has_values(number)) return false;
+  if (k->op == GGML_OP_CONT && !cache_.has_values(k)) return false;
   if (!cache_.is_known()) {
     kq_product_ = node;
     return false;
@@ -165,7 +164,7 @@ void Tap::show(ggml_tensor* node) {
 void Tap::show_to_handler(Attention attention) {
   std::int32_t& n = n_readers_seen_[std::size_t(attention.layer)];
   attention.reader = n++;
-  attention.is_last = n == cache_.kept().at(attention.layer).n_readers;
+  attention.is_last = n == cache_.kept()[std::size_t(attention.layer)].n_readers;
   handler_(attention);
 }
 

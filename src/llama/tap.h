@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -48,7 +47,7 @@ class Tap {
   /// The layers of the cache, known after the first decodes (see CacheLayers::end_decode).
   const CacheLayers& cache() const { return cache_; }
   void settle_without_windows() { cache_.settle_without_windows(); }
-  const std::map<std::int32_t, CacheLayer>& layers() const { return cache_.kept(); }
+  const std::vector<CacheLayer>& layers() const { return cache_.kept(); }
   /// The weights that the model uses, complete after the first decode.
   const std::vector<WeightUse>& weights() const { return survey_.uses(); }
 

@@ -20,10 +20,6 @@ namespace {
 using kernels::BlockLayout;
 using kernels::Layout;
 
-struct FreeBuffer {
-  void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
-};
-
 Layout layout_of(ggml_backend_buffer_type_t type) {
   const char* name = ggml_backend_buft_name(type);
   if (std::strcmp(name, "AMX") == 0) return Layout::amx;
@@ -132,7 +128,7 @@ class Sample {
  private:
   GgmlContext context_;
   std::vector<float> values_;
-  std::unique_ptr<ggml_backend_buffer, FreeBuffer> buffer_;
+  std::unique_ptr<ggml_backend_buffer, Deleter<ggml_backend_buffer_free>> buffer_;
   ggml_tensor* tensor_ = nullptr;
   bool laid_out_ = false;
 };

@@ -1,6 +1,7 @@
 #include <chunkkv/fidelity.h>
 
 #include <chunkkv/metrics.h>
+#include <chunkkv/session.h>
 
 #include "metrics/distributions.h"
 

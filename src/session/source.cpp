@@ -1,6 +1,6 @@
 #include <chunkkv/source.h>
 
-#include <chunkkv/error.h>
+#include <chunkkv/session.h>
 
 #include <fmt/format.h>
 
