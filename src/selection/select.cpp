@@ -1,7 +1,6 @@
 #include <chunkkv/error.h>
 #include <chunkkv/selection.h>
 
-#include "selection/chunks.h"
 #include "selection/share.h"
 #include "selection/top_k.h"
 
@@ -27,6 +26,33 @@ struct Protected {
 
   bool holds(std::int32_t entry) const { return entry < first || entry >= last; }
 };
+
+/// The entries begin .. end - 1 cut into chunks of `length` from the beginning; the last may be shorter.
+struct Chunks {
+  std::int32_t begin = 0;
+  std::int32_t end = 0;
+  std::int32_t length = 1;
+
+  std::int32_t count() const { return (end - begin) / length + ((end - begin) % length != 0); }
+  std::int32_t first(std::int32_t chunk) const { return begin + chunk * length; }
+  std::int32_t size(std::int32_t chunk) const { return std::min(length, end - first(chunk)); }
+  std::int32_t size(std::span<const std::int32_t> chunks) const {
+    std::int32_t total = 0;
+    for (const auto chunk : chunks) total += size(chunk);
+    return total;
+  }
+};
+
+/// The score of each chunk: the sum or mean of its entries' scores.
+std::vector<double> chunk_scores(std::span<const float> scores, const Chunks& chunks, ChunkScore kind) {
+  std::vector<double> totals(std::size_t(chunks.count()));
+  for (std::int32_t c = 0; c < chunks.count(); ++c) {
+    const auto chunk = scores.subspan(std::size_t(chunks.first(c)), std::size_t(chunks.size(c)));
+    const double sum = std::accumulate(chunk.begin(), chunk.end(), 0.0);
+    totals[std::size_t(c)] = kind == ChunkScore::mean ? sum / double(chunk.size()) : sum;
+  }
+  return totals;
+}
 
 void check_scores(std::span<const float> scores, const Target& target) {
   if (scores.size() != std::size_t(target.n_entries))

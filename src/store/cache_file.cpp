@@ -28,131 +28,83 @@ constexpr std::size_t kHashPiece = 1 << 20;  // small enough to be in the proces
 
 constexpr std::string_view kBuildAnew = "build it anew with `chunkkv cache build`";
 
-void write_identity(ByteWriter& out, const ModelIdentity& model) {
-  out.text(model.architecture);
-  out.varint(std::uint64_t(model.n_layer));
-  out.varint(std::uint64_t(model.n_head_kv));
-  out.varint(std::uint64_t(model.n_vocab));
-  out.varint(model.file_bytes);
-  out.text(model.hash);
-}
+/// Writes fields of the description.
+struct FieldWriter {
+  ByteWriter& out;
 
-ModelIdentity read_identity(ByteReader& in) {
-  ModelIdentity model;
-  model.architecture = in.text();
-  model.n_layer = in.below(kInt32End);
-  model.n_head_kv = in.below(kInt32End);
-  model.n_vocab = in.below(kInt32End);
-  model.file_bytes = in.varint();
-  model.hash = in.text();
-  return model;
-}
-
-void write_parts(ByteWriter& out, const CacheParts& parts) {
-  out.varint(parts.compressed.size());
-  for (std::size_t i = 0; i < parts.compressed.size(); ++i) {
-    out.varint(std::uint64_t(parts.compressed[i]));
-    out.varint(std::uint64_t(parts.n_head_kv.at(i)));
-  }
-  for (const std::int32_t number : {parts.n_window, parts.window, parts.n_state, parts.n_shared})
-    out.varint(std::uint64_t(number));
-  out.byte(parts.has_values ? 1 : 0);
-  out.varint(parts.fixed_bytes);
-}
-
-CacheParts read_parts(ByteReader& in) {
-  CacheParts parts;
-  for (std::size_t left = in.count(2); left > 0; --left) {
-    parts.compressed.push_back(in.below(kInt32End));
-    parts.n_head_kv.push_back(in.below(kInt32End));
-  }
-  for (std::int32_t* number : {&parts.n_window, &parts.window, &parts.n_state, &parts.n_shared})
-    *number = in.below(kInt32End);
-  parts.has_values = in.below(2) == 1;
-  parts.fixed_bytes = in.varint();
-  return parts;
-}
-
-void write_info(ByteWriter& out, const CacheFileInfo& info) {
-  out.text(info.chunkkv_version);
-  out.text(info.engine_version);
-  out.varint(info.engine_format);
-  out.signed_varint(info.created);
-  write_identity(out, info.model);
-  write_parts(out, info.parts);
-  for (const std::string* text :
-       {&info.model_name, &info.type_k, &info.type_v, &info.method, &info.keep, &info.observer, &info.tail})
-    out.text(*text);
-  out.byte(info.flash_attention ? 1 : 0);
-  out.byte(info.is_source ? 1 : 0);
-  out.byte(std::uint8_t(info.end));
-  out.varint(std::uint64_t(info.n_compressions));
-  out.varint(std::uint64_t(info.n_protected));
-  out.varint(info.rest.size());
-  for (const Token token : info.rest) out.varint(std::uint64_t(token));
-}
-
-CacheFileInfo read_info(ByteReader& in) {
-  CacheFileInfo info;
-  info.chunkkv_version = in.text();
-  info.engine_version = in.text();
-  info.engine_format = in.varint();
-  info.created = in.signed_varint();
-  info.model = read_identity(in);
-  info.parts = read_parts(in);
-  for (std::string* text :
-       {&info.model_name, &info.type_k, &info.type_v, &info.method, &info.keep, &info.observer, &info.tail})
-    *text = in.text();
-  info.flash_attention = in.below(2) == 1;
-  info.is_source = in.below(2) == 1;
-  info.end = CacheEnd(in.below(3));
-  info.n_compressions = in.below(kInt32End);
-  info.n_protected = in.below(kInt32End);
-  info.rest.resize(in.count());
-  for (Token& token : info.rest) token = in.below(kInt32End);
-  return info;
-}
-
-/// Writes and hashes.
-class HashedOutput {
- public:
-  explicit HashedOutput(AtomicFile& file) : file_(file) {}
-
-  void write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const auto piece = bytes.first(std::min(bytes.size(), kHashPiece));
-      hash_.add(piece);
-      file_.write(piece);
-      bytes = bytes.subspan(piece.size());
+  void operator()(const std::string& text) { out.text(text); }
+  void operator()(std::int32_t number) { out.varint(std::uint64_t(number)); }
+  void operator()(std::uint64_t number) { out.varint(number); }
+  void operator()(std::int64_t number) { out.signed_varint(number); }
+  void operator()(bool flag) { out.byte(flag ? 1 : 0); }
+  void operator()(CacheEnd end) { out.byte(std::uint8_t(end)); }
+  /// A list, or lists of equal length whose numbers take turns.
+  template <class... More>
+  void list(const std::vector<std::int32_t>& first, const More&... more) {
+    out.varint(first.size());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      (*this)(first[i]);
+      ((*this)(more.at(i)), ...);
     }
   }
-  Hash::Digest digest() const { return hash_.digest(); }
-
- private:
-  AtomicFile& file_;
-  Hash hash_;
 };
 
-/// Reads and hashes.
-class HashedInput {
- public:
-  explicit HashedInput(InputFile& file) : file_(file) {}
+/// Reads what FieldWriter wrote.
+struct FieldReader {
+  ByteReader& in;
 
-  std::vector<std::byte> read(std::size_t n) {
-    std::vector<std::byte> bytes(n);
-    for (std::size_t at = 0; at < n; at += kHashPiece) {
-      const auto piece = std::span(bytes).subspan(at, std::min(kHashPiece, n - at));
-      file_.read(piece);
-      hash_.add(piece);
-    }
-    return bytes;
+  void operator()(std::string& text) { text = in.text(); }
+  void operator()(std::int32_t& number) { number = in.below(kInt32End); }
+  void operator()(std::uint64_t& number) { number = in.varint(); }
+  void operator()(std::int64_t& number) { number = in.signed_varint(); }
+  void operator()(bool& flag) { flag = in.below(2) == 1; }
+  void operator()(CacheEnd& end) { end = CacheEnd(in.below(3)); }
+  template <class... Lists>
+  void list(Lists&... lists) {
+    const std::size_t n = in.count(sizeof...(lists));
+    (lists.resize(n), ...);
+    for (std::size_t i = 0; i < n; ++i) ((*this)(lists[i]), ...);
   }
-  Hash::Digest digest() const { return hash_.digest(); }
-
- private:
-  InputFile& file_;
-  Hash hash_;
 };
+
+/// Writes the description of a cache, or reads it.
+template <class Field, class Info>
+void for_each_field(Field field, Info& info) {
+  field(info.chunkkv_version);
+  field(info.engine_version);
+  field(info.engine_format);
+  field(info.created);
+  field(info.model.architecture);
+  field(info.model.n_layer);
+  field(info.model.n_head_kv);
+  field(info.model.n_vocab);
+  field(info.model.file_bytes);
+  field(info.model.hash);
+  field.list(info.parts.compressed, info.parts.n_head_kv);
+  for (auto* number : {&info.parts.n_window, &info.parts.window, &info.parts.n_state, &info.parts.n_shared})
+    field(*number);
+  field(info.parts.has_values);
+  field(info.parts.fixed_bytes);
+  for (auto* text :
+       {&info.model_name, &info.type_k, &info.type_v, &info.method, &info.keep, &info.observer, &info.tail})
+    field(*text);
+  field(info.flash_attention);
+  field(info.is_source);
+  field(info.end);
+  field(info.n_compressions);
+  field(info.n_protected);
+  field.list(info.rest);
+}
+
+/// Reads or writes `bytes` by `act` and adds them to `hash`, piece by piece.
+template <class Byte, class Act>
+void hashed(Hash& hash, std::span<Byte> bytes, Act act) {
+  for (std::size_t at = 0; at < bytes.size(); at += kHashPiece) {
+    const auto piece = bytes.subspan(at, std::min(kHashPiece, bytes.size() - at));
+    act(piece);
+    hash.add(piece);
+  }
+}
 
 bool has_magic(std::span<const std::byte> begin) {
   return begin.size() >= kMagic.size() && std::memcmp(begin.data(), kMagic.data(), kMagic.size()) == 0;
@@ -200,7 +152,7 @@ void save_cache_file(const std::string& path, const CacheFileInfo& info, const S
     throw UsageError(fmt::format("this cache cannot be saved: {}", error.what()));
   }
   ByteWriter description;
-  write_info(description, info);
+  for_each_field(FieldWriter{description}, info);
   write_snapshot(description, snapshot);
 
   ByteWriter frame;
@@ -210,27 +162,32 @@ void save_cache_file(const std::string& path, const CacheFileInfo& info, const S
   frame.u64(description.bytes().size());
 
   AtomicFile file(path);
-  HashedOutput out(file);
-  out.write(frame.bytes());
-  out.write(description.bytes());
-  out.write(snapshot.state);
-  file.write(out.digest());
+  Hash hash;
+  for (const std::span<const std::byte> part :
+       {frame.bytes(), description.bytes(), std::span<const std::byte>(snapshot.state)})
+    hashed(hash, part, [&](std::span<const std::byte> piece) { file.write(piece); });
+  file.write(hash.digest());
   file.commit();
 }
 
 CacheFile load_cache_file(const std::string& path) {
   InputFile file(path);
-  HashedInput in(file);
+  Hash hash;
+  const auto read = [&](std::uint64_t n) {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(n));
+    hashed(hash, std::span(bytes), [&](std::span<std::byte> piece) { file.read(piece); });
+    return bytes;
+  };
   const std::uint64_t size = file.size();
 
-  std::vector<std::byte> frame = in.read(std::size_t(std::min<std::uint64_t>(size, kFrameBytes)));
+  const std::vector<std::byte> frame = read(std::min<std::uint64_t>(size, kFrameBytes));
   if (!has_magic(frame))
     throw Error(fmt::format("'{}' is no cache file of chunkkv; make one with `chunkkv cache build`", path));
   const auto cut = [&](const std::string& what) {
     throw Error(fmt::format("'{}' is {}; copy it again, or {}", path, what, kBuildAnew));
   };
   if (size < kFrameBytes + kChecksumBytes) cut("cut short");
-  ByteReader numbers{std::span<const std::byte>(frame).subspan(kMagic.size())};
+  ByteReader numbers{std::span(frame).subspan(kMagic.size())};
   const std::uint64_t format = numbers.u64(), written = numbers.u64(), n_description = numbers.u64();
   if (size < written) cut(fmt::format("cut short: {} of {} bytes", size, written));
   if (size > written) cut(fmt::format("not as it was written: {} instead of {} bytes", size, written));
@@ -238,17 +195,17 @@ CacheFile load_cache_file(const std::string& path) {
   if (n_description > n_content) cut("damaged");
 
   // Whatever the numbers say, no more is allocated than the file has bytes.
-  const std::vector<std::byte> description = in.read(std::size_t(n_description));
-  std::vector<std::byte> state = in.read(std::size_t(n_content - n_description));
+  const std::vector<std::byte> description = read(n_description);
+  std::vector<std::byte> state = read(n_content - n_description);
   Hash::Digest checksum;
   file.read(checksum);
-  if (checksum != in.digest()) cut("damaged: its checksum does not fit");
+  if (checksum != hash.digest()) cut("damaged: its checksum does not fit");
   if (format != kCacheFileFormat) refuse_format(path, format);
 
   CacheFile cache;
   try {
     ByteReader reader(description);
-    cache.info = read_info(reader);
+    for_each_field(FieldReader{reader}, cache.info);
     cache.snapshot = read_snapshot(reader);
     if (reader.left() > 0) throw Error("there is more in it than it tells");
     cache.snapshot.state = std::move(state);
