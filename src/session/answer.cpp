@@ -18,11 +18,6 @@ void SequenceState::collect(SelectionPass& pass) {
   }
 }
 
-void SequenceState::await_answer(std::unique_ptr<SelectionPass> pass) {
-  collect(*pass);
-  if (!pass->complete()) awaiting = std::move(pass);
-}
-
 void SequenceState::cancel_waiting() {
   awaiting.reset();
   compress_by.reset();

@@ -38,11 +38,7 @@ const std::vector<std::int32_t>& shared_list(std::span<const LayerKept> kept) {
 std::int32_t n_leading_entries(std::span<const LayerKept> kept) {
   std::size_t n = kept.front().heads.front().size();
   for (const LayerKept& layer : kept)
-    for (const auto& list : layer.heads) {
-      std::size_t same = 0;
-      while (same < std::min(n, list.size()) && list[same] == std::int32_t(same)) ++same;
-      n = same;
-    }
+    for (const auto& list : layer.heads) n = n_in_order(list, n);
   return std::int32_t(n);
 }
 
@@ -134,10 +130,7 @@ void SequenceState::close_gaps(std::span<const std::int32_t> kept) {
   }
 
   // Attention reads up to the highest used cell, so cells above the lowest free ones are relocated.
-  const std::vector<bool> taken = session.cells_of_others(cells);
-  std::vector<std::int32_t> targets;
-  for (std::int32_t cell = 0; targets.size() < kept.size(); ++cell)
-    if (!taken[std::size_t(cell)]) targets.push_back(cell);
+  const std::vector<std::int32_t> targets = lowest_free(session.cells_of_others(cells), kept.size());
   std::vector<std::pair<std::int32_t, Position>> high;  // cell, position
   std::vector<bool> stays(std::size_t(context.n_cells()));
   for (const std::int32_t entry : kept) {

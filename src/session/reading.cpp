@@ -170,7 +170,9 @@ void SequenceState::begin_piece(Work& piece) {
 }
 
 void SequenceState::end_piece(Work& piece) {
-  await_answer(std::move(piece.pass));
+  std::unique_ptr<SelectionPass> pass = std::move(piece.pass);
+  collect(*pass);
+  if (!pass->complete()) awaiting = std::move(pass);
   if (!piece.pieces) return;
   if (awaiting) {
     calls.compress_when_chosen();

@@ -2,13 +2,29 @@
 
 #include "base/stopwatch.h"
 #include "session/running_maximum.h"
-#include "session/shared_scores.h"
 
 #include <algorithm>
 #include <numeric>
 #include <set>
 
 namespace chunkkv {
+namespace {
+
+/// Adds one layer's scores to a sum over layers, [1][n_entries]: the mean over its heads, shifted to a
+/// lowest score of 0 and scaled to a total of 1, so that every layer has the same say.
+void add_shared(Scores& sum, const Scores& layer) {
+  const auto n = std::size_t(layer.n_entries);
+  std::vector<double> mean(n);
+  for (std::int32_t h = 0; h < layer.n_heads; ++h)
+    for (std::size_t i = 0; i < n; ++i) mean[i] += layer.head(h)[i];
+  const double lowest = *std::min_element(mean.begin(), mean.end());
+  for (double& score : mean) score -= lowest;
+  const double total = std::accumulate(mean.begin(), mean.end(), 0.0);
+  if (sum.values.empty()) sum = {1, layer.n_entries, std::vector<float>(n)};
+  for (std::size_t i = 0; i < n && total > 0; ++i) sum.values[i] += float(mean[i] / total);
+}
+
+}  // namespace
 
 SelectionPass::SelectionPass(engine::Context& context, std::span<const Plan> plans, const PassShape& shape,
                              AttentionHistory& history, Timings& timings)
@@ -44,8 +60,7 @@ SelectionPass::SelectionPass(engine::Context& context, std::span<const Plan> pla
 }
 
 std::int32_t SelectionPass::first_observed(const ObservationRequest& request) const {
-  if (request.queries == Queries::all) return 0;
-  return shape_.window ? std::max(0, shape_.n_entries - request.window) : shape_.n_entries;
+  return request.queries == Queries::all ? 0 : first_window_entry(request);
 }
 
 engine::QueryRange SelectionPass::observed_rows(const ObservationRequest& request) const {
@@ -75,8 +90,8 @@ bool SelectionPass::observes(const PlanState& state, std::int32_t layer) const {
   return first_ + count_ > first_observed(state.request);
 }
 
-std::int32_t SelectionPass::first_window_entry(const PlanState& state) const {
-  return shape_.window ? std::max(0, shape_.n_entries - state.request.window) : shape_.n_entries;
+std::int32_t SelectionPass::first_window_entry(const ObservationRequest& request) const {
+  return shape_.window ? std::max(0, shape_.n_entries - request.window) : shape_.n_entries;
 }
 
 engine::LayerProbe& SelectionPass::probe(std::int32_t layer) {
@@ -123,7 +138,7 @@ void SelectionPass::observe(const engine::Attention& attention) {
     if (!added.insert(engine::LayerProbe::key_of(state.request)).second) continue;
     const engine::QueryRange rows = observed_rows(state.request);
     if (rows.count > 0)
-      probe(attention.layer).add_attention(state.request, attention, rows, first_window_entry(state));
+      probe(attention.layer).add_attention(state.request, attention, rows, first_window_entry(state.request));
   }
 }
 
@@ -134,7 +149,7 @@ void SelectionPass::store(const engine::Attention& attention) {
   probe(attention.layer).store_query(attention, std::size_t(n_answered()));
   for (const PlanState& state : plans_)
     if (is_due(state) && observes(state, attention.layer))
-      probe(attention.layer).add_stored(state.request, attention, first_window_entry(state));
+      probe(attention.layer).add_stored(state.request, attention, first_window_entry(state.request));
 }
 
 void SelectionPass::after(std::span<const std::int32_t> cells) {

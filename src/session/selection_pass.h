@@ -91,7 +91,7 @@ class SelectionPass final : public engine::Observer {
   void store(const engine::Attention& attention);
   void choose(std::int32_t layer);
   void choose(PlanState& state, Selection& selection, std::int32_t layer);
-  std::int32_t first_window_entry(const PlanState& state) const;
+  std::int32_t first_window_entry(const ObservationRequest& request) const;
   void fill_in(const PlanState& state, Selection& selection);
   void save_history(std::int32_t layer);
   engine::LayerProbe& probe(std::int32_t layer);

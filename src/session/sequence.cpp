@@ -68,7 +68,9 @@ std::vector<Position> Sequence::positions(std::int32_t layer, std::int32_t head)
 
 CacheUse Sequence::use() const {
   CacheUse result = state_.session.use(n_entries());
-  result.cells_shared = state_.n_shared();
+  if (!state_.session.shares) return result;
+  const std::vector<bool> taken = state_.session.cells_of_others(state_.cells);
+  for (const std::int32_t cell : state_.cells.cells) result.cells_shared += taken[std::size_t(cell)];
   return result;
 }
 

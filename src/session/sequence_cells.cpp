@@ -23,6 +23,19 @@ bool SequenceCells::is_hidden(std::size_t layer, std::int32_t entry) const {
   return std::find(of_layer.begin(), of_layer.end(), cells[std::size_t(entry)]) != of_layer.end();
 }
 
+std::vector<std::int32_t> lowest_free(const std::vector<bool>& taken, std::size_t n) {
+  std::vector<std::int32_t> free;
+  for (std::int32_t cell = 0; free.size() < n; ++cell)
+    if (!taken[std::size_t(cell)]) free.push_back(cell);
+  return free;
+}
+
+std::size_t n_in_order(std::span<const std::int32_t> list, std::size_t most) {
+  std::size_t n = 0;
+  while (n < std::min(most, list.size()) && list[n] == std::int32_t(n)) ++n;
+  return n;
+}
+
 CompactionPlan plan_in_place(const SequenceCells& sequence) {
   CompactionPlan plan;
   for (std::size_t i = 0; i < sequence.cells.size(); ++i)
@@ -110,9 +123,7 @@ CompactionPlan plan_compaction(const SequenceCells& sequence, std::int32_t count
                                const std::vector<bool>& taken, std::int32_t n_leading) {
   const auto is_shared = shared_entries(sequence, taken);
   const std::int32_t n_shared = n_in_place(sequence, count, n_leading, is_shared);
-  std::vector<std::int32_t> targets;
-  for (std::int32_t cell = 0; targets.size() < std::size_t(count - n_shared); ++cell)
-    if (!taken[std::size_t(cell)]) targets.push_back(cell);
+  std::vector<std::int32_t> targets = lowest_free(taken, std::size_t(count - n_shared));
 
   CompactionPlan plan;
   // Further entries stay where they already lie in the lowest cells, in ascending order.

@@ -48,6 +48,12 @@ struct CompactionPlan {
   std::vector<Range> removed;  ///< half-open ranges of positions that the engine drops
 };
 
+/// The `n` lowest cells that are not `taken`.
+std::vector<std::int32_t> lowest_free(const std::vector<bool>& taken, std::size_t n);
+
+/// How many numbers at the beginning of a list, at most `most`, are their own index.
+std::size_t n_in_order(std::span<const std::int32_t> list, std::size_t most);
+
 /// The plan that moves rows among all cells of a sequence and drops none.
 CompactionPlan plan_in_place(const SequenceCells& sequence);
 

@@ -92,8 +92,6 @@ struct SequenceState {
   // ---- answer.cpp
   /// Takes the selections that the pass made in the micro-batch just read.
   void collect(SelectionPass& pass);
-  /// Keeps the pass of a prompt for the answer's first tokens, if some plan observes them.
-  void await_answer(std::unique_ptr<SelectionPass> pass);
   /// Ends a step of the answer, and compresses if it is time.
   void end_answer_step();
   void cancel_waiting();
@@ -111,8 +109,6 @@ struct SequenceState {
   void compress_if_full();
 
   // ---- sharing.cpp
-  /// Number of cells that others hold too.
-  std::int32_t n_shared() const;
   /// Copies `entries` from shared cells into free ones. UsageError when too few are free.
   void copy_to_own_cells(std::vector<std::int32_t> entries);
 

@@ -72,10 +72,6 @@ std::vector<bool> SessionState::cells_of_others(const SequenceCells& sequence) c
   return taken;
 }
 
-bool SessionState::can_share() const {
-  return !options.cache_positions && context.parts().n_window + context.parts().n_state == 0;
-}
-
 void SessionState::release_unused() {
   std::int32_t end = 0;
   for (const SequenceState& s : sequences)
@@ -115,7 +111,7 @@ llama_context* Session::handle() const {
   return state_->context.handle();
 }
 bool Session::can_share() const {
-  return state_->can_share();
+  return !options().cache_positions && cache_parts().n_window + cache_parts().n_state == 0;
 }
 CacheUse Session::use() const {
   return state_->use(state_->context.n_cells() - state_->n_free());
@@ -125,13 +121,6 @@ std::span<const float> Session::logits() const {
   const std::span<const float> logits = state_->context.logits();
   if (logits.empty()) throw UsageError("there are no logits: no token was read yet");
   return logits;
-}
-
-Snapshot Session::converted(Snapshot snapshot) const {
-  if (snapshot.n_entries == 0) return snapshot;
-  state_->require_whole(snapshot);
-  snapshot.state = state_->context.converted(snapshot.state, positions_by_cell(snapshot));
-  return snapshot;
 }
 
 }  // namespace chunkkv

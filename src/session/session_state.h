@@ -13,9 +13,6 @@
 
 namespace chunkkv {
 
-/// The engine's positions of a snapshot's cells, in the order of the cells.
-std::vector<Position> positions_by_cell(const Snapshot& snapshot);
-
 /// What the sequences of a session have in common.
 struct SessionState {
   SessionState(Session& calls, std::shared_ptr<Model> model, const SessionOptions& options);
@@ -27,7 +24,6 @@ struct SessionState {
   CacheUse use(std::int32_t n_used) const;
   /// By cell of the cache: whether a sequence other than the one with these cells holds it.
   std::vector<bool> cells_of_others(const SequenceCells& sequence) const;
-  bool can_share() const;
   /// Releases memory above the highest used cell; attention, which rounds up, needs nothing that lies there.
   void release_unused();
   /// Reads one token of each of several sequences (decoding.cpp).

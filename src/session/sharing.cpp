@@ -12,14 +12,9 @@ std::int32_t Sequence::n_intact() const {
   const SequenceCells& cells = state_.cells;
   if (!cells.hidden.empty()) return 0;
   if (cells.n_compressed == 0) return cells.n_entries();
-  std::size_t n = 0;
-  while (n < std::size_t(cells.n_compressed) && cells.cell_positions[n] == Position(n)) ++n;
+  std::size_t n = n_in_order(cells.cell_positions, std::size_t(cells.n_compressed));
   for (const auto& layer : cells.positions)
-    for (const auto& list : layer) {
-      std::size_t same = 0;
-      while (same < n && list[same] == Position(same)) ++same;
-      n = same;
-    }
+    for (const auto& list : layer) n = n_in_order(list, n);
   return std::int32_t(n);
 }
 
@@ -29,7 +24,7 @@ void Sequence::share(const Sequence& from, std::int32_t n_tokens) {
   if (&source == &state) throw UsageError("a sequence cannot share cells with itself");
   if (&source.session != &state.session)
     throw UsageError("sequences of different sessions cannot share cells; use a snapshot");
-  if (!state.session.can_share())
+  if (!session().can_share())
     throw UsageError(
         "sequences share cells only where all layers keep every token, with true positions; use a snapshot");
   const auto n_all = std::int32_t(source.tokens.size());
@@ -57,13 +52,6 @@ void Sequence::share(const Sequence& from, std::int32_t n_tokens) {
   state.session.shares = true;
 }
 
-std::int32_t SequenceState::n_shared() const {
-  if (!session.shares) return 0;
-  const std::vector<bool> taken = session.cells_of_others(cells);
-  return std::int32_t(std::count_if(cells.cells.begin(), cells.cells.end(),
-                                    [&](std::int32_t cell) { return taken[std::size_t(cell)]; }));
-}
-
 void SequenceState::copy_to_own_cells(std::vector<std::int32_t> entries) {
   if (entries.empty()) return;
   if (std::int32_t(entries.size()) > session.n_free())
@@ -71,7 +59,8 @@ void SequenceState::copy_to_own_cells(std::vector<std::int32_t> entries) {
         fmt::format("what is kept of shared cells needs {} cells of its own, and {} are free; use more "
                     "cells (-c)",
                     entries.size(), session.n_free()));
-  const std::vector<bool> used = session.cells_of_others({});  // cells of all sequences
+  // The engine fills the lowest free cells of all.
+  const std::vector<std::int32_t> free = lowest_free(session.cells_of_others({}), entries.size());
   std::sort(entries.begin(), entries.end(), [&](std::int32_t a, std::int32_t b) {
     return cells.cells[std::size_t(a)] < cells.cells[std::size_t(b)];
   });
@@ -79,12 +68,7 @@ void SequenceState::copy_to_own_cells(std::vector<std::int32_t> entries) {
   for (const std::int32_t entry : entries) positions.push_back(cells.cell_positions[std::size_t(entry)]);
   context.relocate(id, positions,
                    std::max<std::size_t>(1, cells.cells.size() / std::size_t(context.n_layer())));
-  // The engine fills the lowest free cells.
-  std::int32_t free = 0;
-  for (const std::int32_t entry : entries) {
-    while (used[std::size_t(free)]) ++free;
-    cells.cells[std::size_t(entry)] = free++;
-  }
+  for (std::size_t i = 0; i < entries.size(); ++i) cells.cells[std::size_t(entries[i])] = free[i];
 }
 
 }  // namespace chunkkv

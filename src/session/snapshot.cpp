@@ -31,7 +31,8 @@ Snapshot Sequence::snapshot() const {
   return s;
 }
 
-std::vector<Position> positions_by_cell(const Snapshot& snapshot) {
+/// The engine's positions of a snapshot's cells, in the order of the cells.
+static std::vector<Position> positions_by_cell(const Snapshot& snapshot) {
   std::vector<Position> positions(snapshot.order.size());
   for (std::size_t entry = 0; entry < positions.size(); ++entry)
     positions[std::size_t(snapshot.order[entry])] = snapshot.cell_positions[entry];
@@ -79,10 +80,7 @@ void Sequence::restore(const Snapshot& snapshot) {
   state.context.set_state(state.id, snapshot.state, positions_by_cell(snapshot));
 
   // The engine fills the lowest free cells.
-  const std::vector<bool> taken = session.cells_of_others(state.cells);
-  std::vector<std::int32_t> lowest;
-  for (std::int32_t cell = 0; lowest.size() < n; ++cell)
-    if (!taken[std::size_t(cell)]) lowest.push_back(cell);
+  const std::vector<std::int32_t> lowest = lowest_free(session.cells_of_others(state.cells), n);
   for (const std::int32_t rank : snapshot.order) state.cells.cells.push_back(lowest.at(std::size_t(rank)));
   state.cells.cell_positions = snapshot.cell_positions;
   state.cells.next = Position(snapshot.tokens.size());
@@ -91,6 +89,13 @@ void Sequence::restore(const Snapshot& snapshot) {
   state.cells.positions = snapshot.positions;
   state.tokens = snapshot.tokens;
   for (const auto& [layer, sums] : snapshot.attention) state.history.set(layer, sums, snapshot.n_entries);
+}
+
+Snapshot Session::converted(Snapshot snapshot) const {
+  if (snapshot.n_entries == 0) return snapshot;
+  state_->require_whole(snapshot);
+  snapshot.state = state_->context.converted(snapshot.state, positions_by_cell(snapshot));
+  return snapshot;
 }
 
 void Sequence::clear() {
