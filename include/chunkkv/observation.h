@@ -37,8 +37,8 @@ struct ObservationRequest {
   bool values = false;       ///< the values themselves; needs flash attention
   bool value_norms = false;  ///< needs flash attention
   bool key_norms = false;
-  bool key_similarity = false;                ///< cosine of each key with the mean normalised key
-  std::optional<float> redundancy_threshold;  ///< compute R-KV's redundancy with this threshold
+  bool key_similarity = false;                     ///< cosine of each key with the mean normalised key
+  std::optional<float> redundancy_threshold = {};  ///< compute R-KV's redundancy with this threshold
 
   bool operator==(const ObservationRequest&) const = default;
 };

@@ -20,9 +20,9 @@ struct ParameterInfo {
   std::string name;
   Kind kind = Kind::integer;
   std::string default_value;
-  double min = 0, max = 0;           ///< inclusive bounds of an integer or real
-  std::vector<std::string> choices;  ///< allowed values of a choice
-  std::string help;                  ///< one line
+  double min = 0, max = 0;                ///< inclusive bounds of an integer or real
+  std::vector<std::string> choices = {};  ///< allowed values of a choice
+  std::string help;                       ///< one line
   /// Another default, which holds where the parameter `choice`, declared before this one, has `value`.
   struct Otherwise {
     std::string choice, value, default_value;

@@ -25,12 +25,7 @@ class ChunkKV final : public Method {
         after_(p.integer("after")) {}
 
   ObservationRequest request() const override {
-    ObservationRequest request;
-    request.queries = Queries::window;
-    request.window = window_;
-    request.after = after_;
-    request.value_norms = vnorm_;
-    return request;
+    return {.queries = Queries::window, .window = window_, .after = after_, .value_norms = vnorm_};
   }
 
   /// The paper sums attention over window and heads; kvpress sums SnapKV's mean scores over KV heads.

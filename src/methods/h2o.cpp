@@ -12,11 +12,7 @@ class H2O final : public Method {
       : recent_(p.real("recent")), vnorm_(p.flag("vnorm")), stride_(p.integer("stride")) {}
 
   ObservationRequest request() const override {
-    ObservationRequest request;
-    request.queries = Queries::all;
-    request.stride = stride_;
-    request.value_norms = vnorm_;
-    return request;
+    return {.queries = Queries::all, .stride = stride_, .value_norms = vnorm_};
   }
 
   Scores score(const LayerObservation& observation) const override {

@@ -23,14 +23,12 @@ class Hybrid final : public Method {
         after_(p.integer("after")) {}
 
   ObservationRequest request() const override {
-    ObservationRequest request;
-    request.queries = reads_all_ ? Queries::all : Queries::window;
-    request.window = window_;
-    request.stride = stride_;
-    request.after = after_;
-    request.value_norms = vnorm_;
-    request.key_similarity = diversity_ > 0;
-    return request;
+    return {.queries = reads_all_ ? Queries::all : Queries::window,
+            .window = window_,
+            .stride = stride_,
+            .after = after_,
+            .value_norms = vnorm_,
+            .key_similarity = diversity_ > 0};
   }
 
   Scores score(const LayerObservation& observation) const override {

@@ -6,11 +6,7 @@ namespace {
 
 class KeyDiff final : public Method {
  public:
-  ObservationRequest request() const override {
-    ObservationRequest request;
-    request.key_similarity = true;
-    return request;
-  }
+  ObservationRequest request() const override { return {.key_similarity = true}; }
 
   Scores score(const LayerObservation& observation) const override {
     return scaled(observation.key_similarity, observation, "key similarities", -1.0f);

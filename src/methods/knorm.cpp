@@ -6,11 +6,7 @@ namespace {
 
 class Knorm final : public Method {
  public:
-  ObservationRequest request() const override {
-    ObservationRequest request;
-    request.key_norms = true;
-    return request;
-  }
+  ObservationRequest request() const override { return {.key_norms = true}; }
 
   Scores score(const LayerObservation& observation) const override {
     return scaled(observation.key_norms, observation, "key norms", -1.0f);

@@ -42,11 +42,7 @@ class LagKV final : public Method {
  public:
   explicit LagKV(const Parameters& p) : sinks_(p.integer("sinks")), lag_(p.integer("lag")) {}
 
-  ObservationRequest request() const override {
-    ObservationRequest request;
-    request.keys = request.values = true;
-    return request;
-  }
+  ObservationRequest request() const override { return {.keys = true, .values = true}; }
 
   Scores score(const LayerObservation& o) const override {
     Scores scores{o.n_head_kv, o.n_entries, {}};

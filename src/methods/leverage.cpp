@@ -71,11 +71,7 @@ class Leverage final : public Method {
   explicit Leverage(const Parameters& p)
       : sinks_(p.integer("sinks")), recent_(p.integer("recent")), ridge_(p.real("ridge")) {}
 
-  ObservationRequest request() const override {
-    ObservationRequest request;
-    request.keys = true;
-    return request;
-  }
+  ObservationRequest request() const override { return {.keys = true}; }
 
   Scores score(const LayerObservation& o) const override {
     std::vector<KeySums> sums(static_cast<std::size_t>(o.n_head_kv));

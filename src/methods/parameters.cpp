@@ -64,38 +64,29 @@ std::string allowed_values(const ParameterInfo& parameter) {
 
 ParameterInfo integer_parameter(std::string name, std::int32_t default_value, std::int32_t min,
                                 std::int32_t max, std::string help) {
-  return {std::move(name),
-          ParameterInfo::Kind::integer,
-          fmt::format("{}", default_value),
-          double(min),
-          double(max),
-          {},
-          std::move(help),
-          {}};
+  return {.name = std::move(name),
+          .default_value = fmt::format("{}", default_value),
+          .min = double(min),
+          .max = double(max),
+          .help = std::move(help)};
 }
 
 ParameterInfo real_parameter(std::string name, double default_value, double min, double max,
                              std::string help) {
-  return {std::move(name),
-          ParameterInfo::Kind::real,
-          fmt::format("{}", default_value),
-          min,
-          max,
-          {},
-          std::move(help),
-          {}};
+  return {.name = std::move(name),
+          .kind = ParameterInfo::Kind::real,
+          .default_value = fmt::format("{}", default_value),
+          .min = min,
+          .max = max,
+          .help = std::move(help)};
 }
 
 ParameterInfo choice_parameter(std::string name, std::vector<std::string> choices, std::string help) {
-  std::string first = choices.front();
-  return {std::move(name),
-          ParameterInfo::Kind::choice,
-          std::move(first),
-          0,
-          0,
-          std::move(choices),
-          std::move(help),
-          {}};
+  return {.name = std::move(name),
+          .kind = ParameterInfo::Kind::choice,
+          .default_value = choices.front(),
+          .choices = choices,
+          .help = std::move(help)};
 }
 
 ParameterInfo window_parameter(std::int32_t default_value) {

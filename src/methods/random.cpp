@@ -33,8 +33,7 @@ class Random final : public Method {
   }
 
   SelectionRule rule(const Target&) const override {
-    return {
-        .first = 0, .last = 0, .chunk = chunk_, .chunk_score = ChunkScore::mean, .rule = ChunkRule::exact};
+    return {.chunk = chunk_, .chunk_score = ChunkScore::mean};
   }
 
  private:

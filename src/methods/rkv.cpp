@@ -31,14 +31,12 @@ class RKV final : public Method {
         after_(p.integer("after")) {}
 
   ObservationRequest request() const override {
-    ObservationRequest request;
-    request.queries = Queries::window;
-    request.window = window_;
-    request.after = after_;
-    request.attention = AttentionKind::group_max_past;
-    request.value_norms = vnorm_;
-    request.redundancy_threshold = float(threshold_);
-    return request;
+    return {.queries = Queries::window,
+            .window = window_,
+            .after = after_,
+            .attention = AttentionKind::group_max_past,
+            .value_norms = vnorm_,
+            .redundancy_threshold = float(threshold_)};
   }
 
   Scores score(const LayerObservation& observation) const override {

@@ -10,12 +10,7 @@ class Tova final : public Method {
   explicit Tova(const Parameters& p) : vnorm_(p.flag("vnorm")), lift_(p), after_(p.integer("after")) {}
 
   ObservationRequest request() const override {
-    ObservationRequest request;
-    request.queries = Queries::window;
-    request.window = 1;
-    request.after = after_;
-    request.value_norms = vnorm_;
-    return request;
+    return {.queries = Queries::window, .window = 1, .after = after_, .value_norms = vnorm_};
   }
 
   Scores score(const LayerObservation& observation) const override {

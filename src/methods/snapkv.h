@@ -10,16 +10,19 @@
 
 namespace chunkkv {
 
-/// SnapKV's scores, also used by methods that add layer budgets: the window's attention, one ranking a KV
-/// head, pooled over neighbours.
-class WindowAttention {
+/// Scores by the window's attention, one ranking a KV head, pooled over neighbours. Methods that add layer
+/// budgets are made of it.
+class SnapKV : public Method {
  public:
-  explicit WindowAttention(const Parameters& p);
+  explicit SnapKV(const Parameters& p);
 
   static std::vector<ParameterInfo> parameters();
 
-  ObservationRequest request() const;
-  Scores score(const LayerObservation& observation) const;
+  ObservationRequest request() const override;
+  Scores score(const LayerObservation& observation) const override;
+  SelectionRule rule(const Target&) const override { return {.last = window_}; }
+
+ protected:
   std::int32_t window() const { return window_; }
 
  private:
