@@ -21,7 +21,6 @@ enum class Fault : std::uint8_t {
   too_long,        ///< 400, context_length_exceeded
   too_large,       ///< 413
   busy,            ///< 503
-  not_supported,   ///< 501
   internal,        ///< 500
 };
 

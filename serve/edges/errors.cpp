@@ -1,5 +1,5 @@
 // Errors in the shapes of the dialects.
-#include "serve/edges/json_text.h"
+#include "serve/edges/event_stream.h"
 #include "serve/edges/reply_writer.h"
 
 #include <server-common.h>
@@ -9,45 +9,36 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// What a fault is in the APIs.
+struct FaultKind {
+  int status;
+  error_type type;       ///< llama.cpp's, which knows OpenAI's
+  const char* messages;  ///< Anthropic's type
+};
+
+/// [Fault]
+constexpr FaultKind kFaults[] = {
+    {400, ERROR_TYPE_INVALID_REQUEST, "invalid_request_error"},
+    {401, ERROR_TYPE_AUTHENTICATION, "authentication_error"},
+    {404, ERROR_TYPE_NOT_FOUND, "not_found_error"},
+    {400, ERROR_TYPE_EXCEED_CONTEXT_SIZE, "invalid_request_error"},
+    {413, ERROR_TYPE_INVALID_REQUEST, "request_too_large"},
+    {503, ERROR_TYPE_UNAVAILABLE, "overloaded_error"},
+    {500, ERROR_TYPE_SERVER, "api_error"},
+};
+
 }  // namespace
 
 int http_status(Fault fault) {
-  switch (fault) {
-    case Fault::invalid:
-    case Fault::too_long:
-      return 400;
-    case Fault::authentication:
-      return 401;
-    case Fault::not_found:
-      return 404;
-    case Fault::too_large:
-      return 413;
-    case Fault::busy:
-      return 503;
-    case Fault::not_supported:
-      return 501;
-    case Fault::internal:
-      break;
-  }
-  return 500;
+  return kFaults[std::size_t(fault)].status;
 }
 
 Json error_body(Dialect dialect, Fault fault, const std::string& message) {
-  constexpr error_type kinds[] = {ERROR_TYPE_INVALID_REQUEST, ERROR_TYPE_AUTHENTICATION,
-                                  ERROR_TYPE_NOT_FOUND,       ERROR_TYPE_EXCEED_CONTEXT_SIZE,
-                                  ERROR_TYPE_INVALID_REQUEST, ERROR_TYPE_UNAVAILABLE,
-                                  ERROR_TYPE_NOT_SUPPORTED,   ERROR_TYPE_SERVER};
-  Json error = Json::parse(format_error_response(message, kinds[std::size_t(fault)]).dump_safe());
-  error["code"] = http_status(fault);
-  if (dialect == Dialect::messages) {
-    const char* type = fault == Fault::authentication ? "authentication_error"
-                       : fault == Fault::not_found    ? "not_found_error"
-                       : fault == Fault::too_large    ? "request_too_large"
-                       : fault == Fault::busy         ? "overloaded_error"
-                       : http_status(fault) == 400    ? "invalid_request_error"
-                                                      : "api_error";
-    return {{"type", "error"}, {"error", {{"type", type}, {"message", message}}}};
-  }
+  const FaultKind& kind = kFaults[std::size_t(fault)];
+  if (dialect == Dialect::messages)
+    return {{"type", "error"}, {"error", {{"type", kind.messages}, {"message", message}}}};
+  Json error = Json::parse(format_error_response(message, kind.type).dump_safe());
+  error["code"] = kind.status;
   if (fault == Fault::too_long) {
     error["type"] = "invalid_request_error";
     error["code"] = "context_length_exceeded";
@@ -57,10 +48,9 @@ Json error_body(Dialect dialect, Fault fault, const std::string& message) {
 }
 
 std::string error_event(Dialect dialect, Fault fault, const std::string& message) {
-  const std::string body = json_text(error_body(dialect, fault, message));
-  if (dialect == Dialect::messages || dialect == Dialect::responses)
-    return "event: error\ndata: " + body + "\n\n";
-  return "data: " + body + "\n\n";
+  const Json body = error_body(dialect, fault, message);
+  const bool is_named = dialect == Dialect::messages || dialect == Dialect::responses;
+  return as_events(is_named ? Json{{"event", "error"}, {"data", body}} : body);
 }
 
 }  // namespace chunkkv::serve

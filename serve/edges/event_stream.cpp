@@ -1,12 +1,14 @@
 #include "serve/edges/event_stream.h"
 
-#include "serve/edges/json_text.h"
-
 #include <utility>
 
 namespace chunkkv::serve {
 
 using Json = nlohmann::ordered_json;
+
+std::string json_text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 void end_arguments(Json& events) {
   Json all = Json::array();
@@ -29,18 +31,12 @@ void end_arguments(Json& events) {
 
 std::string as_events(const Json& data) {
   std::string text;
-  const auto add = [&](const Json& event) {
-    if (event.contains("event") && event.contains("data")) {
-      text += "event: " + event["event"].get<std::string>() + "\n";
-      text += "data: " + json_text(event["data"]) + "\n\n";
-    } else {
-      text += "data: " + json_text(event) + "\n\n";
-    }
-  };
   if (data.is_array()) {
-    for (const Json& event : data) add(event);
+    for (const Json& event : data) text += as_events(event);
+  } else if (data.contains("event") && data.contains("data")) {
+    text = "event: " + data["event"].get<std::string>() + "\ndata: " + json_text(data["data"]) + "\n\n";
   } else if (!data.is_null()) {
-    add(data);
+    text = "data: " + json_text(data) + "\n\n";
   }
   return text;
 }

@@ -106,7 +106,7 @@ struct ReplyWriter::Impl {
   std::string text = {};
   std::vector<Token> ids = {};
   bool has_begun = false;  // whether the stream has sent its first event
-  std::int32_t n_prompt = 0, n_reused = 0;
+  std::int32_t n_prompt = 0;
   std::int64_t offset = 0;              // of the next token in the text, in characters
   std::vector<std::string> items = {};  // ids of a response's items, in the order of their beginning
   std::int64_t n_events = 0;            // events sent of a response
@@ -176,7 +176,7 @@ void ReplyWriter::add_prompt(std::vector<TokenOutput> tokens) {
   impl_->prompt = std::move(tokens);
 }
 
-std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) {
+std::string ReplyWriter::add(const std::string& text, const TokenOutput& token, std::int32_t n_reused) {
   Impl& impl = *impl_;
   if (token.token >= 0) {
     impl.ids.push_back(token.token);
@@ -193,7 +193,7 @@ std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) 
   result.n_decoded = std::exchange(impl.has_begun, true) ? std::max(2, std::int32_t(impl.ids.size()))
                                                          : 1;  // 1 marks the first event
   result.n_prompt_tokens = impl.n_prompt;
-  result.n_prompt_tokens_cache = impl.n_reused;
+  result.n_prompt_tokens_cache = n_reused;
   if (impl.tells_probs && token.token >= 0) result.prob_output = to_llama(token);
   result.update(impl.state);
   Json json = to_ordered_json(result.to_json());
@@ -206,15 +206,10 @@ std::string ReplyWriter::add(const std::string& text, const TokenOutput& token) 
   return impl.events(std::move(json));
 }
 
-void ReplyWriter::set_reused(std::int32_t n_reused) {
-  impl_->n_reused = n_reused;
-}
-
 std::string ReplyWriter::finish(const AnswerEnd& end, const RequestUsage* all) {
   Impl& impl = *impl_;
   std::string before;
-  impl.n_reused = end.n_reused;
-  if (!impl.has_begun) before = add("", {});  // adds the events that begin a stream
+  if (!impl.has_begun) before = add("", {}, end.n_reused);  // adds the events that begin a stream
   auto result = impl.final_result(end, true);
   result.include_usage = false;
   impl.update(result);

@@ -44,11 +44,9 @@ class ReplyWriter {
 
   /// Takes the tokens of the prompt, which `echo` puts before the answer; to be called before all else.
   void add_prompt(std::vector<TokenOutput> tokens);
-  /// Adds text that is certain to be part of the answer, with the token that completed it. Returns events of
-  /// the stream; empty for a reply that is sent whole.
-  std::string add(const std::string& text, const TokenOutput& token);
-  /// Sets how many tokens of the prompt were reused, where that is known before the first event.
-  void set_reused(std::int32_t n_reused);
+  /// Adds text that is certain to be part of the answer, with the token that completed it; `n_reused` tokens
+  /// of the prompt were reused. Returns events of the stream; empty for a reply that is sent whole.
+  std::string add(const std::string& text, const TokenOutput& token, std::int32_t n_reused);
   /// Returns the last events of this answer, then the usage `all`, unless it is null or was not asked for.
   std::string finish(const AnswerEnd& end, const RequestUsage* all);
   /// Returns the reply of this answer, to be sent whole.

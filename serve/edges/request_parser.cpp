@@ -146,9 +146,7 @@ Json& last_user_message(Json& messages) {
 }
 
 std::size_t common_prefix(const std::string& a, const std::string& b) {
-  return std::size_t(
-      std::mismatch(a.begin(), a.begin() + std::ptrdiff_t(std::min(a.size(), b.size())), b.begin()).first -
-      a.begin());
+  return std::size_t(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
 }
 
 }  // namespace
@@ -269,15 +267,12 @@ struct RequestParser::Impl {
       prompt.n_system = tokens_within(prompt.tokens, common_prefix(text, prompt_of(only)));
     }
     std::size_t start = std::string::npos;
-    if (said.size() > kLongestQuestion) {  // a document with a question after it
-      const std::size_t gap = said.rfind("\n\n", said.find_last_not_of(" \t\r\n"));
-      if (gap != said.npos && said.size() - gap <= kLongestQuestion) start = text.rfind(said.substr(gap + 2));
-    } else if (!said.empty() && messages.size() > 1) {
+    const std::size_t gap = said.rfind("\n\n", said.find_last_not_of(" \t\r\n"));
+    if (!said.empty() && said.size() <= kLongestQuestion && messages.size() > 1) {
       last["content"] = kLeftOut;
       start = common_prefix(text, prompt_of(without));
-    } else if (const std::size_t gap = said.rfind("\n\n", said.find_last_not_of(" \t\r\n"));
-               gap != said.npos) {
-      start = text.rfind(said.substr(gap + 2));
+    } else if (gap != said.npos && said.size() - gap <= kLongestQuestion) {
+      start = text.rfind(said.substr(gap + 2));  // a question after a document
     }
     if (start != std::string::npos)
       prompt.n_question = std::int32_t(prompt.tokens.size()) - tokens_within(prompt.tokens, start);
@@ -350,7 +345,6 @@ ParsedRequest RequestParser::parse(Dialect dialect, const std::string& text, boo
     request.stops = params.antiprompt;
     request.n_probs = params.sampling.n_probs;
     if (dialect != Dialect::completions && dialect != Dialect::chat) request.n_listed_probs = request.n_probs;
-    request.probs_after_sampling = params.post_sampling_probs;
     request.stream = params.stream;
     request.prompt_probs = request.echo && request.n_probs > 0;
     request.ping = params.sse_ping_interval;

@@ -39,21 +39,24 @@ struct ParsedPrompt {
   std::int32_t n_question = 0;  ///< last tokens: the question about those before; 0: not told apart
 };
 
-struct ParsedRequest {
+/// What a request asks of each of its answers.
+struct AnswerRules {
+  std::int32_t n_predict = -1;  ///< tokens of an answer at most; negative: no limit
+  std::int64_t max_ms = -1;     ///< longest time of generating; 0 or negative: no limit
+  std::vector<std::string> stops;
+  std::int32_t n_probs = 0;   ///< how many of the most likely tokens are found with each token
+  bool echo = false;          ///< the prompt is part of the reply
+  bool prompt_probs = false;  ///< the reply has the probabilities of the prompt's tokens
+};
+
+struct ParsedRequest : AnswerRules {
   Dialect dialect = Dialect::native;
   std::shared_ptr<const RequestRules> rules;
   std::vector<ParsedPrompt> prompts;  ///< each gets answers of its own
   std::int32_t n_answers = 1;         ///< answers to each prompt
-  std::int32_t n_predict = -1;        ///< tokens of an answer at most; negative: no limit
-  std::int64_t max_ms = -1;           ///< longest time of generating; 0 or negative: no limit
-  std::vector<std::string> stops;
-  std::int32_t n_probs = 0;         ///< how many of the most likely tokens are found with each token
-  std::int32_t n_listed_probs = 0;  ///< how many of these the reply lists, which may be 0
-  bool probs_after_sampling = false;
+  std::int32_t n_listed_probs = 0;    ///< how many of `n_probs` the reply lists, which may be 0
   bool stream = false;
-  bool echo = false;          ///< the prompt is part of the reply
-  bool prompt_probs = false;  ///< the reply has the probabilities of the prompt's tokens
-  std::int32_t ping = 30;     ///< seconds of silence after which a stream sends a comment; -1: never
+  std::int32_t ping = 30;  ///< seconds of silence after which a stream sends a comment; -1: never
   nlohmann::ordered_json repeated_fields;  ///< fields that a reply of /v1/responses repeats of its request
 };
 

@@ -23,14 +23,15 @@ namespace chunkkv::serve {
 struct Event {
   enum class Kind : std::uint8_t { prompt, text, end, error };
   Kind kind = Kind::text;
-  std::size_t answer = 0;           ///< index among the answers of the request
-  std::vector<TokenOutput> prompt;  ///< with Kind::prompt: each token, with its probability where asked for
-  std::string text;                 ///< text that is certain to be part of the answer
-  TokenOutput token;
+  std::size_t answer = 0;  ///< index among the answers of the request
+  /// With Kind::prompt: each token, with its probability where asked for.
+  std::vector<TokenOutput> prompt = {};
+  std::string text = {};  ///< text that is certain to be part of the answer
+  TokenOutput token = {};
   std::int32_t n_reused = 0;  ///< tokens of the prompt that were reused
-  AnswerEnd end;
+  AnswerEnd end = {};
   Fault fault = Fault::internal;
-  std::string message;  ///< with Kind::error
+  std::string message = {};  ///< with Kind::error
 };
 
 /// Queue of events from the inference thread to the thread that writes a request's reply. The inference
@@ -64,15 +65,10 @@ class Channel {
 };
 
 /// One answer that a request asks for.
-struct Task {
+struct Task : AnswerRules {
   std::size_t answer = 0;  ///< index among the answers of the request
   ParsedPrompt prompt;
   KvSettings kv;
-  std::int32_t n_predict = -1;  ///< negative: no limit
-  std::int64_t max_ms = -1;
-  std::vector<std::string> stops;
-  bool echo = false, prompt_probs = false;
-  std::int32_t n_probs = 0;
   std::unique_ptr<TokenSampler> sampler;
   std::shared_ptr<Channel> channel;
   /// More answers to the same prompt, which is read once for all of them.
@@ -81,12 +77,7 @@ struct Task {
   std::int64_t started_us = 0;  ///< time of submission by the engine's clock
 
   void fail(Fault fault, const std::string& message) const {
-    Event event;
-    event.kind = Event::Kind::error;
-    event.answer = answer;
-    event.fault = fault;
-    event.message = message;
-    channel->push(std::move(event));
+    channel->push({.kind = Event::Kind::error, .answer = answer, .fault = fault, .message = message});
     for (const auto& sibling : siblings) sibling->fail(fault, message);
   }
 };

@@ -6,8 +6,8 @@
 #include <cpp-httplib/httplib.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <exception>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -30,20 +30,13 @@ class PendingReply {
     const std::size_t n = request_.prompts.size() * std::size_t(request_.n_answers);
     if (n > kMostAnswers) throw UsageError(fmt::format("a request has {} answers at most", kMostAnswers));
     const std::string id = new_reply_id(request_.dialect);
-    for (std::size_t p = 0; p < request_.prompts.size(); ++p) {
-      ParsedPrompt& prompt = request_.prompts[p];
+    for (const ParsedPrompt& prompt : request_.prompts) {
       if (prompt.tokens.empty()) throw UsageError("the prompt is empty");
-      std::shared_ptr<Task> first;
       for (std::int32_t a = 0; a < request_.n_answers; ++a) {
         auto task = new_task(prompt, kv, a);
         task->answer = writers_.size();
         writers_.emplace_back(*service.model, request_, id, std::int32_t(writers_.size()), prompt.tokens);
-        if (first) {
-          first->siblings.push_back(std::move(task));
-        } else {
-          first = task;
-          tasks_.push_back(std::move(task));
-        }
+        (a == 0 ? tasks_ : tasks_.back()->siblings).push_back(std::move(task));
       }
     }
     n_open_ = writers_.size();
@@ -57,73 +50,54 @@ class PendingReply {
   std::optional<Event> next() { return channel_->pop(kClientCheckInterval); }
   bool is_done() const { return n_open_ == 0; }
 
-  /// Turns an event into text of the stream; empty where it adds none.
-  std::string stream_text(Event event) {
+  /// Takes an event. Returns the reply, of a stream the text that the event adds to it; the body is empty
+  /// while there is nothing to send. A stream's error is a reply of its own.
+  Reply take(Event event) {
     ReplyWriter& writer = writers_[event.answer];
     switch (event.kind) {
       case Event::Kind::prompt:
         writer.add_prompt(std::move(event.prompt));
         return {};
       case Event::Kind::text:
-        writer.set_reused(event.n_reused);
-        return writer.add(event.text, event.token);
+        return {.body = writer.add(event.text, event.token, event.n_reused)};
       case Event::Kind::end:
-        count(event);
-        if (--n_open_ > 0) return writer.finish(event.end, nullptr);
-        return writer.finish(event.end, &usage_) + stream_end(request_.dialect);
+        return end(writer, std::move(event));
       case Event::Kind::error:
         break;
     }
-    n_open_ = 0;  // one answer that fails ends the stream
-    return error_event(request_.dialect, event.fault, event.message);
+    return error_reply(request_.dialect, event.fault, event.message);
   }
 
-  /// Takes an event of a reply that is sent whole. Returns the reply once it is complete, or an error's.
-  std::optional<Reply> take(Event event) {
-    ReplyWriter& writer = writers_[event.answer];
-    switch (event.kind) {
-      case Event::Kind::prompt:
-        writer.add_prompt(std::move(event.prompt));
-        return std::nullopt;
-      case Event::Kind::text:
-        writer.add(event.text, event.token);
-        return std::nullopt;
-      case Event::Kind::end:
-        count(event);
-        ends_.emplace_back(event.answer, std::move(event.end));
-        if (--n_open_ > 0) return std::nullopt;
-        return ok(whole());
-      case Event::Kind::error:
-        break;
-    }
-    return Reply{.status = http_status(event.fault),
-                 .body = json_text(error_body(request_.dialect, event.fault, event.message)),
-                 .retry_later = event.fault == Fault::busy};
+  /// Returns the text that an event adds to a stream that has begun.
+  std::string stream_text(Event event) {
+    if (event.kind != Event::Kind::error) return take(std::move(event)).body;
+    n_open_ = 0;  // one answer that fails ends the stream
+    return error_event(request_.dialect, event.fault, event.message);
   }
 
  private:
   std::shared_ptr<Task> new_task(const ParsedPrompt& prompt, const KvSettings& kv,
                                  std::int32_t answer) const {
     auto task = std::make_shared<Task>();
+    static_cast<AnswerRules&>(*task) = request_;
     task->prompt = prompt;
     task->kv = kv;
-    task->n_predict = request_.n_predict;
-    task->max_ms = request_.max_ms;
-    task->stops = request_.stops;
-    task->echo = request_.echo;
-    task->prompt_probs = request_.prompt_probs;
-    task->n_probs = request_.n_probs;
     task->sampler = std::make_unique<TokenSampler>(*service_.model, *request_.rules, answer);
     task->channel = channel_;
     return task;
   }
 
-  void count(const Event& event) {
+  Reply end(ReplyWriter& writer, Event event) {
     usage_.add(event.end, event.answer % std::size_t(request_.n_answers) == 0);
+    --n_open_;
+    if (request_.stream)
+      return {.body = is_done() ? writer.finish(event.end, &usage_) + stream_end(request_.dialect)
+                                : writer.finish(event.end, nullptr)};
+    ends_.emplace(event.answer, std::move(event.end));
+    return is_done() ? ok(whole()) : Reply{};
   }
 
   Json whole() {
-    std::sort(ends_.begin(), ends_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<Json> replies;
     for (auto& [index, end] : ends_) replies.push_back(writers_[index].reply(end));
     return joined(request_.dialect, std::move(replies), usage_);
@@ -134,22 +108,17 @@ class PendingReply {
   std::shared_ptr<Channel> channel_;
   std::vector<std::shared_ptr<Task>> tasks_;
   std::vector<ReplyWriter> writers_;
-  std::vector<std::pair<std::size_t, AnswerEnd>> ends_;
+  std::map<std::size_t, AnswerEnd> ends_;  // by answer
   RequestUsage usage_;
   std::size_t n_open_ = 0;
 };
-
-void send(const Reply& reply, httplib::Response& response) {
-  response.status = reply.status;
-  if (reply.retry_later) response.set_header("Retry-After", "5");
-  response.set_content(reply.body, reply.type);
-}
 
 void send_whole(PendingReply& pending, const httplib::Request& request, httplib::Response& response) {
   auto looked = std::chrono::steady_clock::now();
   while (true) {
     if (std::optional<Event> event = pending.next())
-      if (const std::optional<Reply> reply = pending.take(std::move(*event))) return send(*reply, response);
+      if (const Reply reply = pending.take(std::move(*event)); !reply.body.empty())
+        return send(reply, response);
     const auto now = std::chrono::steady_clock::now();
     if (now - looked < kClientCheckInterval) continue;  // events may come more often than a check is due
     looked = now;
@@ -168,11 +137,8 @@ void send_stream(const std::shared_ptr<PendingReply>& pending, const httplib::Re
     if (!first && request.is_connection_closed()) return;
     if (!first && ping.count() > 0 && std::chrono::steady_clock::now() - quiet_since > ping) break;
   }
-  if (first && first->kind == Event::Kind::error) {
-    if (const std::optional<Reply> reply = pending->take(std::move(*first))) send(*reply, response);
-    return;
-  }
-  auto unsent = std::make_shared<std::string>(first ? pending->stream_text(std::move(*first)) : ":\n\n");
+  if (first && first->kind == Event::Kind::error) return send(pending->take(std::move(*first)), response);
+  std::string unsent = first ? pending->stream_text(std::move(*first)) : ":\n\n";
   quiet_since = std::chrono::steady_clock::now();
   response.set_header("Cache-Control", "no-cache");
   response.set_header("X-Accel-Buffering", "no");
@@ -180,7 +146,7 @@ void send_stream(const std::shared_ptr<PendingReply>& pending, const httplib::Re
       "text/event-stream",
       [pending, unsent, quiet_since, ping](std::size_t, httplib::DataSink& sink) mutable {
         try {
-          std::string text = std::exchange(*unsent, {});
+          std::string text = std::exchange(unsent, {});
           if (text.empty() && !pending->is_done()) {
             if (std::optional<Event> event = pending->next()) text = pending->stream_text(std::move(*event));
           }
@@ -205,11 +171,14 @@ void send_stream(const std::shared_ptr<PendingReply>& pending, const httplib::Re
 
 }  // namespace
 
+void send(const Reply& reply, httplib::Response& response) {
+  response.status = reply.status;
+  if (reply.retry_later) response.set_header("Retry-After", "5");
+  response.set_content(reply.body, reply.type);
+}
+
 void answer_error(Dialect dialect, Fault fault, const std::string& message, httplib::Response& response) {
-  send({.status = http_status(fault),
-        .body = json_text(error_body(dialect, fault, message)),
-        .retry_later = fault == Fault::busy},
-       response);
+  send(error_reply(dialect, fault, message), response);
 }
 
 void answer_completions(const Service& service, Dialect dialect, const httplib::Request& request,

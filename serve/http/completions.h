@@ -14,6 +14,7 @@ namespace chunkkv::serve {
 void answer_completions(const Service& service, Dialect dialect, const httplib::Request& request,
                         httplib::Response& response);
 
+void send(const Reply& reply, httplib::Response& response);
 /// Writes an error in the dialect's shape.
 void answer_error(Dialect dialect, Fault fault, const std::string& message, httplib::Response& response);
 

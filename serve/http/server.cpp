@@ -47,11 +47,6 @@ Dialect dialect_of(const std::string& path) {
   return Dialect::chat;  // errors of all others have OpenAI's shape
 }
 
-void send(const Reply& reply, httplib::Response& response) {
-  response.status = reply.status;
-  response.set_content(reply.body, reply.type);
-}
-
 Json model_entry(const Service& service) {
   const ModelInfo& info = service.model->info();
   return {{"id", service.alias},
@@ -132,14 +127,6 @@ Reply tokenizer_info(const Service& service) {
              {"pad_token", nullptr},
              {"chat_template", service.parser.chat_template()},
              {"model_max_length", service.session.options().n_cells}});
-}
-
-/// Throws the Error for a port or address that cannot be used.
-[[noreturn]] void refuse_address(const HttpOptions& options) {
-  throw Error(
-      fmt::format("cannot listen on {}:{}: the port is in use, or the address is not this machine's; choose "
-                  "others with --host and --port",
-                  options.host, options.port));
 }
 
 }  // namespace
@@ -292,11 +279,14 @@ HttpServer::~HttpServer() = default;
 
 int HttpServer::bind() {
   HttpOptions& options = impl_->options;
-  if (options.port == 0)
-    options.port = impl_->server.bind_to_any_port(options.host);
-  else if (!impl_->server.bind_to_port(options.host, options.port))
-    refuse_address(options);
-  if (options.port < 0) refuse_address(options);
+  httplib::Server& server = impl_->server;
+  const bool is_any = options.port == 0;
+  if (is_any) options.port = server.bind_to_any_port(options.host);
+  if (options.port < 0 || (!is_any && !server.bind_to_port(options.host, options.port)))
+    throw Error(
+        fmt::format("cannot listen on {}:{}: the port is in use, or the address is not this machine's; "
+                    "choose others with --host and --port",
+                    options.host, options.port));
   return options.port;
 }
 

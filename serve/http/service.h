@@ -1,7 +1,7 @@
 #pragma once
 
-#include "serve/edges/json_text.h"
-#include "serve/edges/request_parser.h"
+#include "serve/edges/event_stream.h"
+#include "serve/edges/reply_writer.h"
 #include "serve/engine/kv_settings.h"
 #include "serve/engine/metrics.h"
 #include "serve/engine/prompt_files.h"
@@ -51,6 +51,11 @@ struct Reply {
 };
 inline Reply ok(const nlohmann::ordered_json& json) {
   return {.body = json_text(json)};
+}
+inline Reply error_reply(Dialect dialect, Fault fault, const std::string& message) {
+  return {.status = http_status(fault),
+          .body = json_text(error_body(dialect, fault, message)),
+          .retry_later = fault == Fault::busy};
 }
 
 }  // namespace chunkkv::serve

@@ -1,7 +1,5 @@
 #include "serve/http/slots.h"
 
-#include "serve/edges/reply_writer.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,10 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Reply not_found(std::int64_t slot) {
-  return {
-      .status = 404,
-      .body = error_body(Dialect::native, Fault::not_found, fmt::format("there is no conversation {}", slot))
-                  .dump()};
+  return error_reply(Dialect::native, Fault::not_found, fmt::format("there is no conversation {}", slot));
 }
 
 std::string file_name(const std::string& body) {
@@ -37,14 +32,13 @@ double ms_since(std::chrono::steady_clock::time_point start) {
 Reply save(const Service& service, std::int64_t slot, const std::string& name) {
   const auto start = std::chrono::steady_clock::now();
   std::optional<HostCopy> copy;
-  bool is_busy = false;
   service.scheduler.between_steps([&] {
     const Conversation* const c = service.scheduler.conversations().with_sequence(slot);
     if (c == nullptr || service.scheduler.conversations().is_empty(*c)) return;
-    is_busy = c->is_busy;
-    if (!is_busy) copy = service.scheduler.copy_of(*c);
+    if (c->is_busy)
+      throw UsageError(fmt::format("conversation {} is being answered; save it afterwards", slot));
+    copy = service.scheduler.copy_of(*c);
   });
-  if (is_busy) throw UsageError(fmt::format("conversation {} is being answered; save it afterwards", slot));
   if (!copy) return not_found(slot);
   copy->name = name;
   const std::uint64_t bytes = service.files.save(name, *copy);
@@ -83,16 +77,14 @@ Reply restore(const Service& service, const std::string& name) {
 
 Reply erase(const Service& service, std::int64_t slot) {
   std::int64_t n_erased = -1;
-  bool is_busy = false;
   service.scheduler.between_steps([&] {
     Conversation* const c = service.scheduler.conversations().with_sequence(slot);
     if (c == nullptr) return;
-    is_busy = c->is_busy;
+    if (c->is_busy) throw UsageError(fmt::format("conversation {} is being answered; end that first", slot));
     n_erased = c->sequence->n_entries();
-    if (!is_busy) service.scheduler.conversations().clear(*c);
+    service.scheduler.conversations().clear(*c);
   });
   if (n_erased < 0) return not_found(slot);
-  if (is_busy) throw UsageError(fmt::format("conversation {} is being answered; end that first", slot));
   return ok({{"id_slot", slot}, {"n_erased", n_erased}});
 }
 
