@@ -112,11 +112,8 @@ void Scheduler::clear_earlier_choices(const Task& task) {
 }
 
 Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
-  Base base;
-  if (task->prompt_probs)
-    base.n_known = find_base(*task).n_known;
-  else
-    base = find_base(*task);
+  Base base = find_base(*task);
+  if (task->prompt_probs) base = {.n_known = base.n_known};
   if (!task->prompt_probs && is_read_by_another(*task, base)) return Start::waits;
 
   const ReadingBase from{
@@ -151,13 +148,11 @@ Scheduler::Start Scheduler::start(const std::shared_ptr<Task>& task) {
   try {
     answer.reading =
         std::make_unique<PromptReading>(*c->sequence, *task, shape, [this, task, c](Snapshot snapshot) {
-          HostCopy copy;
-          copy.snapshot = std::move(snapshot);
-          copy.key = "full";
-          copy.name = task->kv.name;
-          copy.n_protected = c->n_protected;
-          copy.is_source = true;
-          store_.add(std::move(copy));
+          store_.add({.snapshot = std::move(snapshot),
+                      .key = "full",
+                      .name = task->kv.name,
+                      .n_protected = c->n_protected,
+                      .is_source = true});
         });
   } catch (const std::exception& error) {
     fail(answer, dynamic_cast<const UsageError*>(&error) != nullptr ? Fault::too_long : Fault::internal,

@@ -15,13 +15,6 @@ namespace {
 /// One of this many micro-batches goes to the prompt that was admitted first.
 constexpr std::int64_t kOldestEvery = 4;
 
-Event new_event(Event::Kind kind, const Task& task) {
-  Event event;
-  event.kind = kind;
-  event.answer = task.answer;
-  return event;
-}
-
 }  // namespace
 
 /// Chooses the prompt with the fewest tokens left, so that none waits for the whole of a long one, and the
@@ -79,8 +72,7 @@ void Scheduler::begin_answer(Answer& answer) {
   answer.read_us = answer.token_us = now_us();
   metrics_.update([&](auto& v) { v.tokens_reused += answer.shape.n_reused; });
   if (task.echo) {
-    Event event = new_event(Event::Kind::prompt, task);
-    event.prompt = answer.reading->take_outputs();
+    Event event{.kind = Event::Kind::prompt, .answer = task.answer, .prompt = answer.reading->take_outputs()};
     if (event.prompt.empty())
       for (const Token token : task.prompt.tokens)
         event.prompt.push_back({.token = token, .text = session_.model().detokenize(token)});
@@ -112,7 +104,7 @@ void Scheduler::begin_answer(Answer& answer) {
 /// Samples the first token, from the logits after the prompt.
 void Scheduler::take_first(Answer& answer) {
   const Task& task = *answer.task;
-  if (task.n_predict == 0) return finish(answer, Ending::limit, {}, false);
+  if (task.n_predict == 0) return finish(answer, Ending::limit);
   TokenOutput first;
   try {
     task.sampler->accept_prompt(task.prompt.tokens);
@@ -188,14 +180,14 @@ void Scheduler::generate() {
     if (Conversation* const idle = conversations_.oldest_idle(nullptr)) {
       park(*idle);
     } else {
-      finish(*writing.back(), Ending::limit, {}, true);
+      finish(*writing.back(), Ending::limit, /*truncated=*/true);
       writing.pop_back();
     }
   }
   const Position last = std::max(session_.model().info().n_ctx_train, session_.options().n_cells);
   std::erase_if(writing, [&](Answer* answer) {
     if (answer->conversation->sequence->next_position() < last) return false;
-    finish(*answer, Ending::limit, {}, true);
+    finish(*answer, Ending::limit, /*truncated=*/true);
     return true;
   });
   if (writing.empty()) return;
@@ -250,69 +242,62 @@ void Scheduler::take_token(Answer& answer, TokenOutput token) {
   answer.next = token.token;
   const bool is_end = session_.model().is_end(token.token);
   const std::string text = is_end ? std::string() : answer.text.push(token.text);
-  const std::string stopped_by = answer.text.stopped_by();
-  if (!is_end) {
-    Event event = new_event(Event::Kind::text, task);
-    event.text = text;
-    event.token = std::move(token);
-    event.n_reused = answer.shape.n_reused;
-    task.channel->push(std::move(event));
-  }
+  if (!is_end)
+    task.channel->push({.kind = Event::Kind::text,
+                        .answer = task.answer,
+                        .text = text,
+                        .token = std::move(token),
+                        .n_reused = answer.shape.n_reused});
   const bool is_late = task.max_ms > 0 && now - answer.read_us > task.max_ms * 1000;
   if (is_end)
-    finish(answer, Ending::model, {}, false);
-  else if (!stopped_by.empty())
-    finish(answer, Ending::stop_text, stopped_by, false);
+    finish(answer, Ending::model);
+  else if (!answer.text.stopped_by().empty())
+    finish(answer, Ending::stop_text);
   else if ((task.n_predict >= 0 && answer.n_generated >= task.n_predict) || is_late)
-    finish(answer, Ending::limit, {}, false);
+    finish(answer, Ending::limit);
 }
 
-void Scheduler::finish(Answer& answer, Ending ending, const std::string& stop_text, bool truncated) {
+void Scheduler::finish(Answer& answer, Ending ending, bool truncated) {
   Task& task = *answer.task;
   Conversation& c = *answer.conversation;
-  if (const std::string rest = answer.text.finish(); !rest.empty()) {
-    Event event = new_event(Event::Kind::text, task);
-    event.text = rest;
-    event.n_reused = answer.shape.n_reused;
-    task.channel->push(std::move(event));
-  }
+  if (const std::string rest = answer.text.finish(); !rest.empty())
+    task.channel->push(
+        {.kind = Event::Kind::text, .answer = task.answer, .text = rest, .n_reused = answer.shape.n_reused});
   const CacheUse use = c.sequence->use();
   const std::uint64_t cell_bytes = use.bytes_allocated / std::uint64_t(std::max(1, use.cells_allocated));
   const std::uint64_t n_tokens = c.sequence->tokens().size();
-  Event event = new_event(Event::Kind::end, task);
-  AnswerEnd& end = event.end;
-  end.ending = ending;
-  end.stop_text = stop_text;
-  end.truncated = truncated;
-  end.n_prompt = std::int32_t(task.prompt.tokens.size());
-  end.n_reused = answer.shape.n_reused;
-  end.n_generated = answer.n_generated;
-  end.slot = c.sequence->id();
-  end.started_us = task.started_us;
-  end.read_us = answer.read_us;
-  end.ended_us = answer.token_us;
-  end.kv = {{"read", answer.n_read},
-            {"reused", answer.shape.n_reused},
-            {"kept", answer.n_kept},
-            {"cells", use.cells_used},
-            {"bytes", use.bytes_used},
-            {"full_bytes", n_tokens * cell_bytes},
-            {"method", task.kv.compresses() ? task.kv.method->spec() : "full"},
-            {"keep", task.kv.compresses() ? task.kv.keep_text : "100%"},
-            {"slot", c.sequence->id()}};
+  AnswerEnd end{.ending = ending,
+                .stop_text = ending == Ending::stop_text ? answer.text.stopped_by() : std::string(),
+                .truncated = truncated,
+                .n_prompt = std::int32_t(task.prompt.tokens.size()),
+                .n_reused = answer.shape.n_reused,
+                .n_generated = answer.n_generated,
+                .slot = c.sequence->id(),
+                .started_us = task.started_us,
+                .read_us = answer.read_us,
+                .ended_us = answer.token_us,
+                .kv = {{"read", answer.n_read},
+                       {"reused", answer.shape.n_reused},
+                       {"kept", answer.n_kept},
+                       {"cells", use.cells_used},
+                       {"bytes", use.bytes_used},
+                       {"full_bytes", n_tokens * cell_bytes},
+                       {"method", task.kv.compresses() ? task.kv.method->spec() : "full"},
+                       {"keep", task.kv.compresses() ? task.kv.keep_text : "100%"},
+                       {"slot", c.sequence->id()}}};
   end.kv["reread_reason"] = nullptr;
   if (!answer.reread_reason.empty()) end.kv["reread_reason"] = answer.reread_reason;
   release(answer);
   if (!task.kv.name.empty() && files_.enabled()) save_named(c);
-  task.channel->push(std::move(event));
+  task.channel->push({.kind = Event::Kind::end, .answer = task.answer, .end = std::move(end)});
 }
 
 /// Saves a named conversation: its source, where host memory has one, so that other questions can be asked of
 /// it later; otherwise its cache as it is.
 void Scheduler::save_named(const Conversation& c) {
   for (const HostCopy& copy : store_.copies())
-    if (copy.is_source && copy.name == c.name) return files_.save_later(c.name, copy);
-  files_.save_later(c.name, copy_of(c));
+    if (copy.is_source && copy.name == c.name) return files_.save_later(copy);
+  files_.save_later(copy_of(c));
 }
 
 void Scheduler::fail(Answer& answer, Fault fault, const std::string& message) {

@@ -5,29 +5,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace chunkkv::serve {
-namespace {
-
-/// A cache in host memory or in a file.
-struct Stored {
-  const std::vector<Token>& tokens;
-  /// Tokens up to the last compression; the cache cannot be cut among them.
-  std::int32_t n_compressed_tokens;
-  std::int32_t n_entries;
-  const std::string& key;
-  const HostCopy* host = nullptr;
-  std::string file = {};
-};
-
-}  // namespace
 
 struct Scheduler::BaseSearch {
   Scheduler& scheduler;
-  const Session& session;
   std::span<const Token> prompt;
   std::string usable;  ///< key of a compressed cache that the prompt may continue
-  bool can_be_cut;
   Base base = {};
 
   void know(std::int32_t length, const std::string& why) {
@@ -37,8 +22,8 @@ struct Scheduler::BaseSearch {
   }
 
   void add(Conversation& c) {
+    const auto n_tokens = std::int32_t(c.sequence->tokens().size());
     const std::int32_t common = common_length(prompt, c.sequence->tokens());
-    const std::int32_t beyond = std::int32_t(c.sequence->tokens().size()) - common;
     if (c.is_busy)
       know(common, "another request is using it");
     else if (c.is_whole() || c.key == usable)
@@ -47,82 +32,63 @@ struct Scheduler::BaseSearch {
       know(common, fmt::format("its cache was compressed by {}", c.key));
     const std::int32_t length = c.is_busy ? 0 : scheduler.conversations_.reusable(c, prompt, usable);
     // A conversation that goes on differently after the common beginning is not cut for this prompt.
-    const bool is_same = common >= c.n_prompt || (length >= kMinTokensToCopy && beyond < kMinTokensToCopy);
-    if (is_same && length > base.n_reused)
-      continue_in_place(c, length);
-    else if (session.can_share())
-      share(c, common);
-    else if (can_be_cut && c.is_whole())
-      copy(c, length);
+    const bool is_same =
+        common >= c.n_prompt || (length >= kMinTokensToCopy && n_tokens - common < kMinTokensToCopy);
+    Base found{.live = &c, .n_tokens = n_tokens, .n_reused = length, .n_held = c.sequence->n_entries()};
+    if (is_same && length > base.n_reused) {
+      found.is_compressed = !c.is_whole();
+      return take(std::move(found));
+    }
+    found.copies = true;
+    if (scheduler.session_.can_share()) {
+      found.n_reused = std::min({common, std::int32_t(prompt.size()) - 1, c.sequence->n_intact()});
+      found.n_held = found.n_tokens = found.n_reused;
+      take_if_longer(std::move(found));
+    } else if (can_cut(scheduler.session_) && c.is_whole()) {
+      take_if_longer(std::move(found));
+    }
   }
 
-  void continue_in_place(Conversation& c, std::int32_t length) {
-    take(c, false, length);
-    base.is_compressed = !c.is_whole();
-  }
-  void share(Conversation& c, std::int32_t common) {
-    const std::int32_t length = std::min({common, std::int32_t(prompt.size()) - 1, c.sequence->n_intact()});
-    if (length <= base.n_reused || length < kMinTokensToCopy) return;
-    take(c, true, length);
-    base.n_held = base.n_tokens = length;
-  }
-  void copy(Conversation& c, std::int32_t length) {
-    if (length > base.n_reused && length >= kMinTokensToCopy) take(c, true, length);
-  }
-  void take(Conversation& c, bool copies, std::int32_t length) {
-    base = {.live = &c,
-            .copies = copies,
-            .n_tokens = std::int32_t(c.sequence->tokens().size()),
-            .n_reused = length,
-            .n_held = c.sequence->n_entries(),
-            .n_known = base.n_known,
-            .not_reused_because = base.not_reused_because};
-  }
-
-  void add(const Stored& stored) {
-    const std::int32_t common = common_length(prompt, stored.tokens);
-    const bool is_usable = stored.key == "full" || stored.key == usable;
+  /// Adds `found`, a copy in host memory or a file, of these tokens. It cannot be cut among the first
+  /// `n_compressed`, those up to its last compression.
+  void add(Base found, const std::vector<Token>& tokens, std::int32_t n_compressed, const std::string& key) {
+    const std::int32_t common = common_length(prompt, tokens);
+    const bool is_usable = key == "full" || key == usable;
     know(common, is_usable ? "it goes on differently before the place where its copy was compressed"
-                           : fmt::format("its copy was compressed by {}", stored.key));
-    const std::int32_t length = std::min(common, std::int32_t(prompt.size()) - 1);
-    const auto n_tokens = std::int32_t(stored.tokens.size());
-    if (!is_usable || length < stored.n_compressed_tokens || (!can_be_cut && length < n_tokens)) return;
-    if (length <= base.n_reused || length < kMinTokensToCopy) return;
-    base = {.host = stored.host,
-            .file = stored.file,
-            .n_tokens = n_tokens,
-            .n_reused = length,
-            .n_held = stored.n_entries,
-            .is_compressed = stored.n_compressed_tokens > 0,
-            .n_known = base.n_known,
-            .not_reused_because = base.not_reused_because};
+                           : fmt::format("its copy was compressed by {}", key));
+    found.n_tokens = std::int32_t(tokens.size());
+    found.n_reused = std::min(common, std::int32_t(prompt.size()) - 1);
+    found.is_compressed = n_compressed > 0;
+    const std::int32_t least = can_cut(scheduler.session_) ? n_compressed : found.n_tokens;
+    if (is_usable && found.n_reused >= least) take_if_longer(std::move(found));
+  }
+
+  void take_if_longer(Base found) {
+    if (found.n_reused > base.n_reused && found.n_reused >= kMinTokensToCopy) take(std::move(found));
+  }
+  void take(Base found) {
+    found.n_known = base.n_known;
+    found.not_reused_because = base.not_reused_because;
+    base = std::move(found);
   }
 };
 
 Scheduler::Base Scheduler::find_base(const Task& task) {
   // With kv.source each question chooses anew, so no compressed cache can be continued.
   BaseSearch search{.scheduler = *this,
-                    .session = session_,
                     .prompt = task.prompt.tokens,
-                    .usable = task.kv.source ? std::string("full") : task.kv.key(),
-                    .can_be_cut = can_cut(session_)};
+                    .usable = task.kv.source ? std::string("full") : task.kv.key()};
   for (Conversation& c : conversations_.all())
     if (!conversations_.is_empty(c)) search.add(c);
   for (const HostCopy& copy : store_.copies())
-    search.add(Stored{.tokens = copy.snapshot.tokens,
-                      .n_compressed_tokens = copy.n_compressed_tokens(),
-                      .n_entries = copy.snapshot.n_entries,
-                      .key = copy.key,
-                      .host = &copy});
+    search.add({.host = &copy, .n_held = copy.snapshot.n_entries}, copy.snapshot.tokens,
+               copy.n_compressed_tokens(), copy.key);
   if (files_.enabled()) {
     if (!task.kv.name.empty()) files_.look_for(task.kv.name);
     const auto entries = files_.entries();  // keeps the list alive: another thread may replace it
     for (const PromptFiles::Entry& entry : *entries)
-      search.add(Stored{.tokens = entry.tokens,
-                        .n_compressed_tokens = entry.n_compressed_tokens,
-                        .n_entries = entry.n_entries,
-                        .key = entry.key,
-                        .file = entry.name});
+      search.add({.file = entry.name, .n_held = entry.n_entries}, entry.tokens, entry.n_compressed_tokens,
+                 entry.key);
   }
   for (const DroppedPrompt& dropped : dropped_)
     search.know(common_length(search.prompt, dropped.tokens), dropped.why);

@@ -5,8 +5,7 @@
 namespace chunkkv::serve {
 
 std::int32_t common_length(std::span<const Token> a, std::span<const Token> b) {
-  const std::size_t n = std::min(a.size(), b.size());
-  return std::int32_t(std::mismatch(a.begin(), a.begin() + std::ptrdiff_t(n), b.begin()).first - a.begin());
+  return std::int32_t(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
 }
 
 Conversations::Conversations(Session& session) : session_(session) {

@@ -25,13 +25,13 @@ std::uint64_t HostCopy::bytes() const {
 bool HostStore::add(HostCopy copy) {
   const std::uint64_t bytes = copy.bytes();
   if (bytes + (pinned_ != nullptr ? pinned_->bytes() : 0) > most_bytes_) return false;
-  for (auto it = copies_.begin(); it != copies_.end();) {
-    const bool is_replaced = it->key == copy.key && it->is_source == copy.is_source && &*it != pinned_ &&
-                             (it->name.empty() || it->name == copy.name) &&
-                             continues(copy.snapshot.tokens, it->snapshot.tokens);
-    if (is_replaced) bytes_ -= it->bytes();
-    it = is_replaced ? copies_.erase(it) : std::next(it);
-  }
+  std::erase_if(copies_, [&](const HostCopy& old) {
+    const bool is_replaced = old.key == copy.key && old.is_source == copy.is_source && &old != pinned_ &&
+                             (old.name.empty() || old.name == copy.name) &&
+                             continues(copy.snapshot.tokens, old.snapshot.tokens);
+    if (is_replaced) bytes_ -= old.bytes();
+    return is_replaced;
+  });
   while (bytes_ + bytes > most_bytes_) {
     auto oldest = std::prev(copies_.end());
     if (&*oldest == pinned_) --oldest;

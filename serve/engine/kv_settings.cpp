@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstring>
 
 namespace chunkkv::serve {
@@ -43,12 +42,8 @@ KeyParts parts_of_key(const std::string& key) {
 }
 
 void require_plain_name(const std::string& name) {
-  const bool is_plain = !name.empty() && name.size() <= 128 && name.front() != '.' &&
-                        std::all_of(name.begin(), name.end(), [](unsigned char c) {
-                          return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                                 c == '.' || c == '_' || c == '-';
-                        });
-  if (!is_plain)
+  constexpr const char* plain = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-";
+  if (name.empty() || name.size() > 128 || name.front() == '.' || name.find_first_not_of(plain) != name.npos)
     throw UsageError("a name has 1 to 128 letters, digits, '_', '-' and '.', and does not begin with '.'");
 }
 

@@ -28,10 +28,6 @@ bool is_automatic(std::string_view name) {
          name.find_first_not_of("0123456789abcdef", kAutomatic.size()) == std::string_view::npos;
 }
 
-std::string saved_key(const CacheFileInfo& info) {
-  return info.keep.empty() ? "full" : key_of(info.method, info.keep);
-}
-
 }  // namespace
 
 PromptFiles::PromptFiles(std::string folder, CacheFileInfo info, CacheFormat format)
@@ -42,12 +38,8 @@ PromptFiles::PromptFiles(std::string folder, CacheFileInfo info, CacheFormat for
     throw UsageError(fmt::format("--slot-save-path '{}' is no folder; make it first", folder_));
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_, failed)) {
     const std::string name = entry.path().filename().string();
-    if (!entry.is_regular_file() || name.front() == '.' || !is_cache_file(entry.path().string())) continue;
-    try {
-      index(name, load(name));
-    } catch (const Error&) {
-      continue;  // of another model, or damaged: `load` by its name says which
-    }
+    if (entry.is_regular_file() && name.front() != '.' && is_cache_file(entry.path().string()))
+      look_for(name);
   }
   writer_ = std::thread([this] { write_all(); });
 }
@@ -72,32 +64,25 @@ std::shared_ptr<const std::vector<PromptFiles::Entry>> PromptFiles::entries() co
   return entries_;
 }
 
-void PromptFiles::index(const std::string& name, const HostCopy& copy) {
+void PromptFiles::index(const std::string& name, const HostCopy* copy) {
   const std::lock_guard lock(mutex_);
   auto entries = std::make_shared<std::vector<Entry>>(*entries_);
   std::erase_if(*entries, [&](const Entry& entry) { return entry.name == name; });
-  entries->push_back(
-      {name, copy.key, copy.snapshot.tokens, copy.snapshot.n_entries, copy.n_compressed_tokens()});
+  if (copy != nullptr)
+    entries->push_back(
+        {name, copy->key, copy->snapshot.tokens, copy->snapshot.n_entries, copy->n_compressed_tokens()});
   entries_ = std::move(entries);
 }
 
 void PromptFiles::look_for(const std::string& name) {
   const auto known = entries();
-  const bool is_known =
-      std::any_of(known->begin(), known->end(), [&](const Entry& entry) { return entry.name == name; });
-  if (is_known || !fs::exists(path(name))) return;
+  if (std::ranges::find(*known, name, &Entry::name) != known->end()) return;
   try {
-    index(name, load(name));
+    const HostCopy copy = load(name);
+    index(name, &copy);
   } catch (const Error&) {
-    return;  // of another model, or damaged: the prompt is read anew
+    return;  // none, of another model, or damaged (`load` by its name says which): the prompt is read anew
   }
-}
-
-void PromptFiles::forget(const std::string& name) {
-  const std::lock_guard lock(mutex_);
-  auto entries = std::make_shared<std::vector<Entry>>(*entries_);
-  std::erase_if(*entries, [&](const Entry& entry) { return entry.name == name; });
-  entries_ = std::move(entries);
 }
 
 std::uint64_t PromptFiles::save(const std::string& name, const HostCopy& copy) {
@@ -112,7 +97,7 @@ std::uint64_t PromptFiles::save(const std::string& name, const HostCopy& copy) {
   info.n_protected = copy.n_protected;
   info.end = CacheEnd::text;
   save_cache_file(file, info, copy.snapshot);
-  index(name, copy);
+  index(name, &copy);
   if (is_automatic(name)) remove_old();
   return fs::file_size(file);
 }
@@ -127,35 +112,32 @@ void PromptFiles::remove_old() const {
   for (std::size_t i = 0; i + kMostAutomatic < found.size(); ++i) fs::remove(found[i].second, failed);
 }
 
-void PromptFiles::save_later(std::string name, HostCopy copy,
-                             std::function<void(std::string, std::uint64_t)> done) {
-  path(name);
+void PromptFiles::save_later(HostCopy copy) {
+  if (copy.name.empty()) copy.name = name_for(copy);
+  path(copy.name);
   {
     const std::lock_guard lock(mutex_);
     if (jobs_.size() >= kLongestQueue) jobs_.pop_front();
-    jobs_.push_back({std::move(name), std::move(copy), std::move(done)});
+    jobs_.push_back(std::move(copy));
   }
   wake_.notify_all();
 }
 
 void PromptFiles::write_all() {
   while (true) {
-    Job job;
+    HostCopy copy;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return stops_ || !jobs_.empty(); });
       if (jobs_.empty()) return;
-      job = std::move(jobs_.front());
+      copy = std::move(jobs_.front());
       jobs_.pop_front();
     }
-    std::string failure;
-    std::uint64_t bytes = 0;
     try {
-      bytes = save(job.name, job.copy);
-    } catch (const std::exception& error) {
-      failure = error.what();
+      save(copy.name, copy);
+    } catch (const std::exception&) {
+      continue;  // without a file the prompt is read anew
     }
-    if (job.done) job.done(failure, bytes);
   }
 }
 
@@ -164,11 +146,11 @@ HostCopy PromptFiles::load(const std::string& name) const {
   if (!fs::exists(file)) throw UsageError(fmt::format("there is no saved prompt '{}'", name));
   CacheFile read = load_cache_file(file);
   require_format(read.info, file, format_);
-  HostCopy copy;
-  copy.snapshot = std::move(read.snapshot);
-  copy.key = copy.is_whole() ? "full" : saved_key(read.info);
-  copy.name = name;
-  copy.n_protected = read.info.n_protected;
+  HostCopy copy{.snapshot = std::move(read.snapshot),
+                .key = "full",
+                .name = name,
+                .n_protected = read.info.n_protected};
+  if (!copy.is_whole() && !read.info.keep.empty()) copy.key = key_of(read.info.method, read.info.keep);
   return copy;
 }
 

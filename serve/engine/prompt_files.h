@@ -7,7 +7,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -43,15 +42,14 @@ class PromptFiles {
   /// Adds the prompt of this name to `entries` if another server has saved it meanwhile.
   void look_for(const std::string& name);
   /// Removes a prompt that cannot be read any more from `entries`; its file stays.
-  void forget(const std::string& name);
+  void forget(const std::string& name) { index(name, nullptr); }
 
   /// Writes a copy and returns the size of its file. UsageError for a bad name or no folder, Error when it
   /// cannot be written.
   std::uint64_t save(const std::string& name, const HostCopy& copy);
-  /// Queues a copy for `save` on a thread of its own, which then calls `done` with the error's message, or an
-  /// empty one. A full queue drops its oldest job and does not call its `done`. UsageError as for `save`.
-  void save_later(std::string name, HostCopy copy,
-                  std::function<void(std::string error, std::uint64_t bytes)> done = {});
+  /// Queues a copy for `save` on a thread of its own, under its name or that of `name_for`; after an error
+  /// there is no file. A full queue drops its oldest copy. UsageError as for `save`.
+  void save_later(HostCopy copy);
   /// Reads a saved prompt. UsageError for a bad name, no such prompt or no folder, Error when it cannot be
   /// read or belongs to another model.
   HostCopy load(const std::string& name) const;
@@ -63,21 +61,16 @@ class PromptFiles {
   std::string path(const std::string& name) const;
   /// Removes the oldest files whose names begin like those of `name_for` when there are too many.
   void remove_old() const;
-  void index(const std::string& name, const HostCopy& copy);
+  /// Puts the copy in place of the entry of this name; null: nothing.
+  void index(const std::string& name, const HostCopy* copy);
   void write_all();
-
-  struct Job {
-    std::string name;
-    HostCopy copy;
-    std::function<void(std::string, std::uint64_t)> done;
-  };
 
   std::string folder_;
   CacheFileInfo info_;
   CacheFormat format_;
   mutable std::mutex mutex_;
   std::shared_ptr<const std::vector<Entry>> entries_ = std::make_shared<std::vector<Entry>>();
-  std::deque<Job> jobs_;
+  std::deque<HostCopy> jobs_;  // copies to be saved
   std::condition_variable wake_;
   bool stops_ = false;
   std::thread writer_;

@@ -29,13 +29,12 @@ std::int32_t reserve_of(const Task& task) {
 
 Plan plan_of(const Task& task) {
   const auto n = std::int32_t(task.prompt.tokens.size());
-  Plan plan;
-  plan.method = task.kv.method;
-  plan.fit_window = true;
-  plan.keep_at_least = task.kv.keep_at_least;
-  plan.protect_first = task.kv.protect < 0 ? task.prompt.n_system : std::min(task.kv.protect, n);
+  Plan plan{.method = task.kv.method,
+            .budget = task.kv.keep,
+            .protect_first = task.kv.protect < 0 ? task.prompt.n_system : std::min(task.kv.protect, n),
+            .fit_window = true,
+            .keep_at_least = task.kv.keep_at_least};
   if (!task.kv.compresses()) return plan;
-  plan.budget = task.kv.keep;
   // A long system prompt, one with tools for example, may exceed a small share.
   const std::int32_t least =
       plan.protect_first + std::max(plan.method->request().window, 1) + kLeastBesideProtected;

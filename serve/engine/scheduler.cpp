@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <future>
 #include <utility>
 
 namespace chunkkv::serve {
@@ -28,7 +27,7 @@ Scheduler::Scheduler(Session& session, PromptFiles& files, Metrics& metrics, con
       conversations_(session),
       store_(options.source_bytes, [this](const HostCopy& copy) {
         if (files_.enabled())
-          files_.save_later(copy.name.empty() ? PromptFiles::name_for(copy) : copy.name, copy);
+          files_.save_later(copy);
         else
           remember_dropped(copy.snapshot.tokens, "it had to leave host memory (--source-bytes)");
       }) {}
@@ -90,33 +89,26 @@ void Scheduler::stop() {
 }
 
 void Scheduler::between_steps(const std::function<void()>& act) {
-  auto done = std::make_shared<std::promise<void>>();
-  std::future<void> result = done->get_future();
+  std::packaged_task<void()> call(act);
+  std::future<void> result = call.get_future();
   {
     const std::lock_guard lock(mutex_);
     if (stops_) throw Error("the server is stopping");
-    calls_.push_back([act, done] {
-      try {
-        act();
-        done->set_value();
-      } catch (...) {
-        done->set_exception(std::current_exception());
-      }
-    });
+    calls_.push_back(std::move(call));
   }
   wake_.notify_all();
   result.get();
 }
 
 void Scheduler::take_calls() {
-  std::deque<std::function<void()>> calls;
+  std::deque<std::packaged_task<void()>> calls;
   {
     const std::lock_guard lock(mutex_);
     calls.swap(calls_);
     for (auto& task : inbox_) waiting_.push_back(std::move(task));
     inbox_.clear();
   }
-  for (const auto& call : calls) call();
+  for (auto& call : calls) call();
 }
 
 bool Scheduler::turn() {
@@ -223,24 +215,14 @@ Conversation* Scheduler::free_sequence(const Conversation* except) {
 }
 
 HostCopy Scheduler::copy_of(const Conversation& c) const {
-  HostCopy copy;
-  copy.snapshot = c.sequence->snapshot();
-  copy.key = c.key;
-  copy.name = c.name;
-  copy.n_protected = c.n_protected;
-  return copy;
+  return {.snapshot = c.sequence->snapshot(), .key = c.key, .name = c.name, .n_protected = c.n_protected};
 }
 
 void Scheduler::park(Conversation& c) {
-  const CacheUse use = c.sequence->use();
-  if (store_.holds(use.bytes_used)) {
-    if (store_.add(copy_of(c))) {
-      conversations_.clear(c);
-      return;
-    }
-  }
-  remember_dropped(c.sequence->tokens(),
-                   "it had to leave the cells, and host memory has no room for it (--source-bytes)");
+  const bool is_kept = store_.holds(c.sequence->use().bytes_used) && store_.add(copy_of(c));
+  if (!is_kept)
+    remember_dropped(c.sequence->tokens(),
+                     "it had to leave the cells, and host memory has no room for it (--source-bytes)");
   conversations_.clear(c);
 }
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <future>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -83,7 +84,7 @@ class Scheduler {
   void take_token(Answer& answer, TokenOutput token);
   void after_step(Answer& answer);
   void limit_answer(Answer& answer, std::int32_t cells);
-  void finish(Answer& answer, Ending ending, const std::string& stop_text, bool truncated);
+  void finish(Answer& answer, Ending ending, bool truncated = false);
   void fail(Answer& answer, Fault fault, const std::string& message);
   void fail_all(Fault fault, const std::string& message);
   void release(Answer& answer);
@@ -117,7 +118,7 @@ class Scheduler {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Task>> inbox_;
-  std::deque<std::function<void()>> calls_;
+  std::deque<std::packaged_task<void()>> calls_;
   std::size_t n_waiting_ = 0;  // tasks in `waiting_` and `inbox_`; guarded by `mutex_`
   bool stops_ = false;
 };
