@@ -9,9 +9,9 @@ namespace chunkkv {
 inline constexpr std::string_view kBlanks{" \t\r\0", 4};
 
 /// A line without the blanks around it.
-inline std::string_view without_blanks(std::string_view line) {
-  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
-  return line.substr(0, line.find_last_not_of(kBlanks) + 1);
+inline std::string_view without_blanks(std::string_view line, std::string_view blanks = kBlanks) {
+  line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
+  return line.substr(0, line.find_last_not_of(blanks) + 1);
 }
 
 }  // namespace chunkkv

@@ -1,5 +1,7 @@
 #include "chat_input.h"
 
+#include "base/blanks.h"
+
 #include <chunkkv/error.h>
 
 #include <fmt/format.h>
@@ -48,13 +50,6 @@ std::size_t longest_line(std::string_view text) {
     begin = end + 1;
   }
   return longest;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\n";
-  const std::size_t begin = text.find_first_not_of(kBlank);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
 }  // namespace
@@ -112,11 +107,12 @@ std::optional<ChatEntry> EntryReader::next() {
 }
 
 ChatLine parse_chat_line(const ChatEntry& entry) {
-  std::string_view text = trimmed(entry.text);
+  constexpr std::string_view blanks = " \t\n";
+  const std::string_view text = without_blanks(entry.text, blanks);
   if (entry.is_block || !text.starts_with('/')) return {"", std::string(text)};
   if (text.starts_with("//")) return {"", std::string(text.substr(1))};
   const std::size_t end = std::min(text.find_first_of(" \t"), text.size());
-  return {std::string(text.substr(0, end)), std::string(trimmed(text.substr(end)))};
+  return {std::string(text.substr(0, end)), std::string(without_blanks(text.substr(end), blanks))};
 }
 
 }  // namespace chunkkv::text

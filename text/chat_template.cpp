@@ -1,11 +1,11 @@
 #include "text/chat_template.h"
 
+#include "base/blanks.h"
 #include "text/vocabulary.h"
 
 #include <chat.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <exception>
 #include <string_view>
 #include <vector>
@@ -34,9 +34,8 @@ std::string explanation(const Model& model, std::string what) {
 
 /// At most 32 bytes from the beginning of `text`, without the blanks around it that templates cut off.
 std::string_view beginning(std::string_view text) {
-  const std::size_t first = std::min(text.find_first_not_of(" \t\r\n\v\f"), text.size());
-  text = text.substr(first, 32);
-  return text.substr(0, text.find_last_not_of(" \t\r\n\v\f") + 1);
+  constexpr std::string_view blanks = " \t\r\n\v\f";
+  return without_blanks(without_blanks(text, blanks).substr(0, 32), blanks);
 }
 
 }  // namespace

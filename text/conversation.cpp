@@ -88,14 +88,13 @@ void Conversation::with_progress(bool is_long, const std::function<void(const Pr
 }
 
 Plan Conversation::plan(std::size_t n_newest) const {
-  Plan plan;
-  plan.method = rules_.method;
-  plan.protect_first = n_protected_;
-  plan.protect_last = std::int32_t(n_newest);
-  plan.fit_window = true;
+  Plan plan{.method = rules_.method,
+            .budget = rules_.keep,
+            .protect_first = n_protected_,
+            .protect_last = std::int32_t(n_newest),
+            .fit_window = true,
+            .keep_at_least = rules_.keep_at_least};
   if (plan.method->keeps_all()) return plan;
-  plan.budget = rules_.keep;
-  plan.keep_at_least = rules_.keep_at_least;
   const auto n = std::int32_t(prompt_.tokens.size());
   const std::int32_t least =
       n_protected_ + std::max(plan.protect_last, plan.method->request().window) + kMinBeyondProtected;
@@ -114,11 +113,10 @@ bool Conversation::must_compress(std::size_t n_question) const {
 }
 
 void Conversation::report_plan() {
-  Plan asked;
-  asked.method = rules_.method;
-  asked.budget = rules_.keep;
-  asked.fit_window = true;
-  asked.keep_at_least = rules_.keep_at_least;
+  const Plan asked{.method = rules_.method,
+                   .budget = rules_.keep,
+                   .fit_window = true,
+                   .keep_at_least = rules_.keep_at_least};
   const auto n = std::int32_t(prompt_.tokens.size());
   if (events_.compressing) events_.compressing(asked.at(n, n, session_.n_layers()));
 }
@@ -304,11 +302,9 @@ void Conversation::load(const std::string& path, CacheFile file) {
   }
   OpenPrompt prompt = prompt_of(file);
   std::optional<Source> source;
-  if (file.info.is_source) {
-    Plan wanted;
-    wanted.method = rules_.method;
-    source.emplace(sequence_, std::move(file.snapshot), file.info.rest, wanted);
-  }
+  if (file.info.is_source)
+    source.emplace(sequence_, std::move(file.snapshot), file.info.rest,
+                   Plan{.method = rules_.method, .budget = {}});
   clear();
   if (!source) sequence_.restore(file.snapshot);
   if (source) source_.emplace(std::move(*source));

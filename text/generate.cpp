@@ -9,21 +9,8 @@
 namespace chunkkv::text {
 
 std::string_view to_string(Stop stop) {
-  switch (stop) {
-    case Stop::end:
-      return "end";
-    case Stop::text:
-      return "text";
-    case Stop::limit:
-      return "limit";
-    case Stop::context:
-      return "context";
-    case Stop::signal:
-      return "interrupted";
-    case Stop::pause:
-      return "pause";
-  }
-  return "";
+  constexpr std::string_view names[] = {"end", "text", "limit", "context", "interrupted", "pause"};
+  return names[std::size_t(stop)];
 }
 
 namespace {
@@ -35,12 +22,8 @@ class Generation {
       : sequence_(*from.sequence), sampler_(*from.sampler), options_(options) {
     if (from.before) go_on_with(*from.before);
     if (is_finished_) return;
-    double ms = 0;
-    {
-      const Stopwatch watch(ms);
-      token_ = sampler_.sample(from.logits);
-    }
-    (n_timed_ == 0 ? answer_.first_ms : rest_ms_) += ms;
+    const Stopwatch watch(n_timed_ == 0 ? answer_.first_ms : rest_ms_);
+    token_ = sampler_.sample(from.logits);
   }
 
   bool is_finished() const { return is_finished_; }
@@ -126,23 +109,22 @@ class Generation {
 /// Reads the sampled token of each generation, in one batch, and samples the next ones.
 void step(std::span<Generation* const> generations) {
   double ms = 0;
-  {
-    const Stopwatch watch(ms);
-    if (generations.size() == 1) {
-      Generation& only = *generations[0];
-      only.next(only.sequence().decode(only.token()));
-    } else {
-      std::vector<Token> tokens;
-      std::vector<SequenceId> sequences;
-      for (const Generation* generation : generations) {
-        tokens.push_back(generation->token());
-        sequences.push_back(generation->sequence().id());
-      }
-      generations[0]->sequence().session().decode(
-          tokens, sequences,
-          [&](std::size_t i, std::span<const float> logits) { generations[i]->next(logits); });
+  Stopwatch watch(ms);
+  if (generations.size() == 1) {
+    Generation& only = *generations[0];
+    only.next(only.sequence().decode(only.token()));
+  } else {
+    std::vector<Token> tokens;
+    std::vector<SequenceId> sequences;
+    for (const Generation* generation : generations) {
+      tokens.push_back(generation->token());
+      sequences.push_back(generation->sequence().id());
     }
+    generations[0]->sequence().session().decode(
+        tokens, sequences,
+        [&](std::size_t i, std::span<const float> logits) { generations[i]->next(logits); });
   }
+  watch.stop();
   for (Generation* generation : generations) generation->add_time(ms);
 }
 
@@ -185,8 +167,7 @@ std::vector<Answer> generate_together(std::span<const GenerationStart> starts,
     for (Generation* generation : active) generation->stop(Stop::signal);
   };
   try {
-    while (true) {
-      if (active.empty()) break;
+    while (!active.empty()) {
       const CacheUse use = active.front()->sequence().session().use();
       std::int32_t n_free = use.cells_allocated - use.cells_used;
       std::erase_if(active, [&](Generation* generation) {

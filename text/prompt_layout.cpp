@@ -144,14 +144,11 @@ std::vector<Token> PromptLayout::following(const OpenPrompt& prompt, const std::
   // After an answer the question is a message of its own; otherwise it follows the text, after a gap.
   const std::string asked = prompt.end == CacheEnd::answer ? user : fmt::format("{}{}", kQuestionGap, user);
   const std::string text = following_text(model_, prompt, asked);
-  if (!rules_.no_special)
-    return tokens_after(prompt.tokens, text, model_, [&](const std::string& context) {
-      return model_.tokenize(context + text, /*add_special=*/false, /*parse_special=*/true);
-    });
-  std::vector<Part> parts = following_parts(model_, prompt, asked);
-  parts.insert(parts.begin(), Part{.text = {}, .is_template = true});
   return tokens_after(prompt.tokens, text, model_, [&](const std::string& context) {
-    parts.front().text = context;
+    if (!rules_.no_special)
+      return model_.tokenize(context + text, /*add_special=*/false, /*parse_special=*/true);
+    std::vector<Part> parts = following_parts(model_, prompt, asked);
+    parts.insert(parts.begin(), Part{.text = context, .is_template = true});
     return tokenize_untrusted(model_, parts, /*add_special=*/false);
   });
 }

@@ -1,6 +1,7 @@
 #include "text/utf8.h"
 
 #include <cstdint>
+#include <utility>
 
 namespace chunkkv::text {
 namespace {
@@ -61,9 +62,7 @@ std::string Utf8Stream::push(std::string_view bytes) {
 }
 
 std::string Utf8Stream::finish() {
-  const bool cut = pending();
-  held_.clear();
-  return cut ? std::string(kReplacement) : std::string();
+  return std::exchange(held_, {}).empty() ? std::string() : std::string(kReplacement);
 }
 
 std::size_t find_invalid_utf8(std::string_view text) {

@@ -14,7 +14,6 @@ class Utf8Stream {
   std::string push(std::string_view bytes);
   /// Ends the stream. Returns U+FFFD where a character was cut short, else nothing.
   std::string finish();
-  bool pending() const { return !held_.empty(); }
   /// The bytes that are held back.
   const std::string& held() const { return held_; }
 
