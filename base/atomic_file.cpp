@@ -49,7 +49,9 @@ std::string temporary_name() {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+// Once the other constructor is done, the destructor closes what is open when this one throws.
+AtomicFile::AtomicFile(std::string path) : AtomicFile() {
+  path_ = std::move(path);
   std::error_code error;
   const fs::file_status status = fs::status(path_, error);
   if (fs::exists(status) && !fs::is_regular_file(status))
@@ -57,15 +59,6 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   const fs::path file = followed(path_);
   name_ = file.filename().string();
   folder_ = open_folder(file.parent_path());
-  try {
-    open();
-  } catch (...) {
-    if (folder_ >= 0) close(folder_);
-    throw;
-  }
-}
-
-void AtomicFile::open() {
   const auto refuse = [this] {
     throw Error(
         fmt::format("cannot write '{}': {}; choose another file or folder", path_, std::strerror(errno)));
@@ -99,7 +92,7 @@ AtomicFile::~AtomicFile() {
     std::fclose(file_);
     unlinkat(folder_, temporary_.c_str(), 0);
   }
-  close(folder_);
+  if (folder_ >= 0) close(folder_);
 }
 
 void AtomicFile::fail() const {

@@ -37,7 +37,7 @@ class AtomicFile {
   [[noreturn]] void fail() const;
 
  private:
-  void open();
+  AtomicFile() = default;
 
   std::string path_;       ///< as it was given
   std::string name_;       ///< name, in the folder, of the file that `path_` leads to
