@@ -23,14 +23,21 @@ class RowStatistics {
   }
 
   static void units(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
-                    float* out) {
+                    float* out, float* sum) {
+    for (std::int64_t d = 0; d < task.depth; ++d) sum[d] = 0;
     for (std::int64_t i = first; i < end; i += kRowsTogether) {
       const FourRows rows(task, i, end);
       float factors[kRowsTogether];
       rows.factors(task.depth, smallest, factors);
-      for (int r = 0; r < rows.count; ++r)
-        for (std::int64_t d = 0; d < task.depth; d += V::kWidth)
-          V::store(out + (i + r) * task.depth + d, V::from_half(rows.at[r] + 2 * d) * V::all(factors[r]));
+      for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
+        F total = V::load(sum + d);
+        for (int r = 0; r < rows.count; ++r) {
+          const F unit = V::from_half(rows.at[r] + 2 * d) * V::all(factors[r]);
+          V::store(out + (i + r) * task.depth + d, unit);
+          total += unit;
+        }
+        V::store(sum + d, total);
+      }
     }
   }
 

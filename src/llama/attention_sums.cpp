@@ -156,11 +156,28 @@ void add_column_sums(Graph& g, ggml_tensor* attention, std::vector<float>& sums)
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += part[i];
 }
 
-/// R-KV's attention weights, [n_kv, count, n_head_kv]: logits are maximised over the query heads of a KV
-/// head, and the softmax runs over the cells that the mask `hidden` leaves.
-ggml_tensor* group_max_weights(Graph& g, const CacheLayer& cache, const Attention& a, ggml_tensor* kq,
-                               ggml_tensor* hidden) {
+/// Logits [n, count, n_head], maximised over the query heads of a KV head: [n, count, n_head_kv].
+void compute_group_max(ggml_tensor* out, int thread, int n_threads, void*) {
+  const ggml_tensor* kq = out->src[0];
+  const std::int64_t n = out->ne[0], count = out->ne[1], group = kq->ne[2] / out->ne[2];
+  const auto* logits = static_cast<const float*>(kq->data);
+  for (std::int64_t row = thread; row < count * out->ne[2]; row += n_threads) {
+    float* top = static_cast<float*>(out->data) + row * n;
+    const float* member = logits + (row / count * group * count + row % count) * n;
+    std::copy_n(member, n, top);
+    for (std::int64_t i = 1; i < group; ++i) {
+      member += count * n;
+      for (std::int64_t c = 0; c < n; ++c) top[c] = top[c] < member[c] ? member[c] : top[c];
+    }
+  }
+}
+
+/// The same by the operations that all devices have.
+ggml_tensor* group_max(Graph& g, const CacheLayer& cache, ggml_tensor* kq) {
   const std::int64_t group = cache.n_head / cache.n_head_kv;
+  if (g.on_cpu())
+    return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, kq->ne[0], kq->ne[1], cache.n_head_kv, 1, &kq, 1,
+                          &compute_group_max, GGML_N_TASKS_MAX, nullptr);
   auto member = [&](std::int64_t i) {  // query head i of every KV head
     return ggml_view_3d(g.ctx(), kq, kq->ne[0], kq->ne[1], cache.n_head_kv, kq->nb[1],
                         kq->nb[2] * std::size_t(group), kq->nb[2] * std::size_t(i));
@@ -168,7 +185,7 @@ ggml_tensor* group_max_weights(Graph& g, const CacheLayer& cache, const Attentio
   ggml_tensor* top = ggml_cont(g.ctx(), member(0));
   for (std::int64_t i = 1; i < group; ++i)  // max(a, b) = a + relu(b - a)
     top = ggml_add(g.ctx(), top, ggml_relu(g.ctx(), ggml_sub(g.ctx(), member(i), top)));
-  return ggml_soft_max_ext(g.ctx(), top, hidden, a.scale, 0.0f);
+  return top;
 }
 
 /// Column sums over `queries`, which `in_graph` puts into a graph, `tile` of them at a time. `past`: see
@@ -187,12 +204,14 @@ std::vector<float> sums_by_tiles(Compute& compute, const CacheLayer& cache, cons
       continue;
     }
     // [now.count][n_kv]: 0 in the cells of the past and -inf in all others.
-    std::vector<float> mask(past.size() * std::size_t(now.count));
-    for (std::size_t i = 0; i < mask.size(); ++i)
-      mask[i] = past[i % past.size()] != 0 ? 0.0f : -std::numeric_limits<float>::infinity();
-    ggml_tensor* kq = logits(g, cache, a, in_graph(g, now).q);
+    std::vector<float> mask;
+    mask.reserve(past.size() * std::size_t(now.count));
+    for (std::int32_t i = 0; i < now.count; ++i)
+      for (const std::uint8_t seen : past)
+        mask.push_back(seen != 0 ? 0.0f : -std::numeric_limits<float>::infinity());
+    ggml_tensor* top = group_max(g, cache, logits(g, cache, a, in_graph(g, now).q));
     ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, now.count, 1, 1}, mask.data());
-    add_column_sums(g, group_max_weights(g, cache, a, kq, hidden), sums);
+    add_column_sums(g, ggml_soft_max_ext_inplace(g.ctx(), top, hidden, a.scale, 0.0f), sums);
   }
   return sums;
 }

@@ -2,6 +2,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/similar_keys.h"
+#include "llama/aligned_block.h"
 #include "llama/kernel_run.h"
 #include "llama/row_blocks.h"
 
@@ -15,34 +16,53 @@ constexpr float kSmallestNorm = 1e-8f;
 constexpr std::int64_t kFirstBlock = 64;
 constexpr std::int64_t kLargestBlock = 1024;
 constexpr std::size_t kTileRows = 4096;
+/// Normalised keys that exist at a time: of as many KV heads as have so many bytes, but at least of one.
+constexpr std::size_t kUnitBytes = std::size_t(16) << 20;
 
-/// Similarities of one KV head's keys.
-class HeadSimilarity {
- public:
-  /// `unit`: memory for normalised keys, which one head uses after the other.
-  HeadSimilarity(Compute& compute, const CacheLayer& cache, std::int32_t head,
-                 std::span<const std::int32_t> cells, std::vector<float>& unit)
-      : compute_(compute),
-        cache_(cache),
-        head_(head),
-        cells_(cells),
-        unit_(unit),
-        sum_to_others_(cells.size()),
-        zeroed_similarity_(cells.size()),
-        zeroed_(cells.size()) {}
+/// What the keys of one KV head are compared for. For each key i: the sum of its similarities to all others,
+/// the key whose similarity row i sets to zero, and the similarity to that key.
+struct Comparison {
+  explicit Comparison(std::size_t n) : sum_to_others(n), zeroed_similarity(n), zeroed(n) {}
 
-  std::vector<float> redundancy(float threshold) {
-    const std::size_t n = cells_.size();
-    if (has_kernel())
-      compare_by_kernel(threshold);
-    else
-      compare(threshold);
-    std::vector<double> sums(sum_to_others_.begin(), sum_to_others_.end());
+  std::vector<float> sum_to_others, zeroed_similarity;
+  std::vector<std::int32_t> zeroed;
+
+  /// The mean similarity of all keys to each, without what is set to zero.
+  std::vector<float> redundancy() const {
+    const std::size_t n = zeroed.size();
+    std::vector<double> sums(sum_to_others.begin(), sum_to_others.end());
     for (std::size_t i = 0; i < n; ++i)
-      if (const auto j = std::size_t(zeroed_[i]); j != i) sums[j] -= double(zeroed_similarity_[i]);
+      if (const auto j = std::size_t(zeroed[i]); j != i) sums[j] -= double(zeroed_similarity[i]);
     std::vector<float> mean(n);
     for (std::size_t j = 0; j < n; ++j) mean[j] = float(sums[j] / double(n));
     return mean;
+  }
+};
+
+/// One KV head's keys by graphs, on any device.
+class HeadKeys {
+ public:
+  HeadKeys(Compute& compute, const CacheLayer& cache, std::int64_t head, std::span<const std::int32_t> cells)
+      : compute_(compute), cache_(cache), head_(head), cells_(cells) {}
+
+  Comparison compare(float threshold) {
+    Comparison result(cells_.size());
+    std::vector<float> total(cells_.size()), own(cells_.size());
+    column_sums(total, own);
+    for (std::size_t j = 0; j < total.size(); ++j) result.sum_to_others[j] = total[j] - own[j];
+    result.zeroed = last_similar(threshold);
+    result.zeroed_similarity = similarity_to(result.zeroed);
+    return result;
+  }
+
+  /// Writes all normalised keys to `units`, [cells.size()][head_dim], and adds them up in `sum`, [head_dim].
+  void fill_units(float* units, std::span<double> sum) {
+    for_tiles(cells_.size(), [&](std::size_t first, std::size_t count) {
+      Graph g = graph();
+      g.output(keys(g, cells_.subspan(first, count)), units + first * sum.size());
+      g.run();
+    });
+    for (std::size_t i = 0; i < cells_.size() * sum.size(); ++i) sum[i % sum.size()] += double(units[i]);
   }
 
  private:
@@ -85,59 +105,6 @@ class HeadSimilarity {
       g.output(ggml_sum_rows(g.ctx(), ggml_sqr(g.ctx(), k)), own.data() + first);
       g.run();
     });
-  }
-
-  void compare(float threshold) {
-    std::vector<float> total(cells_.size()), own(cells_.size());
-    column_sums(total, own);
-    for (std::size_t j = 0; j < total.size(); ++j) sum_to_others_[j] = total[j] - own[j];
-    zeroed_ = last_similar(threshold);
-    zeroed_similarity_ = similarity_to(zeroed_);
-  }
-
-  bool has_kernel() const {
-    return compute_.device_of(cache_.k).is_cpu && !kernels::similar_keys_kernels().empty() &&
-           head_dim() % 16 == 0 && head_dim() <= kernels::kMostAttentionDepth;
-  }
-  std::int64_t head_dim() const { return cache_.k->ne[0] / cache_.n_head_kv; }
-
-  /// Writes all normalised keys to `unit_`, [cells.size()][head_dim], and returns their sum, [head_dim].
-  std::vector<double> fill_unit_keys() {
-    const auto dim = std::size_t(head_dim());
-    unit_.resize(cells_.size() * dim);
-    if (const auto* kernel = row_kernel(compute_, keys_of(cache_))) {
-      const HeadRange heads = {head_, head_ + 1};
-      for_row_blocks(compute_, cache_, keys_of(cache_), heads, cells_, [&](const RowBlock& b) {
-        kernel->units(b.task, b.first, b.end, kSmallestNorm, unit_.data());
-      });
-      return sum_of_units(compute_, cache_, *kernel, heads, cells_, kSmallestNorm);
-    }
-    for_tiles(cells_.size(), [&](std::size_t first, std::size_t count) {
-      Graph g = graph();
-      g.output(keys(g, cells_.subspan(first, count)), unit_.data() + first * dim);
-      g.run();
-    });
-    std::vector<double> sums(dim);
-    for (std::size_t i = 0; i < unit_.size(); i += dim)
-      for (std::size_t d = 0; d < dim; ++d) sums[d] += double(unit_[i + d]);
-    return sums;
-  }
-
-  void compare_by_kernel(float threshold) {
-    const std::vector<double> sums = fill_unit_keys();
-    const std::vector<float> sum(sums.begin(), sums.end());
-
-    const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
-    const kernels::SimilarKeysTask task{.n = std::int64_t(cells_.size()),
-                                        .depth = head_dim(),
-                                        .keys = unit_.data(),
-                                        .sum = sum.data(),
-                                        .threshold = threshold,
-                                        .newest = zeroed_.data(),
-                                        .of_newest = zeroed_similarity_.data(),
-                                        .of_others = sum_to_others_.data()};
-    run_kernel(compute_, cache_.k, kernel.thread_bytes(task),
-               [&](char* own, std::atomic<std::int64_t>& next) { kernel.run(task, own, next); });
   }
 
   /// For each i the last j != i with k_i . k_j > threshold; 0 where there is none.
@@ -221,24 +188,76 @@ class HeadSimilarity {
 
   Compute& compute_;
   const CacheLayer& cache_;
-  std::int32_t head_;
+  std::int64_t head_;
   std::span<const std::int32_t> cells_;
-  std::vector<float>& unit_;
-  // For each key i: the sum of its similarities to all others, its similarity to key zeroed_[i], and the key
-  // whose similarity row i sets to zero.
-  std::vector<float> sum_to_others_, zeroed_similarity_;
-  std::vector<std::int32_t> zeroed_;
 };
+
+bool has_kernel(Compute& compute, const CacheLayer& cache) {
+  const std::int64_t depth = keys_of(cache).width;
+  return compute.device_of(cache.k).is_cpu && !kernels::similar_keys_kernels().empty() && depth % 16 == 0 &&
+         depth <= kernels::kMostAttentionDepth;
+}
+
+/// Compares the keys of some KV heads by our kernel, in one run: its threads wait for each other only once.
+/// `units`: memory for their normalised keys.
+std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& cache, HeadRange heads,
+                                          std::span<const std::int32_t> cells, float threshold,
+                                          float* units) {
+  const auto depth = std::size_t(keys_of(cache).width), n_heads = std::size_t(heads.end - heads.first);
+  std::vector<double> sums(n_heads * depth);
+  if (const auto* kernel = row_kernel(compute, keys_of(cache)))
+    sums = sum_of_units(compute, cache, *kernel, heads, cells, kSmallestNorm, units);
+  else
+    for (std::size_t h = 0; h < n_heads; ++h)
+      HeadKeys(compute, cache, heads.first + std::int64_t(h), cells)
+          .fill_units(units + h * cells.size() * depth, std::span(sums).subspan(h * depth, depth));
+  const std::vector<float> sum(sums.begin(), sums.end());
+
+  std::vector<Comparison> results(n_heads, Comparison(cells.size()));
+  std::vector<kernels::SimilarKeysTask> tasks;
+  for (std::size_t h = 0; h < n_heads; ++h)
+    tasks.push_back({.n = std::int64_t(cells.size()),
+                     .depth = std::int64_t(depth),
+                     .keys = units + h * cells.size() * depth,
+                     .sum = sum.data() + h * depth,
+                     .threshold = threshold,
+                     .newest = results[h].zeroed.data(),
+                     .of_newest = results[h].zeroed_similarity.data(),
+                     .of_others = results[h].sum_to_others.data()});
+  const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
+  std::vector<std::atomic<std::int64_t>> next(n_heads);  // the first key that no thread has taken
+  run_kernel(compute, cache.k, kernel.thread_bytes(tasks.front()),
+             [&](char* own, std::atomic<std::int64_t>&) {
+               for (std::size_t h = 0; h < n_heads; ++h) kernel.run(tasks[h], own, next[h]);
+             });
+  return results;
+}
 
 }  // namespace
 
 std::vector<float> redundancy(Compute& compute, const CacheLayer& cache, std::span<const std::int32_t> cells,
                               float threshold) {
-  std::vector<float> result, unit;
+  std::vector<float> result;
   result.reserve(cells.size() * std::size_t(cache.n_head_kv));
-  for (std::int32_t head = 0; head < cache.n_head_kv; ++head) {
-    const std::vector<float> mean = HeadSimilarity(compute, cache, head, cells, unit).redundancy(threshold);
+  const auto add = [&](const Comparison& comparison) {
+    const std::vector<float> mean = comparison.redundancy();
     result.insert(result.end(), mean.begin(), mean.end());
+  };
+  if (!has_kernel(compute, cache)) {
+    for (std::int64_t head = 0; head < cache.n_head_kv; ++head)
+      add(HeadKeys(compute, cache, head, cells).compare(threshold));
+    return result;
+  }
+  const std::size_t head_bytes = cells.size() * std::size_t(keys_of(cache).width) * sizeof(float);
+  const std::int64_t together = std::clamp<std::int64_t>(
+      std::int64_t(kUnitBytes / std::max<std::size_t>(1, head_bytes)), 1, cache.n_head_kv);
+  AlignedBlock units;
+  units.reserve(head_bytes * std::size_t(together));
+  for (std::int64_t head = 0; head < cache.n_head_kv; head += together) {
+    const HeadRange heads = {head, std::min<std::int64_t>(head + together, cache.n_head_kv)};
+    for (const Comparison& comparison :
+         compare_by_kernel(compute, cache, heads, cells, threshold, reinterpret_cast<float*>(units.get())))
+      add(comparison);
   }
   return result;
 }

@@ -35,9 +35,10 @@ void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& 
                     std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work);
 
 /// The sum of the normalised keys of some KV heads: [heads][head_dim]. A key shorter than `smallest` is
-/// divided by `smallest`. Sums of blocks are added up in double precision.
+/// divided by `smallest`. Sums of blocks are added up in double precision. Writes the keys themselves to
+/// `units`, [heads][cells.size()][head_dim], unless it is null.
 std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
                                  const kernels::RowStatisticsKernel& kernel, HeadRange heads,
-                                 std::span<const std::int32_t> cells, float smallest);
+                                 std::span<const std::int32_t> cells, float smallest, float* units = nullptr);
 
 }  // namespace chunkkv::engine
