@@ -29,15 +29,16 @@ function(chunkkv_compile_options target)
   endif()
 endfunction()
 
-# For code that only waits for other code: with -O1 it compiles in half the time, and nobody notices that it is slower.
+# For code that only waits for other code: with -Og it compiles in less than half the time, and nobody notices that it is
+# slower.
 function(chunkkv_compile_quickly target)
-  target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-Og>)
 endfunction()
 
-# Compiles several files as one, for small files that include the same large headers. Names in unnamed namespaces must
-# differ within the target. With CHUNKKV_UNITY=OFF a file that changed is compiled alone.
+# Compiles many files as one, because the large headers that they include take more time than the files themselves. Names in
+# unnamed namespaces must differ within the target. With CHUNKKV_UNITY=OFF a file that changed is compiled alone.
 function(chunkkv_compile_together target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ${CHUNKKV_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${CHUNKKV_UNITY} UNITY_BUILD_BATCH_SIZE 24)
 endfunction()
 
 # fmt is compiled in, so that neither its library nor its headers become a dependency of those who link chunkkv.

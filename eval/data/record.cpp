@@ -9,9 +9,7 @@
 
 namespace chunkkv::eval {
 
-using Json = nlohmann::json;
-
-Record::Record(Json json, std::string source) : json_(std::move(json)), source_(std::move(source)) {
+Record::Record(nlohmann::json json, std::string source) : json_(std::move(json)), source_(std::move(source)) {
   if (!json_.is_object()) {
     throw BrokenRecord(
         fmt::format("{}: this is no JSON object; a record is {{\"key\": value, ...}}", source_));
@@ -23,20 +21,20 @@ void Record::fail(const char* key, const char* wanted) const {
                                  json_.contains(key) ? "" : ", and is missing"));
 }
 
-const Json& Record::value_of(const char* key) const {
-  static const Json none;
+const nlohmann::json& Record::value_of(const char* key) const {
+  static const nlohmann::json none;
   const auto found = json_.find(key);
   return found == json_.end() ? none : *found;
 }
 
 std::string Record::text(const char* key) const {
-  const Json& value = value_of(key);
+  const nlohmann::json& value = value_of(key);
   if (!value.is_string()) fail(key, "a text");
   return value.get<std::string>();
 }
 
 std::string Record::id(const char* key) const {
-  const Json& value = value_of(key);
+  const nlohmann::json& value = value_of(key);
   if (value.is_number()) return value.dump();
   if (!value.is_string()) fail(key, "a text or a number");
   return value.get<std::string>();
@@ -47,15 +45,15 @@ std::string Record::text_or_empty(const char* key) const {
 }
 
 std::vector<std::string> Record::texts(const char* key) const {
-  const Json& value = value_of(key);
-  const auto is_text = [](const Json& element) { return element.is_string(); };
+  const nlohmann::json& value = value_of(key);
+  const auto is_text = [](const nlohmann::json& element) { return element.is_string(); };
   if (!value.is_array() || value.empty() || !std::all_of(value.begin(), value.end(), is_text))
     fail(key, "a list of texts");
   return value.get<std::vector<std::string>>();
 }
 
 std::optional<double> Record::number(const char* key) const {
-  const Json& value = value_of(key);
+  const nlohmann::json& value = value_of(key);
   if (value.is_null()) return std::nullopt;
   if (!value.is_number()) fail(key, "a number");
   return value.get<double>();

@@ -11,7 +11,7 @@ namespace chunkkv::eval {
 namespace {
 
 using WordNumber = std::int32_t;
-using Sentence = std::vector<WordNumber>;
+using NumberedSentence = std::vector<WordNumber>;
 
 /// Numbers words, so that they compare fast and sets of them are bit sets.
 class Vocabulary {
@@ -26,14 +26,14 @@ class Vocabulary {
 };
 
 /// Splits a text into sentences of numbered words. White space alone makes a sentence of one empty word.
-std::vector<Sentence> split_sentences(std::string_view text, Vocabulary& vocabulary) {
-  std::vector<Sentence> sentences;
+std::vector<NumberedSentence> split_sentences(std::string_view text, Vocabulary& vocabulary) {
+  std::vector<NumberedSentence> sentences;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('.'), text.size());
     if (end > 0) {
       std::vector<std::string> words = split_words(text.substr(0, end));
       if (words.empty()) words.emplace_back();
-      Sentence& sentence = sentences.emplace_back();
+      NumberedSentence& sentence = sentences.emplace_back();
       for (const std::string& word : words) sentence.push_back(vocabulary.number(word));
     }
     text.remove_prefix(std::min(end + 1, text.size()));
@@ -58,7 +58,7 @@ class WordSet {
 
 /// Adds the words of a longest common subsequence of x and y. Where there are several, the choice changes the
 /// score: the walk back from the end steps in y unless a step in x leaves a longer subsequence.
-void add_common(const Sentence& x, const Sentence& y, WordSet& words) {
+void add_common(const NumberedSentence& x, const NumberedSentence& y, WordSet& words) {
   const std::size_t width = y.size() + 1;
   std::vector<std::int32_t> length((x.size() + 1) * width, 0);  // [i][j]: for x's first i words, y's first j
   for (std::size_t i = 1; i <= x.size(); ++i) {
@@ -80,9 +80,9 @@ void add_common(const Sentence& x, const Sentence& y, WordSet& words) {
   }
 }
 
-std::size_t count_distinct(const std::vector<Sentence>& sentences, std::size_t n_words) {
+std::size_t count_distinct(const std::vector<NumberedSentence>& sentences, std::size_t n_words) {
   WordSet words(n_words);
-  for (const Sentence& sentence : sentences)
+  for (const NumberedSentence& sentence : sentences)
     for (const WordNumber word : sentence) words.insert(word);
   return words.size();
 }
@@ -91,13 +91,13 @@ std::size_t count_distinct(const std::vector<Sentence>& sentences, std::size_t n
 
 double rouge_l(std::string_view answer, std::string_view reference) {
   Vocabulary vocabulary;
-  const std::vector<Sentence> given = split_sentences(answer, vocabulary);
-  const std::vector<Sentence> wanted = split_sentences(reference, vocabulary);
+  const std::vector<NumberedSentence> given = split_sentences(answer, vocabulary);
+  const std::vector<NumberedSentence> wanted = split_sentences(reference, vocabulary);
   if (given.empty() || wanted.empty()) return 0;
 
   WordSet common(vocabulary.size());
-  for (const Sentence& w : wanted)
-    for (const Sentence& g : given) add_common(w, g, common);
+  for (const NumberedSentence& w : wanted)
+    for (const NumberedSentence& g : given) add_common(w, g, common);
   const double precision = double(common.size()) / double(count_distinct(given, vocabulary.size()));
   const double recall = double(common.size()) / double(count_distinct(wanted, vocabulary.size()));
   return 2 * (precision * recall / (precision + recall + 1e-8));

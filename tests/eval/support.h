@@ -13,10 +13,12 @@
 #include <string_view>
 #include <vector>
 
-namespace chunkkv::eval::test {
+#include "unit/expect_throw.h"
+
+namespace chunkkv::test {
 
 /// Makes a token of each byte, after a BOS token.
-class ByteTokenizer final : public Tokenizer {
+class ByteTokenizer final : public eval::Tokenizer {
  public:
   static constexpr Token kBos = 256;
 
@@ -35,7 +37,7 @@ class ByteTokenizer final : public Tokenizer {
 };
 
 /// Makes a token of each word with the blanks before it; no special tokens.
-class WordTokenizer final : public Tokenizer {
+class WordTokenizer final : public eval::Tokenizer {
  public:
   std::vector<Token> encode(std::string_view text) const override {
     std::vector<Token> tokens;
@@ -88,18 +90,6 @@ class Folder {
   std::filesystem::path path_;
 };
 
-/// The message of the `Thrown` that `action` throws; a failure when it throws none.
-template <typename Thrown, typename Action>
-std::string message_of(Action action) {
-  try {
-    action();
-  } catch (const Thrown& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
-
 inline void expect_holds(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in: " << text;
 }
@@ -115,4 +105,4 @@ inline std::string sentences(int n) {
   return text;
 }
 
-}  // namespace chunkkv::eval::test
+}  // namespace chunkkv::test

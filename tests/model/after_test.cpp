@@ -7,6 +7,7 @@
 #include "metrics/distributions.h"
 #include "support/random_input.h"
 #include "support/small_cache.h"
+#include "support/tiny.h"
 #include "support/tiny_model.h"
 #include "text/generate.h"
 #include "unit/expect_throw.h"
@@ -26,17 +27,8 @@ namespace {
 
 constexpr std::int32_t kNPrompt = 150;
 
-std::shared_ptr<Model> tiny() {
-  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
-  return model;
-}
-
 Plan plan(const std::string& spec, std::int32_t budget = 60) {
   return {make_method(spec), Budget::tokens(budget)};
-}
-
-std::vector<float> copy(std::span<const float> values) {
-  return {values.begin(), values.end()};
 }
 
 /// The share of the entries in `a` that are in `b` as well, over all layers and heads.

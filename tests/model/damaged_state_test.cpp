@@ -4,6 +4,7 @@
 #include <chunkkv/session.h>
 
 #include "support/random_input.h"
+#include "support/tiny.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
 
@@ -15,11 +16,6 @@
 namespace chunkkv::test {
 namespace {
 
-std::shared_ptr<Model> tiny() {
-  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
-  return model;
-}
-
 SessionOptions options(CacheType type = CacheType::f16, bool flash_attention = true) {
   SessionOptions options;
   options.n_cells = 256;
@@ -29,7 +25,7 @@ SessionOptions options(CacheType type = CacheType::f16, bool flash_attention = t
   return options;
 }
 
-void put(std::vector<std::byte>& state, std::size_t offset, std::uint32_t value) {
+void overwrite(std::vector<std::byte>& state, std::size_t offset, std::uint32_t value) {
   std::memcpy(state.data() + offset, &value, sizeof value);
 }
 
@@ -98,7 +94,7 @@ TEST_F(DamagedState, TheFrameOfTheStateMustFit) {
   for (const std::size_t offset : offsets)
     for (const std::uint32_t value : {0u, 2u, 7u, 100u, 0x7FFFFFFFu, 0xFFFFFFFFu}) {
       Snapshot bad = good;
-      put(bad.state, offset, value);
+      overwrite(bad.state, offset, value);
       if (bad.state == good.state) continue;
       expect_refused(bad, std::to_string(offset) + ": " + std::to_string(value));
       EXPECT_THROW(session.converted(bad), Error) << offset << ": " << value;
@@ -131,7 +127,7 @@ TEST_F(DamagedState, TypesThatNoCacheHasAreNotConverted) {
   const std::size_t type = 16 + 12 * std::size_t(good.n_entries) + 8;
   for (std::uint32_t other_type = 0; other_type < 64; ++other_type) {
     Snapshot bad = good;
-    put(bad.state, type, other_type);
+    overwrite(bad.state, type, other_type);
     // bf16 (30) is converted: its rows are as long as those of f16.
     if (other_type == 30 || bad.state == good.state) continue;
     EXPECT_THROW(other.converted(bad), Error) << other_type;

@@ -19,7 +19,7 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 200;
+constexpr std::int32_t kNTogether = 200;
 // The engine adds up the values of attention in half precision, in an order that depends on the batch.
 constexpr double kTolerance = 1e-2;
 
@@ -36,7 +36,7 @@ struct FourSequences {
     const char* specs[] = {"full", "snapkv:window=8", "chunkkv:window=8,chunk=5", "pyramidkv:window=8"};
     for (SequenceId s = 0; s < 4; ++s) {
       const Plan plan{make_method(specs[s]), Budget::parse("30%")};
-      session.sequence(s).prefill(random_tokens(random, kNPrompt + 10 * s), {&plan, 1});
+      session.sequence(s).prefill(random_tokens(random, kNTogether + 10 * s), {&plan, 1});
       if (s > 0) session.sequence(s).compress(session.sequence(s).selection());
     }
   }

@@ -20,14 +20,14 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 200;
+constexpr std::int32_t kNFast = 200;
 
 constexpr int kNPrompts = 9;
 constexpr int kPromptSize = 100;
 
 std::vector<Token> prompt() {
   std::mt19937 random(random_seed());
-  return random_tokens(random, kNPrompt, 40000);
+  return random_tokens(random, kNFast, 40000);
 }
 
 /// Prompts from a text that people wrote: with random tokens the errors differ by half from seed to seed.
@@ -44,14 +44,14 @@ std::vector<std::vector<Token>> written_prompts(const Model& model) {
   return result;
 }
 
-SessionOptions options() {
+SessionOptions fast_options() {
   SessionOptions result;
   result.n_cells = 512;
   result.n_threads = 2;
   return result;
 }
 
-std::vector<float> logits_after(Session& session, std::span<const Token> tokens) {
+std::vector<float> logits_of(Session& session, std::span<const Token> tokens) {
   session.sequence().prefill(tokens, {});
   return {session.logits().begin(), session.logits().end()};
 }
@@ -60,14 +60,14 @@ TEST(FastPrefill, IsAsNearToUnquantisedArithmeticAsTheEngine) {
   if (has_gpu() || !Model::load(default_model())->fast_prefill())
     GTEST_SKIP() << "both are the engine's here: no such processor, or a GPU does the work";
   // The same weights in F32: no activation is rounded.
-  Session exact(Model::load(f32_model()), options());
-  Session fast(Model::load(default_model()), options());
-  Session slow(Model::load(default_model(), {.fast_prefill = false}), options());
+  Session exact(Model::load(f32_model()), fast_options());
+  Session fast(Model::load(default_model()), fast_options());
+  Session slow(Model::load(default_model(), {.fast_prefill = false}), fast_options());
   double ours = 0, engine = 0;
   for (const auto& tokens : written_prompts(fast.model())) {
-    const auto truth = logits_after(exact, tokens);
-    ours += relative_difference(truth, logits_after(fast, tokens)) / kNPrompts;
-    engine += relative_difference(truth, logits_after(slow, tokens)) / kNPrompts;
+    const auto truth = logits_of(exact, tokens);
+    ours += relative_difference(truth, logits_of(fast, tokens)) / kNPrompts;
+    engine += relative_difference(truth, logits_of(slow, tokens)) / kNPrompts;
     for (Session* session : {&exact, &fast, &slow}) session->sequence().clear();
   }
   std::printf("error: ours %.4f, the engine's %.4f\n", ours, engine);
@@ -80,9 +80,9 @@ TEST(FastPrefill, GivesTheEnginesGraphBack) {
   const auto model = Model::load(default_model());
   const auto tokens = prompt();
   std::vector<std::vector<float>> runs;
-  Session session(model, options());
+  Session session(model, fast_options());
   for (int i = 0; i < 3; ++i) {
-    logits_after(session, tokens);
+    logits_of(session, tokens);
     session.sequence().decode(7);
     runs.emplace_back(session.logits().begin(), session.logits().end());
     session.sequence().clear();

@@ -6,6 +6,7 @@
 
 #include "metrics/distributions.h"
 #include "support/random_input.h"
+#include "support/tiny.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
 
@@ -18,12 +19,7 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 150;
-
-std::shared_ptr<Model> tiny() {
-  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
-  return model;
-}
+constexpr std::int32_t kNText = 150;
 
 Session make_session() {
   SessionOptions options;
@@ -40,12 +36,12 @@ TEST(FidelityTest, KeepingAllIsTheFullCache) {
   const Plan plans[] = {{make_method("snapkv:window=8"), Budget::parse("100%")},
                         {make_method("full"), Budget()},
                         {make_method("random"), Budget::parse("5%")}};
-  const auto results = measure_fidelity(session.sequence(), random_tokens(random, kNPrompt), plans,
+  const auto results = measure_fidelity(session.sequence(), random_tokens(random, kNText), plans,
                                         {.n_tokens = 20, .progress = {}});
   EXPECT_EQ(session.sequence().n_entries(), 0);
   for (int i : {0, 1}) {
     const Fidelity& f = results[std::size_t(i)];
-    EXPECT_EQ(f.n_kept, kNPrompt);
+    EXPECT_EQ(f.n_kept, kNText);
     EXPECT_LT(f.kl, 1e-6);
     EXPECT_EQ(f.top1, 1);
     for (std::size_t layer = 0; layer < 3; ++layer) {
@@ -61,7 +57,7 @@ TEST(FidelityTest, KeepingAllIsTheFullCache) {
 /// A `kept` sequence in a cache of the same types changes nothing; other types add the loss of rounding.
 TEST(FidelityTest, MeasuresWhatOtherTypesLoseToo) {
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, kNPrompt);
+  const auto tokens = random_tokens(random, kNText);
   const Plan plans[] = {{make_method("full"), Budget()},
                         {make_method("snapkv:window=8"), Budget::tokens(40)}};
   Session session = make_session();
@@ -87,13 +83,13 @@ TEST(FidelityTest, MeasuresWhatOtherTypesLoseToo) {
 
 TEST(FidelityTest, EqualsItsDefinitions) {
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, kNPrompt);
+  const auto tokens = random_tokens(random, kNText);
   Session session = make_session();
   const Plan plan{make_method("snapkv:window=8"), Budget::tokens(40)};
   const Fidelity f =
       measure_fidelity(session.sequence(), tokens, {&plan, 1}, {.n_tokens = 12, .progress = {}})[0];
   EXPECT_EQ(f.n_kept, 40);
-  EXPECT_EQ(f.n_entries, kNPrompt);
+  EXPECT_EQ(f.n_entries, kNText);
 
   // The answer, token by token, from the full and from the compressed cache.
   Session full = make_session(), kept = make_session();
@@ -117,12 +113,12 @@ TEST(FidelityTest, EqualsItsDefinitions) {
   EXPECT_NEAR(f.top1, top1, 1.5 / f.n_tokens);  // a near tie may turn
 
   // |k| and |v| from the engine's own copy of the cache.
-  const std::size_t width = 64, header = 16 + 12 * std::size_t(kNPrompt) + 8;
-  const std::size_t one = 12 + width * 4 * std::size_t(kNPrompt);
+  const std::size_t width = 64, header = 16 + 12 * std::size_t(kNText) + 8;
+  const std::size_t one = 12 + width * 4 * std::size_t(kNText);
   for (std::size_t layer = 0; layer < 3; ++layer) {
     double all = 0, dropped = 0;
     for (const std::size_t tensor : {layer, 3 + layer})
-      for (std::size_t entry = 0; entry < std::size_t(kNPrompt); ++entry)
+      for (std::size_t entry = 0; entry < std::size_t(kNText); ++entry)
         for (std::size_t x = 0; x < width; ++x) {
           float value = 0;
           std::memcpy(&value, rows.state.data() + header + one * tensor + 12 + (entry * width + x) * 4, 4);
@@ -150,12 +146,12 @@ TEST(FidelityTest, EqualsItsDefinitions) {
             double total = 0, prompt = 0, mass = 0, visible = 0;
             for (std::size_t i = 0; i < n; ++i) {
               const bool is_kept =
-                  i >= std::size_t(kNPrompt) || std::binary_search(list.begin(), list.end(), std::int32_t(i));
+                  i >= std::size_t(kNText) || std::binary_search(list.begin(), list.end(), std::int32_t(i));
               if (is_kept) b[i] = a[i];
               total += b[i];
               visible += a[i];
-              if (i >= std::size_t(kNPrompt)) {
-                if (std::int32_t(i) > kNPrompt + attention.first_query + query) {
+              if (i >= std::size_t(kNText)) {
+                if (std::int32_t(i) > kNText + attention.first_query + query) {
                   EXPECT_EQ(a[i], 0);
                 }
                 continue;

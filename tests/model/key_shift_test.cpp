@@ -21,7 +21,7 @@ std::shared_ptr<Model> load(const TinyModel& what) {
   return Model::load(write_tiny_model(what, tiny_folder()));
 }
 
-SessionOptions options(CacheType keys, bool cache_positions = true) {
+SessionOptions shift_options(CacheType keys, bool cache_positions = true) {
   SessionOptions options;
   options.n_cells = 256;
   options.n_threads = 1;
@@ -48,17 +48,18 @@ TEST(KeyShift, EachKeyTypeWorksOrIsRefused) {
     const auto model = load(what);
     for (const CacheType type : kTypes) {
       if (type == CacheType::bf16) {
-        expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }), {"bf16", "-ctk"});
-        static_cast<void>(Session(model, options(type, false)));
+        expect_mentions(message_of<UsageError>([&] { Session(model, shift_options(type)); }),
+                        {"bf16", "-ctk"});
+        static_cast<void>(Session(model, shift_options(type, false)));
         continue;
       }
       // The engine turns quantised keys only in heads whose size is a multiple of 64.
       if (type != CacheType::f32 && type != CacheType::f16 && what.head_dim % 64 != 0) {
-        expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }),
+        expect_mentions(message_of<UsageError>([&] { Session(model, shift_options(type)); }),
                         {"heads of 32", "-ctk"});
         continue;
       }
-      Session session(model, options(type));
+      Session session(model, shift_options(type));
       use(session, random);
     }
   }
@@ -69,10 +70,10 @@ TEST(KeyShift, RopeOfAPartOfEachHead) {
   const auto model = load({.architecture = "phi3", .head_dim = 64, .n_rot = 32});
   for (const CacheType type : kTypes) {
     if (type == CacheType::f32 || type == CacheType::f16) {
-      Session session(model, options(type));
+      Session session(model, shift_options(type));
       use(session, random);
     } else {
-      EXPECT_THROW(Session(model, options(type)), UsageError) << to_string(type);
+      EXPECT_THROW(Session(model, shift_options(type)), UsageError) << to_string(type);
     }
   }
 }
@@ -81,15 +82,15 @@ TEST(KeyShift, LayersWithoutRope) {
   const auto model = load({.architecture = "smollm3", .n_layer = 4, .head_dim = 64});
   for (const CacheType type : kTypes)
     if (type != CacheType::bf16)
-      expect_mentions(message_of<UsageError>([&] { Session(model, options(type)); }), {"layer 3"});
+      expect_mentions(message_of<UsageError>([&] { Session(model, shift_options(type)); }), {"layer 3"});
   std::mt19937 random(random_seed());
-  Session session(model, options(CacheType::f16, false));
+  Session session(model, shift_options(CacheType::f16, false));
   session.sequence().prefill(random_tokens(random, 60));
   session.sequence().compress(same_layers(4, random_kept(random, 60, 20)));
   session.sequence().decode(5);
   const auto without =
       load({.architecture = "smollm3", .n_layer = 3, .head_dim = 64});  // too few for one without RoPE
-  Session all_turn(without, options(CacheType::f16));
+  Session all_turn(without, shift_options(CacheType::f16));
   use(all_turn, random);
 }
 
@@ -106,14 +107,14 @@ TEST(KeyShift, RopeThatScalesKeys) {
   };
   for (const Case& each : cases) {
     const auto model = load(each.model);
-    expect_mentions(message_of<UsageError>([&] { Session(model, options(CacheType::f16)); }),
+    expect_mentions(message_of<UsageError>([&] { Session(model, shift_options(CacheType::f16)); }),
                     {each.scale, "YaRN"});
     for (const CacheType type : {CacheType::f32, CacheType::q8_0, CacheType::q4_0})
-      EXPECT_THROW(Session(model, options(type)), UsageError) << to_string(type);
-    Session(model, options(CacheType::f16, false));
+      EXPECT_THROW(Session(model, shift_options(type)), UsageError) << to_string(type);
+    Session(model, shift_options(CacheType::f16, false));
   }
   std::mt19937 random(random_seed());
-  Session linear(load({.rope_scaling = "linear"}), options(CacheType::f16));
+  Session linear(load({.rope_scaling = "linear"}), shift_options(CacheType::f16));
   use(linear, random);
 }
 
@@ -122,7 +123,7 @@ TEST(KeyShift, TheTrialIsForgotten) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 40);
   const auto model = load({});
-  Session tried(model, options(CacheType::f16)), plain(model, options(CacheType::f16, false));
+  Session tried(model, shift_options(CacheType::f16)), plain(model, shift_options(CacheType::f16, false));
   EXPECT_THROW(tried.logits(), UsageError);
   tried.sequence().prefill(tokens);
   plain.sequence().prefill(tokens);

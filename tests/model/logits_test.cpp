@@ -4,6 +4,7 @@
 
 #include "support/random_input.h"
 #include "support/relative_difference.h"
+#include "support/tiny.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
 
@@ -15,15 +16,15 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 300;
+constexpr std::int32_t kNFamily = 300;
 // The engine adds up values of one token's attention in half precision, in cell order.
-constexpr double kTolerance = 1e-2;
+constexpr double kFamilyTolerance = 1e-2;
 
-std::shared_ptr<Model> load(const TinyModel& tiny) {
+std::shared_ptr<Model> load_family(const TinyModel& tiny) {
   return Model::load(write_tiny_model(tiny, tiny_folder()));
 }
 
-SessionOptions small_cache(CacheType type = CacheType::f16) {
+SessionOptions family_cache(CacheType type = CacheType::f16) {
   SessionOptions options;
   options.n_cells = 1024;
   options.n_ubatch = 64;
@@ -32,23 +33,19 @@ SessionOptions small_cache(CacheType type = CacheType::f16) {
   return options;
 }
 
-std::vector<float> copy(std::span<const float> values) {
-  return {values.begin(), values.end()};
-}
-
 class Families : public testing::TestWithParam<NamedModel> {};
 
 TEST_P(Families, KeepingAllLeavesTheNextLogitsBitIdentical) {
-  const auto model = load(GetParam().model);
+  const auto model = load_family(GetParam().model);
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, kNPrompt);
+  const auto tokens = random_tokens(random, kNFamily);
   std::vector<std::vector<float>> runs;
   for (const bool compressed : {false, true}) {
-    Session session(model, small_cache());
+    Session session(model, family_cache());
     const Plan plan{make_method("snapkv:window=16"), Budget::parse("100%")};
     if (compressed) {
       session.sequence().prefill(tokens, {&plan, 1});
-      EXPECT_EQ(session.sequence().selection().n_kept, kNPrompt);
+      EXPECT_EQ(session.sequence().selection().n_kept, kNFamily);
       session.sequence().compress(session.sequence().selection().layers);
     } else {
       session.sequence().prefill(tokens);
@@ -62,49 +59,49 @@ TEST_P(Families, KeepingAllLeavesTheNextLogitsBitIdentical) {
 
 // Keeping the same entries in all layers gives the logits of the full cache without the other cells.
 TEST_P(Families, CompressedEqualsFullCacheWithDroppedCellsMasked) {
-  const auto model = load(GetParam().model);
+  const auto model = load_family(GetParam().model);
   const auto seed = random_seed();
   SCOPED_TRACE(testing::Message() << "CHUNKKV_TEST_SEED=" << seed);
   std::mt19937 random(seed);
-  const auto tokens = random_tokens(random, kNPrompt);
-  const auto kept = random_kept(random, kNPrompt, 60);
+  const auto tokens = random_tokens(random, kNFamily);
+  const auto kept = random_kept(random, kNFamily, 60);
 
-  Session compressed(model, small_cache());
+  Session compressed(model, family_cache());
   compressed.sequence().prefill(tokens);
   compressed.sequence().compress(same_layers(model->info().n_layer, kept));
 
-  Session masked(model, small_cache());
+  Session masked(model, family_cache());
   masked.sequence().prefill(tokens);
-  for (std::int32_t p = 0; p < kNPrompt; ++p)
+  for (std::int32_t p = 0; p < kNFamily; ++p)
     if (!std::binary_search(kept.begin(), kept.end(), p))
       llama_memory_seq_rm(llama_get_memory(masked.handle()), 0, p, p + 1);
 
   for (const Token t : {7, 9, 40}) {
     const auto expected = copy(masked.sequence().decode(t));
     const auto actual = copy(compressed.sequence().decode(t));
-    EXPECT_LT(relative_difference(expected, actual), kTolerance);
+    EXPECT_LT(relative_difference(expected, actual), kFamilyTolerance);
   }
   // The comparison can fail: the full cache gives other logits.
-  Session full(model, small_cache());
+  Session full(model, family_cache());
   full.sequence().prefill(tokens);
   EXPECT_GT(relative_difference(copy(full.sequence().decode(7)),
                                 [&] {
-                                  Session again(model, small_cache());
+                                  Session again(model, family_cache());
                                   again.sequence().prefill(tokens);
                                   again.sequence().compress(same_layers(model->info().n_layer, kept));
                                   return copy(again.sequence().decode(7));
                                 }()),
-            5 * kTolerance);
+            5 * kFamilyTolerance);
 }
 
 TEST_P(Families, TheSameRunTwiceGivesTheSameBytes) {
-  const auto model = load(GetParam().model);
+  const auto model = load_family(GetParam().model);
   std::mt19937 random(3);
-  const auto tokens = random_tokens(random, kNPrompt);
+  const auto tokens = random_tokens(random, kNFamily);
   std::vector<std::vector<float>> runs;
   std::vector<std::vector<LayerKept>> kept;
   for (int run = 0; run < 2; ++run) {
-    Session session(model, small_cache());
+    Session session(model, family_cache());
     const Plan plan{make_method("chunkkv:window=16"), Budget::parse("30%")};
     session.sequence().prefill(tokens, {&plan, 1});
     kept.push_back(session.sequence().selection().layers);
@@ -121,10 +118,10 @@ INSTANTIATE_TEST_SUITE_P(All, Families, testing::ValuesIn(compressible_models())
 class RefusedModels : public testing::TestWithParam<NamedModel> {};
 
 TEST_P(RefusedModels, WithASentence) {
-  const auto model = load(GetParam().model);
+  const auto model = load_family(GetParam().model);
   EXPECT_NE(model->refusal(), "");
   EXPECT_NE(model->refusal().find(GetParam().model.architecture), std::string::npos) << model->refusal();
-  EXPECT_THROW(Session(model, small_cache()), Error);
+  EXPECT_THROW(Session(model, family_cache()), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RefusedModels, testing::ValuesIn(refused_models()),
@@ -133,17 +130,17 @@ INSTANTIATE_TEST_SUITE_P(All, RefusedModels, testing::ValuesIn(refused_models())
 TEST(SessionTest, QuantisedCachesGenerateAfterCompression) {
   TinyModel tiny;
   tiny.head_dim = 64;
-  const auto model = load(tiny);
+  const auto model = load_family(tiny);
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, kNPrompt);
-  const auto kept = random_kept(random, kNPrompt, 60);
+  const auto tokens = random_tokens(random, kNFamily);
+  const auto kept = random_kept(random, kNFamily, 60);
   for (const CacheType type : {CacheType::q8_0, CacheType::q4_0, CacheType::bf16, CacheType::f32}) {
-    Session compressed(model, small_cache(type));
+    Session compressed(model, family_cache(type));
     compressed.sequence().prefill(tokens);
     compressed.sequence().compress(same_layers(3, kept));
-    Session masked(model, small_cache(type));
+    Session masked(model, family_cache(type));
     masked.sequence().prefill(tokens);
-    for (std::int32_t p = 0; p < kNPrompt; ++p)
+    for (std::int32_t p = 0; p < kNFamily; ++p)
       if (!std::binary_search(kept.begin(), kept.end(), p))
         llama_memory_seq_rm(llama_get_memory(masked.handle()), 0, p, p + 1);
     EXPECT_LT(relative_difference(copy(masked.sequence().decode(7)), copy(compressed.sequence().decode(7))),
@@ -153,7 +150,7 @@ TEST(SessionTest, QuantisedCachesGenerateAfterCompression) {
 }
 
 TEST(SessionTest, OptionsTellWhatDefaultsBecame) {
-  const auto model = load({});
+  const auto model = load_family({});
   SessionOptions defaults;
   defaults.n_threads = 0;
   const Session session(model, defaults);
@@ -163,9 +160,9 @@ TEST(SessionTest, OptionsTellWhatDefaultsBecame) {
 }
 
 TEST(SessionTest, TruncateGoesBackToThePrompt) {
-  const auto model = load({});
+  const auto model = load_family({});
   std::mt19937 random(5);
-  Session session(model, small_cache());
+  Session session(model, family_cache());
   session.sequence().prefill(random_tokens(random, 100));
   const auto first = copy(session.sequence().decode(7));
   session.sequence().decode(8);
@@ -182,8 +179,8 @@ TEST(SessionTest, TruncateGoesBackToThePrompt) {
 }
 
 TEST(SessionTest, AFullCacheAndABadPromptSayWhatToDo) {
-  const auto model = load({});
-  SessionOptions options = small_cache();
+  const auto model = load_family({});
+  SessionOptions options = family_cache();
   options.n_cells = 256;
   Session session(model, options);
   std::mt19937 random(5);
@@ -203,8 +200,8 @@ TEST(SessionTest, AFullCacheAndABadPromptSayWhatToDo) {
 }
 
 TEST(SessionTest, AnInterruptedPrefillKeepsWhatWasRead) {
-  const auto model = load({});
-  Session session(model, small_cache());
+  const auto model = load_family({});
+  Session session(model, family_cache());
   std::mt19937 random(5);
   EXPECT_THROW(session.sequence().prefill(random_tokens(random, 300), {},
                                           [](const ReadState& now) { return now.done < 128; }),

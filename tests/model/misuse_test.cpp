@@ -6,6 +6,7 @@
 #include <chunkkv/source.h>
 
 #include "support/random_input.h"
+#include "support/tiny.h"
 #include "support/tiny_model.h"
 #include "unit/expect_throw.h"
 #include "unit/random_seed.h"
@@ -16,11 +17,6 @@
 
 namespace chunkkv::test {
 namespace {
-
-std::shared_ptr<Model> tiny() {
-  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
-  return model;
-}
 
 SessionOptions small() {
   SessionOptions options;

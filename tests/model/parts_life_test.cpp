@@ -27,14 +27,14 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 300, kNKept = 60;
+constexpr std::int32_t kNLife = 300, kNKept = 60;
 
 class MixedModelCache : public testing::TestWithParam<MixedModel> {
  protected:
   std::shared_ptr<Model> model_ =
       Model::load(write_tiny_model(GetParam().model, tiny_folder()), exact_attention());
   std::mt19937 random_{random_seed()};
-  std::vector<Token> tokens_ = random_tokens(random_, kNPrompt);
+  std::vector<Token> tokens_ = random_tokens(random_, kNLife);
 
   /// How much logits may differ by adding up in another order, in half precision; depth multiplies it.
   double tolerance() const { return GetParam().model.n_layer > 10 ? 0.1 : 1e-2; }
@@ -119,7 +119,7 @@ TEST_P(MixedModelCache, SequencesDoNotDisturbEachOther) {
       short_one(model_, cells_of_two(1024));
   std::vector<LayerKept> layers;  // given, as scores may nearly tie
   for (std::size_t layer = 0; layer < GetParam().kept_layers.size(); ++layer)
-    layers.push_back({std::int32_t(layer), {random_kept(random_, kNPrompt, kNKept)}});
+    layers.push_back({std::int32_t(layer), {random_kept(random_, kNLife, kNKept)}});
   short_one.sequence().prefill(std::span(tokens_).first(170));
   alone.sequence().prefill(tokens_);
   alone.sequence().compress(layers);
@@ -138,11 +138,11 @@ TEST_P(MixedModelCache, GoesBackToACheckpoint) {
   const std::vector<float> expected = go_on(session);
   session.sequence().prefill(std::span(tokens_).first(150));
   session.sequence().go_back(here);
-  EXPECT_EQ(session.sequence().n_entries(), kNPrompt);
+  EXPECT_EQ(session.sequence().n_entries(), kNLife);
   EXPECT_LT(relative_difference(expected, go_on(session)), tolerance());
   if (GetParam().has_state) {
-    EXPECT_THROW(session.sequence().truncate(kNPrompt), UsageError);
-    EXPECT_EQ(session.sequence().n_entries(), kNPrompt + 3);
+    EXPECT_THROW(session.sequence().truncate(kNLife), UsageError);
+    EXPECT_EQ(session.sequence().n_entries(), kNLife + 3);
   }
   session.sequence().clear();
   EXPECT_THROW(session.sequence().go_back(here), UsageError);
@@ -161,12 +161,12 @@ TEST_P(MixedModelCache, TruncatesWhereNothingIsLostAndRefusesElsewhere) {
   session.sequence().prefill(std::span(tokens_).first(30));
   const bool whole = !GetParam().has_state;
   if (whole) {
-    session.sequence().truncate(kNPrompt);
+    session.sequence().truncate(kNLife);
     fresh.sequence().prefill(tokens_);
     EXPECT_LT(relative_difference(go_on(fresh), go_on(session)), tolerance());
   } else {
-    EXPECT_THROW(session.sequence().truncate(kNPrompt), UsageError);
-    EXPECT_EQ(session.sequence().n_entries(), kNPrompt + 30);
+    EXPECT_THROW(session.sequence().truncate(kNLife), UsageError);
+    EXPECT_EQ(session.sequence().n_entries(), kNLife + 30);
   }
   if (session.cache_parts().n_window > 0 && session.cache_parts().window < 200) {
     EXPECT_THROW(session.sequence().truncate(100), UsageError);
@@ -180,7 +180,7 @@ TEST_P(MixedModelCache, PromptsAreReadInPieces) {
     reading.n_question = n_question;
     EXPECT_GT(session.sequence().read(tokens_, reading), 1);
     EXPECT_LE(session.sequence().n_entries(), 80);
-    EXPECT_EQ(session.sequence().next_position(), kNPrompt);
+    EXPECT_EQ(session.sequence().next_position(), kNLife);
     go_on(session);
   }
 }
@@ -193,8 +193,8 @@ TEST_P(MixedModelCache, AQuestionReadAheadLeavesNoTrace) {
                   .keep_question = false,
                   .n_cells = 1000};
   asked.sequence().read(tokens_, reading);
-  plain.sequence().prefill(std::span(tokens_).first(kNPrompt - 20));
-  ASSERT_EQ(asked.sequence().n_entries(), kNPrompt - 20);
+  plain.sequence().prefill(std::span(tokens_).first(kNLife - 20));
+  ASSERT_EQ(asked.sequence().n_entries(), kNLife - 20);
   EXPECT_LT(relative_difference(go_on(plain), go_on(asked)), tolerance());
 }
 

@@ -20,17 +20,17 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 300, kNKept = 60;
+constexpr std::int32_t kNParts = 300, kNPartsKept = 60;
 // For a Q8_0 cache, as with an F16 one the engine adds up values in half precision, in the order of cells.
 // Single roundings to 8 bits flip; where none does, the difference is 2e-7.
-constexpr double kTolerance = 5e-3;
+constexpr double kPartsTolerance = 5e-3;
 
 class Parts : public testing::TestWithParam<MixedModel> {
  protected:
   std::string file_ = write_tiny_model(GetParam().model, tiny_folder());
   std::shared_ptr<Model> model_ = Model::load(file_);
   std::mt19937 random_{random_seed()};
-  std::vector<Token> tokens_ = random_tokens(random_, kNPrompt);
+  std::vector<Token> tokens_ = random_tokens(random_, kNParts);
 
   std::size_t n_layers() const { return GetParam().kept_layers.size(); }
 
@@ -38,7 +38,7 @@ class Parts : public testing::TestWithParam<MixedModel> {
   std::vector<LayerKept> random_layers() {
     std::vector<LayerKept> layers;
     for (std::size_t layer = 0; layer < n_layers(); ++layer)
-      layers.push_back({std::int32_t(layer), {random_kept(random_, kNPrompt, kNKept)}});
+      layers.push_back({std::int32_t(layer), {random_kept(random_, kNParts, kNPartsKept)}});
     return layers;
   }
   static std::vector<float> go_on(Session& session) { return logits_after(session, {7, 9, 40}); }
@@ -75,7 +75,7 @@ TEST_P(Parts, CompressedEqualsDroppedCellsMaskedInTheseLayersOnly) {
 
   std::map<std::int32_t, std::vector<std::int32_t>> dropped;
   for (std::size_t layer = 0; layer < n_layers(); ++layer)
-    for (std::int32_t entry = 0; entry < kNPrompt; ++entry)
+    for (std::int32_t entry = 0; entry < kNParts; ++entry)
       if (!std::binary_search(layers[layer].heads[0].begin(), layers[layer].heads[0].end(), entry))
         dropped[GetParam().kept_layers[layer]].push_back(entry);
   llama_context_params params = llama_context_default_params();
@@ -96,7 +96,8 @@ TEST_P(Parts, CompressedEqualsDroppedCellsMaskedInTheseLayersOnly) {
   };
   const double difference = relative_difference(expected(true), actual);
   const double full = relative_difference(expected(false), actual);
-  EXPECT_LT(difference, GetParam().model.n_layer > 10 ? 5 * kTolerance : kTolerance);  // depth multiplies it
+  EXPECT_LT(difference,
+            GetParam().model.n_layer > 10 ? 5 * kPartsTolerance : kPartsTolerance);  // depth multiplies it
   EXPECT_GT(full, 3 * difference);  // the full cache does differ
   EXPECT_GT(full, 0.01);
 }

@@ -4,6 +4,7 @@
 
 #include "support/random_input.h"
 #include "support/small_cache.h"
+#include "support/tiny.h"
 #include "support/tiny_model.h"
 #include "unit/expect_throw.h"
 #include "unit/random_seed.h"
@@ -15,15 +16,6 @@
 
 namespace chunkkv::test {
 namespace {
-
-std::shared_ptr<Model> tiny() {
-  static const auto model = Model::load(write_tiny_model({}, tiny_folder()));
-  return model;
-}
-
-std::vector<float> copy(std::span<const float> values) {
-  return {values.begin(), values.end()};
-}
 
 const char* const kSpecs[] = {"chunkkv:window=16",
                               "chunkkv:window=16,reuse=2",

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::int32_t kNSequences = 4;
 // Activations are rounded to 8 bits, so that sums in another order may differ by a step.
-constexpr double kTolerance = 1e-2;
+constexpr double kSharingTolerance = 1e-2;
 
 SessionOptions exact() {
   SessionOptions options = session_options(4096);
@@ -91,7 +91,7 @@ struct SharedAndCopied {
       logits[i].assign(values.begin(), values.end());
     });
     shared.decode(tokens, order, [&](std::size_t i, std::span<const float> values) {
-      EXPECT_LT(relative_difference(logits[i], values), kTolerance) << "sequence " << order[i];
+      EXPECT_LT(relative_difference(logits[i], values), kSharingTolerance) << "sequence " << order[i];
     });
     for (const SequenceId s : order) {
       shared.sequence(s).truncate(shared.sequence(s).n_entries() - 1);

@@ -5,6 +5,7 @@
 
 #include "support/random_input.h"
 #include "support/small_cache.h"
+#include "support/tiny.h"
 #include "support/tiny_model.h"
 #include "unit/random_seed.h"
 
@@ -20,10 +21,6 @@ std::shared_ptr<Model> tiny(std::uint32_t head_dim = 32) {
   TinyModel what;
   what.head_dim = head_dim;
   return Model::load(write_tiny_model(what, tiny_folder()));
-}
-
-std::vector<float> copy(std::span<const float> values) {
-  return {values.begin(), values.end()};
 }
 
 class Types : public testing::TestWithParam<CacheType> {};

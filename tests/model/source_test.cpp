@@ -18,7 +18,7 @@
 namespace chunkkv::test {
 namespace {
 
-SessionOptions one_thread(std::int32_t n_cells = 1024) {
+SessionOptions source_options(std::int32_t n_cells = 1024) {
   SessionOptions options;
   options.n_cells = n_cells;
   options.n_ubatch = 128;
@@ -63,8 +63,8 @@ TEST_P(Sources, ChooseAsIfThePromptWereReadAnew) {
   const auto model = Model::load(default_model());
   const std::vector<Token> text = model->tokenize(demo_text(), true, false);
   const Plan plan{make_method(GetParam()), Budget::parse("10%")};
-  Session session(model, one_thread());
-  Session other(model, one_thread());
+  Session session(model, source_options());
+  Session other(model, source_options());
   // Prompts that end in the middle of a micro-batch of 128, and shortly after one.
   for (const std::size_t n_document : {600u, 636u}) {
     const std::vector<Token> document(text.begin(), text.begin() + std::ptrdiff_t(n_document));
@@ -99,13 +99,13 @@ class TinySources : public testing::Test {
 
 TEST_F(TinySources, AppendingIsReadingALongerDocument) {
   const Plan plan{make_method("h2o"), Budget::tokens(80)};
-  Session session(model, one_thread());
+  Session session(model, source_options());
   Source source(session.sequence(), document, plan);
   for (int turn = 0; turn < 6; ++turn) {  // more than a micro-batch in all, so that the copy grows
     source.append(question);
     document = joined(document, question);
     const auto next = random_tokens(random, 25);
-    Session other(model, one_thread());
+    Session other(model, source_options());
     EXPECT_TRUE(from(source, session, next).layers == anew(other, joined(document, next), plan).layers);
     source.append(next);
     document = joined(document, next);
@@ -117,16 +117,16 @@ TEST_F(TinySources, AppendingIsReadingALongerDocument) {
 TEST_F(TinySources, ADocumentShorterThanTheWindowIsReadWithTheQuestion) {
   const Plan plan{make_method("snapkv:window=32"), Budget::tokens(35)};
   document.resize(20);
-  Session session(model, one_thread());
+  Session session(model, source_options());
   Source source(session.sequence(), document, plan);
   EXPECT_EQ(source.snapshot().n_entries, 0);
-  Session other(model, one_thread());
+  Session other(model, source_options());
   EXPECT_TRUE(from(source, session, question).layers == anew(other, joined(document, question), plan).layers);
 }
 
 TEST_F(TinySources, AnInterruptedQuestionCanBeAskedAgain) {
   const Plan plan{make_method("snapkv"), Budget::tokens(50)};
-  Session session(model, one_thread());
+  Session session(model, source_options());
   Source source(session.sequence(), document, plan);
   const Chosen before = from(source, session, question);
   EXPECT_THROW(source.ask(question, [](const ReadState&) { return false; }), Interrupted);
@@ -134,7 +134,7 @@ TEST_F(TinySources, AnInterruptedQuestionCanBeAskedAgain) {
 }
 
 TEST_F(TinySources, APlanThatObservesMoreIsRefusedWithWhatToDo) {
-  Session session(model, one_thread());
+  Session session(model, source_options());
   Source source(session.sequence(), document, {make_method("snapkv"), Budget::tokens(50)});
   EXPECT_EQ(source.rest().size(), 300u - 128u);  // whole tiles of 64, and at least two left
   const auto refusal = [&](const char* spec) {
@@ -156,7 +156,7 @@ TEST_F(TinySources, AQuestionThatDoesNotStayOnlyChooses) {
   // Its attention alone gives SnapKV's scores with a window as long as the question.
   Plan plan{make_method("snapkv:window=20,kernel=1"), Budget::tokens(60)};
   plan.keep_scores = true;
-  Session session(model, one_thread());
+  Session session(model, source_options());
   session.sequence().prefill(joined(document, question), {&plan, 1});
   const Selection expected = session.sequence().selection();
 
@@ -177,7 +177,7 @@ TEST_F(TinySources, AQuestionThatDoesNotStayOnlyChooses) {
 
   // In pieces, and with a document that fits only without the question.
   for (const std::int32_t cells : {200, 310, 319, 320}) {
-    Session small(model, one_thread(cells));
+    Session small(model, source_options(cells));
     Reading pieces = reading;
     pieces.n_cells = cells;
     pieces.piece = 64;

@@ -24,7 +24,7 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 150;
+constexpr std::int32_t kNObserved = 150;
 
 /// A copy of `rows`, read in parts of 64: the cache's own can no longer be read after the choice.
 std::shared_ptr<const Rows> copy_of(const Rows& rows, std::int32_t n, std::int32_t n_head_kv) {
@@ -40,9 +40,9 @@ std::shared_ptr<const Rows> copy_of(const Rows& rows, std::int32_t n, std::int32
 }
 
 /// A method that stores what it observes of each layer in `seen`.
-class Recorder : public Method {
+class RequestRecorder : public Method {
  public:
-  explicit Recorder(ObservationRequest request) : request_(request) {}
+  explicit RequestRecorder(ObservationRequest request) : request_(request) {}
   ObservationRequest request() const override { return request_; }
   SelectionRule rule(const Target&) const override { return {}; }
   Scores score(const LayerObservation& observation) const override {
@@ -84,17 +84,17 @@ struct AttentionOracle {
     auto& heads = weights[layer];
     heads.resize(std::size_t(t->ne[2]));
     for (std::size_t h = 0; h < heads.size(); ++h)
-      for (std::int32_t q = 0; q < kNPrompt; ++q) {
+      for (std::int32_t q = 0; q < kNObserved; ++q) {
         const auto begin = all.begin() + std::ptrdiff_t((h * std::size_t(t->ne[1]) + std::size_t(q)) *
                                                         std::size_t(t->ne[0]));
-        heads[h].emplace_back(begin, begin + kNPrompt);
+        heads[h].emplace_back(begin, begin + kNObserved);
       }
   }
 
   /// The attention of the last `n` queries to an entry, added up.
   double sum(std::int32_t layer, std::size_t head, std::size_t entry, std::int32_t n) const {
     double total = 0;
-    for (std::int32_t q = kNPrompt - n; q < kNPrompt; ++q)
+    for (std::int32_t q = kNObserved - n; q < kNObserved; ++q)
       total += weights.at(layer)[head][std::size_t(q)][entry];
     return total;
   }
@@ -115,8 +115,8 @@ Session make_session(const std::shared_ptr<Model>& model, bool flash_attention,
 
 std::map<std::int32_t, LayerObservation> observe(Session& session, const std::vector<Token>& tokens,
                                                  const ObservationRequest& request) {
-  const auto recorder = std::make_shared<Recorder>(request);
-  const Plan plan{recorder, Budget::tokens(kNPrompt)};
+  const auto recorder = std::make_shared<RequestRecorder>(request);
+  const Plan plan{recorder, Budget::tokens(kNObserved)};
   session.sequence().prefill(tokens, {&plan, 1});
   return recorder->seen;
 }
@@ -127,7 +127,7 @@ TEST_P(AttentionSums, EqualTheEnginesWeights) {
   const auto& [named, flash_attention, window] = GetParam();
   const auto model = Model::load(write_tiny_model(named.model, tiny_folder()));
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, kNPrompt);
+  const auto tokens = random_tokens(random, kNObserved);
   ObservationRequest request;
   request.queries = window > 0 ? Queries::window : Queries::all;
   request.window = window;
@@ -135,18 +135,18 @@ TEST_P(AttentionSums, EqualTheEnginesWeights) {
   const auto seen = observe(session, tokens, request);
   const AttentionOracle oracle(*model, tokens);
 
-  const std::int32_t n_queries = window > 0 ? window : kNPrompt;
+  const std::int32_t n_queries = window > 0 ? window : kNObserved;
   // Flash attention rounds the keys to F16 on the way to the next layer.
   const double tolerance = flash_attention ? 2e-2 : has_gpu() ? 5e-3 : 1e-4;
   ASSERT_EQ(seen.size(), std::size_t(model->info().n_layer));
   for (const auto& [layer, o] : seen) {
     EXPECT_EQ(o.n_queries, n_queries);
-    ASSERT_EQ(o.n_entries, kNPrompt);
-    ASSERT_EQ(o.attention.size(), std::size_t(o.n_head) * kNPrompt);
+    ASSERT_EQ(o.n_entries, kNObserved);
+    ASSERT_EQ(o.attention.size(), std::size_t(o.n_head) * kNObserved);
     for (std::size_t h = 0; h < std::size_t(o.n_head); ++h)
-      for (std::size_t i = 0; i < kNPrompt; ++i) {
+      for (std::size_t i = 0; i < kNObserved; ++i) {
         const double expected = oracle.sum(layer, h, i, n_queries);
-        ASSERT_NEAR(o.attention[h * kNPrompt + i], expected, tolerance * (1 + expected))
+        ASSERT_NEAR(o.attention[h * kNObserved + i], expected, tolerance * (1 + expected))
             << "layer " << layer << ", head " << h << ", entry " << i;
       }
   }
@@ -164,7 +164,7 @@ INSTANTIATE_TEST_SUITE_P(All, AttentionSums,
 TEST(Statistics, GroupMaximaOverPastEntries) {
   const auto model = Model::load(write_tiny_model({}, tiny_folder()));
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, kNPrompt);
+  const auto tokens = random_tokens(random, kNObserved);
   constexpr std::int32_t window = 7;
   ObservationRequest request;
   request.queries = Queries::window;
@@ -178,12 +178,12 @@ TEST(Statistics, GroupMaximaOverPastEntries) {
   // of a group cannot be computed from them. Here each query's weights must add up to 1 before the window,
   // and be 0 in it.
   for (const auto& [layer, o] : seen) {
-    ASSERT_EQ(o.attention.size(), std::size_t(o.n_head_kv) * kNPrompt);
+    ASSERT_EQ(o.attention.size(), std::size_t(o.n_head_kv) * kNObserved);
     for (std::size_t g = 0; g < std::size_t(o.n_head_kv); ++g) {
       double total = 0;
-      for (std::size_t i = 0; i < kNPrompt; ++i) {
-        const float value = o.attention[g * kNPrompt + i];
-        if (i >= kNPrompt - window) {
+      for (std::size_t i = 0; i < kNObserved; ++i) {
+        const float value = o.attention[g * kNObserved + i];
+        if (i >= kNObserved - window) {
           EXPECT_EQ(value, 0.0f);
         }
         EXPECT_GE(value, 0.0f);
@@ -201,15 +201,15 @@ TEST(Statistics, GroupMaximaOverPastEntries) {
   const AttentionOracle exact(*single, tokens);
   for (const auto& [layer, o] : observe(other, tokens, request))
     for (std::size_t h = 0; h < std::size_t(o.n_head); ++h)
-      for (std::size_t i = 0; i + window < kNPrompt; ++i) {
+      for (std::size_t i = 0; i + window < kNObserved; ++i) {
         double expected = 0;
-        for (std::size_t q = kNPrompt - window; q < kNPrompt; ++q) {
+        for (std::size_t q = kNObserved - window; q < kNObserved; ++q) {
           const auto& row = exact.weights.at(layer)[h][q];
           double past = 0;
-          for (std::size_t j = 0; j + window < kNPrompt; ++j) past += row[j];
+          for (std::size_t j = 0; j + window < kNObserved; ++j) past += row[j];
           expected += row[i] / past;
         }
-        ASSERT_NEAR(o.attention[h * kNPrompt + i], expected, has_gpu() ? 1e-2 : 1e-3)
+        ASSERT_NEAR(o.attention[h * kNObserved + i], expected, has_gpu() ? 1e-2 : 1e-3)
             << "layer " << layer << ", head " << h;
       }
 }
@@ -223,7 +223,8 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
   tiny.head_dim = 64;
   const auto model = Model::load(write_tiny_model(tiny, tiny_folder()));
   std::mt19937 random(seed);
-  const auto tokens = random_tokens(random, kNPrompt, 40);  // a small alphabet: some keys resemble each other
+  const auto tokens =
+      random_tokens(random, kNObserved, 40);  // a small alphabet: some keys resemble each other
   ObservationRequest request;
   request.key_norms = request.value_norms = request.key_similarity = true;
   request.keys = request.values = true;
@@ -242,7 +243,7 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
     for (std::size_t h = 0; h < heads; ++h) {
       std::vector<std::vector<float>> keys, values;
       std::vector<float> flat;
-      for (std::size_t i = 0; i < kNPrompt; ++i) {
+      for (std::size_t i = 0; i < kNObserved; ++i) {
         keys.push_back(
             CacheRows::floats(CacheRows::head(rows.k[std::size_t(layer)][i], h, heads), rows.k_type));
         values.push_back(
@@ -250,13 +251,13 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
       }
       std::vector<double> mean(keys[0].size());
       for (const auto& key : keys)
-        for (std::size_t d = 0; d < key.size(); ++d) mean[d] += key[d] / norm(key) / kNPrompt;
+        for (std::size_t d = 0; d < key.size(); ++d) mean[d] += key[d] / norm(key) / kNObserved;
       double mean_norm = 0;
       for (const double m : mean) mean_norm += m * m;
       mean_norm = std::sqrt(mean_norm);
       for (const auto& key : keys) flat.insert(flat.end(), key.begin(), key.end());
-      const auto redundancy = redundancy_reference(flat, kNPrompt, 0.5f);
-      for (std::size_t i = 0; i < kNPrompt; ++i) {
+      const auto redundancy = redundancy_reference(flat, kNObserved, 0.5f);
+      for (std::size_t i = 0; i < kNObserved; ++i) {
         const auto row_of = [&](const Rows& from) {
           std::vector<float> row(heads * std::size_t(from.width()));
           from.read(std::int32_t(i), 1, row);
@@ -267,7 +268,7 @@ TEST_P(KeyStatistics, EqualSlowReferences) {
         ASSERT_EQ(row_of(*o.values), values[i]);
         double dot = 0;
         for (std::size_t d = 0; d < mean.size(); ++d) dot += mean[d] * keys[i][d];
-        const auto at = h * kNPrompt + i;
+        const auto at = h * kNObserved + i;
         ASSERT_NEAR(o.key_norms[at], norm(keys[i]), 1e-3 * norm(keys[i]));
         ASSERT_NEAR(o.value_norms[at], norm(values[i]), 1e-3 * norm(values[i]));
         ASSERT_NEAR(o.key_similarity[at], dot / mean_norm / norm(keys[i]), 1e-4);
@@ -283,9 +284,9 @@ INSTANTIATE_TEST_SUITE_P(CacheTypes, KeyStatistics, testing::Values("f32", "f16"
                          [](const auto& info) { return info.param; });
 
 TEST(Observing, LayersThatReuseAreNotObserved) {
-  class Reusing : public Recorder {
+  class Reusing : public RequestRecorder {
    public:
-    using Recorder::Recorder;
+    using RequestRecorder::RequestRecorder;
     std::int32_t reuse() const override { return 2; }
   };
   ObservationRequest request;
@@ -297,7 +298,7 @@ TEST(Observing, LayersThatReuseAreNotObserved) {
   std::mt19937 random(1);
   Plan plan{method, Budget::tokens(30)};
   plan.keep_scores = true;
-  session.sequence().prefill(random_tokens(random, kNPrompt), {&plan, 1});
+  session.sequence().prefill(random_tokens(random, kNObserved), {&plan, 1});
   EXPECT_EQ(method->seen.size(), 2u);  // layers 0 and 2 of 3
   EXPECT_EQ(method->seen.count(1), 0u);
   EXPECT_EQ(session.sequence().selection().layers[1].heads, session.sequence().selection().layers[0].heads);
@@ -307,7 +308,7 @@ TEST(Observing, LayersThatReuseAreNotObserved) {
 TEST(Observing, SequencesInOneCacheAreToldApart) {
   const auto model = Model::load(write_tiny_model({}, tiny_folder()), exact_attention());
   std::mt19937 random(random_seed());
-  const auto tokens = random_tokens(random, kNPrompt);
+  const auto tokens = random_tokens(random, kNObserved);
   ObservationRequest request;
   request.queries = Queries::window;
   request.window = 16;
@@ -323,8 +324,8 @@ TEST(Observing, SequencesInOneCacheAreToldApart) {
   for (const bool alone : {true, false}) {
     Session session(model, options);
     if (!alone) session.sequence().prefill(random_tokens(random, 90));
-    const auto recorder = std::make_shared<Recorder>(request);
-    const Plan plan{recorder, Budget::tokens(kNPrompt)};
+    const auto recorder = std::make_shared<RequestRecorder>(request);
+    const Plan plan{recorder, Budget::tokens(kNObserved)};
     session.sequence(1).prefill(tokens, {&plan, 1});
     seen.push_back(recorder->seen);
   }

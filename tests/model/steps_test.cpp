@@ -16,7 +16,7 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 400;
+constexpr std::int32_t kNSteps = 400;
 
 class Steps : public testing::TestWithParam<const char*> {
  protected:
@@ -51,7 +51,7 @@ double agreement(const Session& a, SequenceId in_a, const Session& b, SequenceId
 }
 
 TEST_P(Steps, TwoPromptsInTurnAreReadAsAlone) {
-  const auto first = random_tokens(random_, kNPrompt), second = random_tokens(random_, kNPrompt - 90),
+  const auto first = random_tokens(random_, kNSteps), second = random_tokens(random_, kNSteps - 90),
              third = random_tokens(random_, 40);
   const Plan plan{make_method(GetParam()), Budget::parse("30%")};
   Session alone(model_, options()), turns(model_, options());
@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, Steps,
 class StepsThatEnd : public Steps {};
 
 TEST_F(StepsThatEnd, APromptInPiecesIsReadAsInOneCall) {
-  const auto tokens = random_tokens(random_, kNPrompt);
+  const auto tokens = random_tokens(random_, kNSteps);
   const Reading reading{.plan = {make_method("chunkkv:window=16"), Budget::tokens(80)},
                         .observer = ObserverKind::both,
                         .n_question = 20,
@@ -110,7 +110,7 @@ TEST_F(StepsThatEnd, APromptInPiecesIsReadAsInOneCall) {
   while (steps.sequence().step()) {
     EXPECT_GE(steps.sequence().reading().done, done);
     done = steps.sequence().reading().done;
-    EXPECT_EQ(steps.sequence().reading().total, kNPrompt);
+    EXPECT_EQ(steps.sequence().reading().total, kNSteps);
   }
   EXPECT_EQ(steps.sequence().n_compressions(), n);
   EXPECT_EQ(agreement(at_once, 0, steps, 0), 1);
@@ -118,7 +118,7 @@ TEST_F(StepsThatEnd, APromptInPiecesIsReadAsInOneCall) {
 }
 
 TEST_F(StepsThatEnd, AChangeOfTheSequenceEndsItsReading) {
-  const auto tokens = random_tokens(random_, kNPrompt);
+  const auto tokens = random_tokens(random_, kNSteps);
   const std::function<void(Session&)> changes[] = {
       [](Session& s) { s.sequence().decode(3); },
       [](Session& s) { s.sequence().clear(); },

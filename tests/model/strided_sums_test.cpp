@@ -15,19 +15,19 @@
 namespace chunkkv::test {
 namespace {
 
-constexpr std::int32_t kNPrompt = 150;
+constexpr std::int32_t kNStrided = 150;
 
 /// The expected sums are added up from the attention rows that evaluating the same prompt gives.
 TEST(StridedSums, AreThoseOfTheirQueries) {
   const auto model = Model::load(write_tiny_model({}, tiny_folder()));
   std::mt19937 random(random_seed());
-  const std::vector<Token> prompt = random_tokens(random, kNPrompt);
+  const std::vector<Token> prompt = random_tokens(random, kNStrided);
   for (const std::int32_t stride : {1, 7, 64, 500}) {
     Plan strided{make_method("h2o:stride=" + std::to_string(stride)), Budget::tokens(60)};
     strided.keep_scores = true;
     Session session(model, cells(256, CacheType::f32)), shown(model, cells(256, CacheType::f32));
     session.sequence().prefill(prompt, {&strided, 1});
-    std::vector<std::vector<double>> sums(3, std::vector<double>(2 * std::size_t(kNPrompt)));
+    std::vector<std::vector<double>> sums(3, std::vector<double>(2 * std::size_t(kNStrided)));
     std::size_t n_observed = 0;
     shown.sequence().evaluate(
         prompt, [](std::size_t, auto) {},
@@ -38,7 +38,7 @@ TEST(StridedSums, AreThoseOfTheirQueries) {
               if ((rows.first_query + q) % stride != 0) continue;
               ++n_observed;
               for (std::int32_t i = 0; i < rows.n_entries; ++i)
-                sums[std::size_t(rows.layer)][std::size_t((h / group) * kNPrompt + i)] +=
+                sums[std::size_t(rows.layer)][std::size_t((h / group) * kNStrided + i)] +=
                     double(rows.weights[std::size_t((h * rows.n_queries + q) * rows.n_entries + i)]) / group;
             }
         });

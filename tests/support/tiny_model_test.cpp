@@ -22,7 +22,7 @@ using ContextPointer = std::unique_ptr<llama_context, decltype(&llama_free)>;
 
 const std::string kText = "The quick brown fox jumps over the lazy dog, 42 times; then it sleeps.";
 
-ModelPointer load(const TinyModel& what) {
+ModelPointer load_by_engine(const TinyModel& what) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = 0;
@@ -121,7 +121,7 @@ class Compressible : public testing::TestWithParam<NamedModel> {};
 INSTANTIATE_TEST_SUITE_P(Tiny, Compressible, testing::ValuesIn(compressible_models()), name_of);
 
 TEST_P(Compressible, DecodesToLivelyLogits) {
-  const ModelPointer model = load(GetParam().model);
+  const ModelPointer model = load_by_engine(GetParam().model);
   ASSERT_NE(model, nullptr);
   const ContextPointer context = open(model.get(), context_params());
   ASSERT_NE(context, nullptr);
@@ -131,7 +131,7 @@ TEST_P(Compressible, DecodesToLivelyLogits) {
 
 // What follows a prompt depends on its beginning, so that a test notices tokens that went missing.
 TEST_P(Compressible, RemembersTheBeginning) {
-  const ModelPointer model = load(GetParam().model);
+  const ModelPointer model = load_by_engine(GetParam().model);
   ASSERT_NE(model, nullptr);
   std::vector<llama_token> tokens = prompt(model.get());
   const ContextPointer context = open(model.get(), context_params());
@@ -164,7 +164,7 @@ struct Peaks {
 };
 
 TEST_P(Compressible, AttentionHasPeaks) {
-  const ModelPointer model = load(GetParam().model);
+  const ModelPointer model = load_by_engine(GetParam().model);
   ASSERT_NE(model, nullptr);
   Peaks peaks;
   llama_context_params params = context_params();
@@ -182,7 +182,7 @@ TEST_P(Compressible, AttentionHasPeaks) {
 }
 
 TEST_P(Compressible, TokenizesOneTokenAByte) {
-  const ModelPointer model = load(GetParam().model);
+  const ModelPointer model = load_by_engine(GetParam().model);
   ASSERT_NE(model, nullptr);
   const std::vector<llama_token> tokens = tokenize(model.get(), kText);
   ASSERT_EQ(tokens.size(), kText.size() + 1);
@@ -212,7 +212,7 @@ TEST_P(CacheTypes, LogitsStayNearThoseOfAnF16Cache) {
   const auto& [type, named] = GetParam();
   TinyModel what = named.model;
   what.head_dim = 64;
-  const ModelPointer model = load(what);
+  const ModelPointer model = load_by_engine(what);
   ASSERT_NE(model, nullptr);
   llama_context_params params = context_params();
   const std::vector<llama_token> tokens = prompt(model.get());
@@ -235,7 +235,7 @@ class Refused : public testing::TestWithParam<NamedModel> {};
 INSTANTIATE_TEST_SUITE_P(Tiny, Refused, testing::ValuesIn(refused_models()), name_of);
 
 TEST_P(Refused, RunsInLlama) {
-  const ModelPointer model = load(GetParam().model);
+  const ModelPointer model = load_by_engine(GetParam().model);
   ASSERT_NE(model, nullptr);
   const bool is_bert = GetParam().model.architecture == "bert";
   const bool encodes = is_bert || llama_model_has_encoder(model.get());
@@ -273,8 +273,8 @@ TEST(TinyModel, SameFieldsGiveTheSameBytes) {
 }
 
 TEST(TinyModel, F16MatricesStayClose) {
-  const ModelPointer full = load({});
-  const ModelPointer half = load({.f16 = true});
+  const ModelPointer full = load_by_engine({});
+  const ModelPointer half = load_by_engine({.f16 = true});
   ASSERT_NE(half, nullptr);
   EXPECT_LT(llama_model_size(half.get()), llama_model_size(full.get()) * 6 / 10);
   const auto a = all_logits(open(full.get(), context_params()).get(), prompt(full.get()));

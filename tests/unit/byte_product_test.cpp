@@ -37,13 +37,13 @@ constexpr int highest(const ByteQuants& quants) {
   return quants.chain == 8 ? 15 : quants.chain == 4 ? 31 : 63;
 }
 
-struct Problem {
+struct ByteProblem {
   const ByteQuants& quants;
   std::int64_t n_tokens, n_out, depth;
   std::vector<char> data;
   std::vector<float> weights, x;
 
-  Problem(const ByteQuants& q, std::int64_t tokens, std::int64_t out, std::int64_t d)
+  ByteProblem(const ByteQuants& q, std::int64_t tokens, std::int64_t out, std::int64_t d)
       : quants(q),
         n_tokens(tokens),
         n_out(out),
@@ -113,7 +113,7 @@ class ByteProduct : public testing::TestWithParam<const ByteQuants*> {
 TEST_P(ByteProduct, IsAsNearAsTheEngines) {
   for (const auto& [tokens, out, depth] :
        std::vector<std::array<std::int64_t, 3>>{{67, 64, 256}, {3, 192, 768}, {20, 64, 2304}}) {
-    Problem problem(*GetParam(), tokens, out, depth);
+    ByteProblem problem(*GetParam(), tokens, out, depth);
     problem.fill(random_);
     const auto result = problem.run(*kernel_, 2);
     double difference = 0, size = 0;
@@ -129,7 +129,7 @@ TEST_P(ByteProduct, IsAsNearAsTheEngines) {
 
 /// Whole activations, with a 127 in every 32, are not rounded, and all sums are small enough to be exact.
 TEST_P(ByteProduct, IsExactForWholeNumbers) {
-  Problem problem(*GetParam(), 13, 64, 512);
+  ByteProblem problem(*GetParam(), 13, 64, 512);
   int i = 0;
   problem.fill([&] { return random_.integer(0, highest(*GetParam())); },
                [&] { return float(random_.integer(-2, 2)); }, [&] { return float(random_.integer(-9, 9)); },
@@ -143,7 +143,7 @@ TEST_P(ByteProduct, IsExactForWholeNumbers) {
 /// The largest possible sums do not overflow 16 bits.
 TEST_P(ByteProduct, TheLargestNumbersFit) {
   for (const float sign : {1.0f, -1.0f}) {
-    Problem problem(*GetParam(), 7, 64, 256);
+    ByteProblem problem(*GetParam(), 7, 64, 256);
     problem.fill([&] { return highest(*GetParam()); }, [] { return 1.0f; }, [] { return 0.0f; },
                  [&] { return 127 * sign; });
     const auto result = problem.run(*kernel_, 1);
@@ -152,7 +152,7 @@ TEST_P(ByteProduct, TheLargestNumbersFit) {
 }
 
 TEST_P(ByteProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
-  Problem problem(*GetParam(), 101, 320, 512);
+  ByteProblem problem(*GetParam(), 101, 320, 512);
   problem.fill(random_);
   const auto whole = problem.run(*kernel_, 1);
   EXPECT_EQ(problem.run(*kernel_, 3), whole);
@@ -163,7 +163,7 @@ TEST_P(ByteProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
 }
 
 TEST_P(ByteProduct, WhatIsNotFiniteStaysInItsRow) {
-  Problem problem(*GetParam(), 40, 64, 256);
+  ByteProblem problem(*GetParam(), 40, 64, 256);
   problem.fill(random_);
   const auto good = problem.run(*kernel_, 2);
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {

@@ -17,11 +17,11 @@
 namespace chunkkv::kernels {
 namespace {
 
-struct Problem {
+struct MatrixProduct {
   std::int64_t n_tokens, n_out, depth;
   std::vector<float> weights, x;
 
-  Problem(std::int64_t tokens, std::int64_t out, std::int64_t d, test::Random& random)
+  MatrixProduct(std::int64_t tokens, std::int64_t out, std::int64_t d, test::Random& random)
       : n_tokens(tokens), n_out(out), depth(d), weights(std::size_t(out * d)), x(std::size_t(tokens * d)) {
     for (float& w : weights) w = random.real() - 0.5f;
     for (float& value : x) value = random.real() - 0.5f;
@@ -93,7 +93,7 @@ TEST_P(FastProduct, EqualsTheSumInDoublePrecision) {
                                                                                    {64, 64, 4096},
                                                                                    {65, 64, 4128},
                                                                                    {130, 128, 1056}}) {
-    const Problem problem(tokens, out, depth, random_);
+    const MatrixProduct problem(tokens, out, depth, random_);
     const auto result = problem.run(kernel(), 2);
     for (std::int64_t t = 0; t < tokens; ++t)
       ASSERT_LT(problem.error(result, t), bound())
@@ -105,7 +105,7 @@ TEST_P(FastProduct, IsExactForSmallWholeNumbers) {
   // The largest numbers are such that scaling rounds nothing: powers of two for F16, 4095 for 13 bits.
   // Weights and activations have them at different depths, so that sums stay small.
   const bool integers = kernel().arithmetic == Arithmetic::integers_avx2;
-  Problem problem(64, 64, 256, random_);
+  MatrixProduct problem(64, 64, 256, random_);
   for (float& w : problem.weights) w = float(random_.integer(-2, 2));
   for (float& value : problem.x) value = float(random_.integer(-4, 4));
   for (std::size_t i = 0; i < 64; ++i)
@@ -118,7 +118,7 @@ TEST_P(FastProduct, IsExactForSmallWholeNumbers) {
 }
 
 TEST_P(FastProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
-  const Problem problem(101, 320, 288, random_);
+  const MatrixProduct problem(101, 320, 288, random_);
   const auto whole = problem.run(kernel(), 1);
   EXPECT_EQ(problem.run(kernel(), 3), whole);
   EXPECT_EQ(problem.run(kernel(), 7), whole);  // more threads than panels
@@ -129,7 +129,7 @@ TEST_P(FastProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
 }
 
 TEST_P(FastProduct, NeitherOverflowsNorVanishes) {
-  Problem problem(64, 64, 256, random_);
+  MatrixProduct problem(64, 64, 256, random_);
   for (std::int64_t k = 0; k < 256; ++k) {
     problem.x[std::size_t(0 * 256 + k)] *= 1e9f;
     problem.x[std::size_t(1 * 256 + k)] *= 1e-9f;
@@ -152,7 +152,7 @@ TEST_P(FastProduct, NeitherOverflowsNorVanishes) {
 TEST_P(FastProduct, WhatIsNotFiniteStaysInItsRow) {
   if (kernel().arithmetic == Arithmetic::f16_avx512) GTEST_SKIP() << "scales by the largest number";
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    Problem problem(40, 64, 288, random_);
+    MatrixProduct problem(40, 64, 288, random_);
     const auto good = problem.run(kernel(), 2);
     problem.x[std::size_t(5 * 288 + 7)] = bad;
     const auto result = problem.run(kernel(), 2);
