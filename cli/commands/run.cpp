@@ -203,6 +203,7 @@ void run(const RunArguments& arguments) {
   std::vector<Outcome> outcomes;
   if (arguments.compare) outcomes.push_back(run.answer_from_full_cache());
   if (!stop_requested()) outcomes.push_back(run.answer_from_compressed_cache());
+  if (outcomes.empty()) throw Interrupted("interrupted");  // after the prompt, before the answer
 
   if (!arguments.json) {
     print_error(figures(outcomes));
