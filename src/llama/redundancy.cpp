@@ -7,6 +7,7 @@
 #include "llama/row_blocks.h"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 
 namespace chunkkv::engine {
@@ -62,7 +63,8 @@ class HeadKeys {
       g.output(keys(g, cells_.subspan(first, count)), units + first * sum.size());
       g.run();
     });
-    for (std::size_t i = 0; i < cells_.size() * sum.size(); ++i) sum[i % sum.size()] += double(units[i]);
+    for (std::size_t i = 0; i < cells_.size(); ++i)
+      for (std::size_t d = 0; d < sum.size(); ++d) sum[d] += double(units[i * sum.size() + d]);
   }
 
  private:
