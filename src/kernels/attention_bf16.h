@@ -32,7 +32,7 @@ struct TilePrecision {
   using Logits = LogitSteps<T>;
   using Values = ValueSteps<T>;
 
-  static constexpr int strip(std::int64_t) { return 128; }
+  static constexpr int strip(std::int64_t) { return 256; }
   static constexpr int block(std::int64_t depth) { return depth <= 128 ? 1024 : 512; }
   static constexpr std::size_t key_bytes(std::int64_t depth) {
     return std::size_t(block(depth) * padded_depth(depth)) * 2;

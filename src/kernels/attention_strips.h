@@ -53,10 +53,9 @@ class OverlappedStrips {
   /// Takes a strip of one tile: the cells from `begin` to `end` of the block that starts at `cell`.
   void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
     const std::int64_t depth = item_.task.depth, strip = A::strip(depth);
-    Strip next;
+    Strip& next = strips_[turn_];
     Work::find_view(item_, tile, cell, begin, end, next.view);
     if (next.view.high == 0) return;
-    next.is_real = true;
     next.tile = tile;
     next.begin = begin;
     next.logits = item_.memory.logits + turn_ * strip * kLanes;
@@ -64,7 +63,7 @@ class OverlappedStrips {
     turn_ = 1 - turn_;
     logits_ = {queries, item_.memory.keys, depth, begin + next.view.low, begin + next.view.high, next.logits};
     run_soft_max();
-    now_ = next;
+    now_ = &next;
   }
 
   void finish() {
@@ -87,7 +86,6 @@ class OverlappedStrips {
 
  private:
   struct Strip {
-    bool is_real = false;
     std::int64_t tile = 0, begin = 0;
     float* logits = nullptr;
     char* weights = nullptr;
@@ -96,32 +94,33 @@ class OverlappedStrips {
 
   /// Computes the soft max of the strip whose logits are ready, and all steps that are left.
   void run_soft_max() {
-    if (now_.is_real) {
-      const AttentionTask& task = item_.task;
-      const TileSums sums = item_.memory.tile(now_.tile, task.depth);
-      const typename Work::View& view = now_.view;
-      if (task.softcap != 0) Softmax<A>::cap(now_.logits, view.high - view.low, task.softcap);
+    const AttentionTask& task = item_.task;
+    if (now_ != nullptr) {
+      const TileSums sums = item_.memory.tile(now_->tile, task.depth);
+      const typename Work::View& view = now_->view;
+      if (task.softcap != 0) Softmax<A>::cap(now_->logits, view.high - view.low, task.softcap);
       steps_ = values_.left() + logits_.left();
       rows_ = (view.high - view.low) / 2;
       due_ = 0;
-      Softmax<A>::run(now_.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
-                      sums, now_.weights, *this);
+      Softmax<A>::run(now_->logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
+                      sums, now_->weights, *this);
     }
     finish_values();
     while (logits_.left() > 0) logits_.next();
-    if (now_.is_real && item_.task.out != nullptr)
-      values_ = {now_.weights,
+    if (now_ != nullptr && task.out != nullptr)
+      values_ = {now_->weights,
                  item_.memory.values,
-                 item_.task.depth,
-                 now_.begin + now_.view.low,
-                 now_.begin + now_.view.high,
-                 item_.memory.tile(now_.tile, item_.task.depth).values};
-    now_.is_real = false;
+                 task.depth,
+                 now_->begin + now_->view.low,
+                 now_->begin + now_->view.high,
+                 item_.memory.tile(now_->tile, task.depth).values};
+    now_ = nullptr;
   }
 
   const Item& item_;
-  Strip now_;
-  int turn_ = 0;  // which of the two buffers of logits and weights is written next
+  Strip strips_[2];
+  Strip* now_ = nullptr;  // the strip whose logits are ready
+  int turn_ = 0;          // which of the two strips, with its logits and weights, comes next
   typename A::Values values_;
   typename A::Logits logits_;
   std::int64_t steps_ = 0, rows_ = 1, due_ = 0;

@@ -200,7 +200,9 @@ struct Vectors {
 #endif
 };
 
-/// Reads a row of a cache as F32; zeros if it is not below `n` or its bit in `seen` is 0.
+/// Reads a row of a cache as F32; zeros if it is not below `n` or its bit in `seen` is 0. Fetches a later
+/// row: rows of other heads lie between those of one, and the processor does not see by itself which come
+/// next.
 template <class V>
 CHUNKKV_INLINE void take_row(const char* rows, std::size_t row_bytes, std::int64_t row, std::int64_t n,
                              std::int64_t depth, const std::uint32_t* seen, float* to) {
@@ -209,6 +211,10 @@ CHUNKKV_INLINE void take_row(const char* rows, std::size_t row_bytes, std::int64
     return;
   }
   const char* from = rows + row_bytes * std::size_t(row);
+  constexpr std::int64_t ahead = 16;
+  if (row + ahead < n)
+    for (std::int64_t byte = 0; byte < 2 * depth; byte += 64)
+      __builtin_prefetch(from + ahead * std::int64_t(row_bytes) + byte);
   for (std::int64_t d = 0; d < depth; d += V::kWidth) V::store(to + d, V::from_half(from + 2 * d));
 }
 
