@@ -114,7 +114,16 @@ struct TilePrecision {
 
   static void logits(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin,
                      std::int64_t end, float* out) {
-    for (Logits steps(queries, keys, depth, begin, end, out); steps.left() > 0;) steps.next();
+    const std::int64_t tiles = padded_depth(depth) / 32, unit = 2 * tiles * kTileBytes;
+    keys += begin / kKeyUnit * unit;
+    for (std::int64_t key = begin; key < end; key += kKeyUnit, keys += unit, out += kKeyUnit * kLanes) {
+      TileSquare<T>::zero();
+      for (std::int64_t tile = 0; tile < tiles; ++tile) {
+        const char* upper = keys + tile * kTileBytes;
+        TileSquare<T>::multiply_whole(upper, upper + unit / 2, queries + tile * 16 * kAttentionTileRow, unit);
+      }
+      TileSquare<T>::store(out);
+    }
   }
 
   /// As Vector::exp2<3>, with a sum of exponents as the last product: a NaN that comes from BF16 stays NaN.

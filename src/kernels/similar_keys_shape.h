@@ -20,6 +20,8 @@ class SimilarKeys {
   // Many keys find a similar one among the newest few hundred. So the first block is short: keys that have
   // found one make room in their tiles for those that still search.
   static constexpr std::int64_t kFirstBlock = 256;
+  /// The most keys of a strip: a tile's search ends with the strip in which all its keys have found one.
+  static constexpr std::int64_t kMostStrip = 128;
   /// How far products of rounded keys may be off: in BF16 each number by 2^-9 of it, and a little more.
   static constexpr float kMargin = A::kRoundsProducts ? 0x1.08p-8f : 0.0f;
 
@@ -33,7 +35,7 @@ class SimilarKeys {
       MemoryParts all{own};
       block = all.take(A::key_bytes(depth));
       tile = all.take(A::query_bytes(depth));
-      products = all.take_floats(std::size_t(2 * A::strip(depth) * kLanes));
+      products = all.take_floats(std::size_t(2 * kMostStrip * kLanes));
       open = static_cast<std::int32_t*>(static_cast<void*>(all.take(kItemKeys * sizeof(std::int32_t))));
       bytes = all.bytes;
     }
@@ -105,7 +107,7 @@ class SimilarKeys {
     const float* rows[kLanes];
     for (std::int64_t i = 0; i < kLanes; ++i) rows[i] = task.keys + keys[min_of(i, count - 1)] * task.depth;
     A::pack_lanes(rows, task.depth, memory.tile);
-    const std::int64_t strip = A::strip(task.depth);
+    const std::int64_t strip = strip_of(task);
     std::uint64_t searching = ~std::uint64_t(0) >> (64 - count);  // a bit for each lane
     const auto products_of = [&](std::int64_t s) { return memory.products + s / strip % 2 * strip * kLanes; };
     std::int64_t s = (n - 1) / strip * strip;
@@ -130,9 +132,12 @@ class SimilarKeys {
       }
     }
   }
+  static std::int64_t strip_of(const SimilarKeysTask& task) {
+    return min_of(A::strip(task.depth), kMostStrip);
+  }
   static void multiply_strip(const SimilarKeysTask& task, const Memory& memory, std::int64_t s,
                              std::int64_t n, float* products) {
-    const std::int64_t length = min_of(A::strip(task.depth), n - s);
+    const std::int64_t length = min_of(strip_of(task), n - s);
     const std::int64_t whole = (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
     A::logits(memory.tile, memory.block, task.depth, s, s + whole, products);
   }

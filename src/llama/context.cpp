@@ -3,6 +3,7 @@
 #include "llama/cache_type.h"
 #include "llama/compute.h"
 #include "llama/engine_state.h"
+#include "llama/kernel_run.h"
 #include "llama/key_shift.h"
 #include "llama/key_statistics.h"
 #include "llama/row_mover.h"
@@ -372,11 +373,20 @@ StateFormat Context::state_format() const {
 }
 
 void Context::release_cells(std::int32_t first) {
+  std::vector<ggml_tensor*> tensors;
   for (const CacheLayer& layer : tap_->layers())
     for (ggml_tensor* rows : layer.tensors())
       if (ggml_backend_buffer_get_type(rows->buffer) == ggml_backend_cpu_buffer_type())
-        release_pages(static_cast<std::byte*>(rows->data) + rows->nb[1] * std::size_t(first),
-                      rows->nb[1] * std::size_t(rows->ne[1] - first));
+        tensors.push_back(rows);
+  if (tensors.empty()) return;
+  // The system takes longer to free the memory than we to move what is kept: all threads ask for it.
+  run_kernel(*compute_, tensors.front(), 0, [&](char*, std::atomic<std::int64_t>& next) {
+    for (std::size_t i; (i = std::size_t(next.fetch_add(1))) < tensors.size();) {
+      const ggml_tensor& rows = *tensors[i];
+      release_pages(static_cast<std::byte*>(rows.data) + rows.nb[1] * std::size_t(first),
+                    rows.nb[1] * std::size_t(rows.ne[1] - first));
+    }
+  });
 }
 
 }  // namespace chunkkv::engine

@@ -1,6 +1,11 @@
 #include "llama/row_mover.h"
 
+#include "llama/kernel_run.h"
+#include "llama/nodes.h"
+
+#include <algorithm>
 #include <cstddef>
+#include <cstring>
 
 namespace chunkkv::engine {
 namespace {
@@ -19,6 +24,31 @@ std::vector<Run> runs_of(std::span<const std::int32_t> cells) {
       runs.push_back({i, 1});
   }
   return runs;
+}
+
+/// Moves rows that lie in host memory. The rows of different heads do not overlap: each thread gathers those
+/// of a head into memory of its own and stores them.
+void move_in_memory(Compute& compute, std::span<ggml_tensor* const> tensors,
+                    std::span<const std::vector<std::int32_t>> from, std::span<const std::int32_t> to) {
+  constexpr std::size_t ahead = 8;  // rows are far apart: the processor is told which come next
+  std::size_t row_bytes = 0;
+  for (const ggml_tensor* rows : tensors) row_bytes = std::max(row_bytes, rows->nb[1] / from.size());
+  const auto n_items = std::int64_t(tensors.size() * from.size());
+  run_kernel(compute, tensors.front(), row_bytes * to.size(),
+             [&](char* kept, std::atomic<std::int64_t>& next) {
+               for (std::int64_t i; (i = next.fetch_add(1)) < n_items;) {
+                 const ggml_tensor& rows = *tensors[std::size_t(i) / from.size()];
+                 const std::size_t head = std::size_t(i) % from.size(), bytes = rows.nb[1] / from.size();
+                 char* const own = static_cast<char*>(rows.data) + head * bytes;
+                 const auto row = [&](std::int32_t cell) { return own + rows.nb[1] * std::size_t(cell); };
+                 const std::vector<std::int32_t>& sources = from[head];
+                 for (std::size_t r = 0; r < to.size(); ++r) {
+                   if (r + ahead < to.size()) __builtin_prefetch(row(sources[r + ahead]));
+                   std::memcpy(kept + r * bytes, row(sources[r]), bytes);
+                 }
+                 for (std::size_t r = 0; r < to.size(); ++r) std::memcpy(row(to[r]), kept + r * bytes, bytes);
+               }
+             });
 }
 
 /// Gathers rows into a temporary and stores them, as 32-bit words, which every backend copies unchanged.
@@ -70,7 +100,10 @@ void move_bytes(const ggml_tensor* rows, std::size_t head_bytes,
 
 void move_rows(Compute& compute, const CacheLayer& cache, std::span<const std::vector<std::int32_t>> from,
                std::span<const std::int32_t> to) {
-  for (const ggml_tensor* rows : cache.tensors()) {
+  const std::vector<ggml_tensor*> tensors = cache.tensors();
+  const auto is_near = [&](const ggml_tensor* t) { return compute.device_of(t).is_cpu && in_host_memory(t); };
+  if (std::ranges::all_of(tensors, is_near)) return move_in_memory(compute, tensors, from, to);
+  for (const ggml_tensor* rows : tensors) {
     const std::size_t head_bytes = rows->nb[1] / from.size();
     if (head_bytes % sizeof(std::int32_t) == 0)
       move_words(compute, rows, head_bytes, from, to);
