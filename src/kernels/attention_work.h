@@ -136,8 +136,8 @@ struct AttentionWork {
 
   /// The cells of a strip that a tile's queries see: they lie from `low` to `high`; none if `high` is 0.
   struct View {
-    std::int64_t low, high = 0;
-    bool all = true;
+    std::int64_t low, high;
+    bool all;
     std::uint32_t words[A::strip(0) / 32 * kLanes];  ///< [groups of 32 cells][lanes]; not set if `all`
 
     const std::uint32_t* seen() const { return all ? nullptr : words; }
@@ -150,6 +150,7 @@ struct AttentionWork {
     const Lane first = item.lane(tile, 0), last = item.lane(tile, kLanes - 1);
     const std::int64_t first_group = (cell + begin) / 32, n_groups = (end - begin + 31) / 32;
     view.low = end - begin;
+    view.high = 0;
     view.all = last.is_real || !item.by_head;
     for (std::int64_t g = 0; g < n_groups; ++g) {
       const std::uint32_t* words = task.visible + (first_group + g) * task.n_queries;
