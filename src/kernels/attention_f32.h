@@ -114,7 +114,7 @@ struct SinglePrecision {
     if constexpr (Rows == 4) {
       for (std::int64_t d = 0; d < depth; d += V::kWidth)
         V::store_columns(V::load(row[0] + d), V::load(row[1] + d), V::load(row[2] + d), V::load(row[3] + d),
-                         to + d * Rows);
+                         to + d * Rows, Rows);
     } else {
       for (std::int64_t d = 0; d < depth; ++d)
         for (int r = 0; r < Rows; ++r) to[d * Rows + r] = row[r][d];

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention_strips.h"
+#include "kernels/attention_sums_shape.h"
 
 #include <type_traits>
 
@@ -20,12 +21,12 @@ class Attention {
 
  public:
   static std::size_t thread_bytes(const AttentionTask& task, int n_threads) {
-    return Memory(task, chunk_of(task, n_threads), nullptr).bytes;
+    return Memory(task, Work::chunk_of(task, n_threads), nullptr).bytes;
   }
 
   static void run(const AttentionTask& task, int n_threads, char* own, std::atomic<std::int64_t>& next) {
     [[maybe_unused]] const typename A::Scope scope;
-    const std::int64_t chunk = chunk_of(task, n_threads);
+    const std::int64_t chunk = Work::chunk_of(task, n_threads);
     const std::int64_t n_chunks = (task.n_queries + chunk - 1) / chunk;
     const Memory memory(task, chunk, own);
     for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_chunks * task.n_head_kv;) {
@@ -37,20 +38,6 @@ class Attention {
                .first = first,
                .count = min_of(chunk, task.n_queries - first)});
     }
-  }
-
-  /// The number of tokens in an item.
-  static std::int64_t chunk_of(const AttentionTask& task, int n_threads) {
-    const std::int64_t group = task.n_head / task.n_head_kv;
-    // Items fill whole tiles, and each thread gets several.
-    std::int64_t unit = kLanes;
-    for (std::int64_t g = group; g % 2 == 0 && unit > 1; g /= 2) unit /= 2;
-    if (unit % 3 == 0 && group % 3 == 0) unit /= 3;
-    std::int64_t chunks = (task.n_queries * group + A::kItemLanes - 1) / A::kItemLanes;
-    const std::int64_t wanted = (3 * std::int64_t(n_threads) + task.n_head_kv - 1) / task.n_head_kv;
-    if (chunks < wanted) chunks = min_of(wanted, (task.n_queries * group + kLanes - 1) / kLanes);
-    const std::int64_t even = (task.n_queries + chunks - 1) / chunks;
-    return (even + unit - 1) / unit * unit;
   }
 
  private:
@@ -101,9 +88,13 @@ class Attention {
   static void finish(const Item& item, std::int64_t tile) {
     const AttentionTask& task = item.task;
     const TileSums sums = item.memory.tile(tile, task.depth);
-    for (std::int64_t i = 0; i < kLanes; ++i) {
+    float factors[kLanes];
+    float* rows[kLanes];
+    std::int64_t n_real = 0;
+    for (; n_real < kLanes; ++n_real) {
+      const std::int64_t i = n_real;
       const auto lane = item.lane(tile, i);
-      if (!lane.is_real) return;
+      if (!lane.is_real) break;
       const float weight = sums.weight[i];
       const float factor = weight != 0 ? 1 / weight : 0.0f;  // a query that sees nothing gets 0
       if (task.statistics != nullptr) {
@@ -111,97 +102,30 @@ class Attention {
         to[0] = sums.maximum[i];
         to[1] = factor;
       }
-      if (task.out == nullptr) continue;
-      float* row = numbers(task.out + task.out_head * std::size_t(lane.head) +
-                           task.out_query * std::size_t(lane.token));
-      for (std::int64_t d = 0; d < task.depth; ++d)
-        row[d] = sums.values[d * kLanes + i] * (factor * A::kValueUnit);
+      factors[i] = factor * A::kValueUnit;
+      if (task.out != nullptr)
+        rows[i] = numbers(task.out + task.out_head * std::size_t(lane.head) +
+                          task.out_query * std::size_t(lane.token));
     }
-  }
-};
-
-/// The attention that each cell receives, by head: from logits computed again and each query's statistics.
-template <class A>
-class AttentionSums {
- public:
-  static void run(const AttentionTask& task, const QueryList& queries, int n_threads, char* own,
-                  std::atomic<std::int64_t>& next, float* out) {
-    [[maybe_unused]] const typename A::Scope scope;
-    const std::int64_t block = A::block(task.depth), n_blocks = (task.n_cells + block - 1) / block;
-    const Memory memory(task, Attention<A>::chunk_of(task, n_threads), own);
-    for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_blocks * task.n_head_kv;)
-      compute({.task = task,
-               .memory = memory,
-               .kv_head = i % task.n_head_kv,
-               .first = queries.first,
-               .count = queries.count,
-               .stride = queries.stride,
-               .by_head = true},
-              i / task.n_head_kv * block, out);
+    if (task.out != nullptr) store_rows(sums.values, task.depth, factors, rows, n_real);
   }
 
- private:
-  using V = typename A::Vector;
-  using F = typename V::F;
-  using Work = AttentionWork<A>;
-  using Memory = typename Work::Memory;
-  using Item = typename Work::Item;
-  static constexpr std::int64_t kLanes = A::kLanes;
-
-  /// Computes the sums of one block of cells.
-  static void compute(const Item& item, std::int64_t cell, float* out) {
-    const AttentionTask& task = item.task;
-    const std::int64_t n = min_of(A::block(task.depth), task.n_cells - cell), strip = A::strip(task.depth);
-    const bool seen = Work::is_seen(item, cell, n);
-    if (seen) {
-      if constexpr (A::kCentresKeys) Work::find_mean(item);
-      Work::pack_keys(item, cell, n);
-    }
-    float* totals = item.memory.totals;
-    for (std::int64_t h = 0; h < item.group(); ++h) {
-      for (std::int64_t c = 0; c < n * V::kWidth; ++c) totals[c] = 0;
-      for (std::int64_t tile = h * item.tiles_of_head(); seen && tile < (h + 1) * item.tiles_of_head();
-           ++tile) {
-        Work::pack_queries(item, tile, item.memory.queries);
-        for (std::int64_t s = 0; s < n; s += strip) step(item, tile, cell, s, min_of(s + strip, n));
+  /// Stores the values of `n` lanes, [depth][lanes], each multiplied by the lane's factor, in a row for each
+  /// lane.
+  static void store_rows(const float* values, std::int64_t depth, const float* factors, float* const* rows,
+                         std::int64_t n) {
+    using V = typename A::Vector;
+    for (std::int64_t d = 0; d < depth; d += 4, values += 4 * kLanes)
+      for (std::int64_t first = 0; first < n; first += V::kWidth) {
+        const float* from = values + first;
+        const typename V::F factor = V::load(factors + first);
+        float four[V::kWidth][4];
+        V::store_columns(V::load(from) * factor, V::load(from + kLanes) * factor,
+                         V::load(from + 2 * kLanes) * factor, V::load(from + 3 * kLanes) * factor, four[0],
+                         4);
+        for (std::int64_t i = 0; i < min_of(V::kWidth, n - first); ++i)
+          std::memcpy(rows[first + i] + d, four[i], sizeof four[i]);
       }
-      float* to = out + (item.kv_head * item.group() + h) * task.n_cells + cell;
-      for (std::int64_t c = 0; c < n; c += 4) {
-        const float* four = totals + c * V::kWidth;
-        float sums[4];
-        V::store_sums(V::load(four), V::load(four + V::kWidth), V::load(four + 2 * V::kWidth),
-                      V::load(four + 3 * V::kWidth), sums);
-        for (std::int64_t i = 0; i < min_of(4, n - c); ++i) to[c + i] = sums[i];
-      }
-    }
-  }
-
-  static void step(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
-                   std::int64_t end) {
-    typename Work::View view;
-    Work::find_view(item, tile, cell, begin, end, view);
-    if (view.high == 0) return;
-    Work::logits(item, item.memory.queries, begin, view);
-    if (!view.all) Softmax<A>::hide(item.memory.logits, view.low, view.high, view.words);
-    float maximum[kLanes], factor[kLanes];
-    for (std::int64_t i = 0; i < kLanes; ++i) {
-      const auto lane = item.lane(tile, i);
-      const float* known = item.task.statistics + 2 * (lane.head * item.task.n_queries + lane.token);
-      maximum[i] = known[0];
-      factor[i] = known[1];
-    }
-    const float* row = item.memory.logits;
-    float* total = item.memory.totals + (begin + view.low) * V::kWidth;
-    // The last unit of keys may reach beyond the block.
-    const std::int64_t high = min_of(view.high, end - begin);
-    for (std::int64_t c = view.low; c < high; ++c, row += kLanes, total += V::kWidth) {
-      F sum = V::load(total);
-      for (int i = 0; i < A::kColumns; ++i)
-        sum += Softmax<A>::template weight_of<true>(V::load(row + i * V::kWidth),
-                                                    V::load(maximum + i * V::kWidth)) *
-               V::load(factor + i * V::kWidth);
-      V::store(total, sum);
-    }
   }
 };
 

@@ -147,11 +147,30 @@ struct Vectors {
     }
   }
 
-  /// Stores four vectors as the columns of `to` [Width][4].
-  static CHUNKKV_INLINE void store_columns(const F& a, const F& b, const F& c, const F& d, float* to) {
+  /// Stores four vectors as columns side by side: `to` has a row of 4 for each lane, `stride` numbers apart.
+  static CHUNKKV_INLINE void store_columns(const F& a, const F& b, const F& c, const F& d, float* to,
+                                           std::int64_t stride) {
+#if defined(__AVX512F__)
+    if constexpr (Width == 16) {
+      const __m512 ab_low = _mm512_unpacklo_ps((__m512)a, (__m512)b);  // a0 b0 a1 b1 | a4 b4 a5 b5 | ...
+      const __m512 ab_high = _mm512_unpackhi_ps((__m512)a, (__m512)b);
+      const __m512 cd_low = _mm512_unpacklo_ps((__m512)c, (__m512)d);
+      const __m512 cd_high = _mm512_unpackhi_ps((__m512)c, (__m512)d);
+      const __m512 columns[4] = {
+          _mm512_shuffle_ps(ab_low, cd_low, 0x44), _mm512_shuffle_ps(ab_low, cd_low, 0xee),
+          _mm512_shuffle_ps(ab_high, cd_high, 0x44), _mm512_shuffle_ps(ab_high, cd_high, 0xee)};
+      for (int i = 0; i < 4; ++i) {
+        _mm_storeu_ps(to + stride * i, _mm512_castps512_ps128(columns[i]));
+        _mm_storeu_ps(to + stride * (4 + i), _mm512_extractf32x4_ps(columns[i], 1));
+        _mm_storeu_ps(to + stride * (8 + i), _mm512_extractf32x4_ps(columns[i], 2));
+        _mm_storeu_ps(to + stride * (12 + i), _mm512_extractf32x4_ps(columns[i], 3));
+      }
+      return;
+    }
+#endif
 #if defined(__AVX2__)
     if constexpr (Width == 8) {
-      const __m256 ab_low = _mm256_unpacklo_ps((__m256)a, (__m256)b);  // a0 b0 a1 b1 | a4 b4 a5 b5
+      const __m256 ab_low = _mm256_unpacklo_ps((__m256)a, (__m256)b);
       const __m256 ab_high = _mm256_unpackhi_ps((__m256)a, (__m256)b);
       const __m256 cd_low = _mm256_unpacklo_ps((__m256)c, (__m256)d);
       const __m256 cd_high = _mm256_unpackhi_ps((__m256)c, (__m256)d);
@@ -159,17 +178,17 @@ struct Vectors {
           _mm256_shuffle_ps(ab_low, cd_low, 0x44), _mm256_shuffle_ps(ab_low, cd_low, 0xee),
           _mm256_shuffle_ps(ab_high, cd_high, 0x44), _mm256_shuffle_ps(ab_high, cd_high, 0xee)};
       for (int i = 0; i < 4; ++i) {
-        _mm_storeu_ps(to + 4 * i, _mm256_castps256_ps128(columns[i]));
-        _mm_storeu_ps(to + 4 * (4 + i), _mm256_extractf128_ps(columns[i], 1));
+        _mm_storeu_ps(to + stride * i, _mm256_castps256_ps128(columns[i]));
+        _mm_storeu_ps(to + stride * (4 + i), _mm256_extractf128_ps(columns[i], 1));
       }
       return;
     }
 #endif
-    for (int i = 0; i < Width; ++i) {
-      to[4 * i] = a[i];
-      to[4 * i + 1] = b[i];
-      to[4 * i + 2] = c[i];
-      to[4 * i + 3] = d[i];
+    for (int i = 0; i < Width; ++i, to += stride) {
+      to[0] = a[i];
+      to[1] = b[i];
+      to[2] = c[i];
+      to[3] = d[i];
     }
   }
 

@@ -76,6 +76,20 @@ struct AttentionWork {
     }
   };
 
+  /// The number of tokens in an item, and those for which a thread has memory.
+  static std::int64_t chunk_of(const AttentionTask& task, int n_threads) {
+    const std::int64_t group = task.n_head / task.n_head_kv;
+    // Items fill whole tiles, and each thread gets several.
+    std::int64_t unit = kLanes;
+    for (std::int64_t g = group; g % 2 == 0 && unit > 1; g /= 2) unit /= 2;
+    if (unit % 3 == 0 && group % 3 == 0) unit /= 3;
+    std::int64_t chunks = (task.n_queries * group + A::kItemLanes - 1) / A::kItemLanes;
+    const std::int64_t wanted = (3 * std::int64_t(n_threads) + task.n_head_kv - 1) / task.n_head_kv;
+    if (chunks < wanted) chunks = min_of(wanted, (task.n_queries * group + kLanes - 1) / kLanes);
+    const std::int64_t even = (task.n_queries + chunks - 1) / chunks;
+    return (even + unit - 1) / unit * unit;
+  }
+
   /// Finds the mean key of the first cells that any query sees, wherever they lie. Subtracting it from all
   /// keys leaves the weights as they are, and smaller keys round with less error. It is 0 with a soft cap:
   /// then the soft max is not of the plain logits.
@@ -125,11 +139,17 @@ struct AttentionWork {
     const AttentionTask& task = item.task;
     const float scale = task.softcap != 0 ? task.scale / task.softcap * 2 * kLog2e : task.scale * kLog2e;
     float* columns = item.memory.columns;
-    for (std::int64_t i = 0; i < kLanes; ++i) {
-      const Lane lane = item.lane(tile, i);
-      const float* row =
-          numbers(task.q + task.q_head * std::size_t(lane.head) + task.q_query * std::size_t(lane.token));
-      for (std::int64_t d = 0; d < task.depth; ++d) columns[d * kLanes + i] = row[d] * scale;
+    for (std::int64_t i = 0; i < kLanes; i += 4) {
+      const float* rows[4];
+      for (int r = 0; r < 4; ++r) {
+        const Lane lane = item.lane(tile, i + r);
+        rows[r] =
+            numbers(task.q + task.q_head * std::size_t(lane.head) + task.q_query * std::size_t(lane.token));
+      }
+      for (std::int64_t d = 0; d < task.depth; d += V::kWidth)
+        V::store_columns(V::load(rows[0] + d) * scale, V::load(rows[1] + d) * scale,
+                         V::load(rows[2] + d) * scale, V::load(rows[3] + d) * scale, columns + d * kLanes + i,
+                         kLanes);
     }
     A::pack_queries(columns, task.depth, packed);
   }

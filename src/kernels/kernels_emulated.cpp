@@ -13,68 +13,71 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Rounds to F16 in one step: to nearest, ties to even.
-std::uint16_t half_of(double x) {
-  const auto sign = std::uint16_t(std::signbit(x) ? 0x8000 : 0);
-  const double magnitude = std::fabs(x);
-  if (std::isnan(x)) return std::uint16_t(sign | 0x7e00);
-  if (magnitude >= 65520) return std::uint16_t(sign | 0x7c00);
-  if (magnitude < 0x1p-14) return std::uint16_t(sign | std::uint16_t(std::nearbyint(magnitude * 0x1p24)));
+/// The F16 number nearest to `x`, ties to even. Without branches, so that the compiler makes vectors of it.
+CHUNKKV_INLINE float nearest_half(double x) {
   std::uint64_t bits;
-  std::memcpy(&bits, &magnitude, sizeof bits);
-  bits += (std::uint64_t(1) << 41) - 1 + (bits >> 42 & 1);  // 10 of the 52 bits of the fraction stay
-  return std::uint16_t(sign | ((bits >> 42) - (std::uint64_t(1023 - 15) << 10)));
+  std::memcpy(&bits, &x, sizeof bits);
+  bits &= std::uint64_t(0x7ff) << 52;
+  double power;
+  std::memcpy(&power, &bits, sizeof power);
+  // What the last bit that stays is worth; denormal numbers share one. In a sum with `shift` all lower bits
+  // are lost.
+  const double unit = power * 0x1p-10 > 0x1p-24 ? power * 0x1p-10 : 0x1p-24;
+  const double shift = unit * 0x1.8p52;
+  const double nearest = (x + shift) - shift;
+  return float(std::copysign(std::fabs(x) < 65520 ? nearest : x * HUGE_VAL, x));
 }
 
-float float_of(std::uint16_t half) {
-  std::uint32_t bits = std::uint32_t(half & 0x7fff) << 13;
-  float x;
-  std::memcpy(&x, &bits, sizeof x);
-  x *= 0x1p112f;  // corrects the bias of the exponent; denormal numbers become normal
-  if ((half & 0x7c00) == 0x7c00) x = (half & 0x3ff) == 0 ? HUGE_VALF : NAN;
-  return (half & 0x8000) != 0 ? -x : x;
+/// The bits of an F16 number.
+CHUNKKV_INLINE std::uint16_t half_bits(float number) {
+  const float scaled = number * 0x1p-112f;  // corrects the bias of the exponent
+  std::uint32_t bits;
+  std::memcpy(&bits, &scaled, sizeof bits);
+  return std::uint16_t((bits >> 13 & 0x7fff) | (bits >> 16 & 0x8000));
 }
 
 struct EmulatedHalves {
-  using F = Vectors<16>::F;
+  using V = Vectors<16>;
+  using F = V::F;
   struct Pairs {
-    std::uint16_t halves[32];
+    float numbers[32];
   };
 
   static Pairs zero() { return {}; }
   static Pairs load(const char* from) {
     Pairs x;
-    std::memcpy(&x, from, sizeof x);
+    V::store(x.numbers, V::from_half(from));
+    V::store(x.numbers + 16, V::from_half(from + 32));
     return x;
   }
   static Pairs all(const char* pair) {
-    Pairs x;
-    for (int i = 0; i < 16; ++i) std::memcpy(x.halves + 2 * i, pair, 4);
-    return x;
+    char pairs[64];
+    for (int i = 0; i < 16; ++i) std::memcpy(pairs + 4 * i, pair, 4);
+    return load(pairs);
   }
   static Pairs fused(const Pairs& a, const Pairs& b, const Pairs& c) {
     Pairs x;
     for (int i = 0; i < 32; ++i)
-      x.halves[i] = half_of(double(float_of(a.halves[i])) * double(float_of(b.halves[i])) +
-                            double(float_of(c.halves[i])));
+      x.numbers[i] = nearest_half(double(a.numbers[i]) * double(b.numbers[i]) + double(c.numbers[i]));
     return x;
   }
   static F sum_of_pairs(const Pairs& x) {
     F sum{};
-    for (int i = 0; i < 16; ++i) sum[i] = float_of(x.halves[2 * i]) + float_of(x.halves[2 * i + 1]);
+    for (int i = 0; i < 16; ++i) sum[i] = x.numbers[2 * i] + x.numbers[2 * i + 1];
     return sum;
   }
   static void to_half(F x, char* to) {
     for (int i = 0; i < 16; ++i) {
-      const std::uint16_t half = half_of(double(x[i]));
+      const std::uint16_t half = half_bits(nearest_half(double(x[i])));
       std::memcpy(to + 2 * i, &half, sizeof half);
     }
   }
   static void to_pairs(F a, F b, char* to, F& sum) {
     for (int i = 0; i < 16; ++i) {
-      const std::uint16_t pair[2] = {half_of(double(a[i])), half_of(double(b[i]))};
+      const float even = nearest_half(double(a[i])), odd = nearest_half(double(b[i]));
+      const std::uint16_t pair[2] = {half_bits(even), half_bits(odd)};
       std::memcpy(to + 4 * i, pair, sizeof pair);
-      sum[i] += float_of(pair[0]) + float_of(pair[1]);
+      sum[i] += even + odd;
     }
   }
 };
