@@ -37,11 +37,22 @@ inline std::uint16_t half_bits(float x) {
   return std::uint16_t(sign | ((exponent + 13) * 1024 + std::lround(fraction * 2048)));
 }
 
+/// The values of all F16 numbers, by their bits.
+inline const double* half_values() {
+  static const std::vector<double> values = [] {
+    std::vector<double> all(0x10000);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const int exponent = int(i >> 10 & 31), fraction = int(i & 1023);
+      double x = std::ldexp(exponent == 0 ? fraction : 1024 + fraction, std::max(exponent, 1) - 25);
+      if (exponent == 31) x = fraction == 0 ? double(kInfinity) : std::nan("");
+      all[i] = (i & 0x8000) != 0 ? -x : x;
+    }
+    return all;
+  }();
+  return values.data();
+}
 inline double half_value(std::uint16_t bits) {
-  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-  double x = std::ldexp(exponent == 0 ? fraction : 1024 + fraction, std::max(exponent, 1) - 25);
-  if (exponent == 31) x = fraction == 0 ? double(kInfinity) : std::nan("");
-  return (bits & 0x8000) != 0 ? -x : x;
+  return half_values()[bits];
 }
 
 /// Calls `work` on each of `n_threads` threads, with memory of the thread's own and one counter for all.
@@ -153,13 +164,15 @@ struct Problem {
   /// The attention weights of query `t` of one head over all cells, in double precision.
   std::vector<double> weights(std::int64_t t, std::int64_t head) const {
     std::vector<double> result(std::size_t(shape.n_cells), -double(kInfinity));
+    const float* own = q.data() + query(t, head);
+    const double* value_of = half_values();
     const double sink = sinks.empty() ? -double(kInfinity) : double(sinks[std::size_t(head)]);
     double most = sink;
     for (std::int64_t c = 0; c < shape.n_cells; ++c) {
       if (!sees(t, c)) continue;
+      const std::uint16_t* key = k.data() + row(c, head);
       double sum = 0;
-      for (std::int64_t d = 0; d < shape.depth; ++d)
-        sum += double(q[query(t, head) + std::size_t(d)]) * half_value(k[row(c, head) + std::size_t(d)]);
+      for (std::int64_t d = 0; d < shape.depth; ++d) sum += double(own[d]) * value_of[key[d]];
       sum *= double(scale());
       if (softcap != 0) sum = double(softcap) * std::tanh(sum / double(softcap));
       result[std::size_t(c)] = sum;
@@ -176,9 +189,14 @@ struct Problem {
   std::vector<double> truth(std::int64_t t, std::int64_t head) const {
     const auto weight = weights(t, head);
     std::vector<double> result(std::size_t(shape.depth), 0.0);
-    for (std::int64_t c = 0; c < shape.n_cells; ++c)
-      for (std::int64_t d = 0; sees(t, c) && d < shape.depth; ++d)
-        result[std::size_t(d)] += weight[std::size_t(c)] * half_value(v[row(c, head) + std::size_t(d)]);
+    double* sums = result.data();
+    const double* value_of = half_values();
+    for (std::int64_t c = 0; c < shape.n_cells; ++c) {
+      if (!sees(t, c)) continue;
+      const std::uint16_t* values = v.data() + row(c, head);
+      const double w = weight[std::size_t(c)];
+      for (std::int64_t d = 0; d < shape.depth; ++d) sums[d] += w * value_of[values[d]];
+    }
     return result;
   }
 
