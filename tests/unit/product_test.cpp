@@ -45,10 +45,10 @@ struct MatrixProduct {
   double error(const std::vector<float>& out, std::int64_t token) const {
     double difference = 0, size = 0;
     for (std::int64_t o = 0; o < n_out; ++o) {
+      const float *weight = weights.data() + o * depth, *number = x.data() + token * depth;
       double sum = 0, squares = 0;
       for (std::int64_t k = 0; k < depth; ++k) {
-        const double p =
-            double(weights[std::size_t(o * depth + k)]) * double(x[std::size_t(token * depth + k)]);
+        const double p = double(weight[k]) * double(number[k]);
         sum += p;
         squares += p * p;
       }
