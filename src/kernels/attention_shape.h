@@ -88,7 +88,7 @@ class Attention {
   static void finish(const Item& item, std::int64_t tile) {
     const AttentionTask& task = item.task;
     const TileSums sums = item.memory.tile(tile, task.depth);
-    float factors[kLanes];
+    float factors[kLanes] = {};
     float* rows[kLanes];
     std::int64_t n_real = 0;
     for (; n_real < kLanes; ++n_real) {

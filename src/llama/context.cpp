@@ -381,7 +381,7 @@ void Context::release_cells(std::int32_t first) {
   if (tensors.empty()) return;
   // The system takes longer to free the memory than we to move what is kept: all threads ask for it.
   run_kernel(*compute_, tensors.front(), 0, [&](char*, std::atomic<std::int64_t>& next) {
-    for (std::size_t i; (i = std::size_t(next.fetch_add(1))) < tensors.size();) {
+    for (std::size_t i = 0; (i = std::size_t(next.fetch_add(1))) < tensors.size();) {
       const ggml_tensor& rows = *tensors[i];
       release_pages(static_cast<std::byte*>(rows.data) + rows.nb[1] * std::size_t(first),
                     rows.nb[1] * std::size_t(rows.ne[1] - first));

@@ -36,7 +36,7 @@ void move_in_memory(Compute& compute, std::span<ggml_tensor* const> tensors,
   const auto n_items = std::int64_t(tensors.size() * from.size());
   run_kernel(compute, tensors.front(), row_bytes * to.size(),
              [&](char* kept, std::atomic<std::int64_t>& next) {
-               for (std::int64_t i; (i = next.fetch_add(1)) < n_items;) {
+               for (std::int64_t i = 0; (i = next.fetch_add(1)) < n_items;) {
                  const ggml_tensor& rows = *tensors[std::size_t(i) / from.size()];
                  const std::size_t head = std::size_t(i) % from.size(), bytes = rows.nb[1] / from.size();
                  char* const own = static_cast<char*>(rows.data) + head * bytes;
