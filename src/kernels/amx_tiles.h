@@ -154,6 +154,11 @@ class TileScope {
   TileConfig before_;
 };
 
+/// Fetches a tile of 16 rows into the first-level cache.
+inline __attribute__((always_inline)) void prefetch_tile(const char* tile) {
+  for (int row = 0; row < 16; ++row) __builtin_prefetch(tile + 64 * row);
+}
+
 using Floats = float __attribute__((vector_size(64)));
 using Words = std::uint32_t __attribute__((vector_size(64)));
 

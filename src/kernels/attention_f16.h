@@ -19,6 +19,7 @@ struct HalfPrecision {
   static constexpr int kKeyUnit = kRows;
   static constexpr int kPairDistance = 1;
   static constexpr bool kHasSteps = false;
+  using Logits = NoSteps;
   // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
   static constexpr float kSlack = 0;
   static constexpr float kValueUnit = 64;

@@ -17,6 +17,7 @@ struct SinglePrecision {
   static constexpr int kKeyUnit = Rows;    // keys that are taken together
   static constexpr int kPairDistance = 1;  // distance of two keys whose weights are stored together
   static constexpr bool kHasSteps = false;
+  using Logits = NoSteps;
   static constexpr bool kRoundsProducts = false;
   static constexpr float kSlack = 8;  // by how many powers of two a logit may exceed the maximum
   static constexpr bool kCentresKeys = false;

@@ -90,24 +90,23 @@ class Attention {
     const TileSums sums = item.memory.tile(tile, task.depth);
     float factors[kLanes] = {};
     float* rows[kLanes];
-    std::int64_t n_real = 0;
-    for (; n_real < kLanes; ++n_real) {
-      const std::int64_t i = n_real;
-      const auto lane = item.lane(tile, i);
+    std::int64_t n = 0;  // lanes of queries
+    for (; n < kLanes; ++n) {
+      const auto lane = item.lane(tile, n);
       if (!lane.is_real) break;
-      const float weight = sums.weight[i];
+      const float weight = sums.weight[n];
       const float factor = weight != 0 ? 1 / weight : 0.0f;  // a query that sees nothing gets 0
       if (task.statistics != nullptr) {
         float* to = task.statistics + 2 * (lane.head * task.n_queries + lane.token);
-        to[0] = sums.maximum[i];
+        to[0] = sums.maximum[n];
         to[1] = factor;
       }
-      factors[i] = factor * A::kValueUnit;
+      factors[n] = factor * A::kValueUnit;
       if (task.out != nullptr)
-        rows[i] = numbers(task.out + task.out_head * std::size_t(lane.head) +
+        rows[n] = numbers(task.out + task.out_head * std::size_t(lane.head) +
                           task.out_query * std::size_t(lane.token));
     }
-    if (task.out != nullptr) store_rows(sums.values, task.depth, factors, rows, n_real);
+    if (task.out != nullptr) store_rows(sums.values, task.depth, factors, rows, n);
   }
 
   /// Stores the values of `n` lanes, [depth][lanes], each multiplied by the lane's factor, in a row for each

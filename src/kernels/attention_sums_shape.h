@@ -66,19 +66,6 @@ class StripSums {
   }
 
  private:
-  struct NoSteps {
-    static std::int64_t left() { return 0; }
-    static void next() {}
-  };
-  template <class Arithmetic, bool HasSteps = Arithmetic::kHasSteps>
-  struct StepsOf {
-    using Type = NoSteps;
-  };
-  template <class Arithmetic>
-  struct StepsOf<Arithmetic, true> {
-    using Type = typename Arithmetic::Logits;
-  };
-
   struct Strip {
     std::int64_t begin, end;
     float* logits;
@@ -117,7 +104,7 @@ class StripSums {
   Strip strips_[2];
   Strip* now_ = nullptr;  // the strip whose logits are ready
   int turn_ = 0;          // which of the two strips, with its logits, comes next
-  typename StepsOf<A>::Type logits_;
+  typename A::Logits logits_;
 };
 
 /// The attention that each cell receives, by head: from logits computed again and each query's statistics.

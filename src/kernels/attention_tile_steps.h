@@ -73,10 +73,10 @@ struct TileSquare {
     T::template load<7>(pairs + 64, kAttentionTileRow);
     T::template load<5>(lower, 64);
     T::template multiply<0, 4, 6>();
-    for (int row = 0; row < 16; ++row) __builtin_prefetch(upper + ahead + 64 * row);
+    prefetch_tile(upper + ahead);
     T::template multiply<1, 4, 7>();
     T::template multiply<2, 5, 6>();
-    for (int row = 0; row < 16; ++row) __builtin_prefetch(lower + ahead + 64 * row);
+    prefetch_tile(lower + ahead);
     T::template multiply<3, 5, 7>();
   }
   /// Does a quarter of the product of the upper tile alone.

@@ -219,6 +219,12 @@ struct Vectors {
 #endif
 };
 
+/// Stands for the steps of arithmetic that computes logits at once (kHasSteps).
+struct NoSteps {
+  static std::int64_t left() { return 0; }
+  static void next() {}
+};
+
 /// Reads a row of a cache as F32; zeros if it is not below `n` or its bit in `seen` is 0. Fetches a later
 /// row: rows of other heads lie between those of one, and the processor does not see by itself which come
 /// next.

@@ -127,11 +127,6 @@ void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, st
   }
 }
 
-/// Fetches a tile into the first-level cache.
-inline __attribute__((always_inline)) void prefetch_tile(const char* tile) {
-  for (std::int64_t row = 0; row < kTileRows; ++row) __builtin_prefetch(tile + 64 * row);
-}
-
 /// Multiplies 32 tokens by 32 outputs over `tiles` of depth. `x`: two rows of tiles, `x_row` bytes apart.
 /// Tiles are loaded together, and tokens of a later step are fetched between products: on a core that another
 /// program shares, the processor stalls at loads between products and at products without a gap.
