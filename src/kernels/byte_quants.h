@@ -12,7 +12,8 @@ struct ByteQuants {
   std::int64_t depth = 0;  ///< depths in a block, at most kMostQuantDepth
   std::size_t bytes = 0;   ///< size of a block of one row
   int part = 0;            ///< 32 or 16
-  /// How many sums of two products with 8-bit numbers can be added up in 16 bits without overflow: 8, 4 or 2.
+  /// How many sums of two products with 8-bit numbers can be added up in 16 bits without overflow: 8, 4, 2
+  /// or, for kernels that add up in 32 bits, 0.
   int chain = 0;
   bool interleaved = false;  ///< a block has 8 rows; else each row has blocks of its own
   /// Reads one block of each of 8 rows, which are `row` bytes apart if they are plain. Writes numbers
@@ -28,7 +29,7 @@ constexpr std::int64_t kMostQuantDepth = 256;
 const ByteQuants* byte_quants(std::string_view type, bool interleaved);
 
 // These are in a source that is compiled for AVX2.
-extern const ByteQuants kQuantsQ40, kQuantsQ41, kQuantsQ50, kQuantsQ51, kQuantsQ4K, kQuantsQ5K, kQuantsQ6K,
-    kQuantsQ40Interleaved, kQuantsQ4KInterleaved;
+extern const ByteQuants kQuantsQ40, kQuantsQ41, kQuantsQ50, kQuantsQ51, kQuantsQ80, kQuantsQ4K, kQuantsQ5K,
+    kQuantsQ6K, kQuantsQ40Interleaved, kQuantsQ4KInterleaved;
 
 }  // namespace chunkkv::kernels

@@ -53,6 +53,16 @@ void read_small(const char* block, std::size_t row, Byte* numbers, float* scales
   }
 }
 
+/// Reads blocks of 32 weights: a factor and signed numbers, which get an offset that makes them positive.
+void read_q8_0(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
+  for (int r = 0; r < kNRows; ++r) {
+    const Byte* from = (const Byte*)block + row * std::size_t(r);
+    scales[r] = half_at(from);
+    mins[r] = 128 * scales[r];
+    for (int j = 0; j < 32; ++j) numbers[kMostQuantDepth * r + j] = Byte(from[2 + j] ^ 128);
+  }
+}
+
 /// Reads the 8 scales and mins of row `r`, which have 6 bits each in 12 bytes.
 void read_scales(const Byte* b, float d, float d_min, int r, float* scales, float* mins) {
   for (int p = 0; p < 8; ++p) {
@@ -150,6 +160,7 @@ const ByteQuants kQuantsQ40 = {32, 18, 32, 8, false, read_small<false, false>};
 const ByteQuants kQuantsQ41 = {32, 20, 32, 8, false, read_small<true, false>};
 const ByteQuants kQuantsQ50 = {32, 22, 32, 4, false, read_small<false, true>};
 const ByteQuants kQuantsQ51 = {32, 24, 32, 4, false, read_small<true, true>};
+const ByteQuants kQuantsQ80 = {32, 34, 32, 0, false, read_q8_0};
 const ByteQuants kQuantsQ4K = {256, 144, 32, 8, false, read_parts<false>};
 const ByteQuants kQuantsQ5K = {256, 176, 32, 4, false, read_parts<true>};
 const ByteQuants kQuantsQ6K = {256, 210, 16, 2, false, read_q6_k};

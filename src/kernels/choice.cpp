@@ -30,6 +30,7 @@ Machine this_processor() {
   machine.avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 #endif
   machine.avx2 = product_kernel(Arithmetic::integers_avx2) != nullptr;
+  if (const ProductKernel* bytes = product_kernel(Arithmetic::bytes)) machine.vnni = bytes->widens;
   machine.avx512fp16 = product_kernel(Arithmetic::f16_avx512) != nullptr;
   machine.amx = product_kernel(Arithmetic::bf16_amx) != nullptr;
   return machine;
@@ -68,13 +69,15 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
     return Arithmetic::engine;
   if (machine.amx) return Arithmetic::bf16_amx;
   if (layout == Layout::amx) return Arithmetic::engine;
-  if (machine.avx512fp16) return Arithmetic::f16_avx512;
-  if (!machine.avx2) return Arithmetic::engine;
-  // With AVX-512 the engine's products are faster than ours, except where `engine_is_slow`.
   const bool as_numbers = layout == Layout::interleaved
                               ? one_of(weights.type, {"q4_0", "q4_K"})
                               : one_of(weights.type, {"q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K"});
-  const Arithmetic ours = as_numbers ? Arithmetic::bytes_avx2 : Arithmetic::integers_avx2;
+  if (machine.vnni && (as_numbers || (layout == Layout::plain && one_of(weights.type, {"q6_K", "q8_0"}))))
+    return Arithmetic::bytes;
+  if (machine.avx512fp16) return Arithmetic::f16_avx512;
+  if (!machine.avx2) return Arithmetic::engine;
+  // With AVX-512 alone the engine's products are faster than ours, except where `engine_is_slow`.
+  const Arithmetic ours = as_numbers ? Arithmetic::bytes : Arithmetic::integers_avx2;
   const bool engine_is_slow =
       layout == Layout::plain && !one_of(weights.type, {"q2_K", "q4_K", "q5_K", "q6_K"});
   return !machine.avx512 || engine_is_slow ? ours : Arithmetic::engine;

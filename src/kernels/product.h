@@ -26,7 +26,7 @@ constexpr std::int64_t kProductDepth = 32;
 enum class Arithmetic : std::uint8_t {
   engine,         ///< the engine's own kernels
   integers_avx2,  ///< weights and activations as whole numbers of 13 bits
-  bytes_avx2,     ///< activations of 8 bits, weights as the whole numbers of ByteQuants
+  bytes,          ///< activations of 8 bits, weights as the whole numbers of ByteQuants
   f16_avx512,     ///< needs AVX512-FP16
   bf16_amx,
 };
@@ -36,6 +36,7 @@ enum class Arithmetic : std::uint8_t {
 struct ProductKernel {
   Arithmetic arithmetic = Arithmetic::engine;
   const char* name = nullptr;
+  bool widens = false;          ///< with Arithmetic::bytes: reads ByteQuants whose `chain` is 0
   bool reads_by_depth = false;  ///< also reads layouts with BlockLayout::by_depth
   /// How many bytes of memory the threads of a product share; they must be aligned to 64.
   std::size_t (*shared_bytes)(const ProductTask& task) = nullptr;
@@ -48,11 +49,12 @@ struct ProductKernel {
 };
 
 // Each is in a source compiled for the processors that can run it.
-extern const ProductKernel kProductAmx, kProductAvx512fp16, kProductAvx2, kProductBytesAvx2;
+extern const ProductKernel kProductAmx, kProductAvx512fp16, kProductAvx2, kProductBytesAvx2,
+    kProductBytesAvxvnni, kProductBytesAvx512vnni;
 
-/// The kernels that this processor can run; none on processors other than x86 with AVX2.
+/// The kernels that this processor can run, the fastest first; none on processors other than x86 with AVX2.
 const std::vector<const ProductKernel*>& product_kernels();
-/// The one with this arithmetic, or null.
+/// The fastest with this arithmetic, or null.
 const ProductKernel* product_kernel(Arithmetic arithmetic);
 
 }  // namespace chunkkv::kernels

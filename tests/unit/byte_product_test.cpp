@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <vector>
 
 namespace chunkkv::kernels {
@@ -29,12 +31,14 @@ void read_block(const char* block, std::size_t row, std::uint8_t* numbers, float
     }
 }
 
-/// Numbers up to 15, 31 and 63. A 16-bit sum holds at most 8, 4 and 2 pairs of their products (`chain`).
+/// Numbers up to 15, 31, 63 and 255. A 16-bit sum holds at most 8, 4, 2 and 0 pairs of their products
+/// (`chain`).
 constexpr ByteQuants kFourBits = {32, 40, 32, 8, false, read_block<32, 32>};
 constexpr ByteQuants kFiveBits = {256, 320, 32, 4, false, read_block<256, 32>};
 constexpr ByteQuants kSixBits = {256, 384, 16, 2, false, read_block<256, 16>};
+constexpr ByteQuants kEightBits = {32, 40, 32, 0, false, read_block<32, 32>};
 constexpr int highest(const ByteQuants& quants) {
-  return quants.chain == 8 ? 15 : quants.chain == 4 ? 31 : 63;
+  return quants.chain == 8 ? 15 : quants.chain == 4 ? 31 : quants.chain == 2 ? 63 : 255;
 }
 
 struct ByteProblem {
@@ -100,22 +104,36 @@ struct ByteProblem {
   }
 };
 
-class ByteProduct : public testing::TestWithParam<const ByteQuants*> {
+struct ByteCase {
+  const ByteQuants* quants;
+  const ProductKernel* kernel;
+};
+
+/// All kernels that this processor has, each with the numbers that it can read.
+std::vector<ByteCase> byte_cases() {
+  std::vector<ByteCase> cases;
+  for (const ProductKernel* kernel : product_kernels())
+    for (const ByteQuants* quants : {&kFourBits, &kFiveBits, &kSixBits, &kEightBits})
+      if (kernel->arithmetic == Arithmetic::bytes && (kernel->widens || quants->chain > 0))
+        cases.push_back({quants, kernel});
+  return cases;
+}
+
+class ByteProduct : public testing::TestWithParam<ByteCase> {
  protected:
-  void SetUp() override {
-    kernel_ = product_kernel(Arithmetic::bytes_avx2);
-    if (kernel_ == nullptr) GTEST_SKIP() << "this processor has no AVX2";
-  }
-  const ProductKernel* kernel_ = nullptr;
+  const ByteQuants& quants() const { return *GetParam().quants; }
+  const ProductKernel& kernel() const { return *GetParam().kernel; }
   test::Random random_;
 };
+// A processor without AVX2 has none of these kernels.
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ByteProduct);
 
 TEST_P(ByteProduct, IsAsNearAsTheEngines) {
   for (const auto& [tokens, out, depth] :
        std::vector<std::array<std::int64_t, 3>>{{67, 64, 256}, {3, 192, 768}, {20, 64, 2304}}) {
-    ByteProblem problem(*GetParam(), tokens, out, depth);
+    ByteProblem problem(quants(), tokens, out, depth);
     problem.fill(random_);
-    const auto result = problem.run(*kernel_, 2);
+    const auto result = problem.run(kernel(), 2);
     double difference = 0, size = 0;
     for (std::int64_t t = 0; t < tokens; ++t)
       for (std::int64_t o = 0; o < out; ++o) {
@@ -129,12 +147,12 @@ TEST_P(ByteProduct, IsAsNearAsTheEngines) {
 
 /// Whole activations, with a 127 in every 32, are not rounded, and all sums are small enough to be exact.
 TEST_P(ByteProduct, IsExactForWholeNumbers) {
-  ByteProblem problem(*GetParam(), 13, 64, 512);
+  ByteProblem problem(quants(), 13, 64, 512);
   int i = 0;
-  problem.fill([&] { return random_.integer(0, highest(*GetParam())); },
+  problem.fill([&] { return random_.integer(0, highest(quants())); },
                [&] { return float(random_.integer(-2, 2)); }, [&] { return float(random_.integer(-9, 9)); },
                [&] { return i++ % 32 == 5 ? 127.0f : float(random_.integer(-127, 127)); });
-  const auto result = problem.run(*kernel_, 1);
+  const auto result = problem.run(kernel(), 1);
   for (std::int64_t t = 0; t < 13; ++t)
     for (std::int64_t o = 0; o < 64; ++o)
       ASSERT_EQ(double(result[std::size_t(t * 64 + o)]), problem.exact(t, o)) << t << ", " << o;
@@ -143,32 +161,32 @@ TEST_P(ByteProduct, IsExactForWholeNumbers) {
 /// The largest possible sums do not overflow 16 bits.
 TEST_P(ByteProduct, TheLargestNumbersFit) {
   for (const float sign : {1.0f, -1.0f}) {
-    ByteProblem problem(*GetParam(), 7, 64, 256);
-    problem.fill([&] { return highest(*GetParam()); }, [] { return 1.0f; }, [] { return 0.0f; },
+    ByteProblem problem(quants(), 7, 64, 256);
+    problem.fill([&] { return highest(quants()); }, [] { return 1.0f; }, [] { return 0.0f; },
                  [&] { return 127 * sign; });
-    const auto result = problem.run(*kernel_, 1);
+    const auto result = problem.run(kernel(), 1);
     for (const float value : result) ASSERT_EQ(double(value), problem.exact(0, 0));
   }
 }
 
 TEST_P(ByteProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
-  ByteProblem problem(*GetParam(), 101, 320, 512);
+  ByteProblem problem(quants(), 101, 320, 512);
   problem.fill(random_);
-  const auto whole = problem.run(*kernel_, 1);
-  EXPECT_EQ(problem.run(*kernel_, 3), whole);
+  const auto whole = problem.run(kernel(), 1);
+  EXPECT_EQ(problem.run(kernel(), 3), whole);
   for (const std::int64_t first : {31, 37}) {
-    const auto part = problem.run(*kernel_, 2, first, 64);
+    const auto part = problem.run(kernel(), 2, first, 64);
     EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + first * 320)) << "from " << first;
   }
 }
 
 TEST_P(ByteProduct, WhatIsNotFiniteStaysInItsRow) {
-  ByteProblem problem(*GetParam(), 40, 64, 256);
+  ByteProblem problem(quants(), 40, 64, 256);
   problem.fill(random_);
-  const auto good = problem.run(*kernel_, 2);
+  const auto good = problem.run(kernel(), 2);
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     problem.x[5 * 256 + 7] = bad;
-    const auto result = problem.run(*kernel_, 2);
+    const auto result = problem.run(kernel(), 2);
     for (std::size_t t = 0; t < 40; ++t)
       for (std::size_t o = 0; o < 64; ++o) {
         if (t == 5)
@@ -179,8 +197,12 @@ TEST_P(ByteProduct, WhatIsNotFiniteStaysInItsRow) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Bits, ByteProduct, testing::Values(&kFourBits, &kFiveBits, &kSixBits),
-                         [](const auto& info) { return std::to_string(highest(*info.param)); });
+INSTANTIATE_TEST_SUITE_P(Bits, ByteProduct, testing::ValuesIn(byte_cases()), [](const auto& info) {
+  std::string name = std::to_string(highest(*info.param.quants)) + "_" + info.param.kernel->name;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
+});
 
 }  // namespace
 }  // namespace chunkkv::kernels

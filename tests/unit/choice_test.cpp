@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace chunkkv::kernels {
@@ -11,10 +12,13 @@ namespace {
 // Processors as they are sold, each with an engine that is built for it.
 constexpr Machine kAvx2 = {.avx2 = true, .engine_interleaved = true};
 constexpr Machine kAvx512 = {.avx2 = true, .avx512 = true, .engine_interleaved = true};
+constexpr Machine kAvxVnni = {.avx2 = true, .vnni = true, .engine_interleaved = true};
+constexpr Machine kAvx512Vnni = {.avx2 = true, .avx512 = true, .vnni = true, .engine_interleaved = true};
 constexpr Machine kAvx512fp16 = {
-    .avx2 = true, .avx512 = true, .avx512fp16 = true, .engine_interleaved = true};
+    .avx2 = true, .avx512 = true, .vnni = true, .avx512fp16 = true, .engine_interleaved = true};
 constexpr Machine kAmx = {.avx2 = true,
                           .avx512 = true,
+                          .vnni = true,
                           .avx512fp16 = true,
                           .amx = true,
                           .engine_amx = true,
@@ -36,7 +40,7 @@ void expect(const Machine& machine, const std::vector<Case>& cases) {
 }
 
 TEST(Choice, Avx2) {
-  const auto bytes = Arithmetic::bytes_avx2, integers = Arithmetic::integers_avx2;
+  const auto bytes = Arithmetic::bytes, integers = Arithmetic::integers_avx2;
   expect(kAvx2, {{"q4_0", Layout::interleaved, bytes},
                  {"q4_1", Layout::plain, bytes},
                  {"q4_K", Layout::interleaved, bytes},
@@ -50,12 +54,12 @@ TEST(Choice, Avx2) {
                  {"f32", Layout::plain, Arithmetic::engine}});
 }
 
-TEST(Choice, Avx512WithoutFp16LeavesWhatTheEngineIsFastWith) {
+TEST(Choice, Avx512AloneLeavesWhatTheEngineIsFastWith) {
   expect(kAvx512, {{"q4_0", Layout::interleaved, Arithmetic::engine},
-                   {"q4_1", Layout::plain, Arithmetic::bytes_avx2},
+                   {"q4_1", Layout::plain, Arithmetic::bytes},
                    {"q4_K", Layout::interleaved, Arithmetic::engine},
                    {"q2_K", Layout::interleaved, Arithmetic::engine},
-                   {"q5_0", Layout::plain, Arithmetic::bytes_avx2},
+                   {"q5_0", Layout::plain, Arithmetic::bytes},
                    {"q5_K", Layout::plain, Arithmetic::engine},
                    {"q6_K", Layout::plain, Arithmetic::engine},
                    {"q8_0", Layout::plain, Arithmetic::integers_avx2},
@@ -63,14 +67,26 @@ TEST(Choice, Avx512WithoutFp16LeavesWhatTheEngineIsFastWith) {
                    {"f32", Layout::plain, Arithmetic::engine}});
 }
 
-TEST(Choice, Avx512Fp16) {
-  const auto ours = Arithmetic::f16_avx512;
-  expect(kAvx512fp16, {{"q4_0", Layout::interleaved, ours},
-                       {"q4_1", Layout::plain, ours},
-                       {"q4_K", Layout::interleaved, ours},
-                       {"q5_0", Layout::plain, ours},
-                       {"f16", Layout::plain, ours},
-                       {"f32", Layout::plain, Arithmetic::engine}});
+TEST(Choice, VnniTakesWholeNumbers) {
+  for (const Machine& machine : {kAvxVnni, kAvx512Vnni, kAvx512fp16})
+    expect(machine, {{"q4_0", Layout::interleaved, Arithmetic::bytes},
+                     {"q4_1", Layout::plain, Arithmetic::bytes},
+                     {"q4_K", Layout::interleaved, Arithmetic::bytes},
+                     {"q5_0", Layout::plain, Arithmetic::bytes},
+                     {"q5_K", Layout::plain, Arithmetic::bytes},
+                     {"q6_K", Layout::plain, Arithmetic::bytes},
+                     {"q8_0", Layout::plain, Arithmetic::bytes},
+                     {"f32", Layout::plain, Arithmetic::engine}});
+}
+
+TEST(Choice, VnniLeavesOtherNumbersAsTheyWere) {
+  for (const auto& [machine, f16, q2_k] :
+       {std::tuple(kAvxVnni, Arithmetic::integers_avx2, Arithmetic::integers_avx2),
+        std::tuple(kAvx512Vnni, Arithmetic::integers_avx2, Arithmetic::engine),
+        std::tuple(kAvx512fp16, Arithmetic::f16_avx512, Arithmetic::f16_avx512)})
+    expect(machine, {{"f16", Layout::plain, f16},
+                     {"bf16", Layout::plain, f16},
+                     {"q2_K", machine.avx512 ? Layout::interleaved : Layout::plain, q2_k}});
 }
 
 TEST(Choice, AmxKeepsTheLayoutThatGeneratesFastest) {
@@ -96,7 +112,7 @@ TEST(Choice, AmxThatOnlyTheEngineHas) {
   const WeightShape weights{.type = "q4_1", .n_out = 1536, .depth = 1536};
   EXPECT_EQ(best_layout(refused, weights), Layout::amx);
   EXPECT_EQ(best_product(refused, weights, Layout::amx), Arithmetic::engine);
-  EXPECT_EQ(best_product(refused, weights, Layout::plain), Arithmetic::f16_avx512);
+  EXPECT_EQ(best_product(refused, weights, Layout::plain), Arithmetic::bytes);
 }
 
 TEST(Choice, OtherProcessorsAreTheEngines) {
@@ -106,7 +122,7 @@ TEST(Choice, OtherProcessorsAreTheEngines) {
 }
 
 TEST(Choice, ShapesThatNoKernelHasAreTheEngines) {
-  for (const auto& machine : {kAvx2, kAvx512, kAvx512fp16, kAmx})
+  for (const auto& machine : {kAvx2, kAvx512, kAvxVnni, kAvx512Vnni, kAvx512fp16, kAmx})
     for (const WeightShape& w : {WeightShape{.type = "q4_1", .n_out = 100, .depth = 1536},
                                  WeightShape{.type = "f16", .n_out = 64, .depth = 40}})
       EXPECT_EQ(best_product(machine, w, Layout::plain), Arithmetic::engine);

@@ -1,0 +1,275 @@
+#pragma once
+
+#include "kernels/attention_vectors.h"
+#include "kernels/product.h"
+#include "kernels/transpose_avx2.h"
+
+namespace chunkkv::kernels {
+namespace {
+
+/// Products with quantised weights, which stay the small whole numbers that they are; activations are rounded
+/// to 8 bits with one factor for each 32 of depth, as in the engine. A vector holds four neighbouring depths
+/// for each of its outputs. The arithmetic `A` multiplies two such vectors and adds up what belongs together.
+template <class A>
+class ByteProduct {
+  using V = typename A::Vector;
+  using F = typename V::F;
+  using I = typename V::I;
+
+  static constexpr std::int64_t kRows = 8;  // of a block of ByteQuants
+  static constexpr int kStripVectors = 2;
+  static constexpr std::int64_t kStripOutputs = V::kWidth * kStripVectors;
+  static constexpr std::int64_t kShareOutputs = 32;  // outputs that a thread takes at a time
+  static constexpr int kMostTokens = 6;              // 12 sums, two weights, activations and products
+  static constexpr std::int64_t kBlock = 32;         // depths with one factor of activations
+  static constexpr std::int64_t kDepthAtOnce = 512;  // a share of this depth stays in the first-level cache
+  static constexpr std::size_t kQuadBytes = std::size_t(kStripOutputs) * 4;  // four depths of a strip
+  static constexpr float kLargest = 127;
+
+  // Scales and mins, [parts][outputs of a strip], have room for parts of 16 depths.
+  static constexpr std::size_t kStripBytes = std::size_t(kDepthAtOnce * kStripOutputs);
+  static constexpr std::size_t kStripScales = std::size_t(kDepthAtOnce / 16 * kStripOutputs);
+  static constexpr std::size_t kNStrips = std::size_t(kShareOutputs / kStripOutputs);
+
+  /// What all threads read: activations, and for each block of them a factor and the halves' sums.
+  struct Shared {
+    signed char* x;
+    float *factors, *sums;
+    std::size_t bytes;
+
+    Shared(const ProductTask& task, char* shared) {
+      const std::size_t n = std::size_t(task.n_tokens * task.weights.depth);
+      MemoryParts all{shared};
+      x = (signed char*)all.take(n);
+      factors = all.take_floats(n / kBlock);
+      sums = all.take_floats(n / kBlock * 2);
+      bytes = all.bytes;
+    }
+  };
+
+  /// A strip of weights as a thread packs it.
+  struct Strip {
+    char* numbers;  // [depth / 4][outputs][4]
+    float *scales, *mins;
+  };
+  struct Own {
+    Strip strips[kNStrips];
+    std::uint8_t* rows;  // one block of ByteQuants
+    std::size_t bytes;
+
+    explicit Own(char* own) {
+      MemoryParts all{own};
+      for (Strip& strip : strips)
+        strip = {all.take(kStripBytes), all.take_floats(kStripScales), all.take_floats(kStripScales)};
+      rows = (std::uint8_t*)all.take(std::size_t(kMostQuantDepth * kRows));
+      bytes = all.bytes;
+    }
+  };
+
+  /// The activations that a strip is multiplied with.
+  struct Activations {
+    const signed char* x;  // [tokens][depth]
+    const float* factors;  // [tokens][depth / 32]
+    const float* sums;     // [tokens][depth / 16]; every other one is used with parts of 32
+    std::int64_t depth;    // numbers from token to token
+  };
+
+ public:
+  static std::size_t shared_bytes(const ProductTask& task) { return Shared(task, nullptr).bytes; }
+  static std::size_t thread_bytes(const ProductTask&) { return Own(nullptr).bytes; }
+
+  static void run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
+    const Shared in(task, shared);
+    const Own at(own);
+    const std::int64_t depth = task.weights.depth;
+    for (std::int64_t t = thread; t < task.n_tokens; t += n_threads) {
+      const float* from = numbers(task.x + task.x_row * std::size_t(t));
+      for (std::int64_t k = 0; k < depth; k += kBlock) {
+        float* both = in.sums + (depth * t + k) / 16;
+        to_bytes(from + k, in.x + depth * t + k, in.factors + (depth * t + k) / kBlock, both);
+        if (task.weights.quants->part == kBlock) both[0] += both[1];
+      }
+    }
+    barrier(team, n_threads);
+
+    for (;;) {
+      const std::int64_t o = team.next.fetch_add(1) * kShareOutputs;
+      if (o >= task.n_out) return;
+      for (std::int64_t k = 0; k < depth; k += kDepthAtOnce) {
+        const std::int64_t n = min_of(kDepthAtOnce, depth - k);
+        for (std::int64_t r = 0; r < kShareOutputs; r += kRows)
+          pack(task.weights, o + r, k, n, r % kStripOutputs, at.rows, at.strips[r / kStripOutputs]);
+        for (std::int64_t t = 0; t < task.n_tokens; t += kMostTokens) {
+          const Activations a{in.x + depth * t + k, in.factors + (depth * t + k) / kBlock,
+                              in.sums + (depth * t + k) / 16, depth};
+          const Multiply multiply_some = multiply_for(*task.weights.quants, task.n_tokens - t);
+          char* out = task.out + task.out_row * std::size_t(t) + o * std::int64_t(sizeof(float));
+          for (const Strip& strip : at.strips) {
+            multiply_some(a, strip, n, out, task.out_row, k > 0);
+            out += kStripOutputs * std::int64_t(sizeof(float));
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  static float sum_of(__m256 v) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
+  static float largest_of(__m256 v) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  }
+
+  /// Rounds 32 activations to 8 bits; writes their factor (NaN if one is not finite) and the halves' sums.
+  static void to_bytes(const float* from, signed char* to, float* factor, float* sums) {
+    const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+    __m256 v[4], most = _mm256_setzero_ps(), not_finite = _mm256_setzero_ps();
+    for (int i = 0; i < 4; ++i) {
+      v[i] = _mm256_loadu_ps(from + 8 * i);
+      most = _mm256_max_ps(most, _mm256_and_ps(v[i], magnitude));
+      not_finite = _mm256_fmadd_ps(v[i], _mm256_setzero_ps(), not_finite);
+    }
+    const float highest = largest_of(most);
+    *factor = highest > 1e-30f ? highest / kLargest : 1.0f;
+    const __m256 scale = _mm256_set1_ps(1 / *factor);
+    *factor += sum_of(not_finite);
+    __m256i n[4];
+    for (int i = 0; i < 4; ++i) n[i] = _mm256_cvtps_epi32(_mm256_mul_ps(scale, v[i]));
+    for (int i = 0; i < 2; ++i)
+      sums[i] = *factor * sum_of(_mm256_cvtepi32_ps(_mm256_add_epi32(n[2 * i], n[2 * i + 1])));
+    const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
+    _mm256_storeu_si256((__m256i*)to,
+                        _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+  }
+
+  /// Packs the depths k .. k + n of 8 rows of weights as the outputs from `output` on of a strip, with their
+  /// scales and mins [parts][outputs].
+  static void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n,
+                   std::int64_t output, std::uint8_t* rows, const Strip& strip) {
+    const ByteQuants& quants = *weights.quants;
+    const std::size_t blocks = std::size_t(weights.depth / quants.depth);
+    const std::size_t row = quants.interleaved ? 0 : weights.row;
+    const std::size_t step = quants.bytes * (quants.interleaved ? kRows : 1);
+    const char* from = weights.data + (quants.interleaved ? std::size_t(first) * quants.bytes * blocks
+                                                          : std::size_t(first) * weights.row);
+    from += step * std::size_t(k / quants.depth);
+    for (std::int64_t d = 0; d < n; d += quants.depth, from += step) {
+      float scale[kMostQuantDepth / 16 * kRows], min[kMostQuantDepth / 16 * kRows];
+      quants.read(from, row, rows, scale, min);
+      for (std::int64_t p = 0; p < quants.depth / quants.part; ++p) {
+        const std::int64_t to = (d / quants.part + p) * kStripOutputs + output;
+        _mm256_store_ps(strip.scales + to, _mm256_loadu_ps(scale + kRows * p));
+        _mm256_store_ps(strip.mins + to, _mm256_loadu_ps(min + kRows * p));
+      }
+      for (std::int64_t i = 0; i < quants.depth; i += kBlock) {
+        __m256i r[8];
+        for (int j = 0; j < 8; ++j)
+          r[j] = _mm256_loadu_si256((const __m256i*)(rows + kMostQuantDepth * j + i));
+        transpose(r);
+        char* to = strip.numbers + (d + i) * kStripOutputs + 4 * output;
+        for (int j = 0; j < 8; ++j) _mm256_store_si256((__m256i*)(to + kQuadBytes * std::size_t(j)), r[j]);
+      }
+    }
+  }
+
+  static float* result(char* out, std::size_t out_row, int token, int vector) {
+    return numbers(out + out_row * std::size_t(token)) + V::kWidth * vector;
+  }
+
+  /// Multiplies `Tokens` tokens with a strip over `n` depths. `Chain`: how many products are added up before
+  /// they are widened.
+  template <int Tokens, int Part, int Chain>
+  static void multiply(const Activations& a, const Strip& strip, std::int64_t n, char* out,
+                       std::size_t out_row, bool add) {
+    constexpr int parts = int(kBlock) / Part, quads = Part / 4;
+    F results[Tokens][kStripVectors];
+#pragma GCC unroll 8
+    for (int t = 0; t < Tokens; ++t)
+#pragma GCC unroll 8
+      for (int v = 0; v < kStripVectors; ++v) results[t][v] = add ? V::load(result(out, out_row, t, v)) : F{};
+    for (std::int64_t b = 0; b < n / kBlock; ++b)
+      for (int p = 0; p < parts; ++p) {
+        const char* w = strip.numbers + kQuadBytes * std::size_t(kBlock / 4 * b + quads * p);
+        const signed char* x = a.x + kBlock * b + Part * p;
+        I whole[Tokens][kStripVectors];
+#pragma GCC unroll 4
+        for (int c = 0; c < quads; c += Chain) {
+          typename A::Sums sums[Tokens][kStripVectors];
+#pragma GCC unroll 8
+          for (int t = 0; t < Tokens; ++t) sums[t][0] = sums[t][1] = A::zero();
+          for (int i = c; i < c + Chain; ++i) {
+            const auto w0 = A::load(w + kQuadBytes * std::size_t(i));
+            const auto w1 = A::load(w + kQuadBytes * std::size_t(i) + kQuadBytes / 2);
+#pragma GCC unroll 8
+            for (int t = 0; t < Tokens; ++t) {
+              const auto four = A::all(x + a.depth * t + 4 * i);
+              sums[t][0] = A::with_products(sums[t][0], w0, four);
+              sums[t][1] = A::with_products(sums[t][1], w1, four);
+            }
+          }
+#pragma GCC unroll 8
+          for (int t = 0; t < Tokens; ++t)
+#pragma GCC unroll 8
+            for (int v = 0; v < kStripVectors; ++v) {
+              const I s = A::widened(sums[t][v]);
+              whole[t][v] = c == 0 ? s : whole[t][v] + s;
+            }
+        }
+        const std::int64_t part = b * parts + p;
+#pragma GCC unroll 8
+        for (int v = 0; v < kStripVectors; ++v) {
+          const F scale = V::load(strip.scales + part * kStripOutputs + V::kWidth * v);
+          const F min = V::load(strip.mins + part * kStripOutputs + V::kWidth * v);
+#pragma GCC unroll 8
+          for (int t = 0; t < Tokens; ++t) {
+            const F sum = V::all(a.sums[a.depth / 16 * t + 2 * b + p]);
+            const F factor = V::all(a.factors[a.depth / kBlock * t + b]);
+            results[t][v] -= min * sum;
+            results[t][v] += __builtin_convertvector(whole[t][v], F) * (scale * factor);
+          }
+        }
+      }
+#pragma GCC unroll 8
+    for (int t = 0; t < Tokens; ++t)
+#pragma GCC unroll 8
+      for (int v = 0; v < kStripVectors; ++v) V::store(result(out, out_row, t, v), results[t][v]);
+  }
+
+  using Multiply = void (*)(const Activations&, const Strip&, std::int64_t, char*, std::size_t, bool);
+
+  template <int Part, int Chain>
+  static Multiply multiply_for(std::int64_t tokens) {
+    constexpr Multiply all[] = {multiply<1, Part, Chain>, multiply<2, Part, Chain>, multiply<3, Part, Chain>,
+                                multiply<4, Part, Chain>, multiply<5, Part, Chain>, multiply<6, Part, Chain>};
+    return all[min_of(kMostTokens, tokens) - 1];
+  }
+
+  static Multiply multiply_for(const ByteQuants& quants, std::int64_t tokens) {
+    if constexpr (A::kIsWide)
+      return quants.part == 32 ? multiply_for<32, 8>(tokens) : multiply_for<16, 4>(tokens);
+    else if (quants.chain == 8)
+      return multiply_for<32, 8>(tokens);
+    else if (quants.chain == 4)
+      return multiply_for<32, 4>(tokens);
+    else
+      return multiply_for<16, 2>(tokens);
+  }
+};
+
+template <class A>
+constexpr ProductKernel byte_product(const char* name) {
+  return {.arithmetic = Arithmetic::bytes,
+          .name = name,
+          .widens = A::kIsWide,
+          .shared_bytes = ByteProduct<A>::shared_bytes,
+          .thread_bytes = ByteProduct<A>::thread_bytes,
+          .run = ByteProduct<A>::run};
+}
+
+}  // namespace
+}  // namespace chunkkv::kernels
