@@ -192,6 +192,8 @@ struct RequestParser::Impl {
     const Json choice = json_value(body, "tool_choice", Json::object());
     if (json_value(choice, "type", std::string()) == "none") chat["tool_choice"] = "none";
     if (json_value(choice, "disable_parallel_tool_use", false)) chat["parallel_tool_calls"] = false;
+    if (body.contains("seed"))
+      chat["seed"] = body.at("seed");  // not Anthropic's, but users of others have it
     return chat;
   }
   static bool is_chat(Dialect dialect) {

@@ -280,9 +280,16 @@ HttpServer::~HttpServer() = default;
 int HttpServer::bind() {
   HttpOptions& options = impl_->options;
   httplib::Server& server = impl_->server;
-  const bool is_any = options.port == 0;
-  if (is_any) options.port = server.bind_to_any_port(options.host);
-  if (options.port < 0 || (!is_any && !server.bind_to_port(options.host, options.port)))
+  if (options.port == 0) {
+    const int port = server.bind_to_any_port(options.host);
+    if (port < 0)
+      throw Error(
+          fmt::format("cannot listen on {}: it has no free port, or it is not this machine's address; choose "
+                      "another with --host",
+                      options.host));
+    return options.port = port;
+  }
+  if (!server.bind_to_port(options.host, options.port))
     throw Error(
         fmt::format("cannot listen on {}:{}: the port is in use, or the address is not this machine's; "
                     "choose others with --host and --port",

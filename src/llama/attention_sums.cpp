@@ -11,6 +11,8 @@
 namespace chunkkv::engine {
 namespace {
 
+constexpr float kHidden = -std::numeric_limits<float>::infinity();  // a logit that gets no weight
+
 /// Whether `dots` can compute the logits: for few queries and short keys it is much faster than ggml.
 bool has_kernel(const Graph& g, const ggml_tensor* keys, const ggml_tensor* q) {
   return g.on_cpu() && kernels::has_fast_dots() && q->type == GGML_TYPE_F32 && q->nb[0] == sizeof(float) &&
@@ -66,7 +68,7 @@ GraphQueries in_graph(Graph& g, const StoredQueries& stored, QueryRange range, s
   const auto depth = std::size_t(stored.head_dim), count = std::size_t(range.count);
   const std::size_t n_head = stored.q.front().size() / depth;
   host.q.resize(n_head * depth * count);
-  host.mask.assign(std::size_t(n_kv) * count, -std::numeric_limits<float>::infinity());
+  host.mask.assign(std::size_t(n_kv) * count, kHidden);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t query = std::size_t(range.first) + i;
     for (std::size_t h = 0; h < n_head; ++h)
@@ -156,8 +158,10 @@ void add_column_sums(Graph& g, ggml_tensor* attention, std::vector<float>& sums)
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += part[i];
 }
 
-/// Logits [n, count, n_head], maximised over the query heads of a KV head: [n, count, n_head_kv].
-void compute_group_max(ggml_tensor* out, int thread, int n_threads, void*) {
+/// Logits [n, count, n_head], maximised over the query heads of a KV head: [n, count, n_head_kv]. Minus
+/// infinity in cells that are not of the past, flags [n].
+void compute_group_max(ggml_tensor* out, int thread, int n_threads, void* data) {
+  const auto past = *static_cast<const std::span<const std::uint8_t>*>(data);
   const ggml_tensor* kq = out->src[0];
   const std::int64_t n = out->ne[0], count = out->ne[1], group = kq->ne[2] / out->ne[2];
   const auto* logits = static_cast<const float*>(kq->data);
@@ -169,15 +173,13 @@ void compute_group_max(ggml_tensor* out, int thread, int n_threads, void*) {
       member += count * n;
       for (std::int64_t c = 0; c < n; ++c) top[c] = top[c] < member[c] ? member[c] : top[c];
     }
+    for (std::int64_t c = 0; c < n; ++c) top[c] = past[std::size_t(c)] != 0 ? top[c] : kHidden;
   }
 }
 
-/// The same by the operations that all devices have.
+/// The same by the operations that all devices have, but without the past.
 ggml_tensor* group_max(Graph& g, const CacheLayer& cache, ggml_tensor* kq) {
   const std::int64_t group = cache.n_head / cache.n_head_kv;
-  if (g.on_cpu())
-    return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, kq->ne[0], kq->ne[1], cache.n_head_kv, 1, &kq, 1,
-                          &compute_group_max, GGML_N_TASKS_MAX, nullptr);
   auto member = [&](std::int64_t i) {  // query head i of every KV head
     return ggml_view_3d(g.ctx(), kq, kq->ne[0], kq->ne[1], cache.n_head_kv, kq->nb[1],
                         kq->nb[2] * std::size_t(group), kq->nb[2] * std::size_t(i));
@@ -186,6 +188,23 @@ ggml_tensor* group_max(Graph& g, const CacheLayer& cache, ggml_tensor* kq) {
   for (std::int64_t i = 1; i < group; ++i)  // max(a, b) = a + relu(b - a)
     top = ggml_add(g.ctx(), top, ggml_relu(g.ctx(), ggml_sub(g.ctx(), member(i), top)));
   return top;
+}
+
+/// softmax(logits scale) over the cells of the past, of logits maximised over the query heads of a KV head:
+/// [n, count, n_head_kv]. `past` and `mask` must live until the graph has run; `mask` is filled in if the
+/// device needs one.
+ggml_tensor* weights_of_past(Graph& g, const CacheLayer& cache, ggml_tensor* kq, float scale,
+                             std::span<const std::uint8_t>& past, std::vector<float>& mask) {
+  if (g.on_cpu()) {
+    ggml_tensor* top = ggml_custom_4d(g.ctx(), GGML_TYPE_F32, kq->ne[0], kq->ne[1], cache.n_head_kv, 1, &kq,
+                                      1, &compute_group_max, GGML_N_TASKS_MAX, &past);
+    return ggml_soft_max_ext_inplace(g.ctx(), top, nullptr, scale, 0.0f);
+  }
+  mask.clear();
+  for (std::int64_t i = 0; i < kq->ne[1]; ++i)
+    for (const std::uint8_t seen : past) mask.push_back(seen != 0 ? 0.0f : kHidden);
+  ggml_tensor* hidden = g.input(GGML_TYPE_F32, {kq->ne[0], kq->ne[1], 1, 1}, mask.data());
+  return ggml_soft_max_ext_inplace(g.ctx(), group_max(g, cache, kq), hidden, scale, 0.0f);
 }
 
 /// Column sums over `queries`, which `in_graph` puts into a graph, `tile` of them at a time. `past`: see
@@ -199,19 +218,12 @@ std::vector<float> sums_by_tiles(Compute& compute, const CacheLayer& cache, cons
     const QueryRange now{queries.first + done * queries.stride, std::min(tile, queries.count - done),
                          queries.stride};
     Graph g(compute.device_of(cache.k), kMaxTensors + (past.empty() ? 0 : 4 * std::size_t(cache.n_head)));
-    if (past.empty()) {
-      add_column_sums(g, weights(g, cache, a, in_graph(g, now)), sums);
-      continue;
-    }
-    // [now.count][n_kv]: 0 in the cells of the past and -inf in all others.
     std::vector<float> mask;
-    mask.reserve(past.size() * std::size_t(now.count));
-    for (std::int32_t i = 0; i < now.count; ++i)
-      for (const std::uint8_t seen : past)
-        mask.push_back(seen != 0 ? 0.0f : -std::numeric_limits<float>::infinity());
-    ggml_tensor* top = group_max(g, cache, logits(g, cache, a, in_graph(g, now).q));
-    ggml_tensor* hidden = g.input(GGML_TYPE_F32, {a.n_kv, now.count, 1, 1}, mask.data());
-    add_column_sums(g, ggml_soft_max_ext_inplace(g.ctx(), top, hidden, a.scale, 0.0f), sums);
+    add_column_sums(g,
+                    past.empty() ? weights(g, cache, a, in_graph(g, now))
+                                 : weights_of_past(g, cache, logits(g, cache, a, in_graph(g, now).q), a.scale,
+                                                   past, mask),
+                    sums);
   }
   return sums;
 }

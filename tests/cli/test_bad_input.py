@@ -34,6 +34,13 @@ class BadInput(unittest.TestCase):
             self.assertIn(str(word), message)
 
 
+class Address(BadInput):
+    def test_not_of_this_machine(self):
+        host = "192.0.2.1"  # kept for documents
+        self.check(chunkkv("serve", "-m", MODEL, "--host", host, "--port", 0), FAILURE, host + ":", "--host")
+        self.check(chunkkv("serve", "-m", MODEL, "--host", host, "--port", 9), FAILURE, host + ":9:", "--port")
+
+
 class Model(BadInput):
     def load(self, path):
         return chunkkv("run", "-m", path, "-p", TEXT)

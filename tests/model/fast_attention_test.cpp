@@ -38,7 +38,8 @@ std::vector<float> logits(Session& session, std::span<const Token> tokens) {
 
 class FastAttention : public testing::TestWithParam<NamedModel> {
  protected:
-  static double bound() { return rounds_to_bf16() ? 2e-2 : 5e-3; }
+  /// Products of 8-bit activations differ by the rounding of both sides, 4e-3 each.
+  static double bound() { return rounds_to_bf16() ? 2e-2 : 1e-2; }
 };
 
 TEST_P(FastAttention, ComputesWhatTheEngineComputes) {

@@ -55,6 +55,14 @@ class Messages(Case):
         self.assertEqual(reply.usage.output_tokens, 8)
         type(reply).model_validate(reply.to_dict())  # strictly: everything that is required is there
 
+    def test_the_seed_decides(self):
+        def answer(seed):
+            return self.ask("Tell a story.", max_tokens=12, extra_body={"temperature": 1.5, "seed": seed}).content[0].text
+
+        answer(5)  # is read here
+        self.assertEqual(answer(5), answer(5))
+        self.assertNotEqual(answer(5), answer(6))
+
     def test_tokens_are_counted_as_they_are_read(self):
         messages, system = said("Name a river."), "Be brief."
         count = self.client.messages.count_tokens(model="little", messages=messages, system=system).input_tokens
