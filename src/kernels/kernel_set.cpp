@@ -45,4 +45,9 @@ const std::vector<RowStatisticsKernel>& row_statistics_kernels() {
   return kernels;
 }
 
+const std::vector<TokenRowsKernel>& token_rows_kernels() {
+  static const auto kernels = kernels_of(kernel_sets(), &KernelSet::token_rows);
+  return kernels;
+}
+
 }  // namespace chunkkv::kernels

@@ -4,6 +4,7 @@
 #include "kernels/decode_attention.h"
 #include "kernels/row_statistics.h"
 #include "kernels/similar_keys.h"
+#include "kernels/token_rows.h"
 
 #include <vector>
 
@@ -15,6 +16,7 @@ struct KernelSet {
   DecodeAttentionKernel decode_attention{};
   SimilarKeysKernel similar_keys{};
   RowStatisticsKernel row_statistics{};
+  TokenRowsKernel token_rows{};
 };
 
 // Each is in a source that is compiled for the processors that can run it.

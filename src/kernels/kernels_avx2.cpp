@@ -6,6 +6,7 @@
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
+#include "kernels/token_rows_shape.h"
 
 namespace chunkkv::kernels {
 
@@ -14,7 +15,8 @@ KernelSet kernels_avx2() {
   return {.attention = attention_kernel<Single>("AVX2"),
           .decode_attention = decode_attention_kernel<Vectors<8>>("AVX2"),
           .similar_keys = similar_keys_kernel<Single>("AVX2"),
-          .row_statistics = row_statistics_kernel<Vectors<8>>("AVX2")};
+          .row_statistics = row_statistics_kernel<Vectors<8>>("AVX2"),
+          .token_rows = token_rows_kernel<Vectors<8>>("AVX2")};
 }
 
 }  // namespace chunkkv::kernels

@@ -6,6 +6,7 @@
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
+#include "kernels/token_rows_shape.h"
 
 namespace chunkkv::kernels {
 
@@ -14,7 +15,8 @@ KernelSet kernels_avx512() {
   return {.attention = attention_kernel<Single>("AVX-512"),
           .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512"),
           .similar_keys = similar_keys_kernel<Single>("AVX-512"),
-          .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512")};
+          .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512"),
+          .token_rows = token_rows_kernel<Vectors<16>>("AVX-512")};
 }
 
 }  // namespace chunkkv::kernels

@@ -7,6 +7,7 @@
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
+#include "kernels/token_rows_shape.h"
 
 #include <cmath>
 
@@ -92,11 +93,13 @@ const std::vector<KernelSet>& emulated_kernel_sets() {
       {.attention = attention_kernel<Wide>("AVX-512, emulated"),
        .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512, emulated"),
        .similar_keys = similar_keys_kernel<Wide>("AVX-512, emulated"),
-       .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512, emulated")},
+       .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512, emulated"),
+       .token_rows = token_rows_kernel<Vectors<16>>("AVX-512, emulated")},
       {.attention = attention_kernel<Narrow>("AVX2, emulated"),
        .decode_attention = decode_attention_kernel<Vectors<8>>("AVX2, emulated"),
        .similar_keys = similar_keys_kernel<Narrow>("AVX2, emulated"),
-       .row_statistics = row_statistics_kernel<Vectors<8>>("AVX2, emulated")}};
+       .row_statistics = row_statistics_kernel<Vectors<8>>("AVX2, emulated"),
+       .token_rows = token_rows_kernel<Vectors<8>>("AVX2, emulated")}};
   return sets;
 }
 
@@ -119,6 +122,11 @@ const std::vector<SimilarKeysKernel>& emulated_similar_keys_kernels() {
 
 const std::vector<RowStatisticsKernel>& emulated_row_statistics_kernels() {
   static const auto kernels = kernels_of(emulated_kernel_sets(), &KernelSet::row_statistics);
+  return kernels;
+}
+
+const std::vector<TokenRowsKernel>& emulated_token_rows_kernels() {
+  static const auto kernels = kernels_of(emulated_kernel_sets(), &KernelSet::token_rows);
   return kernels;
 }
 

@@ -7,10 +7,6 @@
 namespace chunkkv::engine {
 namespace {
 
-// With fewer tokens, unpacking the weights costs more than our kernels save. The engine's attention changes
-// its path at this number as well, so one rule for cutting prompts serves both (session/micro_batches.h).
-constexpr std::int64_t kFewestTokens = 64;
-
 /// Whether our kernels can compute this product, apart from the type and layout of its weights.
 bool is_plain_product(const ggml_tensor* node) {
   const ggml_tensor *w = node->src[0], *x = node->src[1];

@@ -22,6 +22,7 @@ bool Tap::callback(ggml_tensor* node, bool ask, void* tap) {
 
 void Tap::accelerate(int n_threads) {
   if (FastProducts::available()) products_ = std::make_unique<FastProducts>(n_threads);
+  if (FastRows::available()) rows_ = std::make_unique<FastRows>();
   if (FastAttention::kernel() != nullptr) attention_ = std::make_unique<FastAttention>(n_threads);
 }
 
@@ -45,6 +46,7 @@ void Tap::end() {
   is_surveyed_ = true;
   cache_.end_decode();
   if (products_) products_->restore();
+  if (rows_) rows_->restore();
   if (attention_) attention_->restore();
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
@@ -55,6 +57,7 @@ bool Tap::watched(std::int32_t layer) const {
 
 bool Tap::ask(ggml_tensor* node) {
   if (!cache_.is_known()) cache_.add(node);
+  if (rows_) rows_->take(node);
   switch (node->op) {
     case GGML_OP_SET_ROWS:
       on_store(node);

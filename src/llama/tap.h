@@ -5,6 +5,7 @@
 #include "llama/cell_mask.h"
 #include "llama/fast_attention.h"
 #include "llama/fast_products.h"
+#include "llama/fast_rows.h"
 #include "llama/handles.h"
 #include "llama/weight_survey.h"
 
@@ -77,6 +78,7 @@ class Tap {
   Handler handler_;
   CellMask mask_;
   std::unique_ptr<FastProducts> products_;
+  std::unique_ptr<FastRows> rows_;
   std::unique_ptr<FastAttention> attention_;
   WeightSurvey survey_;
   std::exception_ptr error_;

@@ -61,7 +61,8 @@ TEST(FastAttentionOf, OtherCachesIsTheEngines) {
   for (const CacheType type : {CacheType::f32, CacheType::q8_0, CacheType::bf16}) {
     Session ours(Model::load(file), small_cache(type));
     Session engines(Model::load(file, {.fast_prefill = false}), small_cache(type));
-    EXPECT_EQ(logits(ours, tokens), logits(engines, tokens)) << to_string(type);
+    // Rotations are ours and differ by their last bits; attention of ours would differ by more.
+    EXPECT_LT(relative_difference(logits(engines, tokens), logits(ours, tokens)), 2e-3) << to_string(type);
   }
 }
 
