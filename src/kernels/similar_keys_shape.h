@@ -15,8 +15,9 @@ class SimilarKeys {
   using F = typename V::F;
   using I = typename V::I;
   static constexpr std::int64_t kLanes = A::kLanes;
-  static_assert(kLanes <= 64);                                      // lanes are the bits of a word
-  static constexpr std::int64_t kItemKeys = 768 / kLanes * kLanes;  // keys that search together
+  static_assert(kLanes <= 64);  // lanes are the bits of a word
+  /// The most keys that search together. An item packs all keys that it is compared with, so items are large.
+  static constexpr std::int64_t kItemKeys = 1536 / kLanes * kLanes;
   // Many keys find a similar one among the newest few hundred. So the first block is short: keys that have
   // found one make room in their tiles for those that still search.
   static constexpr std::int64_t kFirstBlock = 256;
@@ -47,8 +48,10 @@ class SimilarKeys {
   static void run(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next) {
     [[maybe_unused]] const typename A::Scope scope;
     const Memory memory(task.depth, own);
-    for (std::int64_t first; (first = next.fetch_add(kItemKeys, std::memory_order_relaxed)) < task.n;) {
-      const std::int64_t count = min_of(kItemKeys, task.n - first);
+    // Of few keys there are four items and more, so that all threads have work.
+    const std::int64_t item = min_of(kItemKeys, (task.n / 4 / kLanes + 1) * kLanes);
+    for (std::int64_t first; (first = next.fetch_add(item, std::memory_order_relaxed)) < task.n;) {
+      const std::int64_t count = min_of(item, task.n - first);
       search(task, memory, first, count);
       for (std::int64_t i = first; i < first + count; ++i) multiply(task, i);
     }
