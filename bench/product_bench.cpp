@@ -103,7 +103,7 @@ bool can_read(const kernels::ProductKernel& kernel, const ggml_tensor* tensor) {
   const auto weights = source_of(tensor);
   if (!weights) return false;
   if (kernel.arithmetic == kernels::Arithmetic::bytes)
-    return weights->quants != nullptr && (weights->quants->chain > 0 || kernel.widens);
+    return weights->quants != nullptr && kernels::can_read(kernel, *weights->quants);
   return weights->layout == nullptr || !weights->layout->by_depth || kernel.reads_by_depth;
 }
 

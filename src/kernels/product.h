@@ -48,6 +48,11 @@ struct ProductKernel {
               Team& team) = nullptr;
 };
 
+/// Whether a kernel with Arithmetic::bytes can read `quants`. Static: each source keeps its own copy.
+static inline bool can_read(const ProductKernel& kernel, const ByteQuants& quants) {
+  return kernel.widens || quants.chain > 0;
+}
+
 // Each is in a source compiled for the processors that can run it.
 extern const ProductKernel kProductAmx, kProductAvx512fp16, kProductAvx2, kProductBytesAvx2,
     kProductBytesAvxvnni, kProductBytesAvx512vnni;

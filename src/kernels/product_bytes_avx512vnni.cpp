@@ -8,16 +8,13 @@ namespace {
 /// `vpdpbusd` multiplies 64 numbers and adds up fours in 32 bits.
 struct BytesInFours {
   using Vector = Vectors<16>;
-  using Sums = __m512i;
+  using I = Vector::I;
   static constexpr bool kIsWide = true;
 
-  static CHUNKKV_INLINE Sums zero() { return _mm512_setzero_si512(); }
-  static CHUNKKV_INLINE Sums load(const char* from) { return _mm512_load_si512(from); }
-  static CHUNKKV_INLINE Sums all(const signed char* four) { return _mm512_set1_epi32(*(const int*)four); }
-  static CHUNKKV_INLINE Sums with_products(Sums sum, Sums w, Sums x) {
-    return _mm512_dpbusd_epi32(sum, w, x);
+  static CHUNKKV_INLINE I with_products(I sum, I w, I x) {
+    return (I)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)x);
   }
-  static CHUNKKV_INLINE Vector::I widened(Sums sums) { return (Vector::I)sums; }
+  static CHUNKKV_INLINE I widened(I sums) { return sums; }
 };
 
 }  // namespace

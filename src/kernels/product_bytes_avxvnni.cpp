@@ -8,16 +8,13 @@ namespace {
 /// `vpdpbusd` multiplies 32 numbers and adds up fours in 32 bits.
 struct BytesInFours {
   using Vector = Vectors<8>;
-  using Sums = __m256i;
+  using I = Vector::I;
   static constexpr bool kIsWide = true;
 
-  static CHUNKKV_INLINE Sums zero() { return _mm256_setzero_si256(); }
-  static CHUNKKV_INLINE Sums load(const char* from) { return _mm256_load_si256((const __m256i*)from); }
-  static CHUNKKV_INLINE Sums all(const signed char* four) { return _mm256_set1_epi32(*(const int*)four); }
-  static CHUNKKV_INLINE Sums with_products(Sums sum, Sums w, Sums x) {
-    return _mm256_dpbusd_avx_epi32(sum, w, x);
+  static CHUNKKV_INLINE I with_products(I sum, I w, I x) {
+    return (I)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)w, (__m256i)x);
   }
-  static CHUNKKV_INLINE Vector::I widened(Sums sums) { return (Vector::I)sums; }
+  static CHUNKKV_INLINE I widened(I sums) { return sums; }
 };
 
 }  // namespace

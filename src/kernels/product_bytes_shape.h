@@ -177,6 +177,8 @@ class ByteProduct {
     }
   }
 
+  static CHUNKKV_INLINE I load(const char* from) { return V::load((const std::uint32_t*)from); }
+
   static float* result(char* out, std::size_t out_row, int token, int vector) {
     return numbers(out + out_row * std::size_t(token)) + V::kWidth * vector;
   }
@@ -199,15 +201,15 @@ class ByteProduct {
         I whole[Tokens][kStripVectors];
 #pragma GCC unroll 4
         for (int c = 0; c < quads; c += Chain) {
-          typename A::Sums sums[Tokens][kStripVectors];
+          I sums[Tokens][kStripVectors];
 #pragma GCC unroll 8
-          for (int t = 0; t < Tokens; ++t) sums[t][0] = sums[t][1] = A::zero();
+          for (int t = 0; t < Tokens; ++t) sums[t][0] = sums[t][1] = I{};
           for (int i = c; i < c + Chain; ++i) {
-            const auto w0 = A::load(w + kQuadBytes * std::size_t(i));
-            const auto w1 = A::load(w + kQuadBytes * std::size_t(i) + kQuadBytes / 2);
+            const I w0 = load(w + kQuadBytes * std::size_t(i));
+            const I w1 = load(w + kQuadBytes * std::size_t(i) + kQuadBytes / 2);
 #pragma GCC unroll 8
             for (int t = 0; t < Tokens; ++t) {
-              const auto four = A::all(x + a.depth * t + 4 * i);
+              const I four = *(const int*)(x + a.depth * t + 4 * i) + I{};
               sums[t][0] = A::with_products(sums[t][0], w0, four);
               sums[t][1] = A::with_products(sums[t][1], w1, four);
             }

@@ -200,7 +200,6 @@ ggml_tensor* weights_of_past(Graph& g, const CacheLayer& cache, ggml_tensor* kq,
                                       1, &compute_group_max, GGML_N_TASKS_MAX, &past);
     return ggml_soft_max_ext_inplace(g.ctx(), top, nullptr, scale, 0.0f);
   }
-  mask.clear();
   for (std::int64_t i = 0; i < kq->ne[1]; ++i)
     for (const std::uint8_t seen : past) mask.push_back(seen != 0 ? 0.0f : kHidden);
   ggml_tensor* hidden = g.input(GGML_TYPE_F32, {kq->ne[0], kq->ne[1], 1, 1}, mask.data());

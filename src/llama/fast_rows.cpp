@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace chunkkv::engine {
 namespace {
@@ -13,14 +12,9 @@ bool is_plain(const ggml_tensor* t) {
   return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float) && t->ne[3] == 1 && in_host_memory(t);
 }
 
-const char* row_at(const ggml_tensor* t, std::int64_t i1, std::int64_t i2) {
-  return static_cast<const char*>(t->data) + t->nb[1] * std::size_t(i1) + t->nb[2] * std::size_t(i2);
-}
-const float* numbers(const char* row) {
-  return static_cast<const float*>(static_cast<const void*>(row));
-}
-float* numbers_of(ggml_tensor* t, std::int64_t i1, std::int64_t i2) {
-  return const_cast<float*>(numbers(row_at(t, i1, i2)));
+float* row_at(const ggml_tensor* t, std::int64_t i1, std::int64_t i2) {
+  char* row = static_cast<char*>(t->data) + t->nb[1] * std::size_t(i1) + t->nb[2] * std::size_t(i2);
+  return static_cast<float*>(static_cast<void*>(row));
 }
 
 // Where ggml_rope_ext puts the parameters of a rotation.
@@ -53,11 +47,6 @@ std::int64_t FastRows::Turns::n_rotated() const {
 kernels::RotationPairs FastRows::Turns::pairs() const {
   return parameters[kMode] == GGML_ROPE_TYPE_NEOX ? kernels::RotationPairs::halves
                                                   : kernels::RotationPairs::neighbours;
-}
-float FastRows::Turns::number(int parameter) const {
-  float value = 0;
-  std::memcpy(&value, &parameters[std::size_t(parameter)], sizeof value);
-  return value;
 }
 
 bool FastRows::available() {
@@ -94,9 +83,7 @@ void FastRows::take_norm(ggml_tensor* product) {
       !is_plain(weights) || ggml_nelements(weights) != product->ne[0] || !ggml_are_same_shape(from, product))
     return;
   Call& call = new_call(product);
-  call.norm = norm;
-  call.norm_of_engine = Operation::of(norm);
-  call.weights = weights;
+  call.engines_norm = Operation::of(norm);
   Operation{}.put_into(norm);  // does nothing
   Operation::custom(&compute_norm, &call).put_into(product);
 }
@@ -129,8 +116,9 @@ void FastRows::update(Turns& turns, const ggml_tensor* node) {
   turns.sines.resize(n_positions * n);
   // The engine's own steps, so that angles are rounded as there.
   const auto* factors = static_cast<const float*>(turns.factors);
-  const float ratio = std::pow(turns.number(kFrequencyBase), -2.0f / float(n));
-  const float scale = turns.number(kFrequencyScale), size = turns.number(kMagnitude);
+  const std::int32_t* parameters = turns.parameters.data();
+  const float ratio = std::pow(op_float(parameters, kFrequencyBase), -2.0f / float(n));
+  const float scale = op_float(parameters, kFrequencyScale), size = op_float(parameters, kMagnitude);
   for (std::size_t i = 0; i < n_positions; ++i) {
     float angle = float(positions[i]);
     for (std::size_t pair = 0; pair < n / 2; ++pair, angle *= ratio) {
@@ -144,7 +132,7 @@ void FastRows::update(Turns& turns, const ggml_tensor* node) {
 void FastRows::restore() {
   for (std::size_t i = 0; i < n_calls_; ++i) {
     calls_[i].engines.put_into(calls_[i].node);
-    if (calls_[i].norm != nullptr) calls_[i].norm_of_engine.put_into(calls_[i].norm);
+    if (calls_[i].turns == nullptr) calls_[i].engines_norm.put_into(calls_[i].node->src[0]);
   }
   n_calls_ = 0;
   last_ = nullptr;
@@ -152,14 +140,12 @@ void FastRows::restore() {
 
 void FastRows::compute_norm(ggml_tensor* node, int thread, int n_threads, void* data) {
   const Call& call = *static_cast<const Call*>(data);
-  const auto* weights = static_cast<const float*>(call.weights->data);
-  const ggml_tensor* from = call.norm->src[0];
-  float epsilon = 0;
-  std::memcpy(&epsilon, call.norm_of_engine.parameters.data(), sizeof epsilon);
+  const ggml_tensor* from = node->src[0]->src[0];
+  const auto* weights = static_cast<const float*>(node->src[1]->data);
+  const float epsilon = op_float(call.engines_norm.parameters.data(), 0);
   const std::int64_t n_tokens = node->ne[1];
   for (std::int64_t t = n_tokens * thread / n_threads; t < n_tokens * (thread + 1) / n_threads; ++t)
-    call.owner->kernel_.rms_norm(numbers(row_at(from, t, 0)), weights, node->ne[0], epsilon,
-                                 numbers_of(node, t, 0));
+    call.owner->kernel_.rms_norm(row_at(from, t, 0), weights, node->ne[0], epsilon, row_at(node, t, 0));
 }
 
 void FastRows::compute_rotation(ggml_tensor* node, int thread, int n_threads, void* data) {
@@ -168,8 +154,8 @@ void FastRows::compute_rotation(ggml_tensor* node, int thread, int n_threads, vo
   const std::int64_t n = turns.n_rotated(), n_tokens = node->ne[2];
   for (std::int64_t t = n_tokens * thread / n_threads; t < n_tokens * (thread + 1) / n_threads; ++t)
     for (std::int64_t head = 0; head < node->ne[1]; ++head) {
-      const float* from = numbers(row_at(node->src[0], head, t));
-      float* to = numbers_of(node, head, t);
+      const float* from = row_at(node->src[0], head, t);
+      float* to = row_at(node, head, t);
       call.owner->kernel_.rotate(from, n, turns.pairs(), turns.cosines.data() + t * n,
                                  turns.sines.data() + t * n, to);
       if (from != to) std::copy(from + n, from + node->ne[0], to + n);

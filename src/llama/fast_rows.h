@@ -37,16 +37,13 @@ class FastRows {
 
     std::int64_t n_rotated() const;
     kernels::RotationPairs pairs() const;
-    float number(int parameter) const;
   };
   struct Call {
     FastRows* owner = nullptr;
     ggml_tensor* node = nullptr;
-    Operation engines;            // what the node was
-    ggml_tensor* norm = nullptr;  // the norm that is taken with the product `node`; null: a rotation
-    Operation norm_of_engine;     // what it was
-    const ggml_tensor* weights = nullptr;
-    Turns* turns = nullptr;
+    Operation engines;       // what the node was
+    Operation engines_norm;  // what the norm was that is taken with the product `node`
+    Turns* turns = nullptr;  // null: a norm
   };
 
   void take_norm(ggml_tensor* product);

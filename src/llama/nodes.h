@@ -24,10 +24,13 @@ inline bool in_host_memory(const ggml_tensor* t) {
 }
 
 /// Parameter `index` of an operation, which must be a float.
-inline float op_float(const ggml_tensor* node, int index) {
+inline float op_float(const std::int32_t* parameters, int index) {
   float value = 0;
-  std::memcpy(&value, node->op_params + index, sizeof value);
+  std::memcpy(&value, parameters + index, sizeof value);
   return value;
+}
+inline float op_float(const ggml_tensor* node, int index) {
+  return op_float(node->op_params, index);
 }
 
 /// An operation and its parameters, apart from a node.

@@ -114,7 +114,7 @@ std::vector<ByteCase> byte_cases() {
   std::vector<ByteCase> cases;
   for (const ProductKernel* kernel : product_kernels())
     for (const ByteQuants* quants : {&kFourBits, &kFiveBits, &kSixBits, &kEightBits})
-      if (kernel->arithmetic == Arithmetic::bytes && (kernel->widens || quants->chain > 0))
+      if (kernel->arithmetic == Arithmetic::bytes && can_read(*kernel, *quants))
         cases.push_back({quants, kernel});
   return cases;
 }
