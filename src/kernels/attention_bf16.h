@@ -23,6 +23,7 @@ struct TilePrecision {
   static constexpr int kKeyUnit = kAttentionTileKeys;
   static constexpr int kPairDistance = 16;  // a pair of cells comes from two tiles, so nothing is shuffled
   static constexpr float kSlack = 8;
+  static constexpr bool kTriesMaximum = true;
   static constexpr float kValueUnit = 1;
   static constexpr bool kCentresKeys = true;
   static constexpr int kItemLanes = 1536;
@@ -126,15 +127,14 @@ struct TilePrecision {
     }
   }
 
-  /// As Vector::exp2<3>, with a sum of exponents as the last product: a NaN that comes from BF16 stays NaN.
-  static CHUNKKV_INLINE F exp2(F x) {
-    const auto power = Vector::split_exp2<3>(x);
-    return (F)((Vector::I)power.fraction + power.exponent);
-  }
+  static CHUNKKV_INLINE F exp2(F x) { return V::exp2<3>(x); }
 
-  /// Rounds weights to nearest by adding half of the last bit that stays; adds the rounded ones to `sum`.
+  /// A weight and half of the last bit that stays of it, so that cutting it off rounds to nearest.
+  static CHUNKKV_INLINE F weight(F x) { return V::exp2<3>(x, 0x1p-8f); }
+
+  /// Cuts weights off after 16 bits and adds the rest to `sum`.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {
-    const Words pairs = (((Words)a + 0x8000u) >> 16) | (((Words)b + 0x8000u) & 0xffff0000u);
+    const Words pairs = ((Words)a >> 16) | ((Words)b & 0xffff0000u);
     std::memcpy(pair, &pairs, sizeof pairs);
 #ifdef __AVX512BF16__
     const __m512i ones = _mm512_set1_epi32(0x3f803f80);

@@ -22,6 +22,7 @@ struct HalfPrecision {
   using Logits = NoSteps;
   // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
   static constexpr float kSlack = 0;
+  static constexpr bool kTriesMaximum = false;  // with no slack it would often be too low
   static constexpr float kValueUnit = 64;
   static constexpr std::int64_t kChain = 32;  // pairs whose products are added up in F16
   static constexpr bool kCentresKeys = true;
@@ -114,7 +115,8 @@ struct HalfPrecision {
     }
   }
 
-  static CHUNKKV_INLINE F exp2(F x) { return V::template exp2<3>(x); }
+  static CHUNKKV_INLINE F exp2(F x) { return V::exp2<3>(x); }
+  static CHUNKKV_INLINE F weight(F x) { return exp2(x); }
 
   /// Stores the weights of two cells as pairs and adds the rounded weights to `sum`.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {

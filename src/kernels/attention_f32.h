@@ -19,7 +19,8 @@ struct SinglePrecision {
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
   static constexpr bool kRoundsProducts = false;
-  static constexpr float kSlack = 8;  // by how many powers of two a logit may exceed the maximum
+  static constexpr float kSlack = 8;            // by how many powers of two a logit may exceed the maximum
+  static constexpr bool kTriesMaximum = false;  // logits do not outlive their soft max
   static constexpr bool kCentresKeys = false;
   static constexpr float kValueUnit = 1;
   static constexpr int kItemLanes = 384;
@@ -94,6 +95,7 @@ struct SinglePrecision {
   }
 
   static CHUNKKV_INLINE F exp2(F x) { return V::template exp2<5>(x); }
+  static CHUNKKV_INLINE F weight(F x) { return exp2(x); }
 
   /// Stores the weights of two keys and adds them to `sum`.
   static CHUNKKV_INLINE void store_weights(float* first, float* second, char*, F a, F b, F& sum) {

@@ -71,7 +71,7 @@ class Attention {
     Work::pack_queries(item, tile, queries_of(item, tile));
     const TileSums sums = item.memory.tile(tile, task.depth);
     for (std::int64_t i = 0; i < kLanes; ++i) {
-      sums.maximum[i] = -1e30f;
+      sums.maximum[i] = kNoMaximum;
       sums.weight[i] = 0;
       if (task.sinks == nullptr) continue;
       // The sink counts as the first cell. As from all other logits, the mean key's is subtracted.

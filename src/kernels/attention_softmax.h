@@ -11,6 +11,9 @@ struct TileSums {
   float *maximum, *weight, *values;  ///< [lanes], [lanes], [depth][lanes]
 };
 
+/// The maximum of a query that has not seen a cell yet.
+constexpr float kNoMaximum = -1e30f;
+
 /// The soft max of one strip of cells: turns logits, in powers of two, into weights. Lanes are queries.
 template <class A>
 struct Softmax {
@@ -30,11 +33,11 @@ struct Softmax {
   static void run(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen,
                   std::int64_t depth, const TileSums& sums, char* weights, Other& other) {
     if (seen != nullptr) hide(logits, begin, end, seen);
+    // With a slack the maximum seldom rises after the first strip: it is tried before logits are read for it.
+    const bool try_maximum = A::kTriesMaximum && sums.maximum[0] != kNoMaximum;
+    if (try_maximum && to_weights(logits, begin, end, seen, sums, weights, other)) return;
     raise(logits, end - begin, depth, sums, other);
-    if (seen != nullptr)
-      to_weights<true>(logits, begin, end, sums, weights, other);
-    else
-      to_weights<false>(logits, begin, end, sums, weights, other);
+    to_weights(logits, begin, end, seen, sums, weights, other);
   }
 
   /// Sets a logit to minus infinity where its lane does not see the cell.
@@ -49,11 +52,7 @@ struct Softmax {
 
   template <bool Hidden>
   static CHUNKKV_INLINE F weight_of(F logit, F maximum) {
-    const F weight = A::exp2(logit - maximum);
-    if constexpr (!Hidden) return weight;
-    // The weight is exactly 0 for a hidden cell, and NaN for a logit that is NaN.
-    const I visible = logit != V::all(-__builtin_inff());
-    return (F)((I)weight & visible);
+    return shown<Hidden>(logit, A::exp2(logit - maximum));
   }
 
  private:
@@ -84,12 +83,22 @@ struct Softmax {
     }
   }
 
+  /// Turns logits into weights and adds these to the sums, if no logit exceeds its lane's maximum by more
+  /// than kSlack. Otherwise the sums stay as they are, and it returns false.
+  template <class Other>
+  static CHUNKKV_INLINE bool to_weights(float* logits, std::int64_t begin, std::int64_t end,
+                                        const std::uint32_t* seen, const TileSums& sums, char* weights,
+                                        Other& other) {
+    return seen != nullptr ? to_weights<true>(logits, begin, end, sums, weights, other)
+                           : to_weights<false>(logits, begin, end, sums, weights, other);
+  }
+
   template <bool Hidden, class Other>
-  static CHUNKKV_INLINE void to_weights(float* logits, std::int64_t begin, std::int64_t end,
+  static CHUNKKV_INLINE bool to_weights(float* logits, std::int64_t begin, std::int64_t end,
                                         const TileSums& sums, char* weights, Other& other) {
-    F maximum[A::kColumns], weight[A::kColumns];
+    F maximum[A::kColumns], top[A::kColumns], weight[A::kColumns];
     for (int c = 0; c < A::kColumns; ++c) {
-      maximum[c] = V::load(sums.maximum + c * V::kWidth);
+      maximum[c] = top[c] = V::load(sums.maximum + c * V::kWidth);
       weight[c] = V::load(sums.weight + c * V::kWidth);
     }
     constexpr int distance = A::kPairDistance;
@@ -100,13 +109,26 @@ struct Softmax {
         char* pair = weights + ((cell - begin) / 2 + i) * A::kLanes * 4;
 #pragma GCC unroll 4
         for (int c = 0; c < A::kColumns; ++c) {
-          float *a = first + c * V::kWidth, *b = second + c * V::kWidth;
-          A::store_weights(a, b, pair + c * V::kWidth * 4, weight_of<Hidden>(V::load(a), maximum[c]),
-                           weight_of<Hidden>(V::load(b), maximum[c]), weight[c]);
+          float *to_a = first + c * V::kWidth, *to_b = second + c * V::kWidth;
+          const F a = V::load(to_a), b = V::load(to_b);
+          if constexpr (A::kTriesMaximum) top[c] = V::maximum(b, V::maximum(a, top[c]));
+          A::store_weights(to_a, to_b, pair + c * V::kWidth * 4, shown<Hidden>(a, A::weight(a - maximum[c])),
+                           shown<Hidden>(b, A::weight(b - maximum[c])), weight[c]);
         }
         other.do_other_work();
       }
+    for (int c = 0; c < A::kColumns; ++c)
+      if (V::any(top[c] > maximum[c] + V::all(A::kSlack))) return false;
     for (int c = 0; c < A::kColumns; ++c) V::store(sums.weight + c * V::kWidth, weight[c]);
+    return true;
+  }
+
+  /// The weight of a cell: exactly 0 if the cell is hidden, and NaN if its logit is NaN.
+  template <bool Hidden>
+  static CHUNKKV_INLINE F shown(F logit, F weight) {
+    if constexpr (!Hidden) return weight;
+    const I visible = logit != V::all(-__builtin_inff());
+    return (F)((I)weight & visible);
   }
 };
 

@@ -79,40 +79,21 @@ struct Vectors {
     return (F)(((I)x & ~unseen) | (unseen & (std::int32_t)0xff800000));
   }
 
-  /// A power of two in two parts: a number near 1, and a whole exponent shifted to where a float has it.
-  struct SplitPower {
-    F fraction;
-    I exponent;
-  };
-
-  /// 2^x for x up to 126; x below -125 counts as -125.
+  /// 2^x + more 2^floor(x), for x up to 126: a polynomial of x - floor(x) times a power of two. x below -125
+  /// counts as -125, since denormal numbers are slow; NaN gives NaN.
   template <int Degree>
-  static CHUNKKV_INLINE SplitPower split_exp2(F x) {
+  static CHUNKKV_INLINE F exp2(F x, float more = 0) {
     static_assert(Degree == 3 || Degree == 5);
     const F bounded = maximum(all(-125.0f), x);
-    const F shifted = bounded + all(0x1.8p23f);  // the lowest bits hold the nearest whole number
-    const F f = bounded - (shifted - all(0x1.8p23f));
-    F p;
-    // Polynomials with the least maximal relative errors on [-1/2, 1/2]: 7.5e-5 and 7.5e-8.
-    if constexpr (Degree == 3) {
-      p = all(0.055171669f) * f + all(0.24261112f);
-      p = p * f + all(0.69326099f);
-      p = p * f + all(0.99992807f);
-    } else {
-      p = all(0.0013276472f) * f + all(0.0096755413f);
-      p = p * f + all(0.055507133f);
-      p = p * f + all(0.24022120f);
-      p = p * f + all(0.69314697f);
-      p = p * f + all(1.00000007f);
+#if defined(__AVX512DQ__)
+    if constexpr (Width == 16) {
+      const __m512 f = _mm512_reduce_ps((__m512)bounded, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+      return (F)_mm512_scalef_ps((__m512)mantissa<Degree>((F)f, more), (__m512)bounded);
     }
-    return {p, (I)shifted << 23};
-  }
-
-  /// 2^x as one number, for the same x; NaN if x is NaN.
-  template <int Degree>
-  static CHUNKKV_INLINE F exp2(F x) {
-    const SplitPower power = split_exp2<Degree>(x);
-    return power.fraction * (F)(power.exponent + 0x3f800000);
+#endif
+    const F whole = floor(bounded);
+    const I exponent = (I)(whole + all(0x1.8p23f)) << 23;  // the lowest bits of the sum hold the whole number
+    return mantissa<Degree>(bounded - whole, more) * (F)(exponent + 0x3f800000);
   }
 
   /// The capped logit softcap tanh(y) in powers of two, of y = logit / softcap. `x` is 2y in powers of two:
@@ -210,8 +191,33 @@ struct Vectors {
     return (F)((I)magnitude | (special & 0x7f800000) | ((bits & 0x8000) << 16));
   }
 
-#if defined(__AVX2__)
  private:
+  /// 2^f + more for f from 0 to 1, by the polynomials with the least maximal relative errors: 7.5e-5
+  /// and 7.8e-8.
+  template <int Degree>
+  static CHUNKKV_INLINE F mantissa(F f, float more) {
+    F p;
+    if constexpr (Degree == 3) {
+      p = all(0.078024523f) * f + all(0.22606715f);
+      p = p * f + all(0.69583355f);
+      return p * f + all(0.99992521f + more);
+    }
+    p = all(0.0018775767f) * f + all(0.0089893400f);
+    p = p * f + all(0.055826319f);
+    p = p * f + all(0.24015362f);
+    p = p * f + all(0.69315307f);
+    return p * f + all(0.99999992f + more);
+  }
+
+  static CHUNKKV_INLINE F floor(F x) {
+#if defined(__AVX2__)
+    if constexpr (Width == 8) return (F)_mm256_floor_ps((__m256)x);
+#endif
+    const F nearest = (x + all(0x1.8p23f)) - all(0x1.8p23f);
+    return nearest - (F)((I)all(1.0f) & (nearest > x));
+  }
+
+#if defined(__AVX2__)
   static CHUNKKV_INLINE void store_folded(__m256 a, __m256 b, __m256 c, __m256 d, float* to) {
     const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
     _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
