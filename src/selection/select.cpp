@@ -45,6 +45,8 @@ struct Chunks {
 
 /// The score of each chunk: the sum or mean of its entries' scores.
 std::vector<double> chunk_scores(std::span<const float> scores, const Chunks& chunks, ChunkScore kind) {
+  // A chunk of one entry has its score; most methods keep single entries.
+  if (chunks.length == 1) return {scores.begin() + chunks.begin, scores.begin() + chunks.end};
   std::vector<double> totals(std::size_t(chunks.count()));
   for (std::int32_t c = 0; c < chunks.count(); ++c) {
     const auto chunk = scores.subspan(std::size_t(chunks.first(c)), std::size_t(chunks.size(c)));
