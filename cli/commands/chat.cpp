@@ -101,13 +101,7 @@ text::ConversationEvents events(const ProgressArguments& progress) {
           .reading =
               [progress](bool is_long, const std::function<void(const Progress&)>& read) {
                 ProgressDisplay display(is_long ? progress : ProgressArguments{.when = "off"});
-                try {
-                  read(display.callback());
-                } catch (...) {
-                  display.finish();
-                  throw;
-                }
-                display.finish();
+                read(display.callback());
               },
           .interrupted = stop_requested};
 }

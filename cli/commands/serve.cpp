@@ -161,7 +161,9 @@ void serve_model(ServeArguments a) {
     format = format_of(*session);
     info = new_info(*session, format);
   }
-  serve::PromptFiles files(a.save_path, info, format);
+  serve::PromptFiles files(a.save_path, info, format, [](const std::string& error) {
+    print_error(fmt::format("chunkkv: {}\n", error));
+  });
   serve::Scheduler scheduler(*session, files, metrics,
                              {.n_parallel = a.parallel,
                               .most_queued = std::size_t(a.queue),

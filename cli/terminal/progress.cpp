@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <utility>
+
 namespace chunkkv::cli {
 namespace {
 
@@ -44,7 +46,8 @@ bool StatusLine::due() const {
 void StatusLine::show(const std::string& text) {
   if (style_ == Style::none) return;
   last_ = Clock::now();
-  print_error(style_ == Style::live ? fmt::format("{}{}", kEraseLine, text) : text + "\n");
+  is_shown_ = style_ == Style::live;
+  print_error(is_shown_ ? fmt::format("{}{}", kEraseLine, text) : text + "\n");
 }
 
 void StatusLine::print_above(const std::string& text) {
@@ -53,7 +56,7 @@ void StatusLine::print_above(const std::string& text) {
 }
 
 void StatusLine::finish() {
-  if (style_ == Style::live) print_error(kEraseLine);
+  if (std::exchange(is_shown_, false)) print_error(kEraseLine);
 }
 
 ProgressDisplay::ProgressDisplay(const ProgressArguments& arguments)

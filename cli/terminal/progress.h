@@ -20,12 +20,15 @@ struct ProgressArguments {
 
 void add_progress_options(CLI::App& app, ProgressArguments& arguments);
 
-/// A line on standard error that tells how far something is: on a terminal one line that changes, else a new
-/// line now and then.
+/// A line on standard error that tells how far something is: on a terminal one line that changes and goes
+/// with this object, else a new line now and then.
 class StatusLine {
  public:
   /// Without a terminal a line is due every `interval`, unless the arguments say otherwise.
   StatusLine(const ProgressArguments& arguments, std::chrono::seconds interval);
+  ~StatusLine() { finish(); }
+  StatusLine(const StatusLine&) = delete;
+  StatusLine& operator=(const StatusLine&) = delete;
 
   /// True when the interval has passed since the last line; never with --progress off.
   bool due() const;
@@ -43,6 +46,7 @@ class StatusLine {
   Style style_ = Style::lines;
   Clock::duration interval_;
   Clock::time_point last_ = Clock::now();
+  bool is_shown_ = false;  // on the terminal, until it is removed
 };
 
 /// "48 s", "12 min", "3.5 h".

@@ -30,8 +30,11 @@ bool is_automatic(std::string_view name) {
 
 }  // namespace
 
-PromptFiles::PromptFiles(std::string folder, CacheFileInfo info, CacheFormat format)
-    : folder_(std::move(folder)), info_(std::move(info)), format_(std::move(format)) {
+PromptFiles::PromptFiles(std::string folder, CacheFileInfo info, CacheFormat format, Report report)
+    : folder_(std::move(folder)),
+      info_(std::move(info)),
+      format_(std::move(format)),
+      report_(std::move(report)) {
   if (folder_.empty()) return;
   std::error_code failed;
   if (!fs::is_directory(folder_, failed))
@@ -115,12 +118,17 @@ void PromptFiles::remove_old() const {
 void PromptFiles::save_later(HostCopy copy) {
   if (copy.name.empty()) copy.name = name_for(copy);
   path(copy.name);
+  std::string dropped;
   {
     const std::lock_guard lock(mutex_);
-    if (jobs_.size() >= kLongestQueue) jobs_.pop_front();
+    if (jobs_.size() >= kLongestQueue) {
+      dropped = std::move(jobs_.front().name);
+      jobs_.pop_front();
+    }
     jobs_.push_back(std::move(copy));
   }
   wake_.notify_all();
+  if (!dropped.empty()) report(dropped, "the folder is too slow for as many prompts");
 }
 
 void PromptFiles::write_all() {
@@ -135,10 +143,14 @@ void PromptFiles::write_all() {
     }
     try {
       save(copy.name, copy);
-    } catch (const std::exception&) {
-      continue;  // without a file the prompt is read anew
+    } catch (const std::exception& error) {  // without a file the prompt is read anew
+      report(copy.name, error.what());
     }
   }
+}
+
+void PromptFiles::report(const std::string& name, std::string_view why) const {
+  if (report_) report_(fmt::format("the prompt '{}' is not saved: {}", name, why));
 }
 
 HostCopy PromptFiles::load(const std::string& name) const {

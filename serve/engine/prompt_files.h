@@ -7,10 +7,12 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -20,9 +22,12 @@ namespace chunkkv::serve {
 /// file is whole or not there, whatever happens while it is written. Thread-safe.
 class PromptFiles {
  public:
+  /// Is told, on any thread, which queued copy is not saved and why.
+  using Report = std::function<void(const std::string&)>;
+
   /// With an empty `folder` nothing is saved. UsageError when the folder does not exist. `info` is what new
   /// files tell of program, engine and model; files that do not agree with `format` are left out.
-  PromptFiles(std::string folder, CacheFileInfo info, CacheFormat format);
+  PromptFiles(std::string folder, CacheFileInfo info, CacheFormat format, Report report = {});
   ~PromptFiles();
   PromptFiles(const PromptFiles&) = delete;
   PromptFiles& operator=(const PromptFiles&) = delete;
@@ -47,8 +52,8 @@ class PromptFiles {
   /// Writes a copy and returns the size of its file. UsageError for a bad name or no folder, Error when it
   /// cannot be written.
   std::uint64_t save(const std::string& name, const HostCopy& copy);
-  /// Queues a copy for `save` on a thread of its own, under its name or that of `name_for`; after an error
-  /// there is no file. A full queue drops its oldest copy. UsageError as for `save`.
+  /// Queues a copy for `save` on a thread of its own, under its name or that of `name_for`. A full queue
+  /// drops its oldest copy; this and errors are reported. UsageError as for `save`.
   void save_later(HostCopy copy);
   /// Reads a saved prompt. UsageError for a bad name, no such prompt or no folder, Error when it cannot be
   /// read or belongs to another model.
@@ -64,10 +69,12 @@ class PromptFiles {
   /// Puts the copy in place of the entry of this name; null: nothing.
   void index(const std::string& name, const HostCopy* copy);
   void write_all();
+  void report(const std::string& name, std::string_view why) const;
 
   std::string folder_;
   CacheFileInfo info_;
   CacheFormat format_;
+  Report report_;
   mutable std::mutex mutex_;
   std::shared_ptr<const std::vector<Entry>> entries_ = std::make_shared<std::vector<Entry>>();
   std::deque<HostCopy> jobs_;  // copies to be saved

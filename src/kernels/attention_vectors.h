@@ -22,11 +22,13 @@ template <>
 struct VectorTypes<8> {
   typedef float F __attribute__((vector_size(32)));
   typedef std::int32_t I __attribute__((vector_size(32)));
+  typedef std::uint32_t U __attribute__((vector_size(32)));
 };
 template <>
 struct VectorTypes<16> {
   typedef float F __attribute__((vector_size(64)));
   typedef std::int32_t I __attribute__((vector_size(64)));
+  typedef std::uint32_t U __attribute__((vector_size(64)));
 };
 
 /// Vectors of `Width` numbers: the compiler's own types, which work on every processor. A product and a sum
@@ -36,6 +38,7 @@ struct Vectors {
   static constexpr int kWidth = Width;
   using F = typename VectorTypes<Width>::F;
   using I = typename VectorTypes<Width>::I;
+  using U = typename VectorTypes<Width>::U;
 
   static CHUNKKV_INLINE F load(const float* from) {
     F x;
@@ -79,8 +82,8 @@ struct Vectors {
     return (F)(((I)x & ~unseen) | (unseen & (std::int32_t)0xff800000));
   }
 
-  /// 2^x + more 2^floor(x), for x up to 126: a polynomial of x - floor(x) times a power of two. x below -125
-  /// counts as -125, since denormal numbers are slow; NaN gives NaN.
+  /// 2^x + more 2^floor(x), for x up to 126 (beyond, any number): a polynomial of x - floor(x) times a power
+  /// of two. x below -125 counts as -125, since denormal numbers are slow; NaN gives NaN.
   template <int Degree>
   static CHUNKKV_INLINE F exp2(F x, float more = 0) {
     static_assert(Degree == 3 || Degree == 5);
@@ -92,8 +95,8 @@ struct Vectors {
     }
 #endif
     const F whole = floor(bounded);
-    const I exponent = (I)(whole + all(0x1.8p23f)) << 23;  // the lowest bits of the sum hold the whole number
-    return mantissa<Degree>(bounded - whole, more) * (F)(exponent + 0x3f800000);
+    const U exponent = (U)(whole + all(0x1.8p23f)) << 23;  // the lowest bits of the sum hold the whole number
+    return mantissa<Degree>(bounded - whole, more) * (F)(exponent + 0x3f800000u);
   }
 
   /// The capped logit softcap tanh(y) in powers of two, of y = logit / softcap. `x` is 2y in powers of two:

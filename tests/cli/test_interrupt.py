@@ -1,5 +1,7 @@
 """Ctrl-C stops the program cleanly, with the shell's exit code for it."""
 
+import os
+import pty
 import signal
 import subprocess
 import unittest
@@ -31,6 +33,29 @@ class Interrupt(unittest.TestCase):
         out, err = self.finish(process)
         self.assertEqual(out, b"")
         self.assertIn("chunkkv: interrupted", err)
+
+    def test_the_line_of_progress_leaves_the_terminal(self):
+        terminal, other = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        process = subprocess.Popen(
+            [BINARY, "run", "-m", MODEL, "-f", demo_text(), "-ub", "64", "--keep", "512"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=other,
+        )
+        self.addCleanup(process.kill)
+        os.close(other)
+        seen = b""
+        while b"tokens/s" not in seen:
+            seen += os.read(terminal, 4096)
+        process.send_signal(signal.SIGINT)
+        try:
+            while piece := os.read(terminal, 4096):
+                seen += piece
+        except OSError:  # the other end is closed
+            pass
+        self.assertEqual(process.wait(timeout=120), 128 + signal.SIGINT)
+        # The message stands alone on its line.
+        line = seen[: seen.index(b"chunkkv: interrupted")].splitlines()[-1]
+        self.assertTrue(line.endswith(b"\x1b[K"), line)
 
     def test_while_answering(self):
         process = self.start("-p", TEXT, "--keep", "40%", "-c", 8192, "-n", 100000, "--ignore-eos")

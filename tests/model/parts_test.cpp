@@ -28,7 +28,8 @@ constexpr double kPartsTolerance = 5e-3;
 class Parts : public testing::TestWithParam<MixedModel> {
  protected:
   std::string file_ = write_tiny_model(GetParam().model, tiny_folder());
-  std::shared_ptr<Model> model_ = Model::load(file_);
+  // The engine's own arithmetic, as in what is expected: gemma3n's many layers make a flipped rounding large.
+  std::shared_ptr<Model> model_ = Model::load(file_, {.fast_prefill = false});
   std::mt19937 random_{random_seed()};
   std::vector<Token> tokens_ = random_tokens(random_, kNParts);
 

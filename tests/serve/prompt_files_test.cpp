@@ -31,5 +31,29 @@ TEST(PromptFiles, OnlyPromptsThatNobodyNamedGoWhenThereAreMany) {
   EXPECT_TRUE(fs::exists(folder / "prompt-of-mine"));
 }
 
+TEST(PromptFiles, CopiesThatCannotBeSavedLaterAreReported) {
+  Session session(model(), options(256));
+  session.sequence().prefill(prompt_of(1, 20));
+  HostCopy copy;
+  copy.name = "mine";
+  copy.snapshot = session.sequence().snapshot();
+  for (const bool gone : {false, true}) {
+    const fs::path folder = tiny_folder() / (gone ? "gone" : "there");
+    fs::create_directory(folder);
+    std::vector<std::string> reports;
+    {
+      PromptFiles files(folder.string(), info_of(session), format_of(session),
+                        [&](const std::string& report) { reports.push_back(report); });
+      if (gone) fs::remove(folder);
+      files.save_later(copy);
+    }  // the end waits for all copies
+    EXPECT_EQ(fs::exists(folder / "mine"), !gone);
+    ASSERT_EQ(reports.size(), gone ? 1U : 0U);
+    if (!gone) continue;
+    EXPECT_NE(reports[0].find("'mine'"), std::string::npos) << reports[0];
+    EXPECT_NE(reports[0].find(folder.string()), std::string::npos) << reports[0];
+  }
+}
+
 }  // namespace
 }  // namespace chunkkv::test
