@@ -23,7 +23,9 @@ struct TilePrecision {
   static constexpr int kKeyUnit = kAttentionTileKeys;
   static constexpr int kPairDistance = 16;  // a pair of cells comes from two tiles, so nothing is shuffled
   static constexpr float kSlack = 8;
-  static constexpr bool kTriesMaximum = true;
+  static constexpr int kPowerDegree = 3;
+  static constexpr float kRounding =
+      0x1p-8f;  // half of the last bit that stays: cutting off rounds to nearest
   static constexpr float kValueUnit = 1;
   static constexpr bool kCentresKeys = true;
   static constexpr int kItemLanes = 1536;
@@ -126,11 +128,6 @@ struct TilePrecision {
       TileSquare<T>::store(out);
     }
   }
-
-  static CHUNKKV_INLINE F exp2(F x) { return V::exp2<3>(x); }
-
-  /// A weight and half of the last bit that stays of it, so that cutting it off rounds to nearest.
-  static CHUNKKV_INLINE F weight(F x) { return V::exp2<3>(x, 0x1p-8f); }
 
   /// Cuts weights off after 16 bits and adds the rest to `sum`.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {

@@ -22,7 +22,8 @@ struct HalfPrecision {
   using Logits = NoSteps;
   // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
   static constexpr float kSlack = 0;
-  static constexpr bool kTriesMaximum = false;  // with no slack it would often be too low
+  static constexpr int kPowerDegree = 3;
+  static constexpr float kRounding = 0;
   static constexpr float kValueUnit = 64;
   static constexpr std::int64_t kChain = 32;  // pairs whose products are added up in F16
   static constexpr bool kCentresKeys = true;
@@ -114,9 +115,6 @@ struct HalfPrecision {
         for (int c = 0; c < kColumns; ++c, out += 16) V::store(out, V::load(out) * V::load(units + 16 * c));
     }
   }
-
-  static CHUNKKV_INLINE F exp2(F x) { return V::exp2<3>(x); }
-  static CHUNKKV_INLINE F weight(F x) { return exp2(x); }
 
   /// Stores the weights of two cells as pairs and adds the rounded weights to `sum`.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {

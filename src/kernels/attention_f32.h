@@ -19,8 +19,9 @@ struct SinglePrecision {
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
   static constexpr bool kRoundsProducts = false;
-  static constexpr float kSlack = 8;            // by how many powers of two a logit may exceed the maximum
-  static constexpr bool kTriesMaximum = false;  // logits do not outlive their soft max
+  static constexpr float kSlack = 8;      // by how many powers of two a logit may exceed the maximum
+  static constexpr int kPowerDegree = 5;  // of the polynomial in powers of two
+  static constexpr float kRounding = 0;   // what weights take with them to be rounded by cutting off
   static constexpr bool kCentresKeys = false;
   static constexpr float kValueUnit = 1;
   static constexpr int kItemLanes = 384;
@@ -93,9 +94,6 @@ struct SinglePrecision {
     for (std::int64_t key = begin; key < end; key += Rows, out += Rows * kLanes)
       multiply<false>(numbers(keys) + key * depth, numbers(queries), depth, out);
   }
-
-  static CHUNKKV_INLINE F exp2(F x) { return V::template exp2<5>(x); }
-  static CHUNKKV_INLINE F weight(F x) { return exp2(x); }
 
   /// Stores the weights of two keys and adds them to `sum`.
   static CHUNKKV_INLINE void store_weights(float* first, float* second, char*, F a, F b, F& sum) {

@@ -33,8 +33,7 @@ struct Softmax {
   static void run(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen,
                   std::int64_t depth, const TileSums& sums, char* weights, Other& other) {
     if (seen != nullptr) hide(logits, begin, end, seen);
-    // With a slack the maximum seldom rises after the first strip: it is tried before logits are read for it.
-    const bool try_maximum = A::kTriesMaximum && sums.maximum[0] != kNoMaximum;
+    const bool try_maximum = kTriesMaximum && sums.maximum[0] != kNoMaximum;
     if (try_maximum && to_weights(logits, begin, end, seen, sums, weights, other)) return;
     raise(logits, end - begin, depth, sums, other);
     to_weights(logits, begin, end, seen, sums, weights, other);
@@ -50,12 +49,16 @@ struct Softmax {
       }
   }
 
-  template <bool Hidden>
+  /// The weight of a cell, which may be hidden, before it is rounded.
   static CHUNKKV_INLINE F weight_of(F logit, F maximum) {
-    return shown<Hidden>(logit, A::exp2(logit - maximum));
+    return shown<true>(logit, V::template exp2<A::kPowerDegree>(logit - maximum));
   }
 
  private:
+  /// With a slack the maximum seldom rises after the first strip: it is tried before the logits are read for
+  /// a new one, if weights do not take their place.
+  static constexpr bool kTriesMaximum = A::kSlack > 0 && A::kWeightBytes > 0;
+
   /// Raises the maximum in lanes where a logit exceeds it by more than kSlack, and scales their sums.
   template <class Other>
   static CHUNKKV_INLINE void raise(const float* logits, std::int64_t n, std::int64_t depth,
@@ -111,9 +114,9 @@ struct Softmax {
         for (int c = 0; c < A::kColumns; ++c) {
           float *to_a = first + c * V::kWidth, *to_b = second + c * V::kWidth;
           const F a = V::load(to_a), b = V::load(to_b);
-          if constexpr (A::kTriesMaximum) top[c] = V::maximum(b, V::maximum(a, top[c]));
-          A::store_weights(to_a, to_b, pair + c * V::kWidth * 4, shown<Hidden>(a, A::weight(a - maximum[c])),
-                           shown<Hidden>(b, A::weight(b - maximum[c])), weight[c]);
+          if constexpr (kTriesMaximum) top[c] = V::maximum(b, V::maximum(a, top[c]));
+          A::store_weights(to_a, to_b, pair + c * V::kWidth * 4, rounded_weight<Hidden>(a, maximum[c]),
+                           rounded_weight<Hidden>(b, maximum[c]), weight[c]);
         }
         other.do_other_work();
       }
@@ -121,6 +124,12 @@ struct Softmax {
       if (V::any(top[c] > maximum[c] + V::all(A::kSlack))) return false;
     for (int c = 0; c < A::kColumns; ++c) V::store(sums.weight + c * V::kWidth, weight[c]);
     return true;
+  }
+
+  /// The weight of a cell, to be stored by `store_weights`.
+  template <bool Hidden>
+  static CHUNKKV_INLINE F rounded_weight(F logit, F maximum) {
+    return shown<Hidden>(logit, V::template exp2<A::kPowerDegree>(logit - maximum, A::kRounding));
   }
 
   /// The weight of a cell: exactly 0 if the cell is hidden, and NaN if its logit is NaN.

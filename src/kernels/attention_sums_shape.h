@@ -91,7 +91,7 @@ class StripSums {
       F sum = V::load(total);
 #pragma GCC unroll 4
       for (int i = 0; i < A::kColumns; ++i)
-        sum += Softmax<A>::template weight_of<true>(V::load(row + i * V::kWidth), maximum[i]) * factor[i];
+        sum += Softmax<A>::weight_of(V::load(row + i * V::kWidth), maximum[i]) * factor[i];
       V::store(total, sum);
       for (due += n_steps; due >= n; due -= n)
         if (logits_.left() > 0) logits_.next();

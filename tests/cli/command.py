@@ -54,5 +54,16 @@ def inspect_json(*arguments, **options):
     return parsed(inspect(*arguments, "--json", **options))
 
 
+def rest_of(terminal):
+    """What is written to a pseudo-terminal until its other end is closed."""
+    seen = b""
+    try:
+        while piece := os.read(terminal, 4096):
+            seen += piece
+    except OSError:  # how Linux tells the end
+        pass
+    return seen
+
+
 def demo_text():
     return pathlib.Path(__file__).parents[2] / "examples" / "demo" / "railway.txt"

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from command import BINARY, MODEL, QUESTION, TEXT, chunkkv, demo_text, parsed, run_json
+from command import BINARY, MODEL, QUESTION, TEXT, chunkkv, demo_text, parsed, rest_of, run_json
 
 KEEP = ("--keep", "60%", "--keep-at-least", 0)
 COMMANDS = ("/clear", "/help", "/keep", "/load", "/method", "/quit", "/save", "/stats")
@@ -237,11 +237,7 @@ class Blocks(Chat):
         pasted = self.BLOCK.replace("\n", "\r").encode()
         os.write(main, b"\x1b[200~" + pasted + b"\x1b[201~\r")
         os.write(main, b"/stats\r/quit\r")
-        try:
-            while piece := os.read(main, 4096):
-                seen += piece
-        except OSError:  # the other end is closed
-            pass
+        seen += rest_of(main)
         out, _ = process.communicate(timeout=120)
         os.close(main)
         self.assertEqual(process.returncode, 0)

@@ -6,16 +6,16 @@ import signal
 import subprocess
 import unittest
 
-from command import BINARY, MODEL, TEXT, demo_text
+from command import BINARY, MODEL, TEXT, demo_text, rest_of
 
 
 class Interrupt(unittest.TestCase):
-    def start(self, *arguments):
+    def start(self, *arguments, stderr=subprocess.PIPE):
         process = subprocess.Popen(
             [BINARY, "run", "-m", MODEL, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
         )
         self.addCleanup(process.kill)
         return process
@@ -37,22 +37,15 @@ class Interrupt(unittest.TestCase):
     def test_the_line_of_progress_leaves_the_terminal(self):
         terminal, other = pty.openpty()
         self.addCleanup(os.close, terminal)
-        process = subprocess.Popen(
-            [BINARY, "run", "-m", MODEL, "-f", demo_text(), "-ub", "64", "--keep", "512"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=other,
-        )
-        self.addCleanup(process.kill)
+        process = self.start("-f", demo_text(), "-ub", 64, "--keep", 512, stderr=other)
         os.close(other)
         seen = b""
         while b"tokens/s" not in seen:
             seen += os.read(terminal, 4096)
         process.send_signal(signal.SIGINT)
-        try:
-            while piece := os.read(terminal, 4096):
-                seen += piece
-        except OSError:  # the other end is closed
-            pass
-        self.assertEqual(process.wait(timeout=120), 128 + signal.SIGINT)
+        seen += rest_of(terminal)
+        process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 128 + signal.SIGINT)
         # The message stands alone on its line.
         line = seen[: seen.index(b"chunkkv: interrupted")].splitlines()[-1]
         self.assertTrue(line.endswith(b"\x1b[K"), line)

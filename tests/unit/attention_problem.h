@@ -218,13 +218,6 @@ struct Problem {
   }
 };
 
-/// The kernels that this processor can run, followed by those on emulated vectors and tiles.
-template <class Kernel>
-std::vector<Kernel> with_emulated(std::vector<Kernel> kernels, const std::vector<Kernel>& emulated) {
-  kernels.insert(kernels.end(), emulated.begin(), emulated.end());
-  return kernels;
-}
-
 /// The letters and digits of a kernel's name, to be the name of a test.
 template <class Kernel>
 std::string kernel_name(const testing::TestParamInfo<Kernel>& info) {

@@ -153,10 +153,11 @@ TEST_P(DecodeAttention, LargeNumbersNeedNoCare) {
   for (const float x : rows(large)) ASSERT_NEAR(x, 60000, 0.1);
 }
 
-INSTANTIATE_TEST_SUITE_P(, DecodeAttention,
-                         testing::ValuesIn(with_emulated(decode_attention_kernels(),
-                                                         emulated_decode_attention_kernels())),
-                         [](const auto& info) { return kernel_name(info); });
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DecodeAttention);
+INSTANTIATE_TEST_SUITE_P(, DecodeAttention, testing::ValuesIn(decode_attention_kernels()),
+                         kernel_name<DecodeAttentionKernel>);
+INSTANTIATE_TEST_SUITE_P(Emulated, DecodeAttention, testing::ValuesIn(emulated_decode_attention_kernels()),
+                         kernel_name<DecodeAttentionKernel>);
 
 TEST(CellLists, CutEachQuerysCellsIntoEvenParts) {
   VisibleCells visible;
