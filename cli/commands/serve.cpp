@@ -25,6 +25,10 @@
 #include <thread>
 #include <utility>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace chunkkv::cli {
 namespace {
 
@@ -144,7 +148,16 @@ void run_until_stopped(serve::Scheduler& scheduler, serve::HttpServer& server) {
   if (failure) std::rethrow_exception(failure);
 }
 
+/// Makes the allocator return blocks of this size to the system as soon as they are freed. By itself glibc
+/// stops doing so once it has seen larger ones, and prompts of all sizes that come and go leave gaps.
+void return_large_blocks() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 void serve_model(ServeArguments a) {
+  return_large_blocks();
   read_keys(a);
   const std::uint64_t source_bytes = bytes_of(a.source_bytes);
   const serve::KvSettings kv = settings(a);
