@@ -38,6 +38,8 @@ def without_times(lines):
 
 
 class Eval(unittest.TestCase):
+    model = MODEL
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="a folder ")
         self.addCleanup(folder.cleanup)
@@ -45,7 +47,7 @@ class Eval(unittest.TestCase):
         self.out = self.folder / "results.jsonl"
 
     def command(self, name, *arguments):
-        return ("eval", name, "--data", self.folder, "-m", MODEL, "-t", 1, "--progress", "off", *METHODS, *arguments)
+        return ("eval", name, "--data", self.folder, "-m", self.model, "-t", 1, "--progress", "off", *METHODS, *arguments)
 
     def eval(self, name, *arguments):
         """The lines of a successful run."""

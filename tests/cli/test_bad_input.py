@@ -3,12 +3,12 @@ standard output."""
 
 import pathlib
 import re
-import struct
 import subprocess
 import tempfile
 import unittest
 
-from command import MODEL, TEXT, chunkkv, inspect, run
+from command import MODEL, N_TOKENS, TEXT, chunkkv, inspect, run
+from gguf_file import with_metadata
 
 USAGE, FAILURE = 2, 1
 
@@ -72,46 +72,6 @@ class Model(BadInput):
     def test_that_cannot_be_compressed(self):
         path = self.file("alibi.gguf", with_metadata(MODEL, "llama.attention.max_alibi_bias", 8.0))
         self.check(self.load(path), FAILURE, "cannot be compressed", "ALiBi")
-
-
-def with_metadata(path, key, value):
-    """A GGUF file with one more F32 in its metadata; the rest is not changed but for its offset."""
-    data = pathlib.Path(path).read_bytes()
-    n_tensors, n_pairs = struct.unpack_from("<QQ", data, 8)
-    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-    string, array = 8, 9
-
-    def skip_string(at):
-        return at + 8 + struct.unpack_from("<Q", data, at)[0]
-
-    def skip_value(at, kind):
-        if kind == string:
-            return skip_string(at)
-        if kind != array:
-            return at + sizes[kind]
-        kind, count = struct.unpack_from("<IQ", data, at)
-        at += 12
-        if kind in sizes:
-            return at + sizes[kind] * count
-        for _ in range(count):
-            at = skip_value(at, kind)
-        return at
-
-    at = 24
-    for _ in range(n_pairs):
-        at = skip_string(at)
-        at = skip_value(at + 4, struct.unpack_from("<I", data, at)[0])
-    end_of_pairs = at
-    for _ in range(n_tensors):
-        at = skip_string(at)
-        at += 4 + 8 * struct.unpack_from("<I", data, at)[0] + 4 + 8
-
-    alignment = 32
-    name = key.encode()
-    pair = struct.pack("<Q", len(name)) + name + struct.pack("<If", 6, value)
-    head = data[:16] + struct.pack("<Q", n_pairs + 1) + data[24:end_of_pairs] + pair + data[end_of_pairs:at]
-    tensors = data[-(-at // alignment) * alignment :]
-    return head + b"\0" * (-len(head) % alignment) + tensors
 
 
 class Prompt(BadInput):
@@ -205,7 +165,7 @@ class Tokens(BadInput):
         self.check_file("[]", "no token ids")
 
     def test_not_of_this_model(self):
-        self.check_file("[1, 49152]", "49152", "49151")
+        self.check_file(f"[1, {N_TOKENS}]", N_TOKENS, N_TOKENS - 1)
         self.check_file("[-1]", "-1")
         self.check_file("[99999999999]", "99999999999")
 

@@ -2,7 +2,7 @@
 
 import unittest
 
-from command import QUESTION, TEXT, run, run_json
+from command import FULL_MODEL, QUESTION, TEXT, run, run_json
 
 LONG = ("-p", TEXT * 8, "-q", QUESTION, "-t", 1)  # some 1,000 tokens
 CHUNKKV = ("--method", "chunkkv:window=16", "--keep", 200)
@@ -74,9 +74,9 @@ class LongAnswers(unittest.TestCase):
 class OtherTypes(unittest.TestCase):
     def test_an_f16_prompt_is_kept_in_q8_0(self):
         result = run_json(
-            *LONG, *CHUNKKV, "-ctk", "q8_0", "-ctv", "q8_0", "--cache-type-prefill", "f16", "-n", 12
+            *LONG, *CHUNKKV, "-ctk", "q8_0", "-ctv", "q8_0", "--cache-type-prefill", "f16", "-n", 12, model=FULL_MODEL
         )
-        f16 = run_json(*LONG, *CHUNKKV, "-n", 12)
+        f16 = run_json(*LONG, *CHUNKKV, "-n", 12, model=FULL_MODEL)
         size = result["cache_bytes"]["after"] / f16["cache_bytes"]["after"]
         self.assertAlmostEqual(size, 34 / 64, places=3)  # 34 bytes for 32 values
         self.assertEqual(result["kept_tokens"], f16["kept_tokens"])
@@ -102,7 +102,7 @@ class Refusals(unittest.TestCase):
             (("--positions", "odd"), ("--positions", "'odd'")),
             (("--cache-type-prefill", "f17"), ("f17",)),
             (("--cache-type-prefill", "f16", "--positions", "cache"), ("true positions",)),
-            (("--keep", 100, "--buffer", 1200, "-c", 1280, "-n", 2000), ("buffer of 1200", "1280 cells")),
+            (("--keep", 100, "--buffer", 1500, "-c", 1536, "-n", 2000), ("buffer of 1500", "1536 cells")),
         ):
             with self.subTest(arguments):
                 message = self.refused(*arguments)

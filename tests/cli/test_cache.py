@@ -1,18 +1,16 @@
 """`chunkkv cache` and `run --cache`: a compressed prompt as a file, checked whenever it is read."""
 
-import json
 import pathlib
-import re
 import signal
-import struct
 import subprocess
 import tempfile
 import unittest
 
-from command import BINARY, MODEL, QUESTION, TEXT, chunkkv, demo_text, parsed, run_json
-from test_bad_input import FAILURE, USAGE, with_metadata
+from command import BINARY, FULL_MODEL, MODEL, N_LAYERS, QUESTION, TEXT, chunkkv, demo_text, parsed, run_json
+from gguf_file import with_metadata
+from test_bad_input import FAILURE, USAGE
 
-ROW_BYTES = 30 * 2 * 3 * 64 * 2  # SmolLM2-135M: layers, keys and values, KV heads, head size, F16
+ROW_BYTES = N_LAYERS * 2 * 3 * 64 * 2  # SmolLM2-135M: layers, keys and values, KV heads, head size, F16
 METHOD = ("--method", "snapkv:window=8", "--keep", "40%", "--keep-at-least", 0)
 
 
@@ -20,20 +18,20 @@ def cache(*arguments, **options):
     return chunkkv("cache", *arguments, **options)
 
 
-def build(path, *arguments, **options):
-    return cache("build", "-m", MODEL, "-t", 1, "-o", path, *arguments, **options)
+def build(path, *arguments, model=MODEL, **options):
+    return cache("build", "-m", model, "-t", 1, "-o", path, *arguments, **options)
 
 
 def info(path):
     return parsed(cache("info", path, "--json"))
 
 
-def ask(path, *arguments, **options):
-    return chunkkv("run", "-m", MODEL, "-t", 1, "--cache", path, *arguments, **options)
+def ask(path, *arguments, model=MODEL, **options):
+    return chunkkv("run", "-m", model, "-t", 1, "--cache", path, *arguments, **options)
 
 
-def ask_json(path, question, *arguments):
-    return parsed(ask(path, "-q", question, "-n", 16, "--json", *arguments))
+def ask_json(path, question, *arguments, **options):
+    return parsed(ask(path, "-q", question, "-n", 16, "--json", *arguments, **options))
 
 
 class Files(unittest.TestCase):
@@ -43,9 +41,9 @@ class Files(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
 
-    def built(self, name, *arguments):
+    def built(self, name, *arguments, **options):
         path = self.folder / name
-        result = build(path, *arguments)
+        result = build(path, *arguments, **options)
         self.assertEqual(result.returncode, 0, result.stderr)
         return path
 
@@ -81,7 +79,7 @@ class Build(Files):
         self.assertEqual(ask_json(path, QUESTION)["prompt_tokens"], full["prompt_tokens"])
 
     def test_reads_in_pieces_into_fewer_cells(self):
-        path = self.built("pieces.kv", "-p", TEXT, "-q", QUESTION, *METHOD, "--cells", 100, "-ub", 16)
+        path = self.built("pieces.kv", "-p", TEXT, "-q", QUESTION, *METHOD, "--cells", 128, "-ub", 16)
         told = info(path)
         self.assertEqual(told["kept_tokens"], int(told["prompt_tokens"] * 0.4))
         self.assertGreater(told["compressions"], 1)
@@ -97,7 +95,7 @@ class Build(Files):
         path = self.folder / "kept.kv"
         path.write_text("what was there")
         process = subprocess.Popen(
-            [BINARY, "cache", "build", "-m", MODEL, "-f", str(demo_text()), "-o", str(path), "-ub", "64"]
+            [BINARY, "cache", "build", "-m", FULL_MODEL, "-f", str(demo_text()), "-o", str(path), "-ub", "64"]
             + ["--progress", "lines"],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -113,20 +111,20 @@ class Build(Files):
 
 class Ask(Files):
     def test_keeping_all_answers_like_the_prompt_read_anew(self):
-        path = self.built("full.kv", "-p", TEXT, "--method", "full")
+        path = self.built("full.kv", "-p", TEXT, "--method", "full", model=FULL_MODEL)
         # A few tokens are rounded otherwise than many, so these are questions and words that the model has no doubt about.
         for question in ("Repeat the text.", "What does the text say about the school?", "\u00c4?"):
-            anew = run_json("-p", TEXT, "-q", question, "-n", 8, "-t", 1, "--method", "full")
-            asked = ask_json(path, question, "-n", 8)
+            anew = run_json("-p", TEXT, "-q", question, "-n", 8, "-t", 1, "--method", "full", model=FULL_MODEL)
+            asked = ask_json(path, question, "-n", 8, model=FULL_MODEL)
             self.assertEqual(asked["prompt_tokens"], anew["prompt_tokens"], question)
             self.assertEqual(asked["answer"], anew["answer"], question)
             self.assertLess(asked["cache"]["read_tokens"], 40)
 
     def test_without_a_chat_template(self):
-        path = self.built("text.kv", "-p", TEXT, "--method", "full", "--no-chat-template")
+        path = self.built("text.kv", "-p", TEXT, "--method", "full", "--no-chat-template", model=FULL_MODEL)
         self.assertEqual(info(path)["end"], "text")
-        anew = run_json("-p", TEXT, "-q", QUESTION, "-n", 16, "-t", 1, "--method", "full", "--no-chat-template")
-        asked = ask_json(path, QUESTION)
+        anew = run_json("-p", TEXT, "-q", QUESTION, "-n", 16, "-t", 1, "--method", "full", "--no-chat-template", model=FULL_MODEL)
+        asked = ask_json(path, QUESTION, model=FULL_MODEL)
         self.assertEqual((asked["prompt_tokens"], asked["answer"]), (anew["prompt_tokens"], anew["answer"]))
 
     def test_reads_the_question_only(self):
@@ -140,16 +138,16 @@ class Ask(Files):
         self.assertIn("restored in", text.stderr)
 
     def test_a_source_chooses_for_each_question(self):
-        path = self.built("source.kv", "-f", demo_text(), "--keep-source")
+        path = self.built("source.kv", "-f", demo_text(), "--keep-source", model=FULL_MODEL)
         self.assertTrue(info(path)["source"])
         for question, method in (("Who kept the notebook?", "chunkkv"), ("Where does the key hang?", "snapkv")):
             how = ("--method", method, "--keep", "20%")
-            anew = run_json("-f", demo_text(), "-q", question, "-n", 16, "-t", 1, *how)
-            asked = ask_json(path, question, *how)
+            anew = run_json("-f", demo_text(), "-q", question, "-n", 16, "-t", 1, *how, model=FULL_MODEL)
+            asked = ask_json(path, question, *how, model=FULL_MODEL)
             for key in ("answer", "prompt_tokens", "kept_tokens", "method", "keep"):
                 self.assertEqual(asked[key], anew[key], question)
             self.assertLess(asked["cache"]["read_tokens"], 160)
-        refused = ask(path, "-q", QUESTION, "--method", "h2o")
+        refused = ask(path, "-q", QUESTION, "--method", "h2o", model=FULL_MODEL)
         self.assertEqual(refused.returncode, USAGE)
         self.assertIn("make the source with that method", refused.stderr)
 

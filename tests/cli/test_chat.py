@@ -9,17 +9,19 @@ import subprocess
 import tempfile
 import unittest
 
-from command import BINARY, MODEL, QUESTION, TEXT, chunkkv, demo_text, parsed, rest_of, run_json
+from command import BINARY, FULL_MODEL, MODEL, QUESTION, TEXT, chunkkv, demo_text, parsed, rest_of, run_json
 
 KEEP = ("--keep", "60%", "--keep-at-least", 0)
 COMMANDS = ("/clear", "/help", "/keep", "/load", "/method", "/quit", "/save", "/stats")
 
 
-def chat(*lines, arguments=(), n=16):
-    return chunkkv("chat", "-m", MODEL, "-t", 1, "-n", n, *arguments, stdin="".join(f"{line}\n" for line in lines))
+def chat(*lines, arguments=(), n=16, model=MODEL):
+    return chunkkv("chat", "-m", model, "-t", 1, "-n", n, *arguments, stdin="".join(f"{line}\n" for line in lines))
 
 
 class Chat(unittest.TestCase):
+    model = MODEL
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -29,13 +31,13 @@ class Chat(unittest.TestCase):
 
     def answers(self, *lines, **options):
         """What a chat printed; its answers are one line each here."""
-        result = chat(*lines, **options)
+        result = chat(*lines, model=self.model, **options)
         self.assertEqual(result.returncode, 0, result.stderr)
         return result.stdout.splitlines()
 
     def start(self, *arguments, **options):
         process = subprocess.Popen(
-            [BINARY, "chat", "-m", MODEL, "-t", "1", *map(str, arguments)],
+            [BINARY, "chat", "-m", FULL_MODEL, "-t", "1", *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -46,9 +48,13 @@ class Chat(unittest.TestCase):
         return process
 
 
-class Turns(Chat):
+class Answers(Chat):
+    """Answers of other computations than a chat's, which round otherwise: only a model that knows them gives the same."""
+
+    model = FULL_MODEL
+
     def test_the_first_answer_is_that_of_run(self):
-        anew = run_json("-f", self.document, "-q", QUESTION, "-n", 16, "-t", 1, *KEEP)
+        anew = run_json("-f", self.document, "-q", QUESTION, "-n", 16, "-t", 1, *KEEP, model=self.model)
         first = self.answers(QUESTION, arguments=("-f", self.document, *KEEP))
         self.assertEqual(first, anew["answer"].splitlines())
         source = self.answers(QUESTION, arguments=("-f", self.document, *KEEP, "--keep-source"))
@@ -56,13 +62,15 @@ class Turns(Chat):
 
     def test_without_a_chat_template(self):
         plain = ("-f", self.document, *KEEP, "--no-chat-template")
-        anew = run_json(*plain, "-q", QUESTION, "-n", 16, "-t", 1)
-        self.assertEqual(chat(QUESTION, arguments=plain).stdout, anew["answer"] + "\n")
+        anew = run_json(*plain, "-q", QUESTION, "-n", 16, "-t", 1, model=self.model)
+        self.assertEqual(chat(QUESTION, arguments=plain, model=self.model).stdout, anew["answer"] + "\n")
 
     def test_without_a_document(self):
-        alone = run_json("-q", "Say yes.", "-n", 16, "-t", 1, "--method", "full")
+        alone = run_json("-q", "Say yes.", "-n", 16, "-t", 1, "--method", "full", model=self.model)
         self.assertEqual(self.answers("Say yes."), alone["answer"].splitlines())
 
+
+class Turns(Chat):
     def test_later_turns_read_what_is_new_only(self):
         arguments = ("-f", self.document, *KEEP, "--method", "chunkkv")
         result = chat(QUESTION, "/stats", "Say yes.", "/stats", arguments=arguments)
@@ -107,6 +115,8 @@ class Turns(Chat):
 
 
 class Saving(Chat):
+    model = FULL_MODEL
+
     def test_what_was_saved_goes_on_elsewhere(self):
         path = self.folder / "talk.kv"
         whole = self.answers(QUESTION, "And what does he sell?", arguments=("-f", self.document, *KEEP))
@@ -118,7 +128,7 @@ class Saving(Chat):
             rest = self.answers(*lines, arguments=(*way, *KEEP))
             self.assertEqual(first + rest, whole)
         asked = parsed(
-            chunkkv("run", "-m", MODEL, "-t", 1, "--cache", path, "-q", "And what does he sell?", "-n", 16, "--json")
+            chunkkv("run", "-m", self.model, "-t", 1, "--cache", path, "-q", "And what does he sell?", "-n", 16, "--json")
         )
         self.assertEqual(first + asked["answer"].splitlines(), whole)
 

@@ -3,7 +3,7 @@
 import unittest
 
 import eval_data
-from command import MODEL, chunkkv
+from command import FULL_MODEL, MODEL, chunkkv
 from eval_case import KEYS, PAIRS, Eval, key, lines_of, read, without_times
 
 
@@ -128,6 +128,7 @@ class Sweeps(Eval):
         def kept(lines):
             return {key(line): (line["prompt_tokens"], line["kept_tokens"], line["bytes"]) for line in lines}
 
+        self.model = FULL_MODEL  # those who answer together round otherwise
         alone = self.eval("longbench", "--limit", 1)
         for parallel in (2, 9):
             together = self.eval("longbench", "--limit", 1, "--parallel", parallel)

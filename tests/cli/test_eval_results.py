@@ -12,13 +12,16 @@ from command import BINARY, chunkkv
 from eval_case import PAIRS, Eval, key, read, without_times
 
 
+LONG_ANSWERS = ("--ignore-eos", "-n", 60)  # so that there is time to interrupt a run
+
+
 class Resuming(Eval):
     def setUp(self):
         super().setUp()
         eval_data.longbench(self.folder)
 
-    def whole(self):
-        return self.eval("longbench")
+    def whole(self, *arguments):
+        return self.eval("longbench", *arguments)
 
     def start(self, *arguments):
         process = subprocess.Popen(
@@ -35,7 +38,7 @@ class Resuming(Eval):
         chance = random.Random(seed)
         kills, patience = 0, 0.5
         while True:
-            process = self.start()
+            process = self.start(*LONG_ANSWERS)
             try:
                 _, error = process.communicate(timeout=chance.uniform(0.1, patience))
                 self.assertEqual(process.returncode, 0, error)
@@ -50,10 +53,10 @@ class Resuming(Eval):
                     with open(self.out, "ab") as file:
                         file.write(b'{"benchmark":"longbench","task":"hot')
         self.assertGreater(kills, 0)
-        self.assertEqual(without_times(read(self.out)), without_times(self.whole()))
+        self.assertEqual(without_times(read(self.out)), without_times(self.whole(*LONG_ANSWERS)))
 
     def test_ctrl_c_tells_how_to_go_on(self):
-        process = self.start()
+        process = self.start(*LONG_ANSWERS)
         while not (self.out.exists() and self.out.stat().st_size > 0) and process.poll() is None:
             pass
         process.send_signal(signal.SIGINT)
@@ -62,10 +65,10 @@ class Resuming(Eval):
         self.assertRegex(error.decode(), r"interrupted; '.*results.jsonl' holds \d+ results, and the same command")
         done = read(self.out)
         self.assertLess(len(done), 6 * PAIRS)
-        self.assertEqual(chunkkv(*self.command("longbench", "-o", self.out)).returncode, 0)
+        self.assertEqual(chunkkv(*self.command("longbench", "-o", self.out, *LONG_ANSWERS)).returncode, 0)
         lines = read(self.out)
         self.assertEqual(lines[: len(done)], done)
-        self.assertEqual(without_times(lines), without_times(self.whole()))
+        self.assertEqual(without_times(lines), without_times(self.whole(*LONG_ANSWERS)))
 
     def test_what_is_there_is_not_done_again(self):
         self.eval("longbench", "-o", self.out, "--limit", 1)

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import unittest
 
-from command import QUESTION, TEXT, inspect, inspect_json
+from command import N_LAYERS, QUESTION, TEXT, inspect, inspect_json
 
 PROMPT = ("-p", TEXT, "-q", QUESTION)
 PER_HEAD = ("--method", "snapkv:window=8", "--keep", "40%")
@@ -23,7 +23,7 @@ class Json(unittest.TestCase):
     def test_lists_what_every_layer_keeps(self):
         for arguments, n_lists in ((PER_HEAD, 3), (SHARED, 1)):
             result = inspect_json(*PROMPT, *arguments)
-            self.assertEqual([layer["layer"] for layer in result["layers"]], list(range(30)))
+            self.assertEqual([layer["layer"] for layer in result["layers"]], list(range(N_LAYERS)))
             self.assertEqual(result["method"], arguments[1])
             for layer in result["layers"]:
                 self.assertEqual(len(layer["kept"]), n_lists)
@@ -59,8 +59,8 @@ class Json(unittest.TestCase):
                 for b, value in zip(layers, row, strict=True):
                     expected = sum(map(jaccard, a, b)) / len(a)
                     self.assertAlmostEqual(value, expected, places=9)
-            adjacent = [matrix[i][i + 1] for i in range(29)]
-            self.assertAlmostEqual(result["adjacent_similarity"], sum(adjacent) / 29, places=9)
+            adjacent = [matrix[i][i + 1] for i in range(N_LAYERS - 1)]
+            self.assertAlmostEqual(result["adjacent_similarity"], sum(adjacent) / (N_LAYERS - 1), places=9)
 
     def test_scores_explain_what_was_kept(self):
         result = inspect_json(*PROMPT, "--method", "knorm", "--keep", "25%", "--scores")
@@ -94,7 +94,7 @@ class Summary(unittest.TestCase):
     def test_tells_people_what_was_kept(self):
         result = inspect(*PROMPT, *SHARED)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("in each of 30 layers", result.stdout)
+        self.assertIn(f"in each of {N_LAYERS} layers", result.stdout)
         self.assertIn("harbour master", result.stdout)
 
 

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import unittest
 
-from command import BINARY, MODEL, TEXT, demo_text, rest_of
+from command import BINARY, FULL_MODEL, TEXT, demo_text, rest_of
 
 
 class Interrupt(unittest.TestCase):
     def start(self, *arguments, stderr=subprocess.PIPE):
         process = subprocess.Popen(
-            [BINARY, "run", "-m", MODEL, *map(str, arguments)],
+            [BINARY, "run", "-m", FULL_MODEL, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,

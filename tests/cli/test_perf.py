@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 import unittest
 
-from command import MODEL, TEXT, chunkkv, parsed
+from command import MODEL, N_LAYERS, TEXT, chunkkv, parsed
 
 
 class Caches(unittest.TestCase):
@@ -24,8 +24,8 @@ class Caches(unittest.TestCase):
         arguments = ("perf", "-m", MODEL, "-p", TEXT, "-n", 2, "-r", 1, "-t", 1, "--progress", "off",
                      "--methods", "streamingllm", "--keep", "40%")  # fmt: skip
         uses = parsed(chunkkv(*arguments, "--json"))["weights"]
-        # 30 layers with four matrices of attention and three more, and the output.
-        self.assertEqual(sum(use["matrices"] for use in uses), 30 * 7 + 1)
+        # Layers with four matrices of attention and three more, and the output.
+        self.assertEqual(sum(use["matrices"] for use in uses), N_LAYERS * 7 + 1)
         self.assertEqual(len({(use["type"], use["layout"], use["product"]) for use in uses}), len(uses))
         for use in uses:
             self.assertIn(use["layout"], ("plain", "interleaved", "AMX", "other"))

@@ -4,7 +4,7 @@ import pathlib
 import tempfile
 import unittest
 
-from command import QUESTION, TEXT, inspect, inspect_json, parsed, run, run_json
+from command import FULL_MODEL, N_LAYERS, QUESTION, TEXT, inspect, inspect_json, parsed, run, run_json
 
 SHORT = ("-p", TEXT, "-q", QUESTION, "-n", 24)
 METHOD = ("--method", "snapkv:window=8", "--keep", "40%", "--keep-at-least", 0)
@@ -35,7 +35,7 @@ class Json(unittest.TestCase):
         for key, kind in expected.items():
             self.assertIsInstance(self.result[key], kind, key)
         self.assertEqual(set(self.result["cache_bytes"]), {"before", "after", "allocated", "compressible", "fixed", "all"})
-        self.assertEqual(self.result["cache_parts"]["compressed_layers"], list(range(30)))
+        self.assertEqual(self.result["cache_parts"]["compressed_layers"], list(range(N_LAYERS)))
         self.assertEqual(self.result["cache_bytes"]["fixed"], 0)
         self.assertEqual(
             set(self.result["ms"]), {"prefill", "observe", "select", "move", "first_token", "per_token"}
@@ -232,8 +232,8 @@ class Prompt(unittest.TestCase):
         self.assertLess(without["prompt_tokens"], with_template["prompt_tokens"])
 
     def test_takes_a_system_message(self):
-        plain = run_json("-p", TEXT, "-n", 1, "--method", "full", "--system", "Be brief.")
-        longer = run_json("-p", TEXT, "-n", 1, "--method", "full", "-sys", "Be brief and polite.")
+        plain = run_json("-p", TEXT, "-n", 1, "--method", "full", "--system", "Be brief.", model=FULL_MODEL)
+        longer = run_json("-p", TEXT, "-n", 1, "--method", "full", "-sys", "Be brief and polite.", model=FULL_MODEL)
         self.assertEqual(longer["prompt_tokens"] - plain["prompt_tokens"], 2)
 
 

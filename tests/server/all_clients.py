@@ -14,7 +14,7 @@ import time
 
 from served import KEY, Served
 
-from command import BINARY, MODEL
+from command import BINARY, FULL_MODEL
 
 # Beginnings and what may follow, the right one first.
 CHOICES = [
@@ -165,7 +165,7 @@ def compared(got):
     if not os.access(program, os.X_OK):
         return "not compared, there is no example_loglikelihood beside the program"
     lines = "".join(f"{text}\t{choice}\n" for text, choice in got)
-    output = subprocess.run([program, MODEL], input=lines, capture_output=True, check=True, text=True).stdout
+    output = subprocess.run([program, FULL_MODEL], input=lines, capture_output=True, check=True, text=True).stdout
     values = [float(line.split()[0]) for line in output.splitlines()]
     furthest = max(abs(value - own) for value, own in zip(got.values(), values, strict=True))
     assert furthest < TOLERANCE, f"a loglikelihood differs by {furthest} from the library's"

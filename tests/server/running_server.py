@@ -4,16 +4,19 @@ import contextlib
 import http.client
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-BINARY = os.environ["CHUNKKV_BIN"]
-MODEL = os.environ["CHUNKKV_TEST_MODEL"]
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "cli"))
+
+from command import BINARY, MODEL
 
 # Generous: ctest runs other things beside this.
 PATIENCE = 60

@@ -14,7 +14,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "cli"))
 
-from command import BINARY, MODEL, QUESTION, TEXT
+from command import BINARY, FULL_MODEL, QUESTION, TEXT
 
 KEY = "a-key"
 DOCUMENT = TEXT * 3 + "\n\n" + QUESTION  # 384 tokens with the template
@@ -51,7 +51,7 @@ class Served:
 
     def __init__(self, *arguments):
         self.said = tempfile.TemporaryFile("w+")
-        command = [BINARY, "serve", "-m", MODEL, "-t", "1", "--port", "0", "--chat-template-file", TEMPLATE]
+        command = [BINARY, "serve", "-m", FULL_MODEL, "-t", "1", "--port", "0", "--chat-template-file", TEMPLATE]
         if "--api-key" not in arguments:
             arguments = (*arguments, "--api-key", KEY)
         self.process = subprocess.Popen([*command, *map(str, arguments)], stdin=subprocess.DEVNULL, stderr=self.said)

@@ -8,7 +8,7 @@ need("anthropic")
 
 import anthropic
 
-from command import QUESTION, TEXT, run_json
+from command import FULL_MODEL, QUESTION, TEXT, run_json
 
 TOOLS = [
     {
@@ -203,7 +203,7 @@ class Cache(Case):
 
     def test_fresh_prompts_are_answered_as_by_run(self):
         flags = ("--method", "snapkv", "--keep", "25%", "--keep-at-least", 0, "-ub", 128)
-        ran = run_json("-p", TEXT * 3, "-q", QUESTION, "-n", 16, *flags)
+        ran = run_json("-p", TEXT * 3, "-q", QUESTION, "-n", 16, *flags, model=FULL_MODEL)
         self.assertEqual(self.first.usage.input_tokens, ran["prompt_tokens"])
         self.assertEqual((self.first.kv["reused"], self.first.kv["kept"]), (0, ran["kept_tokens"]))
         self.assertEqual(self.first.content[0].text, ran["answer"])

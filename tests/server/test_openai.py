@@ -12,7 +12,7 @@ from served import CALLS, DOCUMENT, KEEP, said
 import openai
 import pydantic
 
-from command import QUESTION, TEXT, run_json
+from command import FULL_MODEL, QUESTION, TEXT, run_json
 
 setUpModule, tearDownModule = start, end
 
@@ -295,7 +295,7 @@ class Cache(Case):
 
     def test_fresh_prompts_are_answered_as_by_run(self):
         for options, reply in self.first:
-            ran = run_json("-p", TEXT * 3, "-q", QUESTION, "-n", 16, "-ub", 128, *options)
+            ran = run_json("-p", TEXT * 3, "-q", QUESTION, "-n", 16, "-ub", 128, *options, model=FULL_MODEL)
             self.assertEqual(reply.usage.prompt_tokens, ran["prompt_tokens"])
             self.assertEqual(reply.kv["reused"], 0)
             self.assertEqual(reply.kv["kept"], ran["kept_tokens"], options)
