@@ -123,7 +123,7 @@ struct TilePrecision {
       TileSquare<T>::zero();
       for (std::int64_t tile = 0; tile < tiles; ++tile) {
         const char* upper = keys + tile * kTileBytes;
-        TileSquare<T>::multiply_whole(upper, upper + unit / 2, queries + tile * 16 * kAttentionTileRow, unit);
+        TileSquare<T>::multiply_whole(upper, upper + unit / 2, queries + tile * 16 * kAttentionTileRow);
       }
       TileSquare<T>::store(out);
     }

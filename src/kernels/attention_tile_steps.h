@@ -63,21 +63,9 @@ struct TileSquare {
         T::template multiply<3, 5, 7>();
     }
   }
-  /// Does all of it at once, and fetches tiles that lie `ahead` bytes further on between the products: on a
-  /// core that another program shares, the processor stalls at loads between products and at products without
-  /// a gap.
-  static CHUNKKV_INLINE void multiply_whole(const char* upper, const char* lower, const char* pairs,
-                                            std::int64_t ahead) {
-    T::template load<4>(upper, 64);
-    T::template load<6>(pairs, kAttentionTileRow);
-    T::template load<7>(pairs + 64, kAttentionTileRow);
-    T::template load<5>(lower, 64);
-    T::template multiply<0, 4, 6>();
-    prefetch_tile(upper + ahead);
-    T::template multiply<1, 4, 7>();
-    T::template multiply<2, 5, 6>();
-    prefetch_tile(lower + ahead);
-    T::template multiply<3, 5, 7>();
+  /// Does all of it at once.
+  static CHUNKKV_INLINE void multiply_whole(const char* upper, const char* lower, const char* pairs) {
+    for (int quarter = 0; quarter < kQuarters; ++quarter) multiply(quarter, upper, lower, pairs);
   }
   /// Does a quarter of the product of the upper tile alone.
   static CHUNKKV_INLINE void multiply_upper(int quarter, const char* upper, const char* pairs) {

@@ -14,19 +14,23 @@ struct SimilarKeysTask {
   std::int64_t depth = 0;       ///< a multiple of 16, at most kMostAttentionDepth
   const float* keys = nullptr;  ///< [n][depth], of length 1 or 0
   const float* sum = nullptr;   ///< [depth]: sum of all keys
+  char* packed = nullptr;       ///< memory for what `pack` makes of the keys, aligned to 64 bytes
   float threshold = 0;
   std::int32_t* newest = nullptr;  ///< [n]
   float *of_newest = nullptr, *of_others = nullptr;
 };
 
-/// One implementation; it decides as single precision does. Keys are compared with blocks of other keys from
+/// One implementation; it decides as single precision does. Keys are compared with strips of other keys from
 /// the newest backwards, and a key that has found a similar one leaves the search: near-linear wherever new
 /// keys resemble old ones, and quadratic in the worst case.
 struct SimilarKeysKernel {
   const char* name;
+  std::size_t (*packed_bytes)(const SimilarKeysTask& task);
+  /// Packs the share of one thread: all of them take keys from `next` (0 at first) until none is left.
+  void (*pack)(const SimilarKeysTask& task, std::atomic<std::int64_t>& next);
   /// How many bytes of memory one thread needs; they must be aligned to 64.
   std::size_t (*thread_bytes)(const SimilarKeysTask& task);
-  /// Computes the share of one thread: all of them take keys from `next` (0 at first) until none is left.
+  /// Computes in the same way what the task asks for. All keys are packed.
   void (*run)(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next);
 };
 

@@ -6,9 +6,10 @@
 namespace chunkkv::kernels {
 namespace {
 
-/// Keys that still search are the lanes of tiles; the keys that they are compared with are packed in blocks,
-/// as for attention. Products of rounded numbers only tell which pairs may be alike: pairs near the threshold
-/// are decided in single precision.
+/// Keys that still search are the lanes of tiles. They are compared with strips of all keys, the newest
+/// first: a strip, which fills a part of the first-level cache, serves all tiles before the next one's turn.
+/// Products of rounded numbers only tell which pairs may be alike: pairs near the threshold are decided in
+/// single precision.
 template <class A>
 class SimilarKeys {
   using V = typename A::Vector;
@@ -16,34 +17,48 @@ class SimilarKeys {
   using I = typename V::I;
   static constexpr std::int64_t kLanes = A::kLanes;
   static_assert(kLanes <= 64);  // lanes are the bits of a word
-  /// The most keys that search together. An item packs all keys that it is compared with, so items are large.
-  static constexpr std::int64_t kItemKeys = 1536 / kLanes * kLanes;
-  // Many keys find a similar one among the newest few hundred. So the first block is short: keys that have
-  // found one make room in their tiles for those that still search.
-  static constexpr std::int64_t kFirstBlock = 256;
-  /// The most keys of a strip: a tile's search ends with the strip in which all its keys have found one.
-  static constexpr std::int64_t kMostStrip = 128;
+  /// The most keys that search together: their tiles fill a part of the second-level cache.
+  static constexpr std::int64_t kItemTiles = 1536 / kLanes, kItemKeys = kItemTiles * kLanes;
+  /// The keys of a strip.
+  static constexpr std::int64_t kStrip = 64;
   /// How far products of rounded keys may be off: in BF16 each number by 2^-9 of it, and a little more.
   static constexpr float kMargin = A::kRoundsProducts ? 0x1.08p-8f : 0.0f;
 
+  /// Some keys of an item and which of them still search.
+  struct Tile {
+    std::int32_t keys[kLanes];  ///< ascending; lanes without a key repeat the last one
+    float bounds[kLanes];  ///< products above it may be hits; none is above that of a key that has found one
+    std::uint64_t searching;  ///< a bit for each lane
+  };
+
   struct Memory {
-    char *block, *tile;
-    float* products;     ///< products of two strips, [keys][lanes] each
-    std::int32_t* open;  ///< keys that still search, ascending
+    char* packed;     ///< [kItemTiles] keys of a tile as lanes
+    float* products;  ///< [2][strip][lanes]
+    Tile* tiles;      ///< [kItemTiles]
     std::size_t bytes;
 
     Memory(std::int64_t depth, char* own) {
       MemoryParts all{own};
-      block = all.take(A::key_bytes(depth));
-      tile = all.take(A::query_bytes(depth));
-      products = all.take_floats(std::size_t(2 * kMostStrip * kLanes));
-      open = static_cast<std::int32_t*>(static_cast<void*>(all.take(kItemKeys * sizeof(std::int32_t))));
+      packed = all.take(std::size_t(kItemTiles) * A::query_bytes(depth));
+      products = all.take_floats(std::size_t(2 * kStrip * kLanes));
+      tiles = static_cast<Tile*>(static_cast<void*>(all.take(std::size_t(kItemTiles) * sizeof(Tile))));
       bytes = all.bytes;
     }
   };
 
  public:
   static std::size_t thread_bytes(const SimilarKeysTask& task) { return Memory(task.depth, nullptr).bytes; }
+
+  static std::size_t packed_bytes(const SimilarKeysTask& task) {
+    return std::size_t(task.n + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit * key_bytes(task);
+  }
+
+  static void pack(const SimilarKeysTask& task, std::atomic<std::int64_t>& next) {
+    constexpr std::int64_t part = 256 / A::kKeyUnit * A::kKeyUnit;
+    for (std::int64_t first; (first = next.fetch_add(part, std::memory_order_relaxed)) < task.n;)
+      A::pack_rows(task.keys + first * task.depth, min_of(part, task.n - first), task.depth,
+                   task.packed + std::size_t(first) * key_bytes(task));
+  }
 
   static void run(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next) {
     [[maybe_unused]] const typename A::Scope scope;
@@ -58,8 +73,11 @@ class SimilarKeys {
   }
 
  private:
+  static std::size_t key_bytes(const SimilarKeysTask& task) {
+    return A::key_bytes(task.depth) / std::size_t(A::block(task.depth));
+  }
+
   static void multiply(const SimilarKeysTask& task, std::int64_t i) {
-    if (task.newest[i] < 0) task.newest[i] = 0;
     const float *key = task.keys + i * task.depth, *newest = task.keys + task.newest[i] * task.depth;
     F of_newest{}, of_others{};
     for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
@@ -67,82 +85,112 @@ class SimilarKeys {
       of_newest += x * V::load(newest + d);
       of_others += x * (V::load(task.sum + d) - x);
     }
-    task.of_newest[i] = total(of_newest);
-    task.of_others[i] = total(of_others);
+    float sums[4];
+    V::store_sums(of_newest, of_others, F{}, F{}, sums);
+    task.of_newest[i] = sums[0];
+    task.of_others[i] = sums[1];
   }
   static float product(const SimilarKeysTask& task, std::int64_t i, std::int64_t j) {
     const float *a = task.keys + i * task.depth, *b = task.keys + j * task.depth;
     F sum{};
     for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sum += V::load(a + d) * V::load(b + d);
-    return total(sum);
-  }
-  static float total(F x) {
-    float sum = 0;
-    for (int i = 0; i < V::kWidth; ++i) sum += x[i];
-    return sum;
+    float sums[4];
+    V::store_sums(sum, F{}, F{}, F{}, sums);
+    return sums[0];
   }
 
   static void search(const SimilarKeysTask& task, const Memory& memory, std::int64_t first,
-                     std::int64_t n_open) {
-    for (std::int64_t i = 0; i < n_open; ++i) {
-      memory.open[i] = std::int32_t(first + i);
-      task.newest[first + i] = -1;
+                     std::int64_t count) {
+    std::int32_t open[kItemKeys];  // keys that still search, ascending
+    for (std::int64_t i = 0; i < count; ++i) {
+      open[i] = std::int32_t(first + i);
+      task.newest[first + i] = 0;
     }
-    std::int64_t size = min_of(kFirstBlock, A::block(task.depth));
-    for (std::int64_t end = task.n; end > 0 && n_open > 0; size = min_of(2 * size, A::block(task.depth))) {
-      const std::int64_t n = min_of(size, end);
-      A::pack_rows(task.keys + (end - n) * task.depth, n, task.depth, memory.block);
-      for (std::int64_t i = 0; i < n_open; i += kLanes)
-        compare(task, memory, memory.open + i, min_of(kLanes, n_open - i), end - n, n);
-      std::int64_t still_open = 0;
-      for (std::int64_t i = 0; i < n_open; ++i)
-        if (task.newest[memory.open[i]] < 0) memory.open[still_open++] = memory.open[i];
-      n_open = still_open;
-      end -= n;
+    std::int64_t n_tiles = fill_tiles(task, memory, open, count);
+    for (std::int64_t s = (task.n - 1) / kStrip * kStrip; s >= 0 && n_tiles > 0; s -= kStrip) {
+      compare(task, memory, n_tiles, s);
+      // Keys that have found one make room for those that still search once these fill three tiles of four.
+      std::int64_t n_open = 0, n_live = 0;
+      for (std::int64_t t = 0; t < n_tiles; ++t) {
+        n_open += __builtin_popcountll(memory.tiles[t].searching);
+        n_live += memory.tiles[t].searching != 0 ? 1 : 0;
+      }
+      if (n_open > 0 && (n_live == 1 || 4 * n_open > 3 * n_live * kLanes)) continue;
+      std::int64_t n = 0;
+      for (std::int64_t t = 0; t < n_tiles; ++t)
+        for (std::uint64_t left = memory.tiles[t].searching; left != 0; left &= left - 1)
+          open[n++] = memory.tiles[t].keys[__builtin_ctzll(left)];
+      n_tiles = fill_tiles(task, memory, open, n);
     }
   }
 
-  /// Compares `count` open keys with the block of `n` keys that starts at `begin`, the newest strip first.
-  /// The next strip's products are begun before those of a strip are looked at, so that the processor does
-  /// both at the same time.
-  static void compare(const SimilarKeysTask& task, const Memory& memory, const std::int32_t* keys,
-                      std::int64_t count, std::int64_t begin, std::int64_t n) {
-    const float* rows[kLanes];
-    for (std::int64_t i = 0; i < kLanes; ++i) rows[i] = task.keys + keys[min_of(i, count - 1)] * task.depth;
-    A::pack_lanes(rows, task.depth, memory.tile);
-    const std::int64_t strip = strip_of(task);
-    std::uint64_t searching = ~std::uint64_t(0) >> (64 - count);  // a bit for each lane
-    const auto products_of = [&](std::int64_t s) { return memory.products + s / strip % 2 * strip * kLanes; };
-    std::int64_t s = (n - 1) / strip * strip;
-    multiply_strip(task, memory, s, n, products_of(s));
-    for (; s >= 0 && searching != 0; s -= strip) {
-      if (s > 0) multiply_strip(task, memory, s - strip, n, products_of(s - strip));
-      float* const products = products_of(s);
-      const std::int64_t length = min_of(strip, n - s);
-      if (keys[count - 1] >= begin + s && keys[0] < begin + s + length)  // a key is not like itself
-        for (std::int64_t i = 0; i < count; ++i) {
-          const std::int64_t own = keys[i] - begin - s;
-          if (own >= 0 && own < length) products[own * kLanes + i] = -__builtin_inff();
-        }
-      std::int32_t last[kLanes];
-      for (std::uint64_t hits = searching & find_last(products, length, task.threshold - kMargin, last);
-           hits != 0; hits &= hits - 1) {
-        const int i = __builtin_ctzll(hits);
-        if (A::kRoundsProducts) last[i] = confirm(task, products + i, keys[i], begin + s, last[i]);
-        if (last[i] < 0) continue;
-        task.newest[keys[i]] = std::int32_t(begin + s) + last[i];
-        searching &= ~(std::uint64_t(1) << i);
+  /// Distributes `count` keys to tiles and returns the number of these.
+  static std::int64_t fill_tiles(const SimilarKeysTask& task, const Memory& memory, const std::int32_t* keys,
+                                 std::int64_t count) {
+    const std::int64_t n_tiles = (count + kLanes - 1) / kLanes;
+    for (std::int64_t t = 0; t < n_tiles; ++t, keys += kLanes, count -= kLanes) {
+      Tile& tile = memory.tiles[t];
+      tile.searching = ~std::uint64_t(0) >> (64 - min_of(kLanes, count));
+      const float* rows[kLanes];
+      for (std::int64_t i = 0; i < kLanes; ++i) {
+        tile.keys[i] = keys[min_of(i, count - 1)];
+        tile.bounds[i] = i < count ? task.threshold - kMargin : __builtin_inff();
+        rows[i] = task.keys + tile.keys[i] * task.depth;
       }
+      A::pack_lanes(rows, task.depth, packed(task, memory, t));
+    }
+    return n_tiles;
+  }
+  static char* packed(const SimilarKeysTask& task, const Memory& memory, std::int64_t tile) {
+    return memory.packed + std::size_t(tile) * A::query_bytes(task.depth);
+  }
+
+  /// Compares the keys of all tiles with the strip that begins at `begin`. The next tile's products are begun
+  /// before those of a tile are looked at, so that the processor does both at the same time.
+  static void compare(const SimilarKeysTask& task, const Memory& memory, std::int64_t n_tiles,
+                      std::int64_t begin) {
+    const std::int64_t length = min_of(kStrip, task.n - begin);
+    const std::int64_t whole = (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
+    const auto next_of = [&](std::int64_t t) {
+      while (t < n_tiles && memory.tiles[t].searching == 0) ++t;
+      return t;
+    };
+    const auto multiply_tile = [&](std::int64_t t, float* products) {
+      if (t < n_tiles)
+        A::logits(packed(task, memory, t), task.packed, task.depth, begin, begin + whole, products);
+    };
+    float *products = memory.products, *others = products + kStrip * kLanes;
+    std::int64_t t = next_of(0);
+    multiply_tile(t, products);
+    while (t < n_tiles) {
+      const std::int64_t next = next_of(t + 1);
+      multiply_tile(next, others);
+      find(task, memory.tiles[t], begin, length, products);
+      t = next;
+      float* const done = products;
+      products = others;
+      others = done;
     }
   }
-  static std::int64_t strip_of(const SimilarKeysTask& task) {
-    return min_of(A::strip(task.depth), kMostStrip);
-  }
-  static void multiply_strip(const SimilarKeysTask& task, const Memory& memory, std::int64_t s,
-                             std::int64_t n, float* products) {
-    const std::int64_t length = min_of(strip_of(task), n - s);
-    const std::int64_t whole = (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
-    A::logits(memory.tile, memory.block, task.depth, s, s + whole, products);
+
+  /// Finds the keys of a tile that have a similar one among the `length` keys from `begin`, by their
+  /// products.
+  static void find(const SimilarKeysTask& task, Tile& tile, std::int64_t begin, std::int64_t length,
+                   float* products) {
+    if (tile.keys[kLanes - 1] >= begin && tile.keys[0] < begin + length)  // a key is not like itself
+      for (std::int64_t i = 0; i < kLanes; ++i) {
+        const std::int64_t own = tile.keys[i] - begin;
+        if (own >= 0 && own < length) products[own * kLanes + i] = -__builtin_inff();
+      }
+    std::int32_t last[kLanes];
+    for (std::uint64_t hits = find_last(products, length, tile.bounds, last); hits != 0; hits &= hits - 1) {
+      const int i = __builtin_ctzll(hits);
+      if (A::kRoundsProducts) last[i] = confirm(task, products + i, tile.keys[i], begin, last[i]);
+      if (last[i] < 0) continue;
+      task.newest[tile.keys[i]] = std::int32_t(begin) + last[i];
+      tile.searching &= ~(std::uint64_t(1) << i);
+      tile.bounds[i] = __builtin_inff();
+    }
   }
 
   /// The last key of a strip, from `last` backwards, that is like `key` in single precision; -1: none.
@@ -157,13 +205,14 @@ class SimilarKeys {
     return last;
   }
 
-  /// Finds the last product of each lane that exceeds the threshold. Returns a bit for each lane that has
+  /// Finds the last product of each lane that exceeds the lane's bound. Returns a bit for each lane that has
   /// one; `last` stays as it is in all others.
-  static std::uint64_t find_last(const float* products, std::int64_t n, float threshold, std::int32_t* last) {
+  static std::uint64_t find_last(const float* products, std::int64_t n, const float* bounds,
+                                 std::int32_t* last) {
     std::uint64_t lanes = 0;
-    const F bound = V::all(threshold);
     for (int c = 0; c < A::kColumns; ++c) {
       const float* column = products + c * V::kWidth;
+      const F bound = V::load(bounds + c * V::kWidth);
       if (!V::any(highest(column, n) > bound)) continue;  // as in most strips
       I found[4];  // of every fourth key, so that none waits for another
       for (I& key : found) key = I{} - 1;
@@ -202,7 +251,8 @@ class SimilarKeys {
 
 template <class A>
 SimilarKeysKernel similar_keys_kernel(const char* name) {
-  return {name, &SimilarKeys<A>::thread_bytes, &SimilarKeys<A>::run};
+  return {name, &SimilarKeys<A>::packed_bytes, &SimilarKeys<A>::pack, &SimilarKeys<A>::thread_bytes,
+          &SimilarKeys<A>::run};
 }
 
 }  // namespace

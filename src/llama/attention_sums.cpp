@@ -20,22 +20,26 @@ bool has_kernel(const Graph& g, const ggml_tensor* keys, const ggml_tensor* q) {
          keys->ne[0] <= kernels::kMostDotsDepth;
 }
 
-void compute_dots(ggml_tensor* out, int thread, int n_threads, void*) {
+/// The products of queries and keys, which are the sources of `out`.
+kernels::DotsTask dots_of(const ggml_tensor* out) {
   const ggml_tensor *k = out->src[0], *q = out->src[1];
-  kernels::dots({.n_cells = k->ne[1],
-                 .n_queries = q->ne[1],
-                 .n_head = q->ne[2],
-                 .n_head_kv = k->ne[2],
-                 .depth = k->ne[0],
-                 .k = static_cast<const char*>(k->data),
-                 .k_head = k->nb[2],
-                 .k_cell = k->nb[1],
-                 .k_half = k->type == GGML_TYPE_F16,
-                 .q = static_cast<const char*>(q->data),
-                 .q_head = q->nb[2],
-                 .q_query = q->nb[1],
-                 .out = static_cast<float*>(out->data)},
-                thread, n_threads);
+  return {.n_cells = k->ne[1],
+          .n_queries = q->ne[1],
+          .n_head = q->ne[2],
+          .n_head_kv = k->ne[2],
+          .depth = k->ne[0],
+          .k = static_cast<const char*>(k->data),
+          .k_head = k->nb[2],
+          .k_cell = k->nb[1],
+          .k_half = k->type == GGML_TYPE_F16,
+          .q = static_cast<const char*>(q->data),
+          .q_head = q->nb[2],
+          .q_query = q->nb[1],
+          .out = static_cast<float*>(out->data)};
+}
+
+void compute_dots(ggml_tensor* out, int thread, int n_threads, void*) {
+  kernels::dots(dots_of(out), thread, n_threads);
 }
 
 /// Queries and their mask as tensors of a graph.
@@ -82,13 +86,17 @@ GraphQueries in_graph(Graph& g, const StoredQueries& stored, QueryRange range, s
           .mask = g.input(GGML_TYPE_F32, {n_kv, range.count, 1, 1}, host.mask.data())};
 }
 
+/// The keys of all cells: [head_dim, n_kv, n_head_kv].
+ggml_tensor* all_keys(Graph& g, const CacheLayer& cache, const Attention& a) {
+  const ggml_tensor* k = cache.k;
+  const std::size_t head = cache.head_bytes(k);
+  return g.alias(k, k->type, {k->ne[0] / cache.n_head_kv, a.n_kv, cache.n_head_kv, 1},
+                 {k->nb[0], k->nb[1], head, head * std::size_t(cache.n_head_kv)});
+}
+
 /// Logits q k (unscaled): [n_kv, count, n_head].
 ggml_tensor* logits(Graph& g, const CacheLayer& cache, const Attention& a, ggml_tensor* q) {
-  const ggml_tensor* k = cache.k;
-  const std::int64_t head_dim = k->ne[0] / cache.n_head_kv;
-  const std::size_t head = cache.head_bytes(k);
-  ggml_tensor* keys = g.alias(k, k->type, {head_dim, a.n_kv, cache.n_head_kv, 1},
-                              {k->nb[0], k->nb[1], head, head * std::size_t(cache.n_head_kv)});
+  ggml_tensor* keys = all_keys(g, cache, a);
   if (has_kernel(g, keys, q)) {
     std::array<ggml_tensor*, 2> inputs{keys, q};
     return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, a.n_kv, q->ne[1], q->ne[2], 1, inputs.data(),
@@ -158,22 +166,52 @@ void add_column_sums(Graph& g, ggml_tensor* attention, std::vector<float>& sums)
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += part[i];
 }
 
-/// Logits [n, count, n_head], maximised over the query heads of a KV head: [n, count, n_head_kv]. Minus
+/// Maximises the logits of a group's heads, [group][stride] of which `n` are read, in `top`, [n]. Minus
 /// infinity in cells that are not of the past, flags [n].
-void compute_group_max(ggml_tensor* out, int thread, int n_threads, void* data) {
-  const auto past = *static_cast<const std::span<const std::uint8_t>*>(data);
+void max_of_group(const float* logits, std::int64_t group, std::int64_t stride, std::int64_t n,
+                  const std::uint8_t* past, float* top) {
+  std::copy_n(logits, n, top);
+  for (std::int64_t i = 1; i < group; ++i) {
+    logits += stride;
+    for (std::int64_t c = 0; c < n; ++c) top[c] = top[c] < logits[c] ? logits[c] : top[c];
+  }
+  for (std::int64_t c = 0; c < n; ++c) top[c] = past[c] != 0 ? top[c] : kHidden;
+}
+
+const std::uint8_t* flags(void* past) {
+  return static_cast<const std::span<const std::uint8_t>*>(past)->data();
+}
+
+/// Logits [n, count, n_head], maximised over the query heads of a KV head: [n, count, n_head_kv].
+void compute_group_max(ggml_tensor* out, int thread, int n_threads, void* past) {
   const ggml_tensor* kq = out->src[0];
   const std::int64_t n = out->ne[0], count = out->ne[1], group = kq->ne[2] / out->ne[2];
-  const auto* logits = static_cast<const float*>(kq->data);
-  for (std::int64_t row = thread; row < count * out->ne[2]; row += n_threads) {
-    float* top = static_cast<float*>(out->data) + row * n;
-    const float* member = logits + (row / count * group * count + row % count) * n;
-    std::copy_n(member, n, top);
-    for (std::int64_t i = 1; i < group; ++i) {
-      member += count * n;
-      for (std::int64_t c = 0; c < n; ++c) top[c] = top[c] < member[c] ? member[c] : top[c];
-    }
-    for (std::int64_t c = 0; c < n; ++c) top[c] = past[std::size_t(c)] != 0 ? top[c] : kHidden;
+  for (std::int64_t row = thread; row < count * out->ne[2]; row += n_threads)
+    max_of_group(static_cast<const float*>(kq->data) + (row / count * group * count + row % count) * n, group,
+                 count * n, n, flags(past), static_cast<float*>(out->data) + row * n);
+}
+
+/// The same by `dots`, for some cells at a time: all heads' logits of these stay in the first-level cache.
+void compute_group_max_of_dots(ggml_tensor* out, int thread, int n_threads, void* past) {
+  constexpr std::int64_t most_logits = 8192;
+  const kernels::DotsTask all = dots_of(out);
+  const std::int64_t count = all.n_queries, group = all.n_head / all.n_head_kv;
+  const std::int64_t block = std::max<std::int64_t>(32, most_logits / (group * count) / 32 * 32);
+  const std::int64_t n_blocks = (all.n_cells + block - 1) / block;
+  std::vector<float> logits(std::size_t(group * count * block));
+  for (std::int64_t i = thread; i < n_blocks * all.n_head_kv; i += n_threads) {
+    const std::int64_t head = i / n_blocks, first = i % n_blocks * block;
+    kernels::DotsTask task = all;
+    task.n_cells = std::min(block, all.n_cells - first);
+    task.n_head = group;
+    task.n_head_kv = 1;
+    task.k += all.k_head * std::size_t(head) + all.k_cell * std::size_t(first);
+    task.q += all.q_head * std::size_t(head * group);
+    task.out = logits.data();
+    kernels::dots(task, 0, 1);
+    for (std::int64_t t = 0; t < count; ++t)
+      max_of_group(task.out + t * task.n_cells, group, count * task.n_cells, task.n_cells,
+                   flags(past) + first, all.out + (head * count + t) * all.n_cells + first);
   }
 }
 
@@ -191,19 +229,24 @@ ggml_tensor* group_max(Graph& g, const CacheLayer& cache, ggml_tensor* kq) {
 }
 
 /// softmax(logits scale) over the cells of the past, of logits maximised over the query heads of a KV head:
-/// [n, count, n_head_kv]. `past` and `mask` must live until the graph has run; `mask` is filled in if the
+/// [n_kv, count, n_head_kv]. `past` and `mask` must live until the graph has run; `mask` is filled in if the
 /// device needs one.
-ggml_tensor* weights_of_past(Graph& g, const CacheLayer& cache, ggml_tensor* kq, float scale,
+ggml_tensor* weights_of_past(Graph& g, const CacheLayer& cache, const Attention& a, ggml_tensor* q,
                              std::span<const std::uint8_t>& past, std::vector<float>& mask) {
   if (g.on_cpu()) {
-    ggml_tensor* top = ggml_custom_4d(g.ctx(), GGML_TYPE_F32, kq->ne[0], kq->ne[1], cache.n_head_kv, 1, &kq,
-                                      1, &compute_group_max, GGML_N_TASKS_MAX, &past);
-    return ggml_soft_max_ext_inplace(g.ctx(), top, nullptr, scale, 0.0f);
+    std::array<ggml_tensor*, 2> inputs{all_keys(g, cache, a), q};
+    const bool fast = has_kernel(g, inputs[0], q);
+    if (!fast) inputs[0] = logits(g, cache, a, q);
+    ggml_tensor* top = ggml_custom_4d(
+        g.ctx(), GGML_TYPE_F32, a.n_kv, q->ne[1], cache.n_head_kv, 1, inputs.data(), fast ? 2 : 1,
+        fast ? &compute_group_max_of_dots : &compute_group_max, GGML_N_TASKS_MAX, &past);
+    return ggml_soft_max_ext_inplace(g.ctx(), top, nullptr, a.scale, 0.0f);
   }
+  ggml_tensor* kq = logits(g, cache, a, q);
   for (std::int64_t i = 0; i < kq->ne[1]; ++i)
     for (const std::uint8_t seen : past) mask.push_back(seen != 0 ? 0.0f : kHidden);
   ggml_tensor* hidden = g.input(GGML_TYPE_F32, {kq->ne[0], kq->ne[1], 1, 1}, mask.data());
-  return ggml_soft_max_ext_inplace(g.ctx(), group_max(g, cache, kq), hidden, scale, 0.0f);
+  return ggml_soft_max_ext_inplace(g.ctx(), group_max(g, cache, kq), hidden, a.scale, 0.0f);
 }
 
 /// Column sums over `queries`, which `in_graph` puts into a graph, `tile` of them at a time. `past`: see
@@ -220,8 +263,7 @@ std::vector<float> sums_by_tiles(Compute& compute, const CacheLayer& cache, cons
     std::vector<float> mask;
     add_column_sums(g,
                     past.empty() ? weights(g, cache, a, in_graph(g, now))
-                                 : weights_of_past(g, cache, logits(g, cache, a, in_graph(g, now).q), a.scale,
-                                                   past, mask),
+                                 : weights_of_past(g, cache, a, in_graph(g, now).q, past, mask),
                     sums);
   }
   return sums;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "llama/aligned_block.h"
 #include "llama/handles.h"
 #include "llama/thread_pool.h"
 
@@ -29,8 +30,18 @@ class Compute {
   /// The most threads that compute a graph on the CPU.
   int n_threads() const { return pool_.n_threads(); }
 
+  /// Memory of our kernels. One layer after the other reuses it: the first use of each page of new memory
+  /// costs much.
+  struct KernelMemory {
+    std::vector<AlignedBlock> own;  ///< of each thread
+    AlignedBlock units, packed;     ///< a layer's normalised keys, as they are and packed
+  };
+  KernelMemory& kernel_memory() { return kernel_memory_; }
+  void free_kernel_memory() { kernel_memory_ = {}; }
+
  private:
   const ThreadPool& pool_;
+  KernelMemory kernel_memory_;
   std::map<ggml_backend_dev_t, Device> devices_;
 };
 

@@ -373,6 +373,7 @@ StateFormat Context::state_format() const {
 }
 
 void Context::release_cells(std::int32_t first) {
+  compute_->free_kernel_memory();
   std::vector<ggml_tensor*> tensors;
   for (const CacheLayer& layer : tap_->layers())
     for (ggml_tensor* rows : layer.tensors())

@@ -105,7 +105,8 @@ class Context {
                                    std::span<const Position> positions) const;
 
   /// Gives the memory of the cells from `first` on, as far as it is whole pages, back to the operating system
-  /// where the cache lies in ordinary host memory. These pages read as zero then.
+  /// where the cache lies in ordinary host memory. These pages read as zero then. Memory of statistics goes,
+  /// too.
   void release_cells(std::int32_t first);
 
   llama_context* handle() const { return context_.get(); }

@@ -1,13 +1,11 @@
 #include "llama/kernel_run.h"
 
-#include "llama/aligned_block.h"
-
 namespace chunkkv::engine {
 namespace {
 
 struct KernelRun {
   const ThreadWork& work;
-  std::vector<AlignedBlock> own;  // memory of each thread
+  std::vector<AlignedBlock>& own;
   std::atomic<std::int64_t> next = 0;
 
   static void compute(ggml_tensor*, int thread, int, void* run) {
@@ -19,7 +17,8 @@ struct KernelRun {
 }  // namespace
 
 void run_kernel(Compute& compute, const ggml_tensor* tensor, std::size_t own_bytes, const ThreadWork& work) {
-  KernelRun run{work, std::vector<AlignedBlock>(std::size_t(compute.n_threads()))};
+  KernelRun run{work, compute.kernel_memory().own};
+  run.own.resize(std::size_t(compute.n_threads()));
   for (AlignedBlock& own : run.own) own.reserve(own_bytes);
   Graph g(compute.device_of(tensor), 4);
   float any = 0;  // a graph's operation needs an input and an output

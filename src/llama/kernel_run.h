@@ -14,7 +14,8 @@ namespace chunkkv::engine {
 using ThreadWork = std::function<void(char* own, std::atomic<std::int64_t>& next)>;
 
 /// Runs `work` on every thread of the pool, apart from the engine's graphs. The device of `tensor` must be
-/// the CPU. Each thread gets `own_bytes` of memory, aligned to 64 bytes.
+/// the CPU. Each thread gets `own_bytes` of memory, aligned to 64 bytes, which
+/// keeps nothing from one run to the next.
 void run_kernel(Compute& compute, const ggml_tensor* tensor, std::size_t own_bytes, const ThreadWork& work);
 
 }  // namespace chunkkv::engine

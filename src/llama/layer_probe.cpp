@@ -37,9 +37,14 @@ LayerProbe::AttentionKey LayerProbe::key_of(const ObservationRequest& request) {
 std::vector<float> LayerProbe::by_entry(std::span<const float> by_cell, std::int64_t n_kv) const {
   const std::size_t heads = by_cell.size() / std::size_t(n_kv);
   std::vector<float> result(heads * n_entries_);
-  for (std::size_t h = 0; h < heads; ++h)
-    for (std::size_t i = 0; i < cells_.size(); ++i)
-      result[h * n_entries_ + i] = by_cell[h * std::size_t(n_kv) + std::size_t(cells_[i])];
+  // Entries that were read one after the other mostly lie so, too.
+  for (std::size_t i = 0, end = 0; i < cells_.size(); i = end) {
+    end = i + 1;
+    while (end < cells_.size() && cells_[end] == cells_[end - 1] + 1) ++end;
+    for (std::size_t h = 0; h < heads; ++h)
+      std::copy_n(by_cell.data() + h * std::size_t(n_kv) + std::size_t(cells_[i]), end - i,
+                  result.data() + h * n_entries_ + i);
+  }
   return result;
 }
 
@@ -47,11 +52,13 @@ void LayerProbe::add_attention(const ObservationRequest& request, const Attentio
                                QueryRange queries, std::int32_t first_window_entry) {
   AttentionSum& sum = attention_[key_of(request)];
   queries.first += attention.first_row;
-  const std::vector<float> values = by_entry(
+  std::vector<float> values = by_entry(
       attention_sums(compute_, cache_, attention, queries, past(request, attention.n_kv, first_window_entry)),
       attention.n_kv);
-  sum.values.resize(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
+  if (sum.values.empty())
+    sum.values = std::move(values);
+  else
+    for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
   if (attention.reader == 0) sum.n_queries += queries.count;
 }
 

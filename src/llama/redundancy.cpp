@@ -2,7 +2,6 @@
 
 #include "kernels/attention.h"
 #include "kernels/similar_keys.h"
-#include "llama/aligned_block.h"
 #include "llama/kernel_run.h"
 #include "llama/row_blocks.h"
 
@@ -200,12 +199,14 @@ bool has_kernel(Compute& compute, const CacheLayer& cache) {
          depth <= kernels::kMostAttentionDepth;
 }
 
-/// Compares the keys of some KV heads by our kernel, in one run: its threads wait for each other only once.
-/// `units`: memory for their normalised keys.
+/// Compares the keys of some KV heads by our kernel, together, since its threads wait for each other after
+/// each step.
 std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& cache, HeadRange heads,
-                                          std::span<const std::int32_t> cells, float threshold,
-                                          float* units) {
+                                          std::span<const std::int32_t> cells, float threshold) {
   const auto depth = std::size_t(keys_of(cache).width), n_heads = std::size_t(heads.end - heads.first);
+  Compute::KernelMemory& memory = compute.kernel_memory();
+  memory.units.reserve(n_heads * cells.size() * depth * sizeof(float));
+  auto* const units = reinterpret_cast<float*>(memory.units.get());
   std::vector<double> sums(n_heads * depth);
   if (const auto* kernel = row_kernel(compute, keys_of(cache)))
     sums = sum_of_units(compute, cache, *kernel, heads, cells, kSmallestNorm, units);
@@ -227,11 +228,17 @@ std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& ca
                      .of_newest = results[h].zeroed_similarity.data(),
                      .of_others = results[h].sum_to_others.data()});
   const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
-  std::vector<std::atomic<std::int64_t>> next(n_heads);  // the first key that no thread has taken
-  run_kernel(compute, cache.k, kernel.thread_bytes(tasks.front()),
-             [&](char* own, std::atomic<std::int64_t>&) {
-               for (std::size_t h = 0; h < n_heads; ++h) kernel.run(tasks[h], own, next[h]);
-             });
+  const std::size_t packed_bytes = (kernel.packed_bytes(tasks.front()) + 63) / 64 * 64;
+  memory.packed.reserve(n_heads * packed_bytes);
+  for (std::size_t h = 0; h < n_heads; ++h) tasks[h].packed = memory.packed.get() + h * packed_bytes;
+  const auto for_tasks = [&](std::size_t own_bytes, const auto& act) {
+    std::vector<std::atomic<std::int64_t>> next(n_heads);  // the first key that no thread has taken
+    run_kernel(compute, cache.k, own_bytes, [&](char* own, std::atomic<std::int64_t>&) {
+      for (std::size_t h = 0; h < n_heads; ++h) act(tasks[h], own, next[h]);
+    });
+  };
+  for_tasks(0, [&](const auto& task, char*, auto& next) { kernel.pack(task, next); });
+  for_tasks(kernel.thread_bytes(tasks.front()), kernel.run);
   return results;
 }
 
@@ -253,12 +260,9 @@ std::vector<float> redundancy(Compute& compute, const CacheLayer& cache, std::sp
   const std::size_t head_bytes = cells.size() * std::size_t(keys_of(cache).width) * sizeof(float);
   const std::int64_t together = std::clamp<std::int64_t>(
       std::int64_t(kUnitBytes / std::max<std::size_t>(1, head_bytes)), 1, cache.n_head_kv);
-  AlignedBlock units;
-  units.reserve(head_bytes * std::size_t(together));
   for (std::int64_t head = 0; head < cache.n_head_kv; head += together) {
     const HeadRange heads = {head, std::min<std::int64_t>(head + together, cache.n_head_kv)};
-    for (const Comparison& comparison :
-         compare_by_kernel(compute, cache, heads, cells, threshold, reinterpret_cast<float*>(units.get())))
+    for (const Comparison& comparison : compare_by_kernel(compute, cache, heads, cells, threshold))
       add(comparison);
   }
   return result;

@@ -45,8 +45,6 @@ struct Chunks {
 
 /// The score of each chunk: the sum or mean of its entries' scores.
 std::vector<double> chunk_scores(std::span<const float> scores, const Chunks& chunks, ChunkScore kind) {
-  // A chunk of one entry has its score; most methods keep single entries.
-  if (chunks.length == 1) return {scores.begin() + chunks.begin, scores.begin() + chunks.end};
   std::vector<double> totals(std::size_t(chunks.count()));
   for (std::int32_t c = 0; c < chunks.count(); ++c) {
     const auto chunk = scores.subspan(std::size_t(chunks.first(c)), std::size_t(chunks.size(c)));
@@ -72,7 +70,8 @@ void append(Indices& kept, std::int32_t begin, std::int32_t end) {
 }
 
 /// The best chunks that together hold `room` entries or more, ascending.
-Indices covering_chunks(std::span<const double> scores, const Chunks& chunks, std::int32_t room) {
+template <class Score>
+Indices covering_chunks(std::span<const Score> scores, const Chunks& chunks, std::int32_t room) {
   const std::int32_t count = room / chunks.length + (room % chunks.length != 0);
   const Indices best = top_k(scores, count);
   // When the short last chunk is among them, one more chunk fills the room.
@@ -80,19 +79,19 @@ Indices covering_chunks(std::span<const double> scores, const Chunks& chunks, st
 }
 
 /// The chunk of `taken` that ranks last: the highest index among the lowest scores.
-std::int32_t lowest_ranked(std::span<const double> scores, const Indices& taken) {
+template <class Score>
+std::int32_t lowest_ranked(std::span<const Score> scores, const Indices& taken) {
   return *std::min_element(taken.rbegin(), taken.rend(), [&](std::int32_t a, std::int32_t b) {
     return scores[std::size_t(a)] < scores[std::size_t(b)];
   });
 }
 
-/// ChunkRule::exact and ChunkRule::paper: only the entries that are not protected form chunks.
-Indices select_between(std::span<const float> scores, const Target& target, const SelectionRule& rule,
-                       const Protected& protected_entries) {
-  const Chunks chunks{protected_entries.first, protected_entries.last, rule.chunk};
+/// ChunkRule::exact and ChunkRule::paper, of chunks that have scores.
+template <class Score>
+Indices select_chunks(std::span<const Score> ranking, const Chunks& chunks, const Target& target,
+                      const SelectionRule& rule) {
   const std::int32_t room = target.budget - (target.n_entries - (chunks.end - chunks.begin));
-  const auto ranking = chunk_scores(scores, chunks, rule.chunk_score);
-  const Indices taken = rule.rule == ChunkRule::paper ? top_k<double>(ranking, room / rule.chunk)
+  const Indices taken = rule.rule == ChunkRule::paper ? top_k(ranking, room / rule.chunk)
                                                       : covering_chunks(ranking, chunks, room);
   const std::int32_t surplus = std::max(0, chunks.size(taken) - room);
   const std::int32_t cut = surplus > 0 ? lowest_ranked(ranking, taken) : -1;
@@ -104,6 +103,18 @@ Indices select_between(std::span<const float> scores, const Target& target, cons
     append(kept, chunks.first(c), chunks.first(c) + chunks.size(c) - (c == cut ? surplus : 0));
   append(kept, chunks.end, target.n_entries);
   return kept;
+}
+
+/// ChunkRule::exact and ChunkRule::paper: only the entries that are not protected form chunks.
+Indices select_between(std::span<const float> scores, const Target& target, const SelectionRule& rule,
+                       const Protected& protected_entries) {
+  const Chunks chunks{protected_entries.first, protected_entries.last, rule.chunk};
+  // A chunk of one entry has its score; most methods keep single entries.
+  if (chunks.length == 1)
+    return select_chunks(scores.subspan(std::size_t(chunks.begin), std::size_t(chunks.count())), chunks,
+                         target, rule);
+  const std::vector<double> ranking = chunk_scores(scores, chunks, rule.chunk_score);
+  return select_chunks(std::span<const double>(ranking), chunks, target, rule);
 }
 
 /// ChunkRule::kvpress: all entries form chunks, ranked by their share of protected entries, then by score.

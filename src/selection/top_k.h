@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -21,30 +22,34 @@ Key nth_largest(std::vector<Key> keys, std::size_t count) {
   return *nth;
 }
 
-/// The same for many numbers, in about a third of the time: most are only counted, by leading bits.
-inline double nth_largest(std::span<const double> keys, std::size_t count) {
+/// The same for many numbers, in about a third of the time: they are counted by leading bits, and only those
+/// that share the leading bits of the one that is looked for remain.
+template <std::floating_point Key>
+Key nth_largest(std::span<const Key> keys, std::size_t count) {
+  using Order = std::conditional_t<sizeof(Key) == 4, std::uint32_t, std::uint64_t>;
+  static_assert(sizeof(Key) == sizeof(Order));
+  constexpr Order sign = Order(1) << (std::numeric_limits<Order>::digits - 1);
   constexpr int bits = 11;
+  constexpr std::size_t few = 64;
   // Whole numbers in the order of the keys; adding 0 makes -0 equal to 0.
-  std::vector<std::uint64_t> orders(keys.size());
-  std::uint64_t low = std::numeric_limits<std::uint64_t>::max(), high = 0;
+  std::vector<Order> orders(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto number = std::bit_cast<std::uint64_t>(keys[i] + 0.0);
-    constexpr auto sign = std::uint64_t(1) << 63;
-    orders[i] = (number & sign) != 0 ? ~number : number | sign;
-    low = std::min(low, orders[i]);
-    high = std::max(high, orders[i]);
+    const auto number = std::bit_cast<Order>(keys[i] + Key(0));
+    orders[i] = (number & sign) != 0 ? Order(~number) : Order(number | sign);
   }
-  const int shift = std::max(0, int(std::bit_width(high - low)) - bits);
-  std::array<std::size_t, std::size_t(1) << bits> counts{};
-  for (const std::uint64_t order : orders) ++counts[std::size_t((order - low) >> shift)];
-
-  std::size_t bucket = counts.size() - 1;
-  for (; counts[bucket] < count; --bucket) count -= counts[bucket];
-  std::vector<double> rest;
-  rest.reserve(counts[bucket]);
-  for (std::size_t i = 0; i < keys.size(); ++i)
-    if (std::size_t((orders[i] - low) >> shift) == bucket) rest.push_back(keys[i]);
-  return nth_largest(std::move(rest), count);
+  while (orders.size() > few) {
+    const auto range = std::ranges::minmax(orders);
+    const Order low = range.min;
+    if (low == range.max) break;
+    const int shift = std::max(0, int(std::bit_width(Order(range.max - low))) - bits);
+    std::array<std::size_t, std::size_t(1) << bits> counts{};
+    for (const Order order : orders) ++counts[std::size_t(Order(order - low) >> shift)];
+    std::size_t bucket = counts.size() - 1;
+    for (; counts[bucket] < count; --bucket) count -= counts[bucket];
+    std::erase_if(orders, [&](Order order) { return std::size_t(Order(order - low) >> shift) != bucket; });
+  }
+  const Order found = nth_largest(std::move(orders), count);
+  return std::bit_cast<Key>((found & sign) != 0 ? Order(found & ~sign) : Order(~found));
 }
 
 /// Indices of the `k` largest keys, ascending; ties go to the lower index. O(n). Key needs a total order.
@@ -55,7 +60,7 @@ std::vector<std::int32_t> top_k(std::span<const Key> keys, std::int32_t k) {
   if (count == 0) return top;
 
   const Key threshold = [&] {
-    if constexpr (std::is_same_v<Key, double>)
+    if constexpr (std::is_floating_point_v<Key>)
       return nth_largest(keys, count);
     else
       return nth_largest(std::vector<Key>(keys.begin(), keys.end()), count);

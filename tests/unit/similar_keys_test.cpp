@@ -70,14 +70,19 @@ class SimilarKeys : public testing::TestWithParam<SimilarKeysKernel> {
     for (std::int64_t i = 0; i < search.n; ++i)
       for (std::int64_t d = 0; d < search.depth; ++d) sums[std::size_t(d)] += double(search.key(i)[d]);
     const std::vector<float> sum(sums.begin(), sums.end());
-    const SimilarKeysTask task{.n = search.n,
-                               .depth = search.depth,
-                               .keys = search.keys.data(),
-                               .sum = sum.data(),
-                               .threshold = search.threshold,
-                               .newest = result.data(),
-                               .of_newest = of_newest.data(),
-                               .of_others = of_others.data()};
+    SimilarKeysTask task{.n = search.n,
+                         .depth = search.depth,
+                         .keys = search.keys.data(),
+                         .sum = sum.data(),
+                         .threshold = search.threshold,
+                         .newest = result.data(),
+                         .of_newest = of_newest.data(),
+                         .of_others = of_others.data()};
+    const std::unique_ptr<char, void (*)(void*)> packed(
+        static_cast<char*>(std::aligned_alloc(64, (GetParam().packed_bytes(task) + 63) / 64 * 64)),
+        std::free);
+    task.packed = packed.get();
+    on_threads(n_threads, 64, [&](char*, std::atomic<std::int64_t>& next) { GetParam().pack(task, next); });
     on_threads(n_threads, GetParam().thread_bytes(task),
                [&](char* own, std::atomic<std::int64_t>& next) { GetParam().run(task, own, next); });
     for (std::int64_t i = 0; i < search.n; ++i) {

@@ -12,48 +12,84 @@
 namespace chunkkv {
 namespace {
 
-using Doubles = std::vector<double>;
+template <class Key>
+class TopK : public testing::Test {
+ protected:
+  using Keys = std::vector<Key>;
 
-/// All indices in order of rank, cut after `k` and sorted.
-std::vector<std::int32_t> top_by_sorting(const Doubles& keys, std::size_t k) {
-  std::vector<std::int32_t> ranks(keys.size());
-  std::iota(ranks.begin(), ranks.end(), 0);
-  std::stable_sort(ranks.begin(), ranks.end(), [&](std::int32_t a, std::int32_t b) {
-    return keys[std::size_t(a)] > keys[std::size_t(b)];
-  });
-  ranks.resize(k);
-  std::sort(ranks.begin(), ranks.end());
-  return ranks;
-}
+  /// All indices in order of rank, cut after `k` and sorted.
+  static std::vector<std::int32_t> top_by_sorting(const Keys& keys, std::size_t k) {
+    std::vector<std::int32_t> ranks(keys.size());
+    std::iota(ranks.begin(), ranks.end(), 0);
+    std::stable_sort(ranks.begin(), ranks.end(), [&](std::int32_t a, std::int32_t b) {
+      return keys[std::size_t(a)] > keys[std::size_t(b)];
+    });
+    ranks.resize(k);
+    std::sort(ranks.begin(), ranks.end());
+    return ranks;
+  }
 
-void expect_top(const Doubles& keys) {
-  for (std::size_t k = 0; k <= keys.size(); k += 1 + keys.size() / 37)
-    ASSERT_EQ(top_k<double>(keys, std::int32_t(k)), top_by_sorting(keys, k)) << k << " of " << keys.size();
-  ASSERT_EQ(top_k<double>(keys, std::int32_t(keys.size()) + 1).size(), keys.size());
-}
+  static void expect_top(const Keys& keys) {
+    for (std::size_t k = 0; k <= keys.size(); k += 1 + keys.size() / 37)
+      ASSERT_EQ(top_k<Key>(keys, std::int32_t(k)), top_by_sorting(keys, k)) << k << " of " << keys.size();
+    ASSERT_EQ(top_k<Key>(keys, std::int32_t(keys.size()) + 1).size(), keys.size());
+  }
 
-TEST(TopK, EqualsSorting) {
-  test::Random random;
+  test::Random random_;
+};
+
+using Numbers = testing::Types<float, double>;
+TYPED_TEST_SUITE(TopK, Numbers);
+
+TYPED_TEST(TopK, EqualsSorting) {
+  auto& random = this->random_;
   for (int round = 0; round < 40; ++round) {
-    Doubles keys(std::size_t(random.integer(1, 3000)));
+    typename TestFixture::Keys keys(std::size_t(random.integer(1, 3000)));
     const int levels = random.integer(1, 200);  // few levels: many ties
-    const double range = random.integer(0, 1) == 0 ? 1 : 200;
-    for (double& key : keys)
-      key = std::exp(range * random.real()) * double(random.integer(-levels / 2, levels)) / levels;
-    expect_top(keys);
+    const double range = random.integer(0, 1) == 0 ? 1 : 80;
+    for (auto& key : keys)
+      key = TypeParam(std::exp(range * random.real()) * double(random.integer(-levels / 2, levels)) / levels);
+    this->expect_top(keys);
   }
 }
 
-TEST(TopK, ZerosOfBothSignsAreEqual) {
-  expect_top({0.0, -0.0, 0.0, -0.0, 1.0, -1.0});
-  EXPECT_EQ(top_k<double>(Doubles{-0.0, 0.0, -1.0}, 1), std::vector<std::int32_t>{0});
+TYPED_TEST(TopK, NumbersThatShareTheirLeadingBits) {
+  auto& random = this->random_;
+  for (int round = 0; round < 10; ++round) {
+    typename TestFixture::Keys keys(std::size_t(random.integer(100, 3000)));
+    for (auto& key : keys)
+      key = random.integer(0, 50) == 0 ? TypeParam(random.real() - 0.5f)
+                                       : TypeParam(-0.0001) * (1 + TypeParam(random.real()) / 1000);
+    this->expect_top(keys);
+  }
 }
 
-TEST(TopK, NumbersOfEverySize) {
-  using Limits = std::numeric_limits<double>;
-  expect_top({Limits::max(), Limits::lowest(), Limits::denorm_min(), -Limits::denorm_min(), Limits::min(), 0,
-              1, std::nextafter(1.0, 2.0), std::nextafter(1.0, 0.0), -1});
-  expect_top(Doubles(100, 3.5));
+TYPED_TEST(TopK, ZerosOfBothSignsAreEqual) {
+  typename TestFixture::Keys keys{0, TypeParam(-0.0), 0, TypeParam(-0.0), 1, -1};
+  this->expect_top(keys);
+  keys.resize(200, TypeParam(-0.0));
+  this->expect_top(keys);
+  EXPECT_EQ(top_k<TypeParam>(typename TestFixture::Keys{TypeParam(-0.0), 0, -1}, 1),
+            std::vector<std::int32_t>{0});
+}
+
+TYPED_TEST(TopK, NumbersOfEverySize) {
+  using Limits = std::numeric_limits<TypeParam>;
+  constexpr TypeParam one = 1;
+  typename TestFixture::Keys keys{Limits::max(),
+                                  Limits::lowest(),
+                                  Limits::denorm_min(),
+                                  -Limits::denorm_min(),
+                                  Limits::min(),
+                                  0,
+                                  one,
+                                  std::nextafter(one, TypeParam(2)),
+                                  std::nextafter(one, TypeParam(0)),
+                                  -one};
+  this->expect_top(keys);
+  for (int copies = 0; copies < 4; ++copies) keys.insert(keys.end(), keys.begin(), keys.end());
+  this->expect_top(keys);
+  this->expect_top(typename TestFixture::Keys(100, TypeParam(3.5)));
 }
 
 }  // namespace
