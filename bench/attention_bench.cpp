@@ -1,6 +1,6 @@
-// Measures causal attention of a micro-batch at the end of a prompt, and of a step that several sequences
-// take together: our kernels and the engine's operation on the same numbers, with one thread. GFLOPS count 4
-// depth operations for each query, head and visible cell.
+// Measures causal attention of a micro-batch at the end of a prompt, the sums of its weights, and attention
+// of a step that several sequences take together: our kernels and the engine's operation on the same numbers,
+// with one thread. GFLOPS count 4 depth operations for each query, head and visible cell.
 #include "kernels/attention.h"
 #include "kernels/decode_attention.h"
 
@@ -107,6 +107,29 @@ void ours(benchmark::State& state) {
   p.report(state);
 }
 
+/// The attention that each cell receives from all queries, after theirs was computed.
+void our_sums(benchmark::State& state) {
+  if (chunkkv::kernels::attention_kernels().empty())
+    return state.SkipWithError("no kernel for this processor");
+  const AttentionKernel& kernel = chunkkv::kernels::attention_kernels().front();
+  Problem p(state, false);
+  const auto visible = p.visible();
+  AttentionTask task = p.task();
+  task.visible = visible.words.data(), task.seen_by_any = visible.seen_by_any.data();
+  std::vector<float> statistics(std::size_t(2 * p.n_head * p.n_queries));
+  std::vector<float> sums(std::size_t(p.n_head * p.n_cells));
+  task.statistics = statistics.data();
+  const Memory own = thread_memory(kernel.thread_bytes(task, 1));
+  std::atomic<std::int64_t> first = 0;
+  kernel.run(task, 1, own.get(), first);
+  for (auto _ : state) {
+    std::atomic<std::int64_t> next = 0;
+    kernel.sums(task, {0, p.n_queries, 1}, 1, own.get(), next, sums.data());
+  }
+  state.SetLabel(kernel.name);
+  p.report(state);
+}
+
 void our_step(benchmark::State& state) {
   if (chunkkv::kernels::decode_attention_kernels().empty())
     return state.SkipWithError("no kernel for this processor");
@@ -177,6 +200,7 @@ void shapes(benchmark::internal::Benchmark* b) {
   b->Unit(benchmark::kMillisecond);
 }
 BENCHMARK(ours)->Apply(shapes);
+BENCHMARK(our_sums)->Apply(shapes);
 BENCHMARK(engines)->Apply(shapes);
 
 // depth, heads, KV heads, cells of a sequence, sequences
