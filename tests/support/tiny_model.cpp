@@ -111,12 +111,13 @@ std::string write_tiny_model(const TinyModel& what, const std::filesystem::path&
     throw std::invalid_argument("a tiny model's n_head must be a multiple of n_head_kv");
   }
 
+  const std::filesystem::path path = folder / file_name(full);
+  if (std::filesystem::exists(path)) return path.string();
   GgufBuilder file(full.architecture, full.seed, full.f16 ? GGML_TYPE_F16 : GGML_TYPE_F32);
   file.set_tokenizer(full.n_vocab);
   if (full.space_prefix) file.set_tokenizer("ggml.add_space_prefix", true);
   if (!full.chat_template.empty()) file.set_tokenizer("chat_template", full.chat_template);
   architecture.write(full, file);
-  const std::filesystem::path path = folder / file_name(full);
   file.write(path);
   return path.string();
 }

@@ -32,9 +32,10 @@ struct TinyModel {
   std::string chat_template = {};  ///< Jinja; empty: none
 };
 
-/// Writes the model into `folder`, under a name of its own, and returns the file's path. A file that is
-/// already there is replaced as a whole, never changed. std::invalid_argument for an unknown
-/// architecture or fields that it cannot have, std::runtime_error when the file cannot be written.
+/// Writes the model into `folder`, under a name that tells all fields, and returns the file's path. A file of
+/// that name that is already there stays: random numbers take longer than most tests of the model.
+/// std::invalid_argument for an unknown architecture or fields that it cannot have, std::runtime_error when
+/// the file cannot be written.
 std::string write_tiny_model(const TinyModel& what, const std::filesystem::path& folder);
 
 /// The folder for such files of this process, removed when the process ends.

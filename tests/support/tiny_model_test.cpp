@@ -260,8 +260,12 @@ TEST_P(Refused, RunsInLlama) {
 
 // ---- files ----------------------------------------------------------------------------------------
 
+/// What is written into a new folder.
 std::string bytes(const TinyModel& what) {
-  std::ifstream file(write_tiny_model(what, tiny_folder()), std::ios::binary);
+  const std::filesystem::path folder = tiny_folder() / "new";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  std::ifstream file(write_tiny_model(what, folder), std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
