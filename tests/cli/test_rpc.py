@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from command import BINARY, FULL_MODEL, TEXT, chunkkv, inspect, inspect_json, run_json
+from command import BINARY, FULL_MODEL, N_LAYERS, TEXT, chunkkv, inspect, inspect_json, run_json
 
 SERVER = pathlib.Path(BINARY).parent / "ggml-rpc-server"
 
@@ -57,14 +57,11 @@ class Rpc(unittest.TestCase):
 
     def test_kept_sets_and_answers_do_not_depend_on_where_layers_lie(self):
         arguments = ("-p", TEXT * 3, "--method", "snapkv:window=16", "--keep", "25%")
-        def inspected(*where):
-            return inspect_json(*arguments, *where, model=FULL_MODEL)
-
-        alone = inspected("--rpc", self.servers[0].address)
-        both = inspected("--rpc", self.addresses)
-        part = inspected("--rpc", self.addresses, "-ngl", 12, "-ts", "3,1", "--no-fast-prefill")
+        alone = inspect_json(*arguments, "--rpc", self.servers[0].address)
+        both = inspect_json(*arguments, "--rpc", self.addresses)
+        part = inspect_json(*arguments, "--rpc", self.addresses, "-ngl", N_LAYERS // 2, "-ts", "2,1", "--no-fast-prefill")
         self.assertEqual(alone["layers"], both["layers"])
-        here = inspected("--no-fast-prefill")
+        here = inspect_json(*arguments, "--no-fast-prefill")
         # Here weights lie in another order, and sums are rounded otherwise.
         for other in (both, part):
             for a, b in zip(here["layers"], other["layers"], strict=True):
@@ -117,4 +114,5 @@ class Devices(unittest.TestCase):
         self.assertEqual(inspect("-p", TEXT, "-dev", "none", "-ot", "ffn=CPU", "--keep", "50%").returncode, 0)
 
 
-unittest.main()
+if __name__ == "__main__":
+    unittest.main()
