@@ -1,6 +1,6 @@
 """Many clients at once, most of them impolite: nothing is lost, leaked or half written.
 
-CHUNKKV_LOAD_SECONDS says for how long (default: 15). CHUNKKV_TEST_SEED repeats a run.
+CHUNKKV_LOAD_SECONDS says for how long (default: 8). CHUNKKV_TEST_SEED repeats a run.
 """
 
 import collections
@@ -21,7 +21,7 @@ import unittest
 
 from running_server import BINARY, PATIENCE, Server, run_together
 
-SECONDS = float(os.environ.get("CHUNKKV_LOAD_SECONDS", "15"))
+SECONDS = float(os.environ.get("CHUNKKV_LOAD_SECONDS", "8"))
 SEED = int(os.environ.get("CHUNKKV_TEST_SEED") or random.randrange(2**32))
 CLIENTS = 64
 # What may be in use beyond a new server's memory, its cache and the prompts that it may hold: buffers of 64
