@@ -107,7 +107,7 @@ class SimilarKeys {
       task.newest[first + i] = 0;
     }
     std::int64_t n_tiles = fill_tiles(task, memory, open, count);
-    for (std::int64_t s = (task.n - 1) / kStrip * kStrip; s >= 0 && n_tiles > 0; s -= kStrip) {
+    for (std::int64_t s = (task.n - 1) / kStrip * kStrip; s >= 0; s -= kStrip) {
       compare(task, memory, n_tiles, s);
       // Keys that have found one make room for those that still search once these fill three tiles of four.
       std::int64_t n_open = 0, n_live = 0;
@@ -115,7 +115,9 @@ class SimilarKeys {
         n_open += __builtin_popcountll(memory.tiles[t].searching);
         n_live += memory.tiles[t].searching != 0 ? 1 : 0;
       }
-      if (n_open > 0 && (n_live == 1 || 4 * n_open > 3 * n_live * kLanes)) continue;
+      if (n_open == 0) return;
+      const bool fewer_tiles = (n_open + kLanes - 1) / kLanes < n_live;
+      if (!fewer_tiles || 4 * n_open > 3 * n_live * kLanes) continue;
       std::int64_t n = 0;
       for (std::int64_t t = 0; t < n_tiles; ++t)
         for (std::uint64_t left = memory.tiles[t].searching; left != 0; left &= left - 1)
