@@ -90,7 +90,10 @@ Memory thread_memory(std::size_t bytes) {
   return {static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), std::free};
 }
 
-void ours(benchmark::State& state) {
+/// A prompt's attention as the fastest kernel computes it; `act` measures with the kernel, its task and its
+/// memory.
+template <class Act>
+void by_kernel(benchmark::State& state, Act act) {
   if (chunkkv::kernels::attention_kernels().empty())
     return state.SkipWithError("no kernel for this processor");
   const AttentionKernel& kernel = chunkkv::kernels::attention_kernels().front();
@@ -98,36 +101,33 @@ void ours(benchmark::State& state) {
   const auto visible = p.visible();
   AttentionTask task = p.task();
   task.visible = visible.words.data(), task.seen_by_any = visible.seen_by_any.data();
-  const Memory own = thread_memory(kernel.thread_bytes(task, 1));
-  for (auto _ : state) {
-    std::atomic<std::int64_t> next = 0;
-    kernel.run(task, 1, own.get(), next);
-  }
+  act(kernel, task, thread_memory(kernel.thread_bytes(task, 1)).get());
   state.SetLabel(kernel.name);
   p.report(state);
 }
 
+void ours(benchmark::State& state) {
+  by_kernel(state, [&](const AttentionKernel& kernel, const AttentionTask& task, char* own) {
+    for (auto _ : state) {
+      std::atomic<std::int64_t> next = 0;
+      kernel.run(task, 1, own, next);
+    }
+  });
+}
+
 /// The attention that each cell receives from all queries, after theirs was computed.
 void our_sums(benchmark::State& state) {
-  if (chunkkv::kernels::attention_kernels().empty())
-    return state.SkipWithError("no kernel for this processor");
-  const AttentionKernel& kernel = chunkkv::kernels::attention_kernels().front();
-  Problem p(state, false);
-  const auto visible = p.visible();
-  AttentionTask task = p.task();
-  task.visible = visible.words.data(), task.seen_by_any = visible.seen_by_any.data();
-  std::vector<float> statistics(std::size_t(2 * p.n_head * p.n_queries));
-  std::vector<float> sums(std::size_t(p.n_head * p.n_cells));
-  task.statistics = statistics.data();
-  const Memory own = thread_memory(kernel.thread_bytes(task, 1));
-  std::atomic<std::int64_t> first = 0;
-  kernel.run(task, 1, own.get(), first);
-  for (auto _ : state) {
-    std::atomic<std::int64_t> next = 0;
-    kernel.sums(task, {0, p.n_queries, 1}, 1, own.get(), next, sums.data());
-  }
-  state.SetLabel(kernel.name);
-  p.report(state);
+  by_kernel(state, [&](const AttentionKernel& kernel, AttentionTask task, char* own) {
+    std::vector<float> statistics(std::size_t(2 * task.n_head * task.n_queries));
+    std::vector<float> sums(std::size_t(task.n_head * task.n_cells));
+    task.statistics = statistics.data();
+    std::atomic<std::int64_t> first = 0;
+    kernel.run(task, 1, own, first);
+    for (auto _ : state) {
+      std::atomic<std::int64_t> next = 0;
+      kernel.sums(task, {0, task.n_queries, 1}, 1, own, next, sums.data());
+    }
+  });
 }
 
 void our_step(benchmark::State& state) {

@@ -85,15 +85,19 @@ def with_metadata(path, key, value):
     return file.bytes()
 
 
-def first_of(array, n):
-    """The first `n` strings or numbers of an array, a pair of the metadata; all of them if `n` is negative."""
-    start = 8 + struct.unpack_from("<Q", array)[0] + 4
-    kind, count = struct.unpack_from("<IQ", array, start)
-    n = n if n >= 0 else count + n
+def array_head(pair):
+    """Where the kind of an array's elements stands in a pair of the metadata, that kind, and their number."""
+    start = 8 + struct.unpack_from("<Q", pair)[0] + 4
+    return start, *struct.unpack_from("<IQ", pair, start)
+
+
+def without_last(pair, n_removed):
+    """The pair with so many strings or numbers of its array less."""
+    start, kind, count = array_head(pair)
     at = start + 12
-    for _ in range(n):
-        at += SIZES[kind] if kind in SIZES else 8 + struct.unpack_from("<Q", array, at)[0]
-    return bytes(array[:start]) + struct.pack("<IQ", kind, n) + bytes(array[start + 12 : at])
+    for _ in range(count - n_removed):
+        at += SIZES[kind] if kind in SIZES else 8 + struct.unpack_from("<Q", pair, at)[0]
+    return bytes(pair[:start]) + struct.pack("<IQ", kind, count - n_removed) + bytes(pair[start + 12 : at])
 
 
 def smaller(path, n_layers, n_tokens):
@@ -105,11 +109,11 @@ def smaller(path, n_layers, n_tokens):
     file = GgufFile(path)
     pairs = dict(file.pairs)
     architecture = bytes(pairs["general.architecture"]).rsplit(b"\0", 1)[-1].decode()
-    removed = struct.unpack_from("<Q", pairs["tokenizer.ggml.tokens"], 8 + len("tokenizer.ggml.tokens") + 8)[0] - n_tokens
+    _, _, n_all = array_head(pairs["tokenizer.ggml.tokens"])
     for name, value in {"block_count": n_layers, "vocab_size": n_tokens}.items():
         key, pairs[key] = scalar(f"{architecture}.{name}", UINT32, "I", value)
-    for name in ("tokens", "token_type", "merges"):
-        pairs[f"tokenizer.ggml.{name}"] = first_of(pairs[f"tokenizer.ggml.{name}"], -removed)
+    for key in ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.merges"):
+        pairs[key] = without_last(pairs[key], n_all - n_tokens)
     file.pairs = list(pairs.items())
 
     layer = re.compile(r"blk\.(\d+)\.")
