@@ -38,7 +38,12 @@ struct AttentionTask {
   /// [n_head][n_queries][2]: each query's maximum m and factor f, for `sums` of the same kernel: a cell's
   /// weight is f 2^(x - m), x being its logit in powers of two. Null: not written.
   float* statistics = nullptr;
-  char* out = nullptr;  ///< F32; null: only the statistics
+  /// [n_parts][n_head][n_cells]: the attention that each cell receives from the queries of each part; the
+  /// parts together are what `sums` computes for all queries, nearly (attention_received.h). Null: not
+  /// written.
+  float* received = nullptr;
+  std::int64_t n_parts = 0;  ///< what the kernel's `n_parts` says
+  char* out = nullptr;       ///< F32; null: only the statistics
   std::size_t out_query = 0, out_head = 0;
 };
 
@@ -54,6 +59,8 @@ struct QueryList {
 /// also depends on the first 64 cells that any query sees: their mean is subtracted from all keys.
 struct AttentionKernel {
   const char* name;
+  /// In how many parts it writes the attention that cells receive; 0: it cannot. `received` must not be null.
+  std::int64_t (*n_parts)(const AttentionTask& task, int n_threads);
   /// How many bytes of memory one thread needs; they must be aligned to 64.
   std::size_t (*thread_bytes)(const AttentionTask& task, int n_threads);
   /// Computes the share of one thread: all of them take items from `next` (0 at first) until none is left.

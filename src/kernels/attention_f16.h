@@ -20,6 +20,8 @@ struct HalfPrecision {
   static constexpr int kPairDistance = 1;
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
+  static constexpr std::int64_t kTotals = 0;  // cannot add up what cells receive
+  static constexpr std::size_t kFactorBytes = 0;
   // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
   static constexpr float kSlack = 0;
   static constexpr int kPowerDegree = 3;

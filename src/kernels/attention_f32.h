@@ -18,6 +18,8 @@ struct SinglePrecision {
   static constexpr int kPairDistance = 1;  // distance of two keys whose weights are stored together
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
+  static constexpr std::int64_t kTotals = V::kWidth;  // sums for each cell of what it receives
+  static constexpr std::size_t kFactorBytes = kLanes * sizeof(float);
   static constexpr bool kRoundsProducts = false;
   static constexpr float kSlack = 8;      // by how many powers of two a logit may exceed the maximum
   static constexpr int kPowerDegree = 5;  // of the polynomial in powers of two
@@ -102,6 +104,28 @@ struct SinglePrecision {
     sum += a + b;
   }
 
+  static const char* weights_of(const float* logits, const char*) { return bytes(logits); }
+  static void pack_factors(const float* factors, char* packed) { std::memcpy(packed, factors, kFactorBytes); }
+  /// Adds the weights of `n` keys, each multiplied by its lane's factor, to totals [n][V::kWidth].
+  static void add_received(const char* weights, const char* factors, std::int64_t n, float* totals) {
+    const float* row = numbers(weights);
+    for (std::int64_t key = 0; key < n; ++key, row += kLanes, totals += V::kWidth) {
+      F sum = V::load(totals);
+#pragma GCC unroll 4
+      for (int c = 0; c < Columns; ++c)
+        sum += V::load(row + c * V::kWidth) * V::load(numbers(factors) + c * V::kWidth);
+      V::store(totals, sum);
+    }
+  }
+  /// Adds the totals of `n` keys to `out`, [n].
+  static void add_totals(const float* totals, std::int64_t n, float* out) {
+    for (std::int64_t key = 0; key < n; key += 4, totals += 4 * V::kWidth) {
+      float four[4];
+      V::store_sums(V::load(totals), V::load(totals + V::kWidth), V::load(totals + 2 * V::kWidth),
+                    V::load(totals + 3 * V::kWidth), four);
+      for (std::int64_t i = 0; i < min_of(4, n - key); ++i) out[key + i] += four[i];
+    }
+  }
   static void add_values(const float* weights, const char*, const char* values, std::int64_t depth,
                          std::int64_t begin, std::int64_t end, float* out) {
     const float* panel = numbers(values) + value_offset(begin, depth);
@@ -123,7 +147,9 @@ struct SinglePrecision {
   }
 
   static constexpr int kLine = 16;  // numbers of padding; no panel begins at a large power of two's multiple
-  static constexpr std::int64_t panel_numbers(std::int64_t depth) { return strip(depth) * Rows + kLine; }
+  static constexpr std::int64_t panel_numbers(std::int64_t depth) {
+    return strip(depth) * Rows + kLine;
+  }
   static constexpr std::int64_t value_offset(std::int64_t key, std::int64_t depth) {
     return key / strip(depth) * (depth / Rows) * panel_numbers(depth) + key % strip(depth) * Rows;
   }

@@ -20,6 +20,10 @@ class Attention {
   static constexpr std::int64_t kLanes = A::kLanes;
 
  public:
+  static std::int64_t n_parts(const AttentionTask& task, int n_threads) {
+    const std::int64_t chunk = Work::chunk_of(task, n_threads);
+    return A::kTotals > 0 ? (task.n_queries + chunk - 1) / chunk : 0;
+  }
   static std::size_t thread_bytes(const AttentionTask& task, int n_threads) {
     return Memory(task, Work::chunk_of(task, n_threads), nullptr).bytes;
   }
@@ -36,15 +40,29 @@ class Attention {
                .memory = memory,
                .kv_head = i % task.n_head_kv,
                .first = first,
-               .count = min_of(chunk, task.n_queries - first)});
+               .count = min_of(chunk, task.n_queries - first),
+               .by_head = task.received != nullptr},
+              first / chunk);
     }
   }
 
  private:
-  static void compute(const Item& item) {
+  static void compute(const Item& item, std::int64_t part) {
     const AttentionTask& task = item.task;
     if constexpr (A::kCentresKeys) Work::find_mean(item);
     for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(item, tile);
+    if constexpr (A::kTotals > 0)
+      if (task.received != nullptr) {
+        Received<A> received(item, task.received + part * task.n_head * task.n_cells);
+        compute_strips(item, &received);
+        received.finish();
+      }
+    if (task.received == nullptr) compute_strips(item, nullptr);
+    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) finish(item, tile);
+  }
+
+  static void compute_strips(const Item& item, Received<A>* received) {
+    const AttentionTask& task = item.task;
     const std::int64_t block = A::block(task.depth);
     for (std::int64_t cell = 0; cell < task.n_cells; cell += block) {
       const std::int64_t n = min_of(block, task.n_cells - cell);
@@ -53,13 +71,14 @@ class Attention {
       if (task.out != nullptr)
         A::pack_values(task.v + task.v_head * std::size_t(item.kv_head) + task.v_cell * std::size_t(cell),
                        task.v_cell, n, task.depth, task.seen_by_any + cell / 32, item.memory.values);
-      Strips strips(item);
+      Strips strips(item, received);
       for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile)
         for (std::int64_t s = 0; s < n; s += A::strip(task.depth))
           strips.take(queries_of(item, tile), tile, cell, s, min_of(s + A::strip(task.depth), n));
       strips.finish();
+      if constexpr (A::kTotals > 0)
+        if (received != nullptr) received->end_block(cell, n);
     }
-    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) finish(item, tile);
   }
 
   static char* queries_of(const Item& item, std::int64_t tile) {
@@ -130,7 +149,8 @@ class Attention {
 
 template <class A>
 AttentionKernel attention_kernel(const char* name) {
-  return {name, &Attention<A>::thread_bytes, &Attention<A>::run, &AttentionSums<A>::run};
+  return {name, &Attention<A>::n_parts, &Attention<A>::thread_bytes, &Attention<A>::run,
+          &AttentionSums<A>::run};
 }
 
 }  // namespace

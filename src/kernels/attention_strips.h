@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/attention_work.h"
+#include "kernels/attention_received.h"
 
 namespace chunkkv::kernels {
 namespace {
@@ -10,9 +10,11 @@ template <class A>
 class StripsInTurn {
   using Work = AttentionWork<A>;
   using Item = typename Work::Item;
+  static constexpr std::int64_t kLanes = A::kLanes;
 
  public:
-  explicit StripsInTurn(const Item& item) : item_(item) {}
+  /// `received`: null if the attention that cells receive is not wanted.
+  StripsInTurn(const Item& item, Received<A>* received) : item_(item), received_(received) {}
 
   /// Takes a strip of one tile: the cells from `begin` to `end` of the block that starts at `cell`.
   void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
@@ -25,6 +27,8 @@ class StripsInTurn {
     Work::logits(item_, queries, begin, view);
     Softmax<A>::run(memory.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
                     sums, memory.weights, *this);
+    if constexpr (A::kTotals > 0)
+      if (received_ != nullptr) receive(tile, cell, begin, view);
     if (task.out != nullptr)
       A::add_values(memory.logits, memory.weights, memory.values, task.depth, begin + view.low,
                     begin + view.high, sums.values);
@@ -36,7 +40,17 @@ class StripsInTurn {
   CHUNKKV_INLINE void do_other_work() {}
 
  private:
+  void receive(std::int64_t tile, std::int64_t cell, std::int64_t begin, const typename Work::View& view) {
+    const char* weights = A::weights_of(item_.memory.logits, item_.memory.weights);
+    const std::int64_t first = begin + view.low, n = view.high - view.low;
+    if (char* kept = received_->keep(tile, cell + first, cell + first + n); kept != nullptr)
+      std::memcpy(kept, weights, std::size_t(n * kLanes) * sizeof(float));
+    if (const char* factors = received_->after(tile, cell + first); factors != nullptr)
+      A::add_received(weights, factors, n, received_->totals_of(tile, first));
+  }
+
   const Item& item_;
+  Received<A>* received_;
 };
 
 /// The same for arithmetic in steps: during a strip's soft max it adds the values of the strip before it and
@@ -48,7 +62,8 @@ class OverlappedStrips {
   static constexpr std::int64_t kLanes = A::kLanes;
 
  public:
-  explicit OverlappedStrips(const Item& item) : item_(item) {}
+  /// `received`: null if the attention that cells receive is not wanted.
+  OverlappedStrips(const Item& item, Received<A>* received) : item_(item), received_(received) {}
 
   /// Takes a strip of one tile: the cells from `begin` to `end` of the block that starts at `cell`.
   void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
@@ -57,9 +72,13 @@ class OverlappedStrips {
     Work::find_view(item_, tile, cell, begin, end, next.view);
     if (next.view.high == 0) return;
     next.tile = tile;
+    next.cell = cell;
     next.begin = begin;
     next.logits = item_.memory.logits + turn_ * strip * kLanes;
     next.weights = item_.memory.weights + turn_ * strip * std::int64_t(A::kWeightBytes);
+    if (received_ != nullptr)
+      if (char* kept = received_->keep(tile, cell + begin + next.view.low, cell + begin + next.view.high))
+        next.weights = kept;
     turn_ = 1 - turn_;
     logits_ = {queries, item_.memory.keys, depth, begin + next.view.low, begin + next.view.high, next.logits};
     run_soft_max();
@@ -69,6 +88,7 @@ class OverlappedStrips {
   void finish() {
     run_soft_max();
     finish_values();
+    finish_received();
   }
 
   /// The soft max calls this before it scales the sums of values.
@@ -80,13 +100,15 @@ class OverlappedStrips {
     for (due_ += steps_; due_ >= rows_; due_ -= rows_)
       if (values_.left() > 0)
         values_.next();
+      else if (sums_.left() > 0)
+        sums_.next();
       else if (logits_.left() > 0)
         logits_.next();
   }
 
  private:
   struct Strip {
-    std::int64_t tile = 0, begin = 0;
+    std::int64_t tile = 0, cell = 0, begin = 0;
     float* logits = nullptr;
     char* weights = nullptr;
     typename Work::View view;
@@ -99,14 +121,16 @@ class OverlappedStrips {
       const TileSums sums = item_.memory.tile(now_->tile, task.depth);
       const typename Work::View& view = now_->view;
       if (task.softcap != 0) Softmax<A>::cap(now_->logits, view.high - view.low, task.softcap);
-      steps_ = values_.left() + logits_.left();
+      steps_ = values_.left() + sums_.left() + logits_.left();
       rows_ = (view.high - view.low) / 2;
       due_ = 0;
       Softmax<A>::run(now_->logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
                       sums, now_->weights, *this);
     }
     finish_values();
+    finish_received();
     while (logits_.left() > 0) logits_.next();
+    if (now_ != nullptr && received_ != nullptr) receive(*now_);
     if (now_ != nullptr && task.out != nullptr)
       values_ = {now_->weights,
                  item_.memory.values,
@@ -117,11 +141,23 @@ class OverlappedStrips {
     now_ = nullptr;
   }
 
+  void finish_received() {
+    while (sums_.left() > 0) sums_.next();
+  }
+  void receive(const Strip& strip) {
+    const std::int64_t first = strip.begin + strip.view.low;
+    if (const char* factors = received_->after(strip.tile, strip.cell + first); factors != nullptr)
+      sums_ = {strip.weights, factors, strip.view.high - strip.view.low,
+               received_->totals_of(strip.tile, first)};
+  }
+
   const Item& item_;
+  Received<A>* received_;
   Strip strips_[2];
   Strip* now_ = nullptr;  // the strip whose logits are ready
   int turn_ = 0;          // which of the two strips, with its logits and weights, comes next
   typename A::Values values_;
+  typename A::Received sums_;
   typename A::Logits logits_;
   std::int64_t steps_ = 0, rows_ = 1, due_ = 0;
 };

@@ -125,6 +125,68 @@ class LogitSteps {
   int quarter_ = 0;
 };
 
+/// Adds up, for each cell, its weights times the factors of the lanes: a row of pairs of cells, with the
+/// lanes as columns, is also a row of a tile of pairs whose other factor has the lanes as rows.
+template <class T>
+class ReceivedSteps {
+ public:
+  static constexpr std::int64_t kTotals = kAttentionTileBytes / 4 / kAttentionTileKeys;
+
+  ReceivedSteps() = default;
+  ReceivedSteps(const char* weights, const char* factors, std::int64_t n, float* totals)
+      : weights_(weights),
+        factors_(factors),
+        totals_(totals),
+        left_(n > 0 ? kQuarters * (n / kAttentionTileKeys) + 1 : 0) {}
+
+  std::int64_t left() const { return left_; }
+
+  CHUNKKV_INLINE void next() {
+    --left_;
+    odd_ ? step<1, 0>() : step<0, 1>();
+  }
+
+ private:
+  static constexpr std::int64_t kGroup = kTotals * kAttentionTileKeys;
+
+  /// A quarter of a group of 32 cells, whose totals are in tile `Now`. Those of the group before it, in tile
+  /// `Last`, are stored late: by then they are ready.
+  template <int Now, int Last>
+  CHUNKKV_INLINE void step() {
+    switch (quarter_) {
+      case 0:
+        if (is_first_) {
+          T::template load<4>(factors_, 64);
+          T::template load<5>(factors_ + kAttentionTileBytes, 64);
+        } else {
+          T::template store<Last>(totals_ - kGroup, 64);
+        }
+        is_first_ = false;
+        if (left_ > 0) T::template load<Now>(totals_, 64);
+        break;
+      case 1:
+        T::template load<6>(weights_, kAttentionTileRow);
+        break;
+      case 2:
+        T::template multiply<Now, 6, 4>();
+        T::template load<7>(weights_ + 64, kAttentionTileRow);
+        break;
+      default:
+        T::template multiply<Now, 7, 5>();
+        totals_ += kGroup;
+        weights_ += 16 * kAttentionTileRow;
+        odd_ = !odd_;
+    }
+    quarter_ = (quarter_ + 1) % kQuarters;
+  }
+
+  const char *weights_ = nullptr, *factors_ = nullptr;
+  float* totals_ = nullptr;
+  std::int64_t left_ = 0;
+  int quarter_ = 0;
+  bool is_first_ = true, odd_ = false;
+};
+
 /// Computes sums [depth][lanes] += values of the cells from `begin` to `end` times their weights.
 template <class T>
 class ValueSteps {

@@ -259,6 +259,10 @@ CHUNKKV_INLINE const float* numbers(const char* memory) {
   return static_cast<const float*>(static_cast<const void*>(memory));
 }
 
+CHUNKKV_INLINE const char* bytes(const float* numbers) {
+  return static_cast<const char*>(static_cast<const void*>(numbers));
+}
+
 constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/attention_received_memory.h"
 #include "kernels/attention_softmax.h"
 #include "kernels/attention_vectors.h"
 
@@ -17,18 +18,21 @@ struct AttentionWork {
 
   struct Memory {
     char *keys, *values;
-    char* queries;   ///< packed queries, tile after tile
-    float* sums;     ///< the TileSums of one tile after the other
-    float* logits;   ///< logits of a strip, or of two with kHasSteps
-    char* weights;   ///< weights of as many strips
-    float* columns;  ///< [depth][lanes]: scaled queries of a tile before they are packed
-    float* mean;     ///< [depth]: the mean key
-    float* totals;   ///< attention that the cells of a block receive, a vector for each
+    char* queries;               ///< packed queries, tile after tile
+    float* sums;                 ///< the TileSums of one tile after the other
+    float* logits;               ///< logits of a strip, or of two with kHasSteps
+    char* weights;               ///< weights of as many strips
+    float* columns;              ///< [depth][lanes]: scaled queries of a tile before they are packed
+    float* mean;                 ///< [depth]: the mean key
+    float* totals;               ///< attention that the cells of a block receive, a vector for each
+    ReceivedMemory<A> received;  ///< only for tasks that want the attention that cells receive
     std::size_t bytes;
 
     Memory(const AttentionTask& task, std::int64_t chunk, char* own) {
       const std::int64_t depth = task.depth;
-      const auto tiles = std::size_t((chunk * (task.n_head / task.n_head_kv) + kLanes - 1) / kLanes);
+      const std::int64_t group = task.n_head / task.n_head_kv;
+      const auto tiles = std::size_t(task.received != nullptr ? group * ((chunk + kLanes - 1) / kLanes)
+                                                              : (chunk * group + kLanes - 1) / kLanes);
       MemoryParts all{own};
       keys = all.take(A::key_bytes(depth));
       values = all.take(A::value_bytes(depth));
@@ -40,6 +44,7 @@ struct AttentionWork {
       columns = all.take_floats(std::size_t(depth * kLanes));
       mean = all.take_floats(std::size_t(depth));
       totals = all.take_floats(std::size_t(A::block(depth) * V::kWidth));
+      if (task.received != nullptr) received = ReceivedMemory<A>(task, std::int64_t(tiles), all);
       bytes = all.bytes;
     }
 
@@ -83,6 +88,7 @@ struct AttentionWork {
     std::int64_t unit = kLanes;
     for (std::int64_t g = group; g % 2 == 0 && unit > 1; g /= 2) unit /= 2;
     if (unit % 3 == 0 && group % 3 == 0) unit /= 3;
+    if (task.received != nullptr) unit = kLanes;  // a tile holds tokens of one head
     std::int64_t chunks = (task.n_queries * group + A::kItemLanes - 1) / A::kItemLanes;
     const std::int64_t wanted = (3 * std::int64_t(n_threads) + task.n_head_kv - 1) / task.n_head_kv;
     if (chunks < wanted) chunks = min_of(wanted, (task.n_queries * group + kLanes - 1) / kLanes);

@@ -24,6 +24,9 @@ struct Attention {
   std::int64_t n_kv = 0;  ///< cells that attention reads
   /// The task of our own kernel; null: the engine computed the attention.
   const kernels::AttentionTask* kernel_task = nullptr;
+  /// [n_head][n_kv]: the attention that each cell receives from all queries of the micro-batch, if our kernel
+  /// added it up (Observer::adds_up_all); else empty. It lives until the observer returns.
+  std::span<const float> received = {};
   std::int32_t reader = 0;  ///< number among the layers that read these rows
   bool is_last = true;      ///< no other layer reads these rows after it in this micro-batch
 
@@ -44,6 +47,8 @@ class Observer {
   virtual ~Observer() = default;
   /// Whether it wants to see `layer` in the decode that begins.
   virtual bool watches(std::int32_t layer) const = 0;
+  /// Whether it adds up the attention of all tokens of the decode in `layer`.
+  virtual bool adds_up_all(std::int32_t layer) const = 0;
   virtual void see(const Attention& attention) = 0;
 };
 

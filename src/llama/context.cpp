@@ -234,6 +234,9 @@ std::vector<std::int32_t> Context::decode(std::span<const Segment> segments) {
       if (!segment.observer->watches(layer)) continue;
       options.layers.resize(std::size_t(n_layer()));
       options.layers[std::size_t(layer)] = true;
+      if (segments.size() > 1 || !segment.observer->adds_up_all(layer)) continue;
+      options.sums.resize(std::size_t(n_layer()));
+      options.sums[std::size_t(layer)] = true;
     }
   }
   options.handler = [&](const Attention& attention) { show(segments, attention); };

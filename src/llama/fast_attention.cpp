@@ -83,7 +83,7 @@ const FastAttention::Mask& FastAttention::read(const ggml_tensor* tensor) {
   return mask;
 }
 
-void FastAttention::take(ggml_tensor* node) {
+void FastAttention::take(ggml_tensor* node, bool adds_up) {
   if (node->op != GGML_OP_FLASH_ATTN_EXT || !has_kernel(node)) return;
   const Mask& mask = read(node->src[3]);
   if (!mask.usable) return;
@@ -100,16 +100,24 @@ void FastAttention::take(ggml_tensor* node) {
   } else {
     call.task.visible = mask.visible.words.data();
     call.task.seen_by_any = mask.visible.seen_by_any.data();
-    prepare_many(call);
+    prepare_many(call, adds_up);
     Operation::custom(&compute_many, &call).put_into(node);
   }
   call.is_taken = true;
   ++n_calls_;
 }
 
-void FastAttention::prepare_many(Call& call) {
-  for (AlignedBlock& memory : thread_memory_)
-    memory.reserve(kernel_.thread_bytes(call.task, int(thread_memory_.size())));
+void FastAttention::prepare_many(Call& call, bool adds_up) {
+  kernels::AttentionTask& task = call.task;
+  const int n_threads = int(thread_memory_.size());
+  if (adds_up) {
+    received_.resize(1);
+    task.received = received_.data();
+    task.n_parts = kernel_.n_parts(task, n_threads);
+    received_.resize(std::size_t(task.n_parts * task.n_head * task.n_cells));
+    task.received = task.n_parts == 0 ? nullptr : received_.data();
+  }
+  for (AlignedBlock& memory : thread_memory_) memory.reserve(kernel_.thread_bytes(task, n_threads));
   call.statistics.resize(std::size_t(2 * call.task.n_head * call.task.n_queries));
   call.task.statistics = call.statistics.data();
 }
@@ -140,6 +148,16 @@ const kernels::AttentionTask* FastAttention::computed(const ggml_tensor* node) c
   for (std::size_t i = n_calls_; i-- > 0;)
     if (calls_[i].node == node && calls_[i].task.statistics != nullptr) return &calls_[i].task;
   return nullptr;
+}
+
+std::span<const float> FastAttention::received(const kernels::AttentionTask& task) {
+  if (task.received == nullptr) return {};
+  const auto n = std::size_t(task.n_head * task.n_cells);
+  for (std::int64_t part = 1; part < task.n_parts; ++part) {
+    const float* more = received_.data() + std::size_t(part) * n;
+    for (std::size_t i = 0; i < n; ++i) received_[i] += more[i];
+  }
+  return std::span<const float>(received_).first(n);
 }
 
 void FastAttention::forget_masks() {

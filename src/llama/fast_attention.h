@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <span>
 #include <vector>
 
 namespace chunkkv::engine {
@@ -26,7 +27,8 @@ class FastAttention {
   explicit FastAttention(int n_threads);
 
   /// Takes a node that is about to be computed, if it is an attention that our kernels can compute.
-  void take(ggml_tensor* node);
+  /// `adds_up`: the attention that cells receive from all queries is wanted, too.
+  void take(ggml_tensor* node, bool adds_up);
   /// Turns `node` back into the engine's operation.
   void restore(const ggml_tensor* node);
   /// Ends a decode: turns all nodes back.
@@ -34,6 +36,9 @@ class FastAttention {
   /// The task, with statistics, that a kernel computed in this decode for a node of many queries; null for
   /// every other node.
   const kernels::AttentionTask* computed(const ggml_tensor* node) const;
+  /// Its `received`, the sum of all parts, [n_head][n_cells]; empty if it was not wanted. Valid until another
+  /// node is taken for which it is.
+  std::span<const float> received(const kernels::AttentionTask& task);
   /// Must be called when masks have changed, since each is read only once.
   void forget_masks();
 
@@ -55,7 +60,7 @@ class FastAttention {
   };
 
   const Mask& read(const ggml_tensor* mask);
-  void prepare_many(Call& call);
+  void prepare_many(Call& call, bool adds_up);
   void prepare_few(Call& call, const kernels::CellLists& lists);
   static void restore(Call& call);
   static void compute_many(ggml_tensor* node, int thread, int n_threads, void* call);
@@ -67,6 +72,7 @@ class FastAttention {
   std::size_t n_calls_ = 0;
   std::map<const void*, Mask> masks_;
   std::vector<AlignedBlock> thread_memory_;
+  std::vector<float> received_;  // by the cells of the last node for which it was wanted
   // Memory of the kernel for few queries, which one attention uses after the other.
   AlignedBlock part_sums_;
   std::vector<std::atomic<std::int32_t>> parts_done_;

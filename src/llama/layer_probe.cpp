@@ -34,31 +34,33 @@ LayerProbe::AttentionKey LayerProbe::key_of(const ObservationRequest& request) {
   return {request.attention, request.window, 1};
 }
 
-std::vector<float> LayerProbe::by_entry(std::span<const float> by_cell, std::int64_t n_kv) const {
+void LayerProbe::add_by_entry(std::span<const float> by_cell, std::int64_t n_kv,
+                              std::vector<float>& sums) const {
   const std::size_t heads = by_cell.size() / std::size_t(n_kv);
-  std::vector<float> result(heads * n_entries_);
+  sums.resize(heads * n_entries_);
   // Entries that were read one after the other mostly lie so, too.
   for (std::size_t i = 0, end = 0; i < cells_.size(); i = end) {
     end = i + 1;
     while (end < cells_.size() && cells_[end] == cells_[end - 1] + 1) ++end;
-    for (std::size_t h = 0; h < heads; ++h)
-      std::copy_n(by_cell.data() + h * std::size_t(n_kv) + std::size_t(cells_[i]), end - i,
-                  result.data() + h * n_entries_ + i);
+    for (std::size_t h = 0; h < heads; ++h) {
+      const float* from = by_cell.data() + h * std::size_t(n_kv) + std::size_t(cells_[i]);
+      float* to = sums.data() + h * n_entries_ + i;
+      for (std::size_t n = 0; n < end - i; ++n) to[n] += from[n];
+    }
   }
-  return result;
 }
 
 void LayerProbe::add_attention(const ObservationRequest& request, const Attention& attention,
                                QueryRange queries, std::int32_t first_window_entry) {
   AttentionSum& sum = attention_[key_of(request)];
   queries.first += attention.first_row;
-  std::vector<float> values = by_entry(
-      attention_sums(compute_, cache_, attention, queries, past(request, attention.n_kv, first_window_entry)),
-      attention.n_kv);
-  if (sum.values.empty())
-    sum.values = std::move(values);
+  const bool is_all = queries.first == 0 && queries.stride == 1 && queries.count == attention.q->ne[1];
+  if (is_all && request.attention == AttentionKind::softmax && !attention.received.empty())
+    add_by_entry(attention.received, attention.n_kv, sum.values);
   else
-    for (std::size_t i = 0; i < values.size(); ++i) sum.values[i] += values[i];
+    add_by_entry(attention_sums(compute_, cache_, attention, queries,
+                                past(request, attention.n_kv, first_window_entry)),
+                 attention.n_kv, sum.values);
   if (attention.reader == 0) sum.n_queries += queries.count;
 }
 
@@ -101,9 +103,9 @@ void LayerProbe::add_stored(const ObservationRequest& request, const Attention& 
   if (!is_new) return;
   StoredQueries& queries = queries_[std::size_t(attention.reader)];
   queries.prompt = cells_;
-  it->second = by_entry(attention_sums(compute_, cache_, attention, queries, request.after,
-                                       past(request, attention.n_kv, first_window_entry)),
-                        attention.n_kv);
+  add_by_entry(attention_sums(compute_, cache_, attention, queries, request.after,
+                              past(request, attention.n_kv, first_window_entry)),
+               attention.n_kv, it->second);
 }
 
 void LayerProbe::set_history(std::int32_t stride, std::vector<float> sums) {

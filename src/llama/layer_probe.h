@@ -61,8 +61,8 @@ class LayerProbe {
   std::vector<std::uint8_t> past(const ObservationRequest& request, std::int64_t n_kv,
                                  std::int32_t first_window_entry) const;
 
-  /// Turns sums by cell, [heads][n_kv], into sums by entry, [heads][n_entries]; 0 for entries not read yet.
-  std::vector<float> by_entry(std::span<const float> by_cell, std::int64_t n_kv) const;
+  /// Adds sums by cell, [heads][n_kv], to sums by entry, [heads][n_entries], which may be empty at first.
+  void add_by_entry(std::span<const float> by_cell, std::int64_t n_kv, std::vector<float>& sums) const;
 
   Compute& compute_;
   const CacheLayer& cache_;

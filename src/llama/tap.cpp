@@ -28,6 +28,7 @@ void Tap::accelerate(int n_threads) {
 
 void Tap::begin(DecodeOptions options) {
   wanted_ = std::move(options.layers);
+  sums_ = std::move(options.sums);
   handler_ = std::move(options.handler);
   mask_.begin(std::move(options.hidden));
   cells_.clear();
@@ -55,6 +56,10 @@ bool Tap::watched(std::int32_t layer) const {
   return layer >= 0 && std::size_t(layer) < wanted_.size() && wanted_[std::size_t(layer)];
 }
 
+bool Tap::adds_up(std::int32_t layer) const {
+  return layer >= 0 && std::size_t(layer) < sums_.size() && sums_[std::size_t(layer)];
+}
+
 bool Tap::ask(ggml_tensor* node) {
   if (!cache_.is_known()) cache_.add(node);
   if (rows_) rows_->take(node);
@@ -68,7 +73,7 @@ bool Tap::ask(ggml_tensor* node) {
       [[fallthrough]];
     case GGML_OP_FLASH_ATTN_EXT: {
       const bool is_wanted = on_flash_attention(node);
-      if (attention_) attention_->take(node);
+      if (attention_) attention_->take(node, is_wanted && adds_up(layer_of(node->src[1])));
       return is_wanted;
     }
     case GGML_OP_MUL_MAT_ID:
@@ -153,6 +158,7 @@ void Tap::show(ggml_tensor* node) {
   if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention `on_soft_max` shows it
   const std::int32_t layer = layer_of(node->src[1]);
   if (!watched(layer)) return;  // it was asked for only because of its mask
+  const kernels::AttentionTask* task = attention_ ? attention_->computed(node) : nullptr;
   show_to_handler({.layer = layer,
                    .q = node->src[0],
                    .mask = node->src[3],
@@ -161,7 +167,8 @@ void Tap::show(ggml_tensor* node) {
                    .max_bias = op_float(node, 1),
                    .softcap = op_float(node, 2),
                    .n_kv = node->src[1]->ne[1],
-                   .kernel_task = attention_ ? attention_->computed(node) : nullptr});
+                   .kernel_task = task,
+                   .received = task != nullptr ? attention_->received(*task) : std::span<const float>{}});
 }
 
 void Tap::show_to_handler(Attention attention) {

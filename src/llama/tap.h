@@ -34,6 +34,7 @@ class Tap {
   struct DecodeOptions {
     std::vector<bool> layers = {};  ///< [n_layer] whether `handler` gets the layer's attention; empty: none
     Handler handler = {};
+    std::vector<bool> sums = {};  ///< [n_layer] whether the attention of all queries is added up; empty: none
     std::vector<std::vector<std::int32_t>> hidden = {};  ///< see CellMask
   };
   /// Starts a decode: forgets the cells of the last one.
@@ -65,6 +66,7 @@ class Tap {
   /// Counts the readers of the layer's rows, and shows the attention to the handler.
   void show_to_handler(Attention attention);
   bool watched(std::int32_t layer) const;
+  bool adds_up(std::int32_t layer) const;
 
   CacheLayers cache_;
   bool is_surveyed_ = false;                  // the weights have been counted, in the first decode
@@ -74,7 +76,7 @@ class Tap {
   std::int32_t last_stored_layer_ = -1;
   // K q of the layer whose soft max comes next, without flash attention.
   const ggml_tensor* kq_product_ = nullptr;
-  std::vector<bool> wanted_;  // by layer
+  std::vector<bool> wanted_, sums_;  // by layer
   Handler handler_;
   CellMask mask_;
   std::unique_ptr<FastProducts> products_;

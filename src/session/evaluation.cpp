@@ -20,6 +20,7 @@ class AttentionReader final : public engine::Observer {
       : context_(context), cells_(before.cells), first_(std::int32_t(first)), handler_(handler) {}
 
   bool watches(std::int32_t) const override { return true; }
+  bool adds_up_all(std::int32_t) const override { return false; }
 
   void see(const engine::Attention& attention) override {
     cells_.resize(n_before_);

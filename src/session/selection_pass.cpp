@@ -116,6 +116,12 @@ bool SelectionPass::watches(std::int32_t layer) const {
   return std::any_of(plans_.begin(), plans_.end(), [&](const PlanState& s) { return observes(s, layer); });
 }
 
+bool SelectionPass::adds_up_all(std::int32_t layer) const {
+  return n_answered() < 0 && std::any_of(plans_.begin(), plans_.end(), [&](const PlanState& s) {
+           return observes(s, layer) && s.request.queries == Queries::all && s.request.stride == 1;
+         });
+}
+
 void SelectionPass::see(const engine::Attention& attention) {
   n_answered() < 0 ? observe(attention) : store(attention);
   if (!attention.is_last) return;  // readers of one layer's rows choose together, with the last one

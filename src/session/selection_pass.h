@@ -50,6 +50,7 @@ class SelectionPass final : public engine::Observer {
   void after(std::span<const std::int32_t> cells);
 
   bool watches(std::int32_t layer) const override;
+  bool adds_up_all(std::int32_t layer) const override;
   void see(const engine::Attention& attention) override;
 
   /// The query that is expected next.

@@ -1,0 +1,182 @@
+// Checks the attention that cells receive from all queries, added up while it is computed.
+#include "kernels/attention.h"
+
+#include "unit/attention_problem.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace chunkkv::kernels {
+namespace {
+
+constexpr std::int64_t kStrip = 256;  // a multiple of every kernel's strip
+
+/// [n_head][n_cells], in double precision.
+using CellSums = std::vector<double>;
+
+CellSums true_sums(const Problem& p) {
+  CellSums sums(std::size_t(p.shape.n_head * p.shape.n_cells), 0.0);
+  for (std::int64_t head = 0; head < p.shape.n_head; ++head)
+    for (std::int64_t t = 0; t < p.shape.n_queries; ++t) {
+      const auto weights = p.weights(t, head);
+      for (std::size_t c = 0; c < weights.size(); ++c)
+        sums[std::size_t(head) * weights.size() + c] += weights[c];
+    }
+  return sums;
+}
+
+/// The size of `a` - `b` relative to that of `b`.
+double difference(const CellSums& a, const CellSums& b) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    difference += std::pow(a[i] - b[i], 2);
+    size += std::pow(b[i], 2);
+  }
+  return std::sqrt(difference / size);
+}
+
+/// Sums over the cells of each strip of each head.
+CellSums by_strip(const Problem& p, const CellSums& sums) {
+  const std::int64_t n_strips = (p.shape.n_cells + kStrip - 1) / kStrip;
+  CellSums result(std::size_t(p.shape.n_head * n_strips), 0.0);
+  for (std::int64_t head = 0; head < p.shape.n_head; ++head)
+    for (std::int64_t c = 0; c < p.shape.n_cells; ++c)
+      result[std::size_t(head * n_strips + c / kStrip)] += sums[std::size_t(head * p.shape.n_cells + c)];
+  return result;
+}
+
+/// The kernels that add it up while they compute; in F16 it is computed afterwards.
+std::vector<AttentionKernel> able(std::vector<AttentionKernel> kernels) {
+  float unused = 0;
+  const AttentionTask task{.n_queries = 64, .n_head = 1, .n_head_kv = 1, .depth = 64, .received = &unused};
+  std::erase_if(kernels, [&](const AttentionKernel& kernel) { return kernel.n_parts(task, 1) == 0; });
+  return kernels;
+}
+
+class ReceivedAttention : public testing::TestWithParam<AttentionKernel> {
+ protected:
+  /// Computes the attention and what cells receive; expects the output that it has without that.
+  CellSums received(const Problem& p, int n_threads) const {
+    const AttentionKernel& kernel = GetParam();
+    VisibleCells visible;
+    EXPECT_TRUE(visible.read(reinterpret_cast<const char*>(p.mask.data()), p.shape.n_queries, p.shape.n_cells,
+                             std::size_t(p.shape.n_cells) * 2));
+    std::vector<float> out(std::size_t(p.shape.n_queries * p.shape.n_head * p.shape.depth), -7.0f);
+    std::vector<float> parts(1);
+    AttentionTask task = p.task(0, p.shape.n_queries, out);
+    task.visible = visible.words.data(), task.seen_by_any = visible.seen_by_any.data();
+    task.received = parts.data();
+    task.n_parts = kernel.n_parts(task, n_threads);
+    const auto n = std::size_t(p.shape.n_head * p.shape.n_cells);
+    parts.assign(std::size_t(task.n_parts) * n, std::nanf(""));
+    task.received = parts.data();
+    on_threads(n_threads, kernel.thread_bytes(task, n_threads),
+               [&](char* own, std::atomic<std::int64_t>& next) { kernel.run(task, n_threads, own, next); });
+    EXPECT_EQ(out, p.run(kernel, n_threads));
+    CellSums sums(n, 0.0);
+    for (std::size_t i = 0; i < parts.size(); ++i) sums[i % n] += double(parts[i]);
+    return sums;
+  }
+
+  bool is_exact() const { return std::string(GetParam().name).find("16") == std::string::npos; }
+  /// Of sums over many queries: rounding errors cancel in part.
+  double tolerance() const { return is_exact() ? 3e-6 : 1.2e-2; }
+
+  test::Random random_;
+};
+
+TEST_P(ReceivedAttention, GivesEachStripAllThatItsQueriesPay) {
+  std::vector<Problem> problems;
+  for (const Shape& s : std::vector<Shape>{{50, 290, 4, 2, 64},
+                                           {64, 600, 3, 1, 64},
+                                           {70, 520, 7, 1, 64},
+                                           {40, 700, 2, 1, 128},
+                                           {34, 300, 3, 3, 256},
+                                           {33, 330, 2, 2, 96},
+                                           {50, 120, 5, 1, 16}})
+    problems.emplace_back(s, random_);
+  Problem sparse = problems[1], windows = problems[2], sunk = problems[1], capped = problems[3];
+  for (std::int64_t t = 0; t < 64; ++t)
+    for (std::int64_t c = 0; c < 600; ++c)
+      if (random_.integer(0, 3) == 0 || t == 8 || c / 128 == 3) sparse.at(t, c) = kHiddenCell;
+  for (std::int64_t t = 0; t < 70; ++t)
+    for (std::int64_t c = 0; c < t + 520 - 70 - 200; ++c) windows.at(t, c) = kHiddenCell;
+  sunk.sinks = {-1.0f, 3.0f, 12.0f};
+  capped.softcap = 8;
+  problems.insert(problems.end(), {sparse, windows, sunk, capped});
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    const Problem& p = problems[i];
+    const int n_threads = i < 2 ? 3 : 1;
+    EXPECT_LT(difference(by_strip(p, received(p, n_threads)), by_strip(p, true_sums(p))), tolerance())
+        << "problem " << i << ": " << p.shape.n_queries << " queries, " << p.shape.n_cells << " cells";
+  }
+}
+
+TEST_P(ReceivedAttention, IsExactInTheFirstStrip) {
+  // 60 cells: no kernel's strip has fewer.
+  for (const Shape& s : std::vector<Shape>{{40, 60, 6, 2, 64}, {60, 60, 2, 1, 128}, {33, 50, 1, 1, 256}}) {
+    const Problem p(s, random_);
+    EXPECT_LT(difference(received(p, 2), true_sums(p)), tolerance());
+  }
+}
+
+/// Queries attend to a first cell, to their neighbours and to some cells that all of them like, each to its
+/// own degree: as in models, the shares differ between queries.
+TEST_P(ReceivedAttention, SharesItNearlyAsItShould) {
+  Problem p({192, 1400, 2, 1, 64}, random_);
+  for (std::int64_t c = 0; c < 1400; ++c) {
+    std::uint16_t* key = p.k.data() + p.row(c, 0);
+    key[0] = half_bits(c == 0 ? 40.0f : 0.0f);
+    key[1] = half_bits(float(c) / 24);
+  }
+  for (std::int64_t head = 0; head < 2; ++head)
+    for (std::int64_t t = 0; t < 192; ++t) {
+      float* q = p.q.data() + p.query(t, head);
+      for (std::int64_t d = 2; d < 64; ++d) q[d] /= 2;
+      q[0] = random_.real();
+      q[1] = random_.real() * 3;
+    }
+  const CellSums sums = received(p, 2), truth = true_sums(p);
+  EXPECT_LT(difference(sums, truth), 1e-2);
+  for (std::size_t head = 0; head < 2; ++head) {
+    // The tenth of the cells that receive the most.
+    const auto most = [&](const CellSums& all) {
+      std::vector<std::size_t> cells(1400);
+      for (std::size_t i = 0; i < cells.size(); ++i) cells[i] = head * 1400 + i;
+      std::nth_element(cells.begin(), cells.begin() + 140, cells.end(),
+                       [&](std::size_t a, std::size_t b) { return all[a] > all[b]; });
+      cells.resize(140);
+      std::sort(cells.begin(), cells.end());
+      return cells;
+    };
+    const auto wanted = most(truth), has = most(sums);
+    std::vector<std::size_t> both;
+    std::set_intersection(wanted.begin(), wanted.end(), has.begin(), has.end(), std::back_inserter(both));
+    EXPECT_GE(both.size(), 137U) << "head " << head;
+  }
+}
+
+TEST_P(ReceivedAttention, StaysFiniteWhereEstimatesAreWrong) {
+  Problem p({64, 1000, 2, 1, 64}, random_);
+  for (float& x : p.q) x *= 300;  // one cell takes all, and logits rise by hundreds from strip to strip
+  Problem backwards = p;
+  for (std::int64_t t = 0; t < 64; ++t)  // the last query does not see the last cells
+    for (std::int64_t c = 0; c < 1000; ++c) backwards.at(t, c) = c < 1000 - t * 15 ? kOpenCell : kHiddenCell;
+  for (const Problem* problem : {&p, &backwards}) {
+    const CellSums sums = received(*problem, 1);
+    for (const double x : sums) ASSERT_TRUE(std::isfinite(x));
+    double all = 0;
+    for (const double x : sums) all += x;
+    EXPECT_NEAR(all, 64 * 2, 64 * 2 * tolerance());
+  }
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ReceivedAttention);
+INSTANTIATE_TEST_SUITE_P(, ReceivedAttention, testing::ValuesIn(able(attention_kernels())),
+                         kernel_name<AttentionKernel>);
+INSTANTIATE_TEST_SUITE_P(Emulated, ReceivedAttention, testing::ValuesIn(able(emulated_attention_kernels())),
+                         kernel_name<AttentionKernel>);
+
+}  // namespace
+}  // namespace chunkkv::kernels
