@@ -118,12 +118,11 @@ void ours(benchmark::State& state) {
 /// The same, with the attention that each cell receives from all queries.
 void ours_with_sums(benchmark::State& state) {
   by_kernel(state, [&](const AttentionKernel& kernel, AttentionTask task, char*) {
-    std::vector<float> statistics(std::size_t(2 * task.n_head * task.n_queries)), received(1);
+    std::vector<float> statistics(std::size_t(2 * task.n_head * task.n_queries));
     task.statistics = statistics.data();
-    task.received = received.data();
     task.n_parts = kernel.n_parts(task, 1);
     if (task.n_parts == 0) return state.SkipWithError("this kernel adds nothing up while it computes");
-    received.resize(std::size_t(task.n_parts * task.n_head * task.n_cells));
+    std::vector<float> received(std::size_t(task.n_parts * task.n_head * task.n_cells));
     task.received = received.data();
     const Memory own = thread_memory(kernel.thread_bytes(task, 1));
     for (auto _ : state) {

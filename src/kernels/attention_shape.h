@@ -21,7 +21,7 @@ class Attention {
 
  public:
   static std::int64_t n_parts(const AttentionTask& task, int n_threads) {
-    const std::int64_t chunk = Work::chunk_of(task, n_threads);
+    const std::int64_t chunk = Work::chunk_of(task, n_threads, true);
     return A::kTotals > 0 ? (task.n_queries + chunk - 1) / chunk : 0;
   }
   static std::size_t thread_bytes(const AttentionTask& task, int n_threads) {

@@ -83,12 +83,15 @@ struct AttentionWork {
 
   /// The number of tokens in an item, and those for which a thread has memory.
   static std::int64_t chunk_of(const AttentionTask& task, int n_threads) {
+    return chunk_of(task, n_threads, task.received != nullptr);
+  }
+  static std::int64_t chunk_of(const AttentionTask& task, int n_threads, bool by_head) {
     const std::int64_t group = task.n_head / task.n_head_kv;
     // Items fill whole tiles, and each thread gets several.
     std::int64_t unit = kLanes;
     for (std::int64_t g = group; g % 2 == 0 && unit > 1; g /= 2) unit /= 2;
     if (unit % 3 == 0 && group % 3 == 0) unit /= 3;
-    if (task.received != nullptr) unit = kLanes;  // a tile holds tokens of one head
+    if (by_head) unit = kLanes;
     std::int64_t chunks = (task.n_queries * group + A::kItemLanes - 1) / A::kItemLanes;
     const std::int64_t wanted = (3 * std::int64_t(n_threads) + task.n_head_kv - 1) / task.n_head_kv;
     if (chunks < wanted) chunks = min_of(wanted, (task.n_queries * group + kLanes - 1) / kLanes);

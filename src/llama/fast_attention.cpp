@@ -110,16 +110,14 @@ void FastAttention::take(ggml_tensor* node, bool adds_up) {
 void FastAttention::prepare_many(Call& call, bool adds_up) {
   kernels::AttentionTask& task = call.task;
   const int n_threads = int(thread_memory_.size());
-  if (adds_up) {
-    received_.resize(1);
-    task.received = received_.data();
-    task.n_parts = kernel_.n_parts(task, n_threads);
+  task.n_parts = adds_up ? kernel_.n_parts(task, n_threads) : 0;
+  if (task.n_parts > 0) {
     received_.resize(std::size_t(task.n_parts * task.n_head * task.n_cells));
-    task.received = task.n_parts == 0 ? nullptr : received_.data();
+    task.received = received_.data();
   }
   for (AlignedBlock& memory : thread_memory_) memory.reserve(kernel_.thread_bytes(task, n_threads));
-  call.statistics.resize(std::size_t(2 * call.task.n_head * call.task.n_queries));
-  call.task.statistics = call.statistics.data();
+  call.statistics.resize(std::size_t(2 * task.n_head * task.n_queries));
+  task.statistics = call.statistics.data();
 }
 
 void FastAttention::prepare_few(Call& call, const kernels::CellLists& lists) {
@@ -142,6 +140,7 @@ void FastAttention::restore(const ggml_tensor* node) {
 void FastAttention::restore() {
   for (std::size_t i = 0; i < n_calls_; ++i) restore(calls_[i]);
   n_calls_ = 0;
+  received_ = {};  // these are many numbers, and few decodes want them
 }
 
 const kernels::AttentionTask* FastAttention::computed(const ggml_tensor* node) const {
