@@ -90,8 +90,7 @@ Memory thread_memory(std::size_t bytes) {
   return {static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), std::free};
 }
 
-/// A prompt's attention as the fastest kernel computes it; `act` measures with the kernel, its task and its
-/// memory.
+/// A prompt's attention as the fastest kernel computes it; `act` measures with the kernel and its task.
 template <class Act>
 void by_kernel(benchmark::State& state, Act act) {
   if (chunkkv::kernels::attention_kernels().empty())
@@ -101,48 +100,49 @@ void by_kernel(benchmark::State& state, Act act) {
   const auto visible = p.visible();
   AttentionTask task = p.task();
   task.visible = visible.words.data(), task.seen_by_any = visible.seen_by_any.data();
-  act(kernel, task, thread_memory(kernel.thread_bytes(task, 1)).get());
+  act(kernel, task);
   state.SetLabel(kernel.name);
   p.report(state);
 }
 
+void measure(benchmark::State& state, const AttentionKernel& kernel, const AttentionTask& task) {
+  const Memory own = thread_memory(kernel.thread_bytes(task, 1));
+  for (auto _ : state) {
+    std::atomic<std::int64_t> next = 0;
+    kernel.run(task, 1, own.get(), next);
+  }
+}
+
 void ours(benchmark::State& state) {
-  by_kernel(state, [&](const AttentionKernel& kernel, const AttentionTask& task, char* own) {
-    for (auto _ : state) {
-      std::atomic<std::int64_t> next = 0;
-      kernel.run(task, 1, own, next);
-    }
-  });
+  by_kernel(state,
+            [&](const AttentionKernel& kernel, const AttentionTask& task) { measure(state, kernel, task); });
 }
 
 /// The same, with the attention that each cell receives from all queries.
 void ours_with_sums(benchmark::State& state) {
-  by_kernel(state, [&](const AttentionKernel& kernel, AttentionTask task, char*) {
+  by_kernel(state, [&](const AttentionKernel& kernel, AttentionTask task) {
     std::vector<float> statistics(std::size_t(2 * task.n_head * task.n_queries));
     task.statistics = statistics.data();
     task.n_parts = kernel.n_parts(task, 1);
     if (task.n_parts == 0) return state.SkipWithError("this kernel adds nothing up while it computes");
     std::vector<float> received(std::size_t(task.n_parts * task.n_head * task.n_cells));
     task.received = received.data();
-    const Memory own = thread_memory(kernel.thread_bytes(task, 1));
-    for (auto _ : state) {
-      std::atomic<std::int64_t> next = 0;
-      kernel.run(task, 1, own.get(), next);
-    }
+    measure(state, kernel, task);
   });
 }
 
 /// The attention that each cell receives from all queries, after theirs was computed.
 void our_sums(benchmark::State& state) {
-  by_kernel(state, [&](const AttentionKernel& kernel, AttentionTask task, char* own) {
+  by_kernel(state, [&](const AttentionKernel& kernel, AttentionTask task) {
+    const Memory own = thread_memory(kernel.thread_bytes(task, 1));
     std::vector<float> statistics(std::size_t(2 * task.n_head * task.n_queries));
     std::vector<float> sums(std::size_t(task.n_head * task.n_cells));
     task.statistics = statistics.data();
     std::atomic<std::int64_t> first = 0;
-    kernel.run(task, 1, own, first);
+    kernel.run(task, 1, own.get(), first);
     for (auto _ : state) {
       std::atomic<std::int64_t> next = 0;
-      kernel.sums(task, {0, task.n_queries, 1}, 1, own, next, sums.data());
+      kernel.sums(task, {0, task.n_queries, 1}, 1, own.get(), next, sums.data());
     }
   });
 }

@@ -153,7 +153,7 @@ struct TilePrecision {
   /// Adds the totals of `n` cells to `out`, [n].
   static void add_totals(const float* totals, std::int64_t n, float* out) {
     for (std::int64_t cell = 0; cell < n; ++cell)
-      out[cell] += totals[cell / 32 * 256 + cell % 16 * 16 + cell / 16 % 2];
+      out[cell] += totals[cell / kKeyUnit * kKeyUnit * kTotals + cell % 16 * 16 + cell / 16 % 2];
   }
 
   /// Cuts weights off after 16 bits and adds the rest to `sum`.

@@ -104,7 +104,6 @@ struct SinglePrecision {
     sum += a + b;
   }
 
-  static const char* weights_of(const float* logits, const char*) { return bytes(logits); }
   static void pack_factors(const float* factors, char* packed) { std::memcpy(packed, factors, kFactorBytes); }
   /// Adds the weights of `n` keys, each multiplied by its lane's factor, to totals [n][V::kWidth].
   static void add_received(const char* weights, const char* factors, std::int64_t n, float* totals) {
@@ -119,12 +118,7 @@ struct SinglePrecision {
   }
   /// Adds the totals of `n` keys to `out`, [n].
   static void add_totals(const float* totals, std::int64_t n, float* out) {
-    for (std::int64_t key = 0; key < n; key += 4, totals += 4 * V::kWidth) {
-      float four[4];
-      V::store_sums(V::load(totals), V::load(totals + V::kWidth), V::load(totals + 2 * V::kWidth),
-                    V::load(totals + 3 * V::kWidth), four);
-      for (std::int64_t i = 0; i < min_of(4, n - key); ++i) out[key + i] += four[i];
-    }
+    add_sums<V>(totals, n, out);
   }
   static void add_values(const float* weights, const char*, const char* values, std::int64_t depth,
                          std::int64_t begin, std::int64_t end, float* out) {

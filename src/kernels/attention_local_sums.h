@@ -70,7 +70,7 @@ class LocalSums {
   /// Takes the local cells of a tile that lie in the block of `n` cells at `cell`, strip by strip.
   void take(std::int64_t tile, std::int64_t cell, std::int64_t n) {
     Tile& t = tiles_[tile];
-    const char* queries = item_.memory.queries + std::size_t(tile) * A::query_bytes(item_.task.depth);
+    const char* queries = item_.memory.queries_of(tile, item_.task.depth);
     const std::int64_t last = min_of(t.local_end - cell, n);
     for (std::int64_t begin = t.local_begin > cell ? t.local_begin - cell : 0, end; begin < last;
          begin = end) {

@@ -74,20 +74,17 @@ class Attention {
       Strips strips(item, received);
       for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile)
         for (std::int64_t s = 0; s < n; s += A::strip(task.depth))
-          strips.take(queries_of(item, tile), tile, cell, s, min_of(s + A::strip(task.depth), n));
+          strips.take(item.memory.queries_of(tile, task.depth), tile, cell, s,
+                      min_of(s + A::strip(task.depth), n));
       strips.finish();
       if constexpr (A::kTotals > 0)
         if (received != nullptr) received->end_block(cell, n);
     }
   }
 
-  static char* queries_of(const Item& item, std::int64_t tile) {
-    return item.memory.queries + std::size_t(tile) * A::query_bytes(item.task.depth);
-  }
-
   static void start(const Item& item, std::int64_t tile) {
     const AttentionTask& task = item.task;
-    Work::pack_queries(item, tile, queries_of(item, tile));
+    Work::pack_queries(item, tile, item.memory.queries_of(tile, task.depth));
     const TileSums sums = item.memory.tile(tile, task.depth);
     for (std::int64_t i = 0; i < kLanes; ++i) {
       sums.maximum[i] = kNoMaximum;

@@ -41,7 +41,8 @@ class StripsInTurn {
 
  private:
   void receive(std::int64_t tile, std::int64_t cell, std::int64_t begin, const typename Work::View& view) {
-    const char* weights = A::weights_of(item_.memory.logits, item_.memory.weights);
+    static_assert(A::kWeightBytes == 0, "weights take the logits' place");
+    const char* weights = bytes(item_.memory.logits);
     const std::int64_t first = begin + view.low, n = view.high - view.low;
     if (char* kept = received_->keep(tile, cell + first, cell + first + n); kept != nullptr)
       std::memcpy(kept, weights, std::size_t(n * kLanes) * sizeof(float));

@@ -154,13 +154,8 @@ class AttentionSums {
         sums.finish();
       }
       float* to = out + (item.kv_head * item.group() + h) * task.n_cells + cell;
-      for (std::int64_t c = 0; c < n; c += 4) {
-        const float* four = totals + c * V::kWidth;
-        float four_sums[4];
-        V::store_sums(V::load(four), V::load(four + V::kWidth), V::load(four + 2 * V::kWidth),
-                      V::load(four + 3 * V::kWidth), four_sums);
-        for (std::int64_t i = 0; i < min_of(4, n - c); ++i) to[c + i] = four_sums[i];
-      }
+      std::memset(to, 0, std::size_t(n) * sizeof(float));
+      add_sums<V>(totals, n, to);
     }
   }
 };

@@ -267,6 +267,17 @@ constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
+/// Adds the sum of each of `n` vectors to `to`, [n]. They are read four at a time.
+template <class V>
+void add_sums(const float* vectors, std::int64_t n, float* to) {
+  for (std::int64_t i = 0; i < n; i += 4, vectors += 4 * V::kWidth) {
+    float four[4];
+    V::store_sums(V::load(vectors), V::load(vectors + V::kWidth), V::load(vectors + 2 * V::kWidth),
+                  V::load(vectors + 3 * V::kWidth), four);
+    for (std::int64_t j = 0; j < min_of(4, n - i); ++j) to[i + j] += four[j];
+  }
+}
+
 /// Hands out a thread's memory, part by part, aligned to 64 bytes; if `own` is null it only counts the bytes.
 struct MemoryParts {
   char* own;

@@ -48,6 +48,9 @@ struct AttentionWork {
       bytes = all.bytes;
     }
 
+    char* queries_of(std::int64_t tile, std::int64_t depth) const {
+      return queries + std::size_t(tile) * A::query_bytes(depth);
+    }
     TileSums tile(std::int64_t i, std::int64_t depth) const {
       float* start = sums + i * (depth + 2) * kLanes;
       return {start, start + kLanes, start + 2 * kLanes};

@@ -52,12 +52,8 @@ void Tap::end() {
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
-bool Tap::watched(std::int32_t layer) const {
-  return layer >= 0 && std::size_t(layer) < wanted_.size() && wanted_[std::size_t(layer)];
-}
-
-bool Tap::adds_up(std::int32_t layer) const {
-  return layer >= 0 && std::size_t(layer) < sums_.size() && sums_[std::size_t(layer)];
+bool Tap::has(const std::vector<bool>& layers, std::int32_t layer) {
+  return layer >= 0 && std::size_t(layer) < layers.size() && layers[std::size_t(layer)];
 }
 
 bool Tap::ask(ggml_tensor* node) {
@@ -73,7 +69,7 @@ bool Tap::ask(ggml_tensor* node) {
       [[fallthrough]];
     case GGML_OP_FLASH_ATTN_EXT: {
       const bool is_wanted = on_flash_attention(node);
-      if (attention_) attention_->take(node, is_wanted && adds_up(layer_of(node->src[1])));
+      if (attention_) attention_->take(node, is_wanted && has(sums_, layer_of(node->src[1])));
       return is_wanted;
     }
     case GGML_OP_MUL_MAT_ID:
@@ -115,7 +111,7 @@ bool Tap::on_flash_attention(ggml_tensor* node) {
   if (!cache_.is_known()) cache_.add_attention(node->src[1], node->src[0], node->src[3], node->src[2]->ne[0]);
   if (wanted_.empty() && !mask_.hides()) return false;
   const std::int32_t layer = layer_of(node->src[1]);
-  if (!mask_.hides() || layer < 0) return watched(layer);
+  if (!mask_.hides() || layer < 0) return has(wanted_, layer);
   mask_.write(node->src[3], layer);
   if (attention_) attention_->forget_masks();
   return true;  // so that this layer is computed before the next one's mask is written
@@ -130,7 +126,7 @@ bool Tap::on_product(ggml_tensor* node) {
     kq_product_ = node;
     return false;
   }
-  if (!watched(cache_.number_of(k))) return false;
+  if (!has(wanted_, cache_.number_of(k))) return false;
   kq_product_ = node;
   return true;  // so that the query is computed, and nothing after it, when the soft max is asked about
 }
@@ -157,7 +153,7 @@ void Tap::show(ggml_tensor* node) {
   if (attention_) attention_->restore(node);
   if (node->op != GGML_OP_FLASH_ATTN_EXT) return;  // without flash attention `on_soft_max` shows it
   const std::int32_t layer = layer_of(node->src[1]);
-  if (!watched(layer)) return;  // it was asked for only because of its mask
+  if (!has(wanted_, layer)) return;  // it was asked for only because of its mask
   const kernels::AttentionTask* task = attention_ ? attention_->computed(node) : nullptr;
   show_to_handler({.layer = layer,
                    .q = node->src[0],

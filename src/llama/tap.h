@@ -65,8 +65,8 @@ class Tap {
   std::int32_t layer_of(const ggml_tensor* k) const;
   /// Counts the readers of the layer's rows, and shows the attention to the handler.
   void show_to_handler(Attention attention);
-  bool watched(std::int32_t layer) const;
-  bool adds_up(std::int32_t layer) const;
+  /// Whether `layer` is one of `layers`, flags by layer or none at all.
+  static bool has(const std::vector<bool>& layers, std::int32_t layer);
 
   CacheLayers cache_;
   bool is_surveyed_ = false;                  // the weights have been counted, in the first decode

@@ -185,6 +185,19 @@ struct Problem {
     return result;
   }
 
+  /// The attention that cells receive from every `stride`-th query from `first` on, [head][cell], in double
+  /// precision.
+  std::vector<double> sums(std::int64_t first = 0, std::int64_t stride = 1) const {
+    std::vector<double> result(std::size_t(shape.n_head * shape.n_cells), 0.0);
+    for (std::int64_t head = 0; head < shape.n_head; ++head)
+      for (std::int64_t t = first; t < shape.n_queries; t += stride) {
+        const auto weight = weights(t, head);
+        for (std::size_t c = 0; c < weight.size(); ++c)
+          result[std::size_t(head) * weight.size() + c] += weight[c];
+      }
+    return result;
+  }
+
   /// The output row of query `t` of one head, in double precision.
   std::vector<double> truth(std::int64_t t, std::int64_t head) const {
     const auto weight = weights(t, head);
@@ -217,6 +230,17 @@ struct Problem {
     return std::sqrt(difference / size);
   }
 };
+
+/// The size of `numbers` - `truth` relative to that of `truth`.
+template <class Numbers>
+double relative_error(const Numbers& numbers, const std::vector<double>& truth) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    difference += std::pow(double(numbers[i]) - truth[i], 2);
+    size += std::pow(truth[i], 2);
+  }
+  return std::sqrt(difference / size);
+}
 
 /// The letters and digits of a kernel's name, to be the name of a test.
 template <class Kernel>
