@@ -66,7 +66,11 @@ INSTANTIATE_TEST_SUITE_P(Methods, CompressedGeneration,
 TEST(CompressWhileDecoding, ChoosesAsAPromptOfTheSameTokensDoes) {
   std::mt19937 random(random_seed());
   const auto tokens = random_tokens(random, 160);
-  for (const char* spec : {"rkv", "snapkv:window=8", "chunkkv:window=8", "tova", "h2o", "streamingllm"}) {
+  // Scores of almost equal size may change places: single entries, or one chunk of ten in both heads.
+  const std::pair<const char*, std::size_t> methods[] = {
+      {"rkv", 7}, {"snapkv:window=8", 7}, {"chunkkv:window=8", 20}, {"tova", 7},
+      {"h2o", 7}, {"streamingllm", 0}};
+  for (const auto& [spec, n_changed] : methods) {
     SessionOptions options = cells(256);
     options.type_k = options.type_v = CacheType::f32;
     const Plan plan{make_method(spec), Budget::tokens(60)};
@@ -86,7 +90,7 @@ TEST(CompressWhileDecoding, ChoosesAsAPromptOfTheSameTokensDoes) {
         same += common.size();
         all += a.size();
       }
-    EXPECT_GE(same, all - all / 50) << spec;  // scores of almost equal size may change places
+    EXPECT_GE(same + n_changed, all) << spec;
   }
 }
 
