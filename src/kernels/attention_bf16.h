@@ -105,15 +105,15 @@ struct TilePrecision {
         }
   }
 
-  /// Packs the rows of all lanes in the same way; `rows`: one for each lane.
-  static void pack_lanes(const float* const* rows, std::int64_t depth, char* packed) {
+  /// Packs some of the rows in the same way, one for each lane, from what `pack_rows` made of them.
+  static void pack_lanes(const float*, const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
+                         char* packed) {
     for (std::int64_t d = 0; d < depth; d += 32, packed += 16 * kAttentionTileRow)
       for (int c = 0; c < kColumns; ++c) {
         Words pairs[16];
-        for (int i = 0; i < 16; ++i) {
-          const float* row = rows[c * 16 + i] + d;
-          pairs[i] = bf16_pairs(V::load(row), d + 16 < depth ? V::load(row + 16) : F{});
-        }
+        for (int i = 0; i < 16; ++i)
+          std::memcpy(&pairs[i], packed_rows + packed_key(rows[c * 16 + i], depth) + d / 32 * kTileBytes,
+                      sizeof pairs[i]);
         store_transposed(pairs, packed + 64 * c, kAttentionTileRow);
       }
   }
@@ -172,11 +172,16 @@ struct TilePrecision {
   static constexpr int kTileBytes = kAttentionTileBytes;
 
   static CHUNKKV_INLINE void pack_key(const float* row, std::int64_t depth, std::int64_t key, char* packed) {
-    char* to = packed + key / 16 * kTileBytes * (padded_depth(depth) / 32) + key % 16 * 64;
+    char* to = packed + packed_key(key, depth);
     for (std::int64_t d = 0; d < depth; d += 32, to += kTileBytes) {
       const Words pairs = bf16_pairs(V::load(row + d), V::load(row + d + 16));
       std::memcpy(to, &pairs, sizeof pairs);
     }
+  }
+
+  /// Where a key's row of its first tile begins.
+  static constexpr std::int64_t packed_key(std::int64_t key, std::int64_t depth) {
+    return key / 16 * kTileBytes * (padded_depth(depth) / 32) + key % 16 * 64;
   }
 
   /// The depth, rounded up to whole tiles.

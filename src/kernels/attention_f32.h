@@ -83,11 +83,12 @@ struct SinglePrecision {
     std::memcpy(packed, from, query_bytes(depth));
   }
 
-  /// Packs the rows of all lanes in the same way; `rows`: one for each lane.
-  static void pack_lanes(const float* const* rows, std::int64_t depth, char* packed) {
+  /// Packs some of the rows [n][depth] in the same way, one for each lane.
+  static void pack_lanes(const float* all, const char*, const std::int32_t* rows, std::int64_t depth,
+                         char* packed) {
     float* to = numbers(packed);
     for (std::int64_t i = 0; i < kLanes; ++i)
-      for (std::int64_t d = 0; d < depth; ++d) to[d * kLanes + i] = rows[i][d];
+      for (std::int64_t d = 0; d < depth; ++d) to[d * kLanes + i] = all[rows[i] * depth + d];
   }
 
   /// Computes logits [keys from `begin` to `end`][lanes].

@@ -14,7 +14,7 @@ struct SimilarKeysTask {
   std::int64_t depth = 0;       ///< a multiple of 16, at most kMostAttentionDepth
   const float* keys = nullptr;  ///< [n][depth], of length 1 or 0
   const float* sum = nullptr;   ///< [depth]: sum of all keys
-  char* packed = nullptr;       ///< memory for what `pack` makes of the keys, aligned to 64 bytes
+  char* packed = nullptr;       ///< `packed_bytes` for what `pack` makes of the keys, aligned to 64 bytes
   float threshold = 0;
   std::int32_t* newest = nullptr;  ///< [n]
   float *of_newest = nullptr, *of_others = nullptr;
@@ -25,12 +25,13 @@ struct SimilarKeysTask {
 /// keys resemble old ones, and quadratic in the worst case.
 struct SimilarKeysKernel {
   const char* name;
-  std::size_t (*packed_bytes)(const SimilarKeysTask& task);
-  /// Packs the share of one thread: all of them take keys from `next` (0 at first) until none is left.
-  void (*pack)(const SimilarKeysTask& task, std::atomic<std::int64_t>& next);
+  std::size_t (*packed_bytes)(const SimilarKeysTask& task);  ///< a multiple of 64
+  /// Packs the keys `first`, a multiple of 64, to `end`, which is one or the number of keys.
+  void (*pack)(const SimilarKeysTask& task, std::int64_t first, std::int64_t end);
   /// How many bytes of memory one thread needs; they must be aligned to 64.
   std::size_t (*thread_bytes)(const SimilarKeysTask& task);
-  /// Computes in the same way what the task asks for. All keys are packed.
+  /// Computes the share of one thread of what the task asks for: all of them take keys from `next` (0 at
+  /// first) until none is left. All keys are packed.
   void (*run)(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next);
 };
 

@@ -15,12 +15,15 @@ class SimilarKeys {
   using V = typename A::Vector;
   using F = typename V::F;
   using I = typename V::I;
+  using Steps = typename A::Logits;
   static constexpr std::int64_t kLanes = A::kLanes;
   static_assert(kLanes <= 64);  // lanes are the bits of a word
   /// The most keys that search together: their tiles fill a part of the second-level cache.
   static constexpr std::int64_t kItemTiles = 1536 / kLanes, kItemKeys = kItemTiles * kLanes;
   /// The keys of a strip.
   static constexpr std::int64_t kStrip = 64;
+  static constexpr std::int64_t kPackedUnit = 64;
+  static_assert(kPackedUnit % A::kKeyUnit == 0);
   /// How far products of rounded keys may be off: in BF16 each number by 2^-9 of it, and a little more.
   static constexpr float kMargin = A::kRoundsProducts ? 0x1.08p-8f : 0.0f;
 
@@ -50,14 +53,12 @@ class SimilarKeys {
   static std::size_t thread_bytes(const SimilarKeysTask& task) { return Memory(task.depth, nullptr).bytes; }
 
   static std::size_t packed_bytes(const SimilarKeysTask& task) {
-    return std::size_t(task.n + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit * key_bytes(task);
+    return std::size_t(task.n + kPackedUnit - 1) / kPackedUnit * kPackedUnit * key_bytes(task);
   }
 
-  static void pack(const SimilarKeysTask& task, std::atomic<std::int64_t>& next) {
-    constexpr std::int64_t part = 256 / A::kKeyUnit * A::kKeyUnit;
-    for (std::int64_t first; (first = next.fetch_add(part, std::memory_order_relaxed)) < task.n;)
-      A::pack_rows(task.keys + first * task.depth, min_of(part, task.n - first), task.depth,
-                   task.packed + std::size_t(first) * key_bytes(task));
+  static void pack(const SimilarKeysTask& task, std::int64_t first, std::int64_t end) {
+    A::pack_rows(task.keys + first * task.depth, end - first, task.depth,
+                 task.packed + std::size_t(first) * key_bytes(task));
   }
 
   static void run(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next) {
@@ -133,13 +134,11 @@ class SimilarKeys {
     for (std::int64_t t = 0; t < n_tiles; ++t, keys += kLanes, count -= kLanes) {
       Tile& tile = memory.tiles[t];
       tile.searching = ~std::uint64_t(0) >> (64 - min_of(kLanes, count));
-      const float* rows[kLanes];
       for (std::int64_t i = 0; i < kLanes; ++i) {
         tile.keys[i] = keys[min_of(i, count - 1)];
         tile.bounds[i] = i < count ? task.threshold - kMargin : __builtin_inff();
-        rows[i] = task.keys + tile.keys[i] * task.depth;
       }
-      A::pack_lanes(rows, task.depth, packed(task, memory, t));
+      A::pack_lanes(task.keys, task.packed, tile.keys, task.depth, packed(task, memory, t));
     }
     return n_tiles;
   }
@@ -147,49 +146,72 @@ class SimilarKeys {
     return memory.packed + std::size_t(tile) * A::query_bytes(task.depth);
   }
 
-  /// Compares the keys of all tiles with the strip that begins at `begin`. The next tile's products are begun
-  /// before those of a tile are looked at, so that the processor does both at the same time.
+  /// Compares the keys of all tiles with the strip that begins at `begin`. The next tile's products are
+  /// computed while those of a tile are looked at.
   static void compare(const SimilarKeysTask& task, const Memory& memory, std::int64_t n_tiles,
                       std::int64_t begin) {
     const std::int64_t length = min_of(kStrip, task.n - begin);
-    const std::int64_t whole = (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
+    const std::int64_t end = begin + (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
     const auto next_of = [&](std::int64_t t) {
       while (t < n_tiles && memory.tiles[t].searching == 0) ++t;
       return t;
     };
-    const auto multiply_tile = [&](std::int64_t t, float* products) {
-      if (t < n_tiles)
-        A::logits(packed(task, memory, t), task.packed, task.depth, begin, begin + whole, products);
+    const auto products_of = [&](std::int64_t t, float* products) -> Steps {
+      if (t >= n_tiles) return {};
+      const char* lanes = packed(task, memory, t);
+      if constexpr (A::kHasSteps) {
+        return {lanes, task.packed, task.depth, begin, end, products};
+      } else {
+        A::logits(lanes, task.packed, task.depth, begin, end, products);
+        return {};
+      }
     };
     float *products = memory.products, *others = products + kStrip * kLanes;
     std::int64_t t = next_of(0);
-    multiply_tile(t, products);
+    Steps steps = products_of(t, products);
+    finish(steps);
     while (t < n_tiles) {
       const std::int64_t next = next_of(t + 1);
-      multiply_tile(next, others);
-      find(task, memory.tiles[t], begin, length, products);
+      steps = products_of(next, others);
+      find(task, memory.tiles[t], begin, length, products, steps);
       t = next;
       float* const done = products;
       products = others;
       others = done;
     }
   }
+  static CHUNKKV_INLINE void finish(Steps& steps) {
+    while (steps.left() > 0) steps.next();
+  }
 
   /// Finds the keys of a tile that have a similar one among the `length` keys from `begin`, by their
-  /// products.
+  /// products. Does all `steps`.
   static void find(const SimilarKeysTask& task, Tile& tile, std::int64_t begin, std::int64_t length,
-                   float* products) {
+                   float* products, Steps& steps) {
     if (tile.keys[kLanes - 1] >= begin && tile.keys[0] < begin + length)  // a key is not like itself
       for (std::int64_t i = 0; i < kLanes; ++i) {
         const std::int64_t own = tile.keys[i] - begin;
         if (own >= 0 && own < length) products[own * kLanes + i] = -__builtin_inff();
       }
-    std::int32_t last[kLanes];
-    for (std::uint64_t hits = find_last(products, length, tile.bounds, last); hits != 0; hits &= hits - 1) {
-      const int i = __builtin_ctzll(hits);
-      if (A::kRoundsProducts) last[i] = confirm(task, products + i, tile.keys[i], begin, last[i]);
-      if (last[i] < 0) continue;
-      task.newest[tile.keys[i]] = std::int32_t(begin) + last[i];
+    F most[A::kColumns];
+    highest(products, length, most, steps);
+    finish(steps);
+    for (int c = 0; c < A::kColumns; ++c)
+      if (V::any(most[c] > V::load(tile.bounds + c * V::kWidth)))  // in few strips
+        find(task, tile, begin, length, products, c);
+  }
+
+  /// The same for the keys of one column of vectors, one of which may have a similar key.
+  static void find(const SimilarKeysTask& task, Tile& tile, std::int64_t begin, std::int64_t length,
+                   const float* products, int column) {
+    const int first = column * V::kWidth;
+    const I newest = find_last(products + first, length, V::load(tile.bounds + first));
+    for (int lane = 0; lane < V::kWidth; ++lane) {
+      std::int32_t last = newest[lane];
+      const int i = first + lane;
+      if (A::kRoundsProducts) last = confirm(task, products + i, tile.keys[i], begin, last);
+      if (last < 0) continue;
+      task.newest[tile.keys[i]] = std::int32_t(begin) + last;
       tile.searching &= ~(std::uint64_t(1) << i);
       tile.bounds[i] = __builtin_inff();
     }
@@ -207,30 +229,16 @@ class SimilarKeys {
     return last;
   }
 
-  /// Finds the last product of each lane that exceeds the lane's bound. Returns a bit for each lane that has
-  /// one; `last` stays as it is in all others.
-  static std::uint64_t find_last(const float* products, std::int64_t n, const float* bounds,
-                                 std::int32_t* last) {
-    std::uint64_t lanes = 0;
-    for (int c = 0; c < A::kColumns; ++c) {
-      const float* column = products + c * V::kWidth;
-      const F bound = V::load(bounds + c * V::kWidth);
-      if (!V::any(highest(column, n) > bound)) continue;  // as in most strips
-      I found[4];  // of every fourth key, so that none waits for another
-      for (I& key : found) key = I{} - 1;
-      std::int64_t i = 0;
-      for (; i + 4 <= n; i += 4)
+  /// The last product of each lane of a column that exceeds the lane's bound; -1: none.
+  static CHUNKKV_INLINE I find_last(const float* column, std::int64_t n, F bound) {
+    I found[4];  // of every fourth key, so that none waits for another
+    for (I& key : found) key = I{} - 1;
+    std::int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
 #pragma GCC unroll 4
-        for (int k = 0; k < 4; ++k) mark(V::load(column + (i + k) * kLanes) > bound, i + k, found[k]);
-      for (; i < n; ++i) mark(V::load(column + i * kLanes) > bound, i, found[0]);
-      const I newest = newer(newer(found[0], found[1]), newer(found[2], found[3]));
-      for (int lane = 0; lane < V::kWidth; ++lane) {
-        if (newest[lane] < 0) continue;
-        last[c * V::kWidth + lane] = newest[lane];
-        lanes |= std::uint64_t(1) << (c * V::kWidth + lane);
-      }
-    }
-    return lanes;
+      for (int k = 0; k < 4; ++k) mark(V::load(column + (i + k) * kLanes) > bound, i + k, found[k]);
+    for (; i < n; ++i) mark(V::load(column + i * kLanes) > bound, i, found[0]);
+    return newer(newer(found[0], found[1]), newer(found[2], found[3]));
   }
   static CHUNKKV_INLINE void mark(I hit, std::int64_t key, I& found) {
     found = (hit & std::int32_t(key)) | (found & ~hit);
@@ -239,15 +247,30 @@ class SimilarKeys {
     const I greater = a > b;
     return (a & greater) | (b & ~greater);
   }
-  static CHUNKKV_INLINE F highest(const float* column, std::int64_t n) {
-    F most[4];
-    for (F& x : most) x = V::all(-__builtin_inff());
-    std::int64_t i = 0;
-    for (; i + 4 <= n; i += 4)
+
+  /// The highest product of each lane. Distributes `steps` over the rows.
+  static CHUNKKV_INLINE void highest(const float* products, std::int64_t n, F* most, Steps& steps) {
+    F even[A::kColumns], odd[A::kColumns];  // of every second row, so that none waits for another
+    for (int c = 0; c < A::kColumns; ++c) even[c] = odd[c] = V::all(-__builtin_inff());
+    const std::int64_t n_steps = steps.left(), groups = n / 4;
+    std::int64_t due = 0, i = 0;
+    for (; i + 4 <= n; i += 4) {
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) most[k] = V::maximum(V::load(column + (i + k) * kLanes), most[k]);
-    for (; i < n; ++i) most[0] = V::maximum(V::load(column + i * kLanes), most[0]);
-    return V::maximum(V::maximum(most[0], most[1]), V::maximum(most[2], most[3]));
+      for (int k = 0; k < 4; k += 2)
+#pragma GCC unroll 4
+        for (int c = 0; c < A::kColumns; ++c) {
+          const float* row = products + (i + k) * kLanes + c * V::kWidth;
+          even[c] = V::maximum(V::load(row), even[c]);
+          odd[c] = V::maximum(V::load(row + kLanes), odd[c]);
+        }
+      for (due += n_steps; due >= groups; due -= groups)
+        if (steps.left() > 0) steps.next();
+    }
+    for (; i < n; ++i)
+#pragma GCC unroll 4
+      for (int c = 0; c < A::kColumns; ++c)
+        even[c] = V::maximum(V::load(products + i * kLanes + c * V::kWidth), even[c]);
+    for (int c = 0; c < A::kColumns; ++c) most[c] = V::maximum(even[c], odd[c]);
   }
 };
 

@@ -92,7 +92,10 @@ std::vector<float> key_similarity(Compute& compute, const CacheLayer& cache,
   const std::int64_t dim = cache.k->ne[0] / cache.n_head_kv;
   if (const auto* kernel = row_kernel(compute, keys_of(cache))) {
     const auto direction = mean_direction(
-        cache, sum_of_units(compute, cache, *kernel, all_heads(cache), cells, kSmallestKeyNorm));
+        cache, sum_of_row_blocks(compute, cache, keys_of(cache), all_heads(cache), cells,
+                                 [&](const RowBlock& b, float* sum) {
+                                   kernel->sum_of_units(b.task, b.first, b.end, kSmallestKeyNorm, sum);
+                                 }));
     std::vector<float> result(std::size_t(cache.n_head_kv) * cells.size());
     for_row_blocks(compute, cache, keys_of(cache), all_heads(cache), cells, [&](const RowBlock& b) {
       kernel->cosines(b.task, b.first, b.end, kSmallestKeyNorm, direction.data() + b.head * dim,

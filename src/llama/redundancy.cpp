@@ -199,46 +199,63 @@ bool has_kernel(Compute& compute, const CacheLayer& cache) {
          depth <= kernels::kMostAttentionDepth;
 }
 
+/// Writes the normalised keys of some KV heads to `units`, [heads][cells.size()][head_dim], and packs them.
+/// Returns each head's sum: [heads][head_dim].
+std::vector<double> prepare(Compute& compute, const CacheLayer& cache, HeadRange heads,
+                            std::span<const std::int32_t> cells, const kernels::SimilarKeysKernel& kernel,
+                            std::span<const kernels::SimilarKeysTask> tasks, float* units) {
+  const RowTensor keys = keys_of(cache);
+  const auto depth = std::size_t(keys.width), head_size = cells.size() * depth;
+  if (const auto* rows = row_kernel(compute, keys))
+    return sum_of_row_blocks(compute, cache, keys, heads, cells, [&](const RowBlock& b, float* sum) {
+      const auto h = std::size_t(b.head - heads.first);
+      rows->units(b.task, b.first, b.end, kSmallestNorm, units + h * head_size, sum);
+      kernel.pack(tasks[h], b.first, b.end);  // while they are in the processor's cache
+    });
+  std::vector<double> sums(tasks.size() * depth);
+  for (std::size_t h = 0; h < tasks.size(); ++h)
+    HeadKeys(compute, cache, heads.first + std::int64_t(h), cells)
+        .fill_units(units + h * head_size, std::span(sums).subspan(h * depth, depth));
+  run_kernel(compute, cache.k, 0, [&](char*, std::atomic<std::int64_t>& next) {
+    for (std::size_t h = 0; (h = std::size_t(next.fetch_add(1))) < tasks.size();)
+      kernel.pack(tasks[h], 0, tasks[h].n);
+  });
+  return sums;
+}
+
 /// Compares the keys of some KV heads by our kernel, together, since its threads wait for each other after
 /// each step.
 std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& cache, HeadRange heads,
                                           std::span<const std::int32_t> cells, float threshold) {
-  const auto depth = std::size_t(keys_of(cache).width), n_heads = std::size_t(heads.end - heads.first);
+  const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
+  const auto n_heads = std::size_t(heads.end - heads.first), n = cells.size();
+  const auto depth = std::size_t(keys_of(cache).width), head_size = n * depth;
   Compute::KernelMemory& memory = compute.kernel_memory();
-  memory.units.reserve(n_heads * cells.size() * depth * sizeof(float));
+  memory.units.reserve(n_heads * head_size * sizeof(float));
   auto* const units = reinterpret_cast<float*>(memory.units.get());
-  std::vector<double> sums(n_heads * depth);
-  if (const auto* kernel = row_kernel(compute, keys_of(cache)))
-    sums = sum_of_units(compute, cache, *kernel, heads, cells, kSmallestNorm, units);
-  else
-    for (std::size_t h = 0; h < n_heads; ++h)
-      HeadKeys(compute, cache, heads.first + std::int64_t(h), cells)
-          .fill_units(units + h * cells.size() * depth, std::span(sums).subspan(h * depth, depth));
-  const std::vector<float> sum(sums.begin(), sums.end());
 
-  std::vector<Comparison> results(n_heads, Comparison(cells.size()));
+  std::vector<Comparison> results(n_heads, Comparison(n));
   std::vector<kernels::SimilarKeysTask> tasks;
   for (std::size_t h = 0; h < n_heads; ++h)
-    tasks.push_back({.n = std::int64_t(cells.size()),
+    tasks.push_back({.n = std::int64_t(n),
                      .depth = std::int64_t(depth),
-                     .keys = units + h * cells.size() * depth,
-                     .sum = sum.data() + h * depth,
+                     .keys = units + h * head_size,
                      .threshold = threshold,
                      .newest = results[h].zeroed.data(),
                      .of_newest = results[h].zeroed_similarity.data(),
                      .of_others = results[h].sum_to_others.data()});
-  const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
-  const std::size_t packed_bytes = (kernel.packed_bytes(tasks.front()) + 63) / 64 * 64;
+  const std::size_t packed_bytes = kernel.packed_bytes(tasks.front());
   memory.packed.reserve(n_heads * packed_bytes);
   for (std::size_t h = 0; h < n_heads; ++h) tasks[h].packed = memory.packed.get() + h * packed_bytes;
-  const auto for_tasks = [&](std::size_t own_bytes, const auto& act) {
-    std::vector<std::atomic<std::int64_t>> next(n_heads);  // the first key that no thread has taken
-    run_kernel(compute, cache.k, own_bytes, [&](char* own, std::atomic<std::int64_t>&) {
-      for (std::size_t h = 0; h < n_heads; ++h) act(tasks[h], own, next[h]);
-    });
-  };
-  for_tasks(0, [&](const auto& task, char*, auto& next) { kernel.pack(task, next); });
-  for_tasks(kernel.thread_bytes(tasks.front()), kernel.run);
+
+  const std::vector<double> sums = prepare(compute, cache, heads, cells, kernel, tasks, units);
+  const std::vector<float> sum(sums.begin(), sums.end());
+  for (std::size_t h = 0; h < n_heads; ++h) tasks[h].sum = sum.data() + h * depth;
+  std::vector<std::atomic<std::int64_t>> next(n_heads);  // the first key that no thread has taken
+  run_kernel(compute, cache.k, kernel.thread_bytes(tasks.front()),
+             [&](char* own, std::atomic<std::int64_t>&) {
+               for (std::size_t h = 0; h < n_heads; ++h) kernel.run(tasks[h], own, next[h]);
+             });
   return results;
 }
 

@@ -32,23 +32,17 @@ void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& 
   });
 }
 
-std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
-                                 const kernels::RowStatisticsKernel& kernel, HeadRange heads,
-                                 std::span<const std::int32_t> cells, float smallest, float* units) {
-  const RowTensor keys = keys_of(cache);
-  const auto dim = std::size_t(keys.width), width = std::size_t(heads.end - heads.first) * dim;
-  std::vector<float> parts((cells.size() + kRowsOfBlock - 1) / kRowsOfBlock * width);
-  for_row_blocks(compute, cache, keys, heads, cells, [&](const RowBlock& b) {
-    const std::size_t at =
-        std::size_t(b.first) / kRowsOfBlock * width + std::size_t(b.head - heads.first) * dim;
-    if (units == nullptr)
-      kernel.sum_of_units(b.task, b.first, b.end, smallest, parts.data() + at);
-    else
-      kernel.units(b.task, b.first, b.end, smallest,
-                   units + std::size_t(b.head - heads.first) * cells.size() * dim, parts.data() + at);
+std::vector<double> sum_of_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& rows,
+                                      HeadRange heads, std::span<const std::int32_t> cells,
+                                      const std::function<void(const RowBlock&, float* sum)>& work) {
+  const auto width = std::size_t(rows.width), all = std::size_t(heads.end - heads.first) * width;
+  std::vector<float> parts((cells.size() + kRowsOfBlock - 1) / kRowsOfBlock * all);
+  for_row_blocks(compute, cache, rows, heads, cells, [&](const RowBlock& b) {
+    work(b, parts.data() + std::size_t(b.first) / kRowsOfBlock * all +
+                std::size_t(b.head - heads.first) * width);
   });
-  std::vector<double> sum(width);
-  for (std::size_t i = 0; i < parts.size(); ++i) sum[i % width] += double(parts[i]);
+  std::vector<double> sum(all);
+  for (std::size_t i = 0; i < parts.size(); ++i) sum[i % all] += double(parts[i]);
   return sum;
 }
 

@@ -11,7 +11,7 @@
 
 namespace chunkkv::engine {
 
-constexpr std::size_t kRowsOfBlock = 2048;
+constexpr std::size_t kRowsOfBlock = 2048;  // a multiple of 64, for `SimilarKeysKernel::pack`
 
 /// Our kernel where it can read these rows: F16, in the CPU's memory, width a multiple of 16. Otherwise null.
 const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowTensor& rows);
@@ -34,11 +34,10 @@ inline HeadRange all_heads(const CacheLayer& cache) {
 void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& rows, HeadRange heads,
                     std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work);
 
-/// The sum of the normalised keys of some KV heads: [heads][head_dim]. A key shorter than `smallest` is
-/// divided by `smallest`. Sums of blocks are added up in double precision. Writes the keys themselves to
-/// `units`, [heads][cells.size()][head_dim], unless it is null.
-std::vector<double> sum_of_units(Compute& compute, const CacheLayer& cache,
-                                 const kernels::RowStatisticsKernel& kernel, HeadRange heads,
-                                 std::span<const std::int32_t> cells, float smallest, float* units = nullptr);
+/// The same. Adds up in double precision, for each head, what `work` writes to `sum`, [width]:
+/// [heads][width].
+std::vector<double> sum_of_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& rows,
+                                      HeadRange heads, std::span<const std::int32_t> cells,
+                                      const std::function<void(const RowBlock&, float* sum)>& work);
 
 }  // namespace chunkkv::engine

@@ -79,10 +79,11 @@ class SimilarKeys : public testing::TestWithParam<SimilarKeysKernel> {
                          .of_newest = of_newest.data(),
                          .of_others = of_others.data()};
     const std::unique_ptr<char, void (*)(void*)> packed(
-        static_cast<char*>(std::aligned_alloc(64, (GetParam().packed_bytes(task) + 63) / 64 * 64)),
-        std::free);
+        static_cast<char*>(std::aligned_alloc(64, GetParam().packed_bytes(task))), std::free);
     task.packed = packed.get();
-    on_threads(n_threads, 64, [&](char*, std::atomic<std::int64_t>& next) { GetParam().pack(task, next); });
+    // In parts, the last one first.
+    for (std::int64_t first = (search.n - 1) / 192 * 192; first >= 0; first -= 192)
+      GetParam().pack(task, first, std::min(search.n, first + 192));
     on_threads(n_threads, GetParam().thread_bytes(task),
                [&](char* own, std::atomic<std::int64_t>& next) { GetParam().run(task, own, next); });
     for (std::int64_t i = 0; i < search.n; ++i) {
