@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <random>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -66,7 +69,7 @@ void find_similar(benchmark::State& state, const kernels::SimilarKeysKernel& ker
   state.counters["found"] = double(n - std::count(newest.begin(), newest.end(), 0)) / double(n);
 }
 
-const bool registered = [] {
+const bool kRegistered = [] {
   for (const kernels::SimilarKeysKernel& kernel : kernels::similar_keys_kernels())
     benchmark::RegisterBenchmark((std::string("find_similar/") + kernel.name).c_str(),
                                  [&kernel](benchmark::State& state) { find_similar(state, kernel); })
