@@ -1,6 +1,7 @@
 // Measures causal attention of a micro-batch at the end of a prompt, the sums of its weights, and attention
 // of a step that several sequences take together: our kernels and the engine's operation on the same numbers,
 // with one thread. GFLOPS count 4 depth operations for each query, head and visible cell.
+#include "kernels/aligned_block.h"
 #include "kernels/attention.h"
 #include "kernels/decode_attention.h"
 
@@ -11,7 +12,6 @@
 
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <random>
@@ -20,6 +20,7 @@
 
 namespace {
 
+using chunkkv::kernels::AlignedBlock;
 using chunkkv::kernels::AttentionKernel;
 using chunkkv::kernels::AttentionTask;
 
@@ -84,12 +85,6 @@ struct Problem {
   }
 };
 
-using Memory = std::unique_ptr<char, void (*)(void*)>;
-
-Memory thread_memory(std::size_t bytes) {
-  return {static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), std::free};
-}
-
 /// A prompt's attention as the fastest kernel computes it; `act` measures with the kernel and its task.
 template <class Act>
 void by_kernel(benchmark::State& state, Act act) {
@@ -106,7 +101,7 @@ void by_kernel(benchmark::State& state, Act act) {
 }
 
 void measure(benchmark::State& state, const AttentionKernel& kernel, const AttentionTask& task) {
-  const Memory own = thread_memory(kernel.thread_bytes(task, 1));
+  const AlignedBlock own(kernel.thread_bytes(task, 1));
   for (auto _ : state) {
     std::atomic<std::int64_t> next = 0;
     kernel.run(task, 1, own.get(), next);
@@ -134,7 +129,7 @@ void ours_with_sums(benchmark::State& state) {
 /// The attention that each cell receives from all queries, after theirs was computed.
 void our_sums(benchmark::State& state) {
   by_kernel(state, [&](const AttentionKernel& kernel, AttentionTask task) {
-    const Memory own = thread_memory(kernel.thread_bytes(task, 1));
+    const AlignedBlock own(kernel.thread_bytes(task, 1));
     std::vector<float> statistics(std::size_t(2 * task.n_head * task.n_queries));
     std::vector<float> sums(std::size_t(task.n_head * task.n_cells));
     task.statistics = statistics.data();
@@ -157,7 +152,7 @@ void our_step(benchmark::State& state) {
   const chunkkv::kernels::DecodeAttentionTask work(p.task(), lists);
   std::vector<float> sums(chunkkv::kernels::PartSums::n_sums(work));
   std::vector<std::atomic<std::int32_t>> done(chunkkv::kernels::PartSums::n_done(work));
-  const Memory own = thread_memory(kernel.thread_bytes(work.task));
+  const AlignedBlock own(kernel.thread_bytes(work.task));
   for (auto _ : state) {
     std::atomic<std::int64_t> next = 0;
     kernel.run(work, {sums.data(), done.data()}, own.get(), next);

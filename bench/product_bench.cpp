@@ -1,6 +1,7 @@
 // Measures products of 512 tokens with weights of every type: the engine's, from each of its layouts, and
 // ours, in GFLOPS of one thread by CPU time. The product of one token is given in bytes of weights a second,
 // which limit generation.
+#include "kernels/aligned_block.h"
 #include "kernels/product.h"
 #include "llama/weight_source.h"
 
@@ -8,7 +9,6 @@
 #include <fmt/format.h>
 #include <ggml-cpu.h>
 
-#include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
@@ -95,10 +95,6 @@ void engine_token(benchmark::State& state, ggml_type type, ggml_backend_buffer_t
   state.SetBytesProcessed(state.iterations() * std::int64_t(ggml_row_size(type, kDepth)) * kNOut);
 }
 
-struct Free {
-  void operator()(char* p) const { std::free(p); }
-};
-
 bool can_read(const kernels::ProductKernel& kernel, const ggml_tensor* tensor) {
   const auto weights = source_of(tensor);
   if (!weights) return false;
@@ -120,10 +116,7 @@ void our_prompt(benchmark::State& state, ggml_type type, ggml_backend_buffer_typ
                                   .x_row = x->nb[1],
                                   .out = static_cast<char*>(engines.product()->data),
                                   .out_row = engines.product()->nb[1]};
-  const auto memory = [](std::size_t bytes) {
-    return std::unique_ptr<char, Free>(static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
-  };
-  const auto shared = memory(kernel->shared_bytes(task)), own = memory(kernel->thread_bytes(task));
+  const kernels::AlignedBlock shared(kernel->shared_bytes(task)), own(kernel->thread_bytes(task));
   kernels::Team team;
   for ([[maybe_unused]] auto _ : state) kernel->run(task, 0, 1, shared.get(), own.get(), team);
   count_operations(state);

@@ -1,12 +1,11 @@
 // Measures the search for the last similar key of each key, R-KV's redundancy, on one thread.
+#include "kernels/aligned_block.h"
 #include "kernels/similar_keys.h"
 
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -39,10 +38,6 @@ std::vector<float> similar_keys(std::int64_t n) {
   return keys;
 }
 
-std::unique_ptr<char, decltype(&std::free)> memory_of(std::size_t bytes) {
-  return {static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), &std::free};
-}
-
 /// `threshold` per cent: keys of a lower one find a similar key sooner.
 void find_similar(benchmark::State& state, const kernels::SimilarKeysKernel& kernel) {
   const std::int64_t n = state.range(0);
@@ -59,7 +54,7 @@ void find_similar(benchmark::State& state, const kernels::SimilarKeysKernel& ker
                                 .newest = newest.data(),
                                 .of_newest = of_newest.data(),
                                 .of_others = of_others.data()};
-  const auto packed = memory_of(kernel.packed_bytes(task)), own = memory_of(kernel.thread_bytes(task));
+  const kernels::AlignedBlock packed(kernel.packed_bytes(task)), own(kernel.thread_bytes(task));
   task.packed = packed.get();
   for ([[maybe_unused]] auto _ : state) {
     kernel.pack(task, 0, n);

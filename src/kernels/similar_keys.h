@@ -24,9 +24,11 @@ struct SimilarKeysTask {
 /// the newest backwards, and a key that has found a similar one leaves the search: near-linear wherever new
 /// keys resemble old ones, and quadratic in the worst case.
 struct SimilarKeysKernel {
+  static constexpr std::int64_t kPackedKeys = 64;  ///< keys are packed from a multiple of it on
+
   const char* name;
   std::size_t (*packed_bytes)(const SimilarKeysTask& task);  ///< a multiple of 64
-  /// Packs the keys `first`, a multiple of 64, to `end`, which is one or the number of keys.
+  /// Packs the keys `first`, a multiple of kPackedKeys, to `end`, which is one or the number of keys.
   void (*pack)(const SimilarKeysTask& task, std::int64_t first, std::int64_t end);
   /// How many bytes of memory one thread needs; they must be aligned to 64.
   std::size_t (*thread_bytes)(const SimilarKeysTask& task);

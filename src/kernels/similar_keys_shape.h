@@ -22,8 +22,7 @@ class SimilarKeys {
   static constexpr std::int64_t kItemTiles = 1536 / kLanes, kItemKeys = kItemTiles * kLanes;
   /// The keys of a strip.
   static constexpr std::int64_t kStrip = 64;
-  static constexpr std::int64_t kPackedUnit = 64;
-  static_assert(kPackedUnit % A::kKeyUnit == 0);
+  static_assert(SimilarKeysKernel::kPackedKeys % A::kKeyUnit == 0);
   /// How far products of rounded keys may be off: in BF16 each number by 2^-9 of it, and a little more.
   static constexpr float kMargin = A::kRoundsProducts ? 0x1.08p-8f : 0.0f;
 
@@ -53,7 +52,7 @@ class SimilarKeys {
   static std::size_t thread_bytes(const SimilarKeysTask& task) { return Memory(task.depth, nullptr).bytes; }
 
   static std::size_t packed_bytes(const SimilarKeysTask& task) {
-    return std::size_t(task.n + kPackedUnit - 1) / kPackedUnit * kPackedUnit * key_bytes(task);
+    return std::size_t(task.n + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit * key_bytes(task);
   }
 
   static void pack(const SimilarKeysTask& task, std::int64_t first, std::int64_t end) {

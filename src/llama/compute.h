@@ -1,6 +1,6 @@
 #pragma once
 
-#include "llama/aligned_block.h"
+#include "kernels/aligned_block.h"
 #include "llama/handles.h"
 #include "llama/thread_pool.h"
 
@@ -33,8 +33,8 @@ class Compute {
   /// Memory of our kernels. One layer after the other reuses it: the first use of each page of new memory
   /// costs much.
   struct KernelMemory {
-    std::vector<AlignedBlock> own;  ///< of each thread
-    AlignedBlock units, packed;     ///< a layer's normalised keys, as they are and packed
+    std::vector<kernels::AlignedBlock> own;  ///< of each thread
+    kernels::AlignedBlock units, packed;     ///< a layer's normalised keys, as they are and packed
   };
   KernelMemory& kernel_memory() { return kernel_memory_; }
   void free_kernel_memory() { kernel_memory_ = {}; }

@@ -115,13 +115,13 @@ void FastAttention::prepare_many(Call& call, bool adds_up) {
     received_.resize(std::size_t(task.n_parts * task.n_head * task.n_cells));
     task.received = received_.data();
   }
-  for (AlignedBlock& memory : thread_memory_) memory.reserve(kernel_.thread_bytes(task, n_threads));
+  for (kernels::AlignedBlock& memory : thread_memory_) memory.reserve(kernel_.thread_bytes(task, n_threads));
   call.statistics.resize(std::size_t(2 * task.n_head * task.n_queries));
   task.statistics = call.statistics.data();
 }
 
 void FastAttention::prepare_few(Call& call, const kernels::CellLists& lists) {
-  for (AlignedBlock& memory : thread_memory_) memory.reserve(decode_kernel_.thread_bytes(call.task));
+  for (kernels::AlignedBlock& memory : thread_memory_) memory.reserve(decode_kernel_.thread_bytes(call.task));
   call.decode_task = kernels::DecodeAttentionTask(call.task, lists);
   part_sums_.reserve(kernels::PartSums::n_sums(call.decode_task) * sizeof(float));
   if (const std::size_t n = kernels::PartSums::n_done(call.decode_task); parts_done_.size() < n)

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "kernels/aligned_block.h"
 #include "kernels/attention.h"
 #include "kernels/decode_attention.h"
-#include "llama/aligned_block.h"
 #include "llama/nodes.h"
 
 #include <atomic>
@@ -71,10 +71,10 @@ class FastAttention {
   std::deque<Call> calls_;  // a deque, since custom operations point to its elements
   std::size_t n_calls_ = 0;
   std::map<const void*, Mask> masks_;
-  std::vector<AlignedBlock> thread_memory_;
+  std::vector<kernels::AlignedBlock> thread_memory_;
   std::vector<float> received_;  // by the cells of the last node for which it was wanted
   // Memory of the kernel for few queries, which one attention uses after the other.
-  AlignedBlock part_sums_;
+  kernels::AlignedBlock part_sums_;
   std::vector<std::atomic<std::int32_t>> parts_done_;
 };
 

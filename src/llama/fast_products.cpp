@@ -57,7 +57,7 @@ void FastProducts::take(ggml_tensor* node) {
   if (!task || (task->weights.layout != nullptr && task->weights.layout->by_depth && !kernel->reads_by_depth))
     return;
   shared_memory_.reserve(kernel->shared_bytes(*task));
-  for (AlignedBlock& memory : thread_memory_) memory.reserve(kernel->thread_bytes(*task));
+  for (kernels::AlignedBlock& memory : thread_memory_) memory.reserve(kernel->thread_bytes(*task));
   taken_.emplace_back(node, Operation::of(node));
   ours_.put_into(node);
 }

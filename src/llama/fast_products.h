@@ -1,7 +1,7 @@
 #pragma once
 
+#include "kernels/aligned_block.h"
 #include "kernels/product.h"
-#include "llama/aligned_block.h"
 #include "llama/nodes.h"
 
 #include <utility>
@@ -34,8 +34,8 @@ class FastProducts {
 
   std::vector<std::pair<ggml_tensor*, Operation>> taken_;  // nodes, and what they were
   Operation ours_;
-  AlignedBlock shared_memory_;
-  std::vector<AlignedBlock> thread_memory_;
+  kernels::AlignedBlock shared_memory_;
+  std::vector<kernels::AlignedBlock> thread_memory_;
   kernels::Team team_;
 };
 

@@ -5,7 +5,7 @@ namespace {
 
 struct KernelRun {
   const ThreadWork& work;
-  std::vector<AlignedBlock>& own;
+  std::vector<kernels::AlignedBlock>& own;
   std::atomic<std::int64_t> next = 0;
 
   static void compute(ggml_tensor*, int thread, int, void* run) {
@@ -19,7 +19,7 @@ struct KernelRun {
 void run_kernel(Compute& compute, const ggml_tensor* tensor, std::size_t own_bytes, const ThreadWork& work) {
   KernelRun run{work, compute.kernel_memory().own};
   run.own.resize(std::size_t(compute.n_threads()));
-  for (AlignedBlock& own : run.own) own.reserve(own_bytes);
+  for (kernels::AlignedBlock& own : run.own) own.reserve(own_bytes);
   Graph g(compute.device_of(tensor), 4);
   float any = 0;  // a graph's operation needs an input and an output
   ggml_tensor* input = g.input(GGML_TYPE_F32, {1, 1, 1, 1}, &any);

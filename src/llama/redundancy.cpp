@@ -13,6 +13,8 @@ namespace chunkkv::engine {
 namespace {
 
 constexpr float kSmallestNorm = 1e-8f;
+static_assert(kRowsOfBlock % kernels::SimilarKeysKernel::kPackedKeys ==
+              0);  // blocks are packed by themselves
 constexpr std::int64_t kFirstBlock = 64;
 constexpr std::int64_t kLargestBlock = 1024;
 constexpr std::size_t kTileRows = 4096;

@@ -11,7 +11,7 @@
 
 namespace chunkkv::engine {
 
-constexpr std::size_t kRowsOfBlock = 2048;  // a multiple of 64, for `SimilarKeysKernel::pack`
+constexpr std::size_t kRowsOfBlock = 2048;
 
 /// Our kernel where it can read these rows: F16, in the CPU's memory, width a multiple of 16. Otherwise null.
 const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowTensor& rows);

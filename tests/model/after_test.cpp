@@ -51,21 +51,15 @@ class After : public testing::Test {
   std::span<const Token> prompt() const { return std::span(tokens).first(kNPrompt); }
   Token answer(std::size_t i) const { return tokens[kNPrompt + i]; }
 
-  /// Draws prompts until one is answered by `n` tokens and more.
+  /// Draws prompts until the full cache answers one by `n` tokens and more.
   void draw_prompt_with_answer(std::int32_t n) {
-    while (length_of_answer(n) < n) tokens = random_tokens(random, kNPrompt + 40);
-  }
-  /// How many tokens of its answer the full cache gives to the prompt, `most` at most.
-  std::int32_t length_of_answer(std::int32_t most) const {
-    Session session(tiny(), cells(256));
-    session.sequence().prefill(prompt());
-    std::span<const float> logits = session.logits();
-    for (std::int32_t i = 0; i < most; ++i) {
-      const auto token = Token(most_likely(logits));
-      if (session.model().is_end(token)) return i;
-      logits = session.sequence().decode(token);
+    for (;; tokens = random_tokens(random, kNPrompt + 40)) {
+      Session session(tiny(), cells(256));
+      session.sequence().prefill(prompt());
+      text::Sampler greedy(*tiny(), {.temperature = 0});
+      if (generate(session.sequence(), session.logits(), greedy, {.n_predict = n}).stop == text::Stop::limit)
+        return;
     }
-    return most;
   }
 
   std::mt19937 random;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/aligned_block.h"
 #include "kernels/attention.h"
 
 #include "unit/random_seed.h"
@@ -11,11 +12,9 @@
 #include <cctype>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <limits>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,8 +61,7 @@ inline void on_threads(int n_threads, std::size_t bytes,
   std::vector<std::thread> threads;
   for (int i = 0; i < n_threads; ++i)
     threads.emplace_back([&] {
-      const std::unique_ptr<char, void (*)(void*)> own(
-          static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), std::free);
+      const AlignedBlock own(bytes);
       std::memset(own.get(), 0xff, bytes);  // what is read before it is written is NaN
       work(own.get(), next);
     });

@@ -78,8 +78,7 @@ class SimilarKeys : public testing::TestWithParam<SimilarKeysKernel> {
                          .newest = result.data(),
                          .of_newest = of_newest.data(),
                          .of_others = of_others.data()};
-    const std::unique_ptr<char, void (*)(void*)> packed(
-        static_cast<char*>(std::aligned_alloc(64, GetParam().packed_bytes(task))), std::free);
+    const AlignedBlock packed(GetParam().packed_bytes(task));
     task.packed = packed.get();
     // In parts, the last one first.
     for (std::int64_t first = (search.n - 1) / 192 * 192; first >= 0; first -= 192)

@@ -4,11 +4,14 @@
 #include <memory>
 #include <new>
 
-namespace chunkkv::engine {
+namespace chunkkv::kernels {
 
 /// A block of memory for kernels, aligned to 64 bytes. It only grows, and loses its contents when it does.
 class AlignedBlock {
  public:
+  AlignedBlock() = default;
+  explicit AlignedBlock(std::size_t n) { reserve(n); }
+
   char* get() const { return memory_.get(); }
   void reserve(std::size_t n) {
     if (n <= size_) return;
@@ -26,4 +29,4 @@ class AlignedBlock {
   std::size_t size_ = 0;
 };
 
-}  // namespace chunkkv::engine
+}  // namespace chunkkv::kernels
