@@ -62,11 +62,11 @@ class Sources : public testing::TestWithParam<const char*> {};
 TEST_P(Sources, ChooseAsIfThePromptWereReadAnew) {
   const auto model = Model::load(default_model());
   const std::vector<Token> text = model->tokenize(demo_text(), true, false);
-  const Plan plan{make_method(GetParam()), Budget::parse("10%")};
+  const Plan plan{make_method(GetParam()), Budget::parse("20%")};
   Session session(model, source_options());
   Session other(model, source_options());
   // Prompts that end in the middle of a micro-batch of 128, and shortly after one.
-  for (const std::size_t n_document : {600u, 636u}) {
+  for (const std::size_t n_document : {300u, 380u}) {
     const std::vector<Token> document(text.begin(), text.begin() + std::ptrdiff_t(n_document));
     Source source(session.sequence(), document, plan);
     for (const char* asked : {"\n\nWho?", "\n\nWhere does the key to the signal box hang?"}) {

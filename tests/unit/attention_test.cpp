@@ -1,6 +1,7 @@
 #include "kernels/attention.h"
 
 #include "unit/attention_problem.h"
+#include "unit/one_thread.h"
 
 #include <array>
 #include <string>
@@ -23,6 +24,7 @@ class FastAttention : public testing::TestWithParam<AttentionKernel> {
 };
 
 TEST_P(FastAttention, EqualsDoublePrecisionWhateverTheShape) {
+  CHUNKKV_NEEDS_ONE_THREAD();
   for (const Shape& s : std::vector<Shape>{{1, 31, 9, 3, 64},
                                            {64, 64, 3, 1, 64},
                                            {65, 100, 9, 3, 64},
@@ -41,6 +43,7 @@ TEST_P(FastAttention, EqualsDoublePrecisionWhateverTheShape) {
 }
 
 TEST_P(FastAttention, FollowsTheMask) {
+  CHUNKKV_NEEDS_ONE_THREAD();
   Problem interleaved({70, 300, 6, 2, 64}, random_), sparse = interleaved, windows = interleaved;
   for (std::int64_t t = 0; t < 70; ++t)
     for (std::int64_t c = 0; c < 300; ++c) {
@@ -77,6 +80,7 @@ TEST_P(FastAttention, SumsAttentionByCell) {
 }
 
 TEST_P(FastAttention, KnowsSoftCapsAndSinks) {
+  CHUNKKV_NEEDS_ONE_THREAD();
   Problem capped({40, 200, 4, 2, 64}, random_), sunk = capped;
   capped.softcap = 5;
   sunk.sinks = {-1.0f, 0.0f, 3.0f, 40.0f};
@@ -100,6 +104,7 @@ TEST_P(FastAttention, RowsDependNeitherOnTheBatchNorOnTheThreads) {
 }
 
 TEST_P(FastAttention, LargeLogitsNeedNoCare) {
+  CHUNKKV_NEEDS_ONE_THREAD();
   // The keys' biases are as large as Qwen's. They are the same for all cells, so the soft max cancels them.
   Problem problem({64, 300, 2, 1, 64}, random_);
   for (std::int64_t c = 0; c < 300; ++c)
@@ -115,6 +120,7 @@ TEST_P(FastAttention, LargeLogitsNeedNoCare) {
 }
 
 TEST_P(FastAttention, BadNumbersStayWhereTheyAre) {
+  CHUNKKV_NEEDS_ONE_THREAD();
   const Problem good({64, 200, 4, 2, 64}, random_);
   const auto before = good.run(GetParam());
   // A NaN in a query spoils only the output row of its own head.

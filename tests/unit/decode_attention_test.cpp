@@ -1,6 +1,7 @@
 #include "kernels/decode_attention.h"
 
 #include "unit/attention_problem.h"
+#include "unit/one_thread.h"
 
 #include <numeric>
 #include <string>
@@ -45,6 +46,7 @@ class DecodeAttention : public testing::TestWithParam<DecodeAttentionKernel> {
 };
 
 TEST_P(DecodeAttention, EqualsDoublePrecisionWhateverTheShape) {
+  CHUNKKV_NEEDS_ONE_THREAD();
   for (const Shape& s : std::vector<Shape>{{1, 1, 2, 1, 64},
                                            {1, 31, 9, 3, 64},
                                            {1, 5000, 14, 2, 64},
@@ -74,6 +76,7 @@ TEST_P(DecodeAttention, FollowsTheMask) {
 }
 
 TEST_P(DecodeAttention, KnowsSoftCapsAndSinks) {
+  CHUNKKV_NEEDS_ONE_THREAD();
   Problem capped({4, 700, 4, 2, 64}, random_), sunk = capped;
   capped.softcap = 5;
   sunk.sinks = {-1.0f, 0.0f, 3.0f, 40.0f};
