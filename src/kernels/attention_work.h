@@ -116,15 +116,17 @@ struct AttentionWork {
       for (std::uint32_t left = task.seen_by_any[group]; left != 0 && n < most_cells; left &= left - 1) {
         const std::int64_t cell = 32 * group + __builtin_ctz(left);
         const char* key = task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell);
-        float row[kMostAttentionDepth];
-        bool finite = true;
+        typename V::F difference{};  // of each number and itself: 0, or NaN if any is not finite
         for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
-          V::store(row + d, V::from_half(key + 2 * d));
-          for (int i = 0; i < V::kWidth; ++i) finite = finite && row[d + i] - row[d + i] == 0;
+          const typename V::F x = V::from_half(key + 2 * d);
+          difference += x - x;
         }
-        if (!finite) continue;
+        float sums[4];
+        V::store_sums(difference, difference, difference, difference, sums);
+        if (sums[0] != 0) continue;
         ++n;
-        for (std::int64_t d = 0; d < task.depth; ++d) mean[d] += row[d];
+        for (std::int64_t d = 0; d < task.depth; d += V::kWidth)
+          V::store(mean + d, V::load(mean + d) + V::from_half(key + 2 * d));
       }
     for (std::int64_t d = 0; d < task.depth; ++d) mean[d] /= n > 0 ? float(n) : 1.0f;
   }
