@@ -2,15 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#ifdef __has_feature
+#if defined(__SANITIZE_THREAD__)
+#define CHUNKKV_THREAD_SANITIZER
+#elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
+#define CHUNKKV_THREAD_SANITIZER
 #endif
 #endif
 
-/// Begins a slow test whose work is done by one thread: the thread sanitizer, with which it is many times
-/// slower, would find nothing.
-#ifdef __SANITIZE_THREAD__
+/// Begins a slow test whose work is done by one thread. The thread sanitizer would find nothing in it, and
+/// makes it many times slower.
+#ifdef CHUNKKV_THREAD_SANITIZER
 #define CHUNKKV_NEEDS_ONE_THREAD() GTEST_SKIP() << "one thread: nothing for the thread sanitizer"
 #else
 #define CHUNKKV_NEEDS_ONE_THREAD() static_cast<void>(0)
