@@ -88,7 +88,10 @@ TEST_P(ReceivedAttention, GivesEachStripAllThatItsQueriesPay) {
   sunk.sinks = {-1.0f, 3.0f, 12.0f};
   capped.softcap = 8;
   problems.insert(problems.end(), {sparse, windows, sunk, capped});
-  for (const Problem& p : problems) expect_strips_to_be_right(p, 1);
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    SCOPED_TRACE(i);  // some differ only in what their queries see
+    expect_strips_to_be_right(problems[i], 1);
+  }
 }
 
 TEST_P(ReceivedAttention, GivesEachStripWhatQueriesOfSeveralThreadsPay) {
