@@ -62,9 +62,9 @@ function(chunkkv_use_xxhash target)
   target_include_directories(${target} SYSTEM PRIVATE "${XXHASH_INCLUDE_DIR}")
 endfunction()
 
-# Sources named *_avx2.cpp, *_avxvnni.cpp, *_avx512.cpp, *_avx512vnni.cpp, *_avx512fp16.cpp and *_amx.cpp are compiled for
-# processors with these instructions, and run only there. CHUNKKV_AVX2, CHUNKKV_AVXVNNI and so on tell the other sources that
-# they exist.
+# Sources named *_avx2.cpp, *_avxvnni.cpp, *_avx512.cpp, *_avx512vnni.cpp, *_avx512bf16.cpp, *_avx512fp16.cpp and *_amx.cpp are
+# compiled for processors with these instructions, and run only there. CHUNKKV_AVX2, CHUNKKV_AVXVNNI and so on tell the other
+# sources that they exist.
 # Sources named *_emulated.cpp compute the same in plain C++.
 function(chunkkv_compile_kernels target)
   include(CheckCXXCompilerFlag)
@@ -79,9 +79,10 @@ function(chunkkv_compile_kernels target)
   set(options_avxvnni ${options_avx2} -mavxvnni)
   set(options_avx512 ${avx512})
   set(options_avx512vnni ${avx512} -mavx512vnni)
+  set(options_avx512bf16 ${avx512} -mavx512bf16)
   set(options_avx512fp16 ${avx512} -mavx512fp16)
   set(options_amx ${avx512} -mavx512bf16)  # the tiles' instructions are assembly
-  foreach(kind avx2 avxvnni avx512 avx512vnni avx512fp16 amx)
+  foreach(kind avx2 avxvnni avx512 avx512vnni avx512bf16 avx512fp16 amx)
     string(TOUPPER ${kind} name)
     set(options ${options_${kind}})
     list(JOIN options " " flags)

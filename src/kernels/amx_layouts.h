@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/amx_tiles.h"
+#include "kernels/bf16.h"
 #include "kernels/weights.h"
 
 // How the engine keeps weights for its integer products on AMX: blocks of 16 outputs. A word of 4 bytes

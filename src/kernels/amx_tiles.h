@@ -1,18 +1,15 @@
 #pragma once
 
+#include "kernels/bf16.h"
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
 // The tiles of AMX-BF16, and the same in plain C++. A kernel is a template over one of the two, so that its
-// source is tested on every machine. Vectors of 16 numbers are the compiler's own: any processor can do them.
-#pragma GCC diagnostic ignored "-Wpsabi"  // such vectors are never passed between sources
+// source is tested on every machine.
 
 namespace chunkkv::kernels {
 
@@ -104,18 +101,17 @@ class EmulatedTiles {
   template <int C, int A, int B>
   static void multiply() {
     State& s = state();
-    const int depth = s.config.row_bytes[A] / 4, columns = s.config.row_bytes[C] / 4;
-    for (int m = 0; m < s.config.rows[C]; ++m)
-      for (int n = 0; n < columns; ++n) {
-        float even = 0, odd = 0;
-        for (int k = 0; k < depth; ++k) {
-          const std::uint32_t a = s.at(A)[m][k], b = s.at(B)[k][n];
-          even = flushed(std::fma(number(a << 16), number(b << 16), even));
-          odd = flushed(std::fma(number(a & 0xffff0000u), number(b & 0xffff0000u), odd));
-        }
-        const float sum = flushed(number(s.at(C)[m][n]) + flushed(even + odd));
-        std::memcpy(&s.at(C)[m][n], &sum, sizeof sum);
+    const int depth = s.config.row_bytes[A] / 4;
+    for (int m = 0; m < s.config.rows[C]; ++m) {
+      Floats even{}, odd{};
+      for (int k = 0; k < depth; ++k) {
+        const Words a = Words{} + s.at(A)[m][k], b = row(s.at(B)[k]);
+        even = add_product(a << 16, b << 16, even);
+        odd = add_product(a, b, odd);
       }
+      const Floats sum = flushed(flushed((Floats)row(s.at(C)[m])) + flushed(even + odd));
+      std::memcpy(s.at(C)[m], &sum, s.config.row_bytes[C]);
+    }
   }
 
  private:
@@ -128,15 +124,14 @@ class EmulatedTiles {
       return tiles[tile];
     }
   };
+  static Words row(const std::uint32_t (&numbers)[16]) {
+    Words words;
+    std::memcpy(&words, numbers, sizeof words);
+    return words;
+  }
   static State& state() {
     static thread_local State state;
     return state;
-  }
-  static float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
-  static float number(std::uint32_t bits) {
-    float x;
-    std::memcpy(&x, &bits, sizeof x);
-    return flushed(x);
   }
 };
 
@@ -157,32 +152,6 @@ class TileScope {
 /// Fetches a tile of 16 rows into the first-level cache.
 inline __attribute__((always_inline)) void prefetch_tile(const char* tile) {
   for (int row = 0; row < 16; ++row) __builtin_prefetch(tile + 64 * row);
-}
-
-using Floats = float __attribute__((vector_size(64)));
-using Words = std::uint32_t __attribute__((vector_size(64)));
-
-/// Numbers rounded to BF16 as the processor does: to nearest, ties to even, denormal numbers to zero.
-inline __attribute__((always_inline)) Words rounded_to_bf16(const Floats& x) {
-  const Words bits = (Words)x, magnitude = bits & 0x7fffffffu;
-  const Words nearest = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const Words nan = (Words)(magnitude > 0x7f800000u), tiny = (Words)(magnitude < 0x00800000u);
-  const Words other = (nan & ((bits >> 16) | 0x40u)) | (tiny & (bits >> 31 << 15));
-  return (nearest & ~(nan | tiny)) | other;
-}
-
-/// Pairs in BF16, as tiles hold them: lane i has even[i] in its lower and odd[i] in its upper half.
-inline __attribute__((always_inline)) Words bf16_pairs(const Floats& even, const Floats& odd) {
-#ifdef __AVX512BF16__
-  static const struct alignas(64) Order {
-    std::uint16_t at[32];
-  } order = {{0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-              8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31}};
-  const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
-  return (Words)_mm512_permutexvar_epi16(_mm512_load_si512(order.at), halves);
-#else
-  return rounded_to_bf16(even) | rounded_to_bf16(odd) << 16;
-#endif
 }
 
 }  // namespace

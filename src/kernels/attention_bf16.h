@@ -4,6 +4,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention_tile_steps.h"
 #include "kernels/attention_vectors.h"
+#include "kernels/bf16.h"
 
 #ifdef __AVX512F__
 #include "kernels/transpose_avx512.h"
@@ -158,14 +159,7 @@ struct TilePrecision {
 
   /// Cuts weights off after 16 bits and adds the rest to `sum`.
   static CHUNKKV_INLINE void store_weights(float*, float*, char* pair, F a, F b, F& sum) {
-    const Words pairs = ((Words)a >> 16) | ((Words)b & 0xffff0000u);
-    std::memcpy(pair, &pairs, sizeof pairs);
-#ifdef __AVX512BF16__
-    const __m512i ones = _mm512_set1_epi32(0x3f803f80);
-    sum = (F)_mm512_dpbf16_ps((__m512)sum, (__m512bh)pairs, (__m512bh)ones);
-#else
-    sum = (sum + (F)(pairs & 0xffff0000u)) + (F)(pairs << 16);
-#endif
+    store_cut_off(a, b, pair, sum);
   }
 
  private:
@@ -185,9 +179,7 @@ struct TilePrecision {
   }
 
   /// The depth, rounded up to whole tiles.
-  static constexpr std::int64_t padded_depth(std::int64_t depth) {
-    return (depth + 31) / 32 * 32;
-  }
+  static constexpr std::int64_t padded_depth(std::int64_t depth) { return (depth + 31) / 32 * 32; }
 
   static CHUNKKV_INLINE void store_transposed(Words (&rows)[16], char* to, int stride) {
 #ifdef __AVX512F__

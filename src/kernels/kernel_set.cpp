@@ -14,6 +14,9 @@ const std::vector<KernelSet>& kernel_sets() {
 #ifdef CHUNKKV_AVX512FP16
     if (machine.avx512fp16) result.push_back(kernels_avx512fp16());
 #endif
+#ifdef CHUNKKV_AVX512BF16
+    if (machine.avx512bf16) result.push_back(kernels_avx512bf16());
+#endif
 #ifdef CHUNKKV_AVX512
     if (machine.avx512) result.push_back(kernels_avx512());
 #endif

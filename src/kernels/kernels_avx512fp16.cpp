@@ -1,6 +1,6 @@
 // Compiled for AVX-512 with FP16, and run only on processors that have both. Nothing here may use templates
 // or inline functions with external linkage: the linker might keep this file's copy for the whole program.
-#include "kernels/attention_f16.h"
+#include "kernels/attention_pairs.h"
 #include "kernels/attention_shape.h"
 #include "kernels/kernel_set.h"
 
@@ -12,27 +12,50 @@ namespace {
 struct Halves {
   using F = Vectors<16>::F;
   using Pairs = __m512h;
+  using Sums = __m512h;
+  static constexpr int kStrip = 128;
+  // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
+  static constexpr float kSlack = 0;
+  static constexpr float kValueUnit = 64;
+  static constexpr std::int64_t kChain = 32;  // pairs whose products are added up in F16
+  static constexpr bool kScalesQueries = true;
+  static constexpr float kRounding = 0;
+  static constexpr std::int64_t kTotals = 0;  // cannot add up what cells receive
   static constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
-  static CHUNKKV_INLINE Pairs zero() { return _mm512_setzero_ph(); }
   static CHUNKKV_INLINE Pairs load(const char* from) { return (Pairs)_mm512_loadu_si512(from); }
   static CHUNKKV_INLINE Pairs all(const char* pair) {
     int bits;
     std::memcpy(&bits, pair, sizeof bits);
     return (Pairs)_mm512_set1_epi32(bits);
   }
-  static CHUNKKV_INLINE Pairs fused(Pairs a, Pairs b, Pairs c) { return _mm512_fmadd_ph(a, b, c); }
+  static CHUNKKV_INLINE Sums fused(Pairs a, Pairs b, Sums c) { return _mm512_fmadd_ph(a, b, c); }
 
-  static CHUNKKV_INLINE F sum_of_pairs(Pairs x) {
+  template <bool Add>
+  static CHUNKKV_INLINE Sums start(const float*) {
+    return _mm512_setzero_ph();
+  }
+  template <bool Add>
+  static CHUNKKV_INLINE void finish(Sums sums, float* to) {
+    F x = sum_of_pairs(sums);
+    if constexpr (Add) x += Vectors<16>::load(to);
+    Vectors<16>::store(to, x);
+  }
+
+  static CHUNKKV_INLINE F sum_of_pairs(Sums x) {
     const __m512i bits = (__m512i)x;
     const __m512 even = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(bits));
     const __m512 odd = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
     return (F)_mm512_add_ps(even, odd);
   }
-  static CHUNKKV_INLINE void to_half(F x, char* to) {
+  static CHUNKKV_INLINE void round(F x, char* to) {
     _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph((__m512)x, kNearest));
   }
-  static CHUNKKV_INLINE void to_pairs(F a, F b, char* to, F& sum) {
+  static CHUNKKV_INLINE void round_pairs(F a, F b, char* to) {
+    F unused{};
+    store_weights(a, b, to, unused);
+  }
+  static CHUNKKV_INLINE void store_weights(F a, F b, char* to, F& sum) {
     const __m256i first = _mm512_cvtps_ph((__m512)a, kNearest), second = _mm512_cvtps_ph((__m512)b, kNearest);
     sum += (F)_mm512_add_ps(_mm512_cvtph_ps(first), _mm512_cvtph_ps(second));
     _mm512_storeu_si512(to, _mm512_or_si512(_mm512_cvtepu16_epi32(first),
@@ -43,7 +66,7 @@ struct Halves {
 }  // namespace
 
 KernelSet kernels_avx512fp16() {
-  return {.attention = attention_kernel<HalfPrecision<Halves>>("AVX512-FP16")};
+  return {.attention = attention_kernel<PairPrecision<Halves>>("AVX512-FP16")};
 }
 
 }  // namespace chunkkv::kernels

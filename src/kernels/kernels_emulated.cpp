@@ -1,8 +1,9 @@
 // The kernel sets on vectors and tiles in plain C++, for tests.
 #include "kernels/attention_bf16.h"
-#include "kernels/attention_f16.h"
 #include "kernels/attention_f32.h"
+#include "kernels/attention_pairs.h"
 #include "kernels/attention_shape.h"
+#include "kernels/bf16_pairs.h"
 #include "kernels/decode_attention_shape.h"
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
@@ -43,8 +44,15 @@ struct EmulatedHalves {
   struct Pairs {
     float numbers[32];
   };
+  using Sums = Pairs;
+  static constexpr int kStrip = 128;
+  static constexpr float kSlack = 0;
+  static constexpr float kValueUnit = 64;
+  static constexpr std::int64_t kChain = 32;
+  static constexpr bool kScalesQueries = true;
+  static constexpr float kRounding = 0;
+  static constexpr std::int64_t kTotals = 0;
 
-  static Pairs zero() { return {}; }
   static Pairs load(const char* from) {
     Pairs x;
     V::store(x.numbers, V::from_half(from));
@@ -62,18 +70,26 @@ struct EmulatedHalves {
       x.numbers[i] = nearest_half(double(a.numbers[i]) * double(b.numbers[i]) + double(c.numbers[i]));
     return x;
   }
-  static F sum_of_pairs(const Pairs& x) {
-    F sum{};
-    for (int i = 0; i < 16; ++i) sum[i] = x.numbers[2 * i] + x.numbers[2 * i + 1];
-    return sum;
+  template <bool Add>
+  static Sums start(const float*) {
+    return {};
   }
-  static void to_half(F x, char* to) {
+  template <bool Add>
+  static void finish(const Sums& sums, float* to) {
+    for (int i = 0; i < 16; ++i)
+      to[i] = (Add ? to[i] : 0.0f) + (sums.numbers[2 * i] + sums.numbers[2 * i + 1]);
+  }
+  static void round(F x, char* to) {
     for (int i = 0; i < 16; ++i) {
       const std::uint16_t half = half_bits(nearest_half(double(x[i])));
       std::memcpy(to + 2 * i, &half, sizeof half);
     }
   }
-  static void to_pairs(F a, F b, char* to, F& sum) {
+  static void round_pairs(F a, F b, char* to) {
+    F unused{};
+    store_weights(a, b, to, unused);
+  }
+  static void store_weights(F a, F b, char* to, F& sum) {
     for (int i = 0; i < 16; ++i) {
       const float even = nearest_half(double(a[i])), odd = nearest_half(double(b[i]));
       const std::uint16_t pair[2] = {half_bits(even), half_bits(odd)};
@@ -89,7 +105,9 @@ const std::vector<KernelSet>& emulated_kernel_sets() {
   static const std::vector<KernelSet> sets{
       {.attention = attention_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated"),
        .similar_keys = similar_keys_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated")},
-      {.attention = attention_kernel<HalfPrecision<EmulatedHalves>>("AVX512-FP16, emulated")},
+      {.attention = attention_kernel<PairPrecision<EmulatedHalves>>("AVX512-FP16, emulated")},
+      {.attention = attention_kernel<PairPrecision<Bf16Pairs>>("AVX512-BF16, emulated"),
+       .similar_keys = similar_keys_kernel<PairPrecision<Bf16Pairs>>("AVX512-BF16, emulated")},
       {.attention = attention_kernel<Wide>("AVX-512, emulated"),
        .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512, emulated"),
        .similar_keys = similar_keys_kernel<Wide>("AVX-512, emulated"),

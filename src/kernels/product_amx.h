@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/amx_tiles.h"
+#include "kernels/bf16.h"
 #include "kernels/product.h"
 
 #ifdef __AVX512F__

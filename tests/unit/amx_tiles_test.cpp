@@ -1,4 +1,6 @@
 #include "kernels/amx_tiles.h"
+
+#include "unit/bf16_numbers.h"
 #include "unit/random_seed.h"
 
 #include <gtest/gtest.h>
@@ -16,17 +18,6 @@ namespace chunkkv::kernels {
 namespace {
 
 using Rows = std::array<std::uint32_t, 256>;
-
-std::uint32_t pair_of(float even, float odd) {
-  return std::bit_cast<std::uint32_t>(even) >> 16 | (std::bit_cast<std::uint32_t>(odd) & 0xffff0000u);
-}
-
-float low(std::uint32_t pair) {
-  return std::bit_cast<float>(pair << 16);
-}
-float high(std::uint32_t pair) {
-  return std::bit_cast<float>(pair & 0xffff0000u);
-}
 
 template <class T>
 std::array<float, 256> product_of(const Rows& a, const Rows& b, const std::array<float, 256>& c) {
@@ -138,51 +129,6 @@ TEST(AmxTiles, TheEmulationIsTheProcessorBitForBit) {
     ASSERT_EQ(product_of<Tiles>(a, b, c), product_of<EmulatedTiles>(a, b, c)) << "round " << round;
   }
 #endif
-}
-
-/// Compares with the nearer of the two neighbours in BF16, found in double precision.
-TEST(RoundedToBf16, IsTheNearestTiesToEven) {
-  std::mt19937 rng(test::random_seed());
-  std::vector<float> numbers = {0.0f,
-                                -0.0f,
-                                1.0f,
-                                std::bit_cast<float>(0x3f808000u),
-                                std::bit_cast<float>(0x3f818000u),
-                                std::bit_cast<float>(0x7f7fffffu),
-                                1e-40f,
-                                std::numeric_limits<float>::infinity()};
-  while (numbers.size() < 4096) {
-    const float x = std::bit_cast<float>(std::uint32_t(rng()));
-    if (!std::isnan(x)) numbers.push_back(x);
-  }
-  for (std::size_t i = 0; i + 16 <= numbers.size(); i += 16) {
-    Floats x{};
-    for (std::size_t j = 0; j < 16; ++j) x[j] = numbers[i + j];
-    const Words pairs = bf16_pairs(x, -x);
-    for (std::size_t j = 0; j < 16; ++j) {
-      const float from = numbers[i + j], to = low(pairs[j]);
-      ASSERT_EQ(high(pairs[j]), -to);
-      if (std::fabs(from) < std::numeric_limits<float>::min()) {
-        ASSERT_EQ(to, 0.0f);
-        continue;
-      }
-      const std::uint32_t bits = std::bit_cast<std::uint32_t>(from);
-      const double below = std::bit_cast<float>(bits & 0xffff0000u);
-      const std::uint32_t next = (bits & 0xffff0000u) + 0x10000u;
-      const bool over = (next & 0x7fffffffu) == 0x7f800000u;  // `next` is infinity: 2^128 in its place
-      const double above = over ? std::copysign(0x1p128, below) : double(std::bit_cast<float>(next));
-      const double d = std::fabs(double(from) - below), u = std::fabs(above - double(from));
-      const bool up = std::isfinite(from) && (u < d || (u == d && (bits & 0x10000u) != 0));
-      ASSERT_EQ(to, std::bit_cast<float>(up ? next : bits & 0xffff0000u)) << from;
-    }
-  }
-}
-
-TEST(RoundedToBf16, KeepsNotANumber) {
-  Floats x{};
-  x[3] = std::bit_cast<float>(0x7f800001u);  // its upper half alone would be infinity
-  EXPECT_TRUE(std::isnan(low(bf16_pairs(x, x)[3])));
-  EXPECT_TRUE(std::isnan(high(bf16_pairs(x, x)[3])));
 }
 
 }  // namespace

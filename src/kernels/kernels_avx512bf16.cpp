@@ -1,0 +1,17 @@
+// Compiled for AVX-512 with BF16, and run only on processors that have both. Nothing here may use templates
+// or inline functions with external linkage: the linker might keep this file's copy for the whole program.
+#include "kernels/attention_pairs.h"
+#include "kernels/attention_shape.h"
+#include "kernels/bf16_pairs.h"
+#include "kernels/kernel_set.h"
+#include "kernels/similar_keys_shape.h"
+
+namespace chunkkv::kernels {
+
+KernelSet kernels_avx512bf16() {
+  using Pairs = PairPrecision<Bf16Pairs>;
+  return {.attention = attention_kernel<Pairs>("AVX512-BF16"),
+          .similar_keys = similar_keys_kernel<Pairs>("AVX512-BF16")};
+}
+
+}  // namespace chunkkv::kernels
