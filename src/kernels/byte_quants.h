@@ -7,7 +7,7 @@
 namespace chunkkv::kernels {
 
 /// How weights are read as the small whole numbers that they are stored as: weight = scale * number - min,
-/// with one scale and one min for every `part` depths.
+/// with one scale and one min for every `part` depths, or weight = scale * (number - offset).
 struct ByteQuants {
   std::int64_t depth = 0;  ///< depths in a block, at most kMostQuantDepth
   std::size_t bytes = 0;   ///< size of a block of one row
@@ -15,9 +15,10 @@ struct ByteQuants {
   /// How many sums of two products with 8-bit numbers can be added up in 16 bits without overflow: 8, 4, 2
   /// or, for kernels that add up in 32 bits, 0.
   int chain = 0;
+  int offset = 0;            ///< 0: there are mins
   bool interleaved = false;  ///< a block has 8 rows; else each row has blocks of its own
   /// Reads one block of each of 8 rows, which are `row` bytes apart if they are plain. Writes numbers
-  /// [8][kMostQuantDepth], and scales and mins [parts][8].
+  /// [8][kMostQuantDepth], and scales and, where there are any, mins [parts][8].
   void (*read)(const char* block, std::size_t row, std::uint8_t* numbers, float* scales,
                float* mins) = nullptr;
 };

@@ -39,14 +39,14 @@ void add_fifth_bits(const Byte* bits, Byte* to) {
 }
 
 /// Reads blocks of 32 weights: a factor, with `Min` a second one that is added, with `Five` the fifth bits,
-/// and then the numbers. Without `Min`, half of their range is subtracted from the numbers.
+/// and then the numbers.
 template <bool Min, bool Five>
 void read_small(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
     Byte* to = numbers + kMostQuantDepth * r;
     scales[r] = half_at(from);
-    mins[r] = Min ? -half_at(from + 2) : scales[r] * (Five ? 16.0f : 8.0f);
+    if (Min) mins[r] = -half_at(from + 2);
     from += Min ? 4 : 2;
     split(from + (Five ? 4 : 0), 16, to);
     if (Five) add_fifth_bits(from, to);
@@ -54,11 +54,10 @@ void read_small(const char* block, std::size_t row, Byte* numbers, float* scales
 }
 
 /// Reads blocks of 32 weights: a factor and signed numbers, which get an offset that makes them positive.
-void read_q8_0(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
+void read_q8_0(const char* block, std::size_t row, Byte* numbers, float* scales, float*) {
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
     scales[r] = half_at(from);
-    mins[r] = 128 * scales[r];
     for (int j = 0; j < 32; ++j) numbers[kMostQuantDepth * r + j] = Byte(from[2 + j] ^ 128);
   }
 }
@@ -97,14 +96,11 @@ void read_parts(const char* block, std::size_t row, Byte* numbers, float* scales
 /// Reads blocks of 128 bytes of lower bits, 64 of upper bits, 16 signed scales and a factor. Each half, 128
 /// depths, has four runs of 32. The first two have the lower and the last two the upper 4 bits of the same 64
 /// bytes; each of the four has two bits of the same 32 bytes of upper bits.
-void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
+void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales, float*) {
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
     const float d = half_at(from + 208);
-    for (int p = 0; p < 16; ++p) {
-      scales[kNRows * p + r] = d * float((signed char)from[192 + p]);
-      mins[kNRows * p + r] = 32 * scales[kNRows * p + r];
-    }
+    for (int p = 0; p < 16; ++p) scales[kNRows * p + r] = d * float((signed char)from[192 + p]);
     for (int half = 0; half < 2; ++half) {
       const Byte* low = from + 64 * half;
       const Byte* high = from + 128 + 32 * half;
@@ -121,11 +117,10 @@ void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales,
 
 /// Reads a block of 8 rows: their factors, then their numbers, 8 bytes of each row in turn, with the highest
 /// bit of each number flipped.
-void read_q4_0_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* mins) {
+void read_q4_0_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float*) {
   const Byte* from = (const Byte*)block;
   for (int r = 0; r < kNRows; ++r) {
     scales[r] = half_at(from + 2 * r);
-    mins[r] = 8 * scales[r];
     Byte bytes[16];
     for (int j = 0; j < 16; ++j) bytes[j] = Byte(from[2 * kNRows + (j / 8 * kNRows + r) * 8 + j % 8] ^ 0x88);
     split(bytes, 16, numbers + kMostQuantDepth * r);
@@ -156,15 +151,15 @@ void read_q4_k_interleaved(const char* block, std::size_t, Byte* numbers, float*
 
 }  // namespace
 
-const ByteQuants kQuantsQ40 = {32, 18, 32, 8, false, read_small<false, false>};
-const ByteQuants kQuantsQ41 = {32, 20, 32, 8, false, read_small<true, false>};
-const ByteQuants kQuantsQ50 = {32, 22, 32, 4, false, read_small<false, true>};
-const ByteQuants kQuantsQ51 = {32, 24, 32, 4, false, read_small<true, true>};
-const ByteQuants kQuantsQ80 = {32, 34, 32, 0, false, read_q8_0};
-const ByteQuants kQuantsQ4K = {256, 144, 32, 8, false, read_parts<false>};
-const ByteQuants kQuantsQ5K = {256, 176, 32, 4, false, read_parts<true>};
-const ByteQuants kQuantsQ6K = {256, 210, 16, 2, false, read_q6_k};
-const ByteQuants kQuantsQ40Interleaved = {32, 18, 32, 8, true, read_q4_0_interleaved};
-const ByteQuants kQuantsQ4KInterleaved = {256, 144, 32, 8, true, read_q4_k_interleaved};
+const ByteQuants kQuantsQ40 = {32, 18, 32, 8, 8, false, read_small<false, false>};
+const ByteQuants kQuantsQ41 = {32, 20, 32, 8, 0, false, read_small<true, false>};
+const ByteQuants kQuantsQ50 = {32, 22, 32, 4, 16, false, read_small<false, true>};
+const ByteQuants kQuantsQ51 = {32, 24, 32, 4, 0, false, read_small<true, true>};
+const ByteQuants kQuantsQ80 = {32, 34, 32, 0, 128, false, read_q8_0};
+const ByteQuants kQuantsQ4K = {256, 144, 32, 8, 0, false, read_parts<false>};
+const ByteQuants kQuantsQ5K = {256, 176, 32, 4, 0, false, read_parts<true>};
+const ByteQuants kQuantsQ6K = {256, 210, 16, 2, 32, false, read_q6_k};
+const ByteQuants kQuantsQ40Interleaved = {32, 18, 32, 8, 8, true, read_q4_0_interleaved};
+const ByteQuants kQuantsQ4KInterleaved = {256, 144, 32, 8, 0, true, read_q4_k_interleaved};
 
 }  // namespace chunkkv::kernels

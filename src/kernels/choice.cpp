@@ -30,7 +30,7 @@ Machine this_processor() {
   machine.avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   machine.avx512bf16 = machine.avx512 && __builtin_cpu_supports("avx512bf16");
 #endif
-  machine.avx2 = product_kernel(Arithmetic::integers_avx2) != nullptr;
+  machine.avx2 = product_kernel(Arithmetic::words) != nullptr;
   if (const ProductKernel* bytes = product_kernel(Arithmetic::bytes)) machine.vnni = bytes->widens;
   machine.avx512fp16 = product_kernel(Arithmetic::f16_avx512) != nullptr;
   machine.amx = product_kernel(Arithmetic::bf16_amx) != nullptr;
@@ -77,10 +77,11 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
     return Arithmetic::bytes;
   if (machine.avx512fp16) return Arithmetic::f16_avx512;
   if (!machine.avx2) return Arithmetic::engine;
-  // With AVX-512 alone the engine's products are faster than ours, except where `engine_is_slow`.
-  const Arithmetic ours = as_numbers ? Arithmetic::bytes : Arithmetic::integers_avx2;
-  const bool engine_is_slow =
-      layout == Layout::plain && !one_of(weights.type, {"q2_K", "q4_K", "q5_K", "q6_K"});
+  // With AVX-512 the engine's products are faster than ours, except where `engine_is_slow`.
+  const Arithmetic ours = as_numbers ? Arithmetic::bytes : Arithmetic::words;
+  const bool engine_is_slow = layout == Layout::plain
+                                  ? !one_of(weights.type, {"q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "iq4_xs"})
+                                  : machine.vnni && one_of(weights.type, {"iq4_nl", "mxfp4"});
   return !machine.avx512 || engine_is_slow ? ours : Arithmetic::engine;
 }
 

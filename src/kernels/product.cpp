@@ -51,13 +51,16 @@ const std::vector<const ProductKernel*>& product_kernels() {
 #ifdef CHUNKKV_AVX512FP16
     if (has_avx512fp16()) kernels.push_back(&kProductAvx512fp16);
 #endif
+#ifdef CHUNKKV_AVX512VNNI
+    if (has_avx512vnni()) kernels.push_back(&kProductWordsAvx512vnni);
+#endif
 #ifdef CHUNKKV_AVXVNNI
     if (has_avxvnni()) kernels.push_back(&kProductBytesAvxvnni);
 #endif
 #ifdef CHUNKKV_AVX2
     if (has_avx2()) {
       kernels.push_back(&kProductBytesAvx2);
-      kernels.push_back(&kProductAvx2);
+      kernels.push_back(&kProductWordsAvx2);
     }
 #endif
     return kernels;

@@ -24,10 +24,10 @@ constexpr std::int64_t kProductOutputs = 64;
 constexpr std::int64_t kProductDepth = 32;
 
 enum class Arithmetic : std::uint8_t {
-  engine,         ///< the engine's own kernels
-  integers_avx2,  ///< weights and activations as whole numbers of 13 bits
-  bytes,          ///< activations of 8 bits, weights as the whole numbers of ByteQuants
-  f16_avx512,     ///< needs AVX512-FP16
+  engine,      ///< the engine's own kernels
+  words,       ///< weights and activations as whole numbers of 13 bits
+  bytes,       ///< activations of 8 bits, weights as the whole numbers of ByteQuants
+  f16_avx512,  ///< needs AVX512-FP16
   bf16_amx,
 };
 
@@ -54,8 +54,8 @@ static inline bool can_read(const ProductKernel& kernel, const ByteQuants& quant
 }
 
 // Each is in a source compiled for the processors that can run it.
-extern const ProductKernel kProductAmx, kProductAvx512fp16, kProductAvx2, kProductBytesAvx2,
-    kProductBytesAvxvnni, kProductBytesAvx512vnni;
+extern const ProductKernel kProductAmx, kProductAvx512fp16, kProductWordsAvx2, kProductWordsAvx512vnni,
+    kProductBytesAvx2, kProductBytesAvxvnni, kProductBytesAvx512vnni;
 
 /// The kernels that this processor can run, the fastest first; none on processors other than x86 with AVX2.
 const std::vector<const ProductKernel*>& product_kernels();

@@ -31,10 +31,18 @@ class ByteProduct {
   static constexpr std::size_t kStripScales = std::size_t(kDepthAtOnce / 16 * kStripOutputs);
   static constexpr std::size_t kNStrips = std::size_t(kShareOutputs / kStripOutputs);
 
+  /// A sum of activations that are multiplied by the same scale: of what they stand for, to be multiplied by
+  /// a min, or of their 8-bit numbers times the negative offset of weights.
+  union PartSum {
+    float value;
+    std::int32_t offset;
+  };
+
   /// What all threads read: activations, and for each block of them a factor and the halves' sums.
   struct Shared {
     signed char* x;
-    float *factors, *sums;
+    float* factors;
+    PartSum* sums;
     std::size_t bytes;
 
     Shared(const ProductTask& task, char* shared) {
@@ -42,7 +50,7 @@ class ByteProduct {
       MemoryParts all{shared};
       x = (signed char*)all.take(n);
       factors = all.take_floats(n / kBlock);
-      sums = all.take_floats(n / kBlock * 2);
+      sums = (PartSum*)all.take(n / kBlock * 2 * sizeof(PartSum));
       bytes = all.bytes;
     }
   };
@@ -70,7 +78,7 @@ class ByteProduct {
   struct Activations {
     const signed char* x;  // [tokens][depth]
     const float* factors;  // [tokens][depth / 32]
-    const float* sums;     // [tokens][depth / 16]; every other one is used with parts of 32
+    const PartSum* sums;   // [tokens][depth / 16]; every other one is used with parts of 32
     std::int64_t depth;    // numbers from token to token
   };
 
@@ -82,12 +90,21 @@ class ByteProduct {
     const Shared in(task, shared);
     const Own at(own);
     const std::int64_t depth = task.weights.depth;
+    const ByteQuants& quants = *task.weights.quants;
     for (std::int64_t t = thread; t < task.n_tokens; t += n_threads) {
       const float* from = numbers(task.x + task.x_row * std::size_t(t));
       for (std::int64_t k = 0; k < depth; k += kBlock) {
-        float* both = in.sums + (depth * t + k) / 16;
-        to_bytes(from + k, in.x + depth * t + k, in.factors + (depth * t + k) / kBlock, both);
-        if (task.weights.quants->part == kBlock) both[0] += both[1];
+        std::int32_t halves[2];
+        float& factor = in.factors[(depth * t + k) / kBlock];
+        to_bytes(from + k, in.x + depth * t + k, factor, halves);
+        if (quants.part == kBlock) halves[0] += halves[1];
+        for (int i = 0; i < 2; ++i) {
+          PartSum& sum = in.sums[(depth * t + k) / 16 + i];
+          if (quants.offset != 0)
+            sum.offset = -quants.offset * halves[i];
+          else
+            sum.value = factor * float(halves[i]);
+        }
       }
     }
     barrier(team, n_threads);
@@ -102,7 +119,7 @@ class ByteProduct {
         for (std::int64_t t = 0; t < task.n_tokens; t += kMostTokens) {
           const Activations a{in.x + depth * t + k, in.factors + (depth * t + k) / kBlock,
                               in.sums + (depth * t + k) / 16, depth};
-          const Multiply multiply_some = multiply_for(*task.weights.quants, task.n_tokens - t);
+          const Multiply multiply_some = multiply_for(quants, task.n_tokens - t);
           char* out = task.out + task.out_row * std::size_t(t) + o * std::int64_t(sizeof(float));
           for (const Strip& strip : at.strips) {
             multiply_some(a, strip, n, out, task.out_row, k > 0);
@@ -119,14 +136,20 @@ class ByteProduct {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
   }
+  static std::int32_t sum_of(__m256i v) {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_unpackhi_epi64(s, s));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0x55)));
+  }
   static float largest_of(__m256 v) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
   }
 
-  /// Rounds 32 activations to 8 bits; writes their factor (NaN if one is not finite) and the halves' sums.
-  static void to_bytes(const float* from, signed char* to, float* factor, float* sums) {
+  /// Rounds 32 activations to 8 bits; writes their factor (NaN if one is not finite) and the sums of the
+  /// halves' numbers.
+  static void to_bytes(const float* from, signed char* to, float& factor, std::int32_t* sums) {
     const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
     __m256 v[4], most = _mm256_setzero_ps(), not_finite = _mm256_setzero_ps();
     for (int i = 0; i < 4; ++i) {
@@ -135,13 +158,12 @@ class ByteProduct {
       not_finite = _mm256_fmadd_ps(v[i], _mm256_setzero_ps(), not_finite);
     }
     const float highest = largest_of(most);
-    *factor = highest > 1e-30f ? highest / kLargest : 1.0f;
-    const __m256 scale = _mm256_set1_ps(1 / *factor);
-    *factor += sum_of(not_finite);
+    factor = highest > 1e-30f ? highest / kLargest : 1.0f;
+    const __m256 scale = _mm256_set1_ps(1 / factor);
+    factor += sum_of(not_finite);
     __m256i n[4];
     for (int i = 0; i < 4; ++i) n[i] = _mm256_cvtps_epi32(_mm256_mul_ps(scale, v[i]));
-    for (int i = 0; i < 2; ++i)
-      sums[i] = *factor * sum_of(_mm256_cvtepi32_ps(_mm256_add_epi32(n[2 * i], n[2 * i + 1])));
+    for (int i = 0; i < 2; ++i) sums[i] = sum_of(_mm256_add_epi32(n[2 * i], n[2 * i + 1]));
     const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
     _mm256_storeu_si256((__m256i*)to,
                         _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
@@ -164,7 +186,7 @@ class ByteProduct {
       for (std::int64_t p = 0; p < quants.depth / quants.part; ++p) {
         const std::int64_t to = (d / quants.part + p) * kStripOutputs + output;
         _mm256_store_ps(strip.scales + to, _mm256_loadu_ps(scale + kRows * p));
-        _mm256_store_ps(strip.mins + to, _mm256_loadu_ps(min + kRows * p));
+        if (quants.offset == 0) _mm256_store_ps(strip.mins + to, _mm256_loadu_ps(min + kRows * p));
       }
       for (std::int64_t i = 0; i < quants.depth; i += kBlock) {
         __m256i r[8];
@@ -184,8 +206,8 @@ class ByteProduct {
   }
 
   /// Multiplies `Tokens` tokens with a strip over `n` depths. `Chain`: how many products are added up before
-  /// they are widened.
-  template <int Tokens, int Part, int Chain>
+  /// they are widened. `Offset`: the sums begin with what the weights' offset makes of the activations.
+  template <int Tokens, int Part, int Chain, bool Offset>
   static void multiply(const Activations& a, const Strip& strip, std::int64_t n, char* out,
                        std::size_t out_row, bool add) {
     constexpr int parts = int(kBlock) / Part, quads = Part / 4;
@@ -198,12 +220,15 @@ class ByteProduct {
       for (int p = 0; p < parts; ++p) {
         const char* w = strip.numbers + kQuadBytes * std::size_t(kBlock / 4 * b + quads * p);
         const signed char* x = a.x + kBlock * b + Part * p;
-        I whole[Tokens][kStripVectors];
+        I first[Tokens], whole[Tokens][kStripVectors];
+#pragma GCC unroll 8
+        for (int t = 0; t < Tokens; ++t)
+          first[t] = (Offset ? a.sums[a.depth / 16 * t + 2 * b + p].offset : 0) + I{};
 #pragma GCC unroll 4
         for (int c = 0; c < quads; c += Chain) {
           I sums[Tokens][kStripVectors];
 #pragma GCC unroll 8
-          for (int t = 0; t < Tokens; ++t) sums[t][0] = sums[t][1] = I{};
+          for (int t = 0; t < Tokens; ++t) sums[t][0] = sums[t][1] = A::kIsWide ? first[t] : I{};
           for (int i = c; i < c + Chain; ++i) {
             const I w0 = load(w + kQuadBytes * std::size_t(i));
             const I w1 = load(w + kQuadBytes * std::size_t(i) + kQuadBytes / 2);
@@ -219,19 +244,18 @@ class ByteProduct {
 #pragma GCC unroll 8
             for (int v = 0; v < kStripVectors; ++v) {
               const I s = A::widened(sums[t][v]);
-              whole[t][v] = c == 0 ? s : whole[t][v] + s;
+              whole[t][v] = c > 0 ? whole[t][v] + s : A::kIsWide ? s : first[t] + s;
             }
         }
         const std::int64_t part = b * parts + p;
 #pragma GCC unroll 8
         for (int v = 0; v < kStripVectors; ++v) {
           const F scale = V::load(strip.scales + part * kStripOutputs + V::kWidth * v);
-          const F min = V::load(strip.mins + part * kStripOutputs + V::kWidth * v);
+          const F min = Offset ? F{} : V::load(strip.mins + part * kStripOutputs + V::kWidth * v);
 #pragma GCC unroll 8
           for (int t = 0; t < Tokens; ++t) {
-            const F sum = V::all(a.sums[a.depth / 16 * t + 2 * b + p]);
             const F factor = V::all(a.factors[a.depth / kBlock * t + b]);
-            results[t][v] -= min * sum;
+            if constexpr (!Offset) results[t][v] -= min * V::all(a.sums[a.depth / 16 * t + 2 * b + p].value);
             results[t][v] += __builtin_convertvector(whole[t][v], F) * (scale * factor);
           }
         }
@@ -244,22 +268,26 @@ class ByteProduct {
 
   using Multiply = void (*)(const Activations&, const Strip&, std::int64_t, char*, std::size_t, bool);
 
-  template <int Part, int Chain>
+  template <int Part, int Chain, bool Offset>
   static Multiply multiply_for(std::int64_t tokens) {
-    constexpr Multiply all[] = {multiply<1, Part, Chain>, multiply<2, Part, Chain>, multiply<3, Part, Chain>,
-                                multiply<4, Part, Chain>, multiply<5, Part, Chain>, multiply<6, Part, Chain>};
+    constexpr Multiply all[] = {multiply<1, Part, Chain, Offset>, multiply<2, Part, Chain, Offset>,
+                                multiply<3, Part, Chain, Offset>, multiply<4, Part, Chain, Offset>,
+                                multiply<5, Part, Chain, Offset>, multiply<6, Part, Chain, Offset>};
     return all[min_of(kMostTokens, tokens) - 1];
   }
-
+  template <bool Offset>
   static Multiply multiply_for(const ByteQuants& quants, std::int64_t tokens) {
     if constexpr (A::kIsWide)
-      return quants.part == 32 ? multiply_for<32, 8>(tokens) : multiply_for<16, 4>(tokens);
+      return quants.part == 32 ? multiply_for<32, 8, Offset>(tokens) : multiply_for<16, 4, Offset>(tokens);
     else if (quants.chain == 8)
-      return multiply_for<32, 8>(tokens);
+      return multiply_for<32, 8, Offset>(tokens);
     else if (quants.chain == 4)
-      return multiply_for<32, 4>(tokens);
+      return multiply_for<32, 4, Offset>(tokens);
     else
-      return multiply_for<16, 2>(tokens);
+      return multiply_for<16, 2, Offset>(tokens);
+  }
+  static Multiply multiply_for(const ByteQuants& quants, std::int64_t tokens) {
+    return quants.offset != 0 ? multiply_for<true>(quants, tokens) : multiply_for<false>(quants, tokens);
   }
 };
 

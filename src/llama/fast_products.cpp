@@ -38,7 +38,7 @@ const kernels::ProductKernel* prompt_kernel(const ggml_tensor* w) {
   kernels::Arithmetic arithmetic = best_product(
       machine(), {.type = ggml_type_name(w->type), .n_out = w->ne[1], .depth = w->ne[0]}, layout_of(w));
   if (arithmetic == kernels::Arithmetic::bytes && source->quants == nullptr)
-    arithmetic = machine().avx512fp16 ? kernels::Arithmetic::f16_avx512 : kernels::Arithmetic::integers_avx2;
+    arithmetic = machine().avx512fp16 ? kernels::Arithmetic::f16_avx512 : kernels::Arithmetic::words;
   return kernels::product_kernel(arithmetic);
 }
 

@@ -77,8 +77,8 @@ std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_o
       for (std::int64_t r = 0; r < n_rows; ++r)
         for (std::int64_t d = 0; d < quants.depth; ++d) {
           const auto part = std::size_t(d / quants.part * n_rows + r);
-          rows[std::size_t((o + r) * weights.depth + k + d)] =
-              scales[part] * float(numbers[std::size_t(kernels::kMostQuantDepth * r + d)]) - mins[part];
+          const int number = numbers[std::size_t(kernels::kMostQuantDepth * r + d)] - quants.offset;
+          rows[std::size_t((o + r) * weights.depth + k + d)] = scales[part] * float(number) - mins[part];
         }
     }
   return rows;

@@ -33,10 +33,15 @@ void read_block(const char* block, std::size_t row, std::uint8_t* numbers, float
 
 /// Numbers up to 15, 31, 63 and 255. A 16-bit sum holds at most 8, 4, 2 and 0 pairs of their products
 /// (`chain`).
-constexpr ByteQuants kFourBits = {32, 40, 32, 8, false, read_block<32, 32>};
-constexpr ByteQuants kFiveBits = {256, 320, 32, 4, false, read_block<256, 32>};
-constexpr ByteQuants kSixBits = {256, 384, 16, 2, false, read_block<256, 16>};
-constexpr ByteQuants kEightBits = {32, 40, 32, 0, false, read_block<32, 32>};
+constexpr ByteQuants kFourBits = {32, 40, 32, 8, 0, false, read_block<32, 32>};
+constexpr ByteQuants kFiveBits = {256, 320, 32, 4, 0, false, read_block<256, 32>};
+constexpr ByteQuants kSixBits = {256, 384, 16, 2, 0, false, read_block<256, 16>};
+constexpr ByteQuants kEightBits = {32, 40, 32, 0, 0, false, read_block<32, 32>};
+/// The same without mins.
+constexpr ByteQuants kFourSigned = {32, 40, 32, 8, 8, false, read_block<32, 32>};
+constexpr ByteQuants kFiveSigned = {256, 320, 32, 4, 16, false, read_block<256, 32>};
+constexpr ByteQuants kSixSigned = {256, 384, 16, 2, 32, false, read_block<256, 16>};
+constexpr ByteQuants kEightSigned = {32, 40, 32, 0, 128, false, read_block<32, 32>};
 constexpr int highest(const ByteQuants& quants) {
   return quants.chain == 8 ? 15 : quants.chain == 4 ? 31 : quants.chain == 2 ? 63 : 255;
 }
@@ -70,7 +75,7 @@ struct ByteProblem {
         for (std::int64_t k = 0; k < quants.part; ++k) {
           const int n = number();
           bytes[p * quants.part + k] = char(n);
-          *weight++ = s * float(n) - m;
+          *weight++ = quants.offset != 0 ? s * float(n - quants.offset) : s * float(n) - m;
         }
       }
     }
@@ -113,7 +118,8 @@ struct ByteCase {
 std::vector<ByteCase> byte_cases() {
   std::vector<ByteCase> cases;
   for (const ProductKernel* kernel : product_kernels())
-    for (const ByteQuants* quants : {&kFourBits, &kFiveBits, &kSixBits, &kEightBits})
+    for (const ByteQuants* quants : {&kFourBits, &kFiveBits, &kSixBits, &kEightBits, &kFourSigned,
+                                     &kFiveSigned, &kSixSigned, &kEightSigned})
       if (kernel->arithmetic == Arithmetic::bytes && can_read(*kernel, *quants))
         cases.push_back({quants, kernel});
   return cases;
@@ -198,7 +204,9 @@ TEST_P(ByteProduct, WhatIsNotFiniteStaysInItsRow) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Bits, ByteProduct, testing::ValuesIn(byte_cases()), [](const auto& info) {
-  std::string name = std::to_string(highest(*info.param.quants)) + "_" + info.param.kernel->name;
+  const ByteQuants& quants = *info.param.quants;
+  std::string name =
+      std::to_string(highest(quants)) + (quants.offset != 0 ? "_signed_" : "_") + info.param.kernel->name;
   std::replace_if(
       name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return name;

@@ -40,7 +40,7 @@ void expect(const Machine& machine, const std::vector<Case>& cases) {
 }
 
 TEST(Choice, Avx2) {
-  const auto bytes = Arithmetic::bytes, integers = Arithmetic::integers_avx2;
+  const auto bytes = Arithmetic::bytes, integers = Arithmetic::words;
   expect(kAvx2, {{"q4_0", Layout::interleaved, bytes},
                  {"q4_1", Layout::plain, bytes},
                  {"q4_K", Layout::interleaved, bytes},
@@ -62,8 +62,8 @@ TEST(Choice, Avx512AloneLeavesWhatTheEngineIsFastWith) {
                    {"q5_0", Layout::plain, Arithmetic::bytes},
                    {"q5_K", Layout::plain, Arithmetic::engine},
                    {"q6_K", Layout::plain, Arithmetic::engine},
-                   {"q8_0", Layout::plain, Arithmetic::integers_avx2},
-                   {"f16", Layout::plain, Arithmetic::integers_avx2},
+                   {"q8_0", Layout::plain, Arithmetic::words},
+                   {"f16", Layout::plain, Arithmetic::words},
                    {"f32", Layout::plain, Arithmetic::engine}});
 }
 
@@ -81,12 +81,21 @@ TEST(Choice, VnniTakesWholeNumbers) {
 
 TEST(Choice, VnniLeavesOtherNumbersAsTheyWere) {
   for (const auto& [machine, f16, q2_k] :
-       {std::tuple(kAvxVnni, Arithmetic::integers_avx2, Arithmetic::integers_avx2),
-        std::tuple(kAvx512Vnni, Arithmetic::integers_avx2, Arithmetic::engine),
+       {std::tuple(kAvxVnni, Arithmetic::words, Arithmetic::words),
+        std::tuple(kAvx512Vnni, Arithmetic::words, Arithmetic::engine),
         std::tuple(kAvx512fp16, Arithmetic::f16_avx512, Arithmetic::f16_avx512)})
     expect(machine, {{"f16", Layout::plain, f16},
                      {"bf16", Layout::plain, f16},
                      {"q2_K", machine.avx512 ? Layout::interleaved : Layout::plain, q2_k}});
+}
+
+/// Where the engine's products are fast with AVX-512 and where they are not.
+TEST(Choice, Avx512VnniLeavesWhatTheEngineIsFastWith) {
+  expect(kAvx512Vnni, {{"q3_K", Layout::plain, Arithmetic::engine},
+                       {"iq4_xs", Layout::plain, Arithmetic::engine},
+                       {"iq4_nl", Layout::interleaved, Arithmetic::words},
+                       {"mxfp4", Layout::interleaved, Arithmetic::words},
+                       {"iq3_s", Layout::plain, Arithmetic::words}});
 }
 
 TEST(Choice, AmxKeepsTheLayoutThatGeneratesFastest) {

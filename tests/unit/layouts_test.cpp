@@ -159,7 +159,7 @@ TEST(AmxLayouts, HalvesOfEveryKind) {
 
 /// The function that unpacks a type's plain blocks gets their bytes as they were, whatever is in them.
 TEST(InterleavedLayouts, GiveThePlainBlocksBack) {
-  if (product_kernel(Arithmetic::integers_avx2) == nullptr) GTEST_SKIP() << "this processor has no AVX2";
+  if (product_kernel(Arithmetic::words) == nullptr) GTEST_SKIP() << "this processor has no AVX2";
   test::Random random;
   struct Kind {
     const char* type;
