@@ -30,7 +30,7 @@ struct SinglePrecision {
 
   struct Scope {};
 
-  static constexpr int strip(std::int64_t depth) { return depth <= 96 ? 128 : 64; }
+  static constexpr int strip(std::int64_t depth) { return depth <= 96 ? 256 : 128; }
   /// The keys and values of a block fill half of a second-level cache of 512 KB.
   static constexpr int block(std::int64_t depth) { return depth <= 64 ? 512 : depth <= 128 ? 256 : 128; }
   static constexpr std::size_t key_bytes(std::int64_t depth) {

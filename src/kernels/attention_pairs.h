@@ -18,7 +18,7 @@ struct PairPrecision {
   using V = Vector;
   using F = V::F;
   static constexpr int kRows = 8;
-  static constexpr int kColumns = 3;
+  static constexpr int kColumns = H::kColumns;
   static constexpr int kLanes = kColumns * 16;
   static constexpr int kKeyUnit = kRows;
   static constexpr int kPairDistance = 1;
@@ -32,7 +32,7 @@ struct PairPrecision {
   static constexpr float kRounding = H::kRounding;
   static constexpr float kValueUnit = H::kValueUnit;
   static constexpr bool kCentresKeys = true;
-  static constexpr int kItemLanes = 768;
+  static constexpr int kItemLanes = H::kItemLanes;
   struct Scope {};
 
   static constexpr int strip(std::int64_t) { return H::kStrip; }

@@ -12,7 +12,9 @@ struct Bf16Pairs {
   using V = Vectors<16>;
   using F = V::F;
   using Sums = F;
+  static constexpr int kColumns = 2;
   static constexpr int kStrip = 256;
+  static constexpr int kItemLanes = 1536;
   static constexpr float kSlack = 8;
   static constexpr float kValueUnit = 1;
   static constexpr std::int64_t kChain = 0;

@@ -13,7 +13,9 @@ struct Halves {
   using F = Vectors<16>::F;
   using Pairs = __m512h;
   using Sums = __m512h;
+  static constexpr int kColumns = 3;
   static constexpr int kStrip = 128;
+  static constexpr int kItemLanes = 768;
   // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
   static constexpr float kSlack = 0;
   static constexpr float kValueUnit = 64;

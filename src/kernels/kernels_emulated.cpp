@@ -45,7 +45,9 @@ struct EmulatedHalves {
     float numbers[32];
   };
   using Sums = Pairs;
+  static constexpr int kColumns = 3;
   static constexpr int kStrip = 128;
+  static constexpr int kItemLanes = 768;
   static constexpr float kSlack = 0;
   static constexpr float kValueUnit = 64;
   static constexpr std::int64_t kChain = 32;
