@@ -7,7 +7,7 @@ namespace chunkkv::kernels {
 namespace {
 
 /// Vectors of pairs in BF16 for `PairPrecision`, with sums in single precision: by AVX512-BF16 in sources
-/// compiled for it, elsewhere in plain C++, bit for bit the same.
+/// compiled for it, elsewhere in plain C++.
 struct Bf16Pairs {
   using V = Vectors<16>;
   using F = V::F;
