@@ -2,7 +2,6 @@
 
 #include "kernels/bf16.h"
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

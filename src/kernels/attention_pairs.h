@@ -11,7 +11,11 @@ namespace chunkkv::kernels {
 namespace {
 
 /// Attention in numbers of 16 bits. Two neighbouring depths or cells form a pair of 32 bits, so that a plain
-/// broadcast brings it to all lanes. `H`: vectors of such pairs, in F16 or BF16, and what these need.
+/// broadcast brings it to all lanes. `H`: vectors of such pairs, in F16 or BF16, and what these need:
+/// - kColumns vectors of queries form a tile, kStrip cells a strip, kItemLanes queries an item at most;
+/// - kChain pairs are added up before single precision; 0: sums are in single precision throughout;
+/// - values are divided by kValueUnit and, if kScalesQueries, queries by powers of two of their own;
+/// - kSlack, kRounding: of the soft max (Softmax); kTotals: sums for each cell of what it receives, or 0.
 template <class H>
 struct PairPrecision {
   using Vector = Vectors<16>;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -8,8 +7,8 @@
 #include <immintrin.h>
 #endif
 
-// Numbers in BF16, the upper halves of single precision. Vectors are the compiler's own: any processor can do
-// them.
+// Numbers in BF16, the upper halves of single precision. Vectors of 16 are the compiler's own: any processor
+// can do them.
 #pragma GCC diagnostic ignored "-Wpsabi"  // such vectors are never passed between sources
 
 // Without external linkage: each source keeps its own copy, so that none compiled for one processor is

@@ -136,9 +136,8 @@ class ByteProduct {
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
   }
-  static std::int32_t sum_of(__m256i v) {
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    s = _mm_add_epi32(s, _mm_unpackhi_epi64(s, s));
+  static std::int32_t sum_of(__m128i v) {
+    const __m128i s = _mm_add_epi32(v, _mm_unpackhi_epi64(v, v));
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0x55)));
   }
   static float largest_of(__m256 v) {
@@ -163,10 +162,13 @@ class ByteProduct {
     factor += sum_of(not_finite);
     __m256i n[4];
     for (int i = 0; i < 4; ++i) n[i] = _mm256_cvtps_epi32(_mm256_mul_ps(scale, v[i]));
-    for (int i = 0; i < 2; ++i) sums[i] = sum_of(_mm256_add_epi32(n[2 * i], n[2 * i + 1]));
     const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
-    _mm256_storeu_si256((__m256i*)to,
-                        _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+    const __m256i bytes = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i*)to, bytes);
+    const __m256i twos = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
+    const __m256i fours = _mm256_madd_epi16(twos, _mm256_set1_epi16(1));
+    sums[0] = sum_of(_mm256_castsi256_si128(fours));
+    sums[1] = sum_of(_mm256_extracti128_si256(fours, 1));
   }
 
   /// Packs the depths k .. k + n of 8 rows of weights as the outputs from `output` on of a strip, with their
