@@ -194,10 +194,8 @@ struct PairPrecision {
   static CHUNKKV_INLINE void store_panel(const Panel& rows, std::int64_t depth, char* to) {
     for (std::int64_t d = 0; d < depth; d += 16) {
 #ifdef __AVX2__
-      __m256i pairs[kRows];
-      for (int r = 0; r < kRows; ++r) std::memcpy(&pairs[r], rows[r] + 2 * d, sizeof pairs[r]);
-      transpose(pairs);
-      for (int i = 0; i < kRows; ++i, to += 32) std::memcpy(to, &pairs[i], sizeof pairs[i]);
+      transpose_rows(rows[0] + 2 * d, sizeof rows[0], to, 32);
+      to += 8 * 32;
 #else
       for (int i = 0; i < 8; ++i)
         for (int r = 0; r < kRows; ++r, to += 4) std::memcpy(to, rows[r] + 2 * d + 4 * i, 4);
@@ -248,6 +246,20 @@ struct PairPrecision {
 #pragma GCC unroll 16
       for (int c = 0; c < kColumns; ++c) H::template finish<Add>(sums[r][c], out + (r * kColumns + c) * 16);
   }
+};
+
+/// What pairs in F16 need. Weights are at most 1, values are divided by 64 and 32 pairs are added up in F16:
+/// no sum overflows. They cannot add up what cells receive.
+struct HalfPairRules {
+  static constexpr int kColumns = 3;
+  static constexpr int kStrip = 128;
+  static constexpr int kItemLanes = 768;
+  static constexpr float kSlack = 0;
+  static constexpr float kValueUnit = 64;
+  static constexpr std::int64_t kChain = 32;
+  static constexpr bool kScalesQueries = true;
+  static constexpr float kRounding = 0;
+  static constexpr std::int64_t kTotals = 0;
 };
 
 }  // namespace

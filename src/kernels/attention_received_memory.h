@@ -48,9 +48,11 @@ struct ReceivedMemory {
     due = all.take_floats(std::size_t(n_strips * A::Vector::kWidth));
   }
 
+  /// The weights of a cell; 0 kWeightBytes: they are floats in the logits' place.
+  static constexpr std::size_t kCellBytes =
+      A::kWeightBytes != 0 ? A::kWeightBytes : A::kLanes * sizeof(float);
   static constexpr std::size_t strip_bytes(std::int64_t depth) {
-    const std::size_t cell = A::kWeightBytes != 0 ? A::kWeightBytes : A::kLanes * sizeof(float);
-    return std::size_t(A::strip(depth)) * cell;
+    return std::size_t(A::strip(depth)) * kCellBytes;
   }
 
  private:

@@ -42,11 +42,10 @@ class StripsInTurn {
  private:
   void receive(std::int64_t tile, std::int64_t cell, std::int64_t begin, const typename Work::View& view) {
     constexpr bool in_place = A::kWeightBytes == 0;  // weights take the logits' place
-    constexpr std::size_t cell_bytes = in_place ? kLanes * sizeof(float) : A::kWeightBytes;
     const char* weights = in_place ? bytes(item_.memory.logits) : item_.memory.weights;
     const std::int64_t first = begin + view.low, n = view.high - view.low;
     if (char* kept = received_->keep(tile, cell + first, cell + first + n); kept != nullptr)
-      std::memcpy(kept, weights, std::size_t(n) * cell_bytes);
+      std::memcpy(kept, weights, std::size_t(n) * ReceivedMemory<A>::kCellBytes);
     if (const char* factors = received_->after(tile, cell + first); factors != nullptr)
       A::add_received(weights, factors, n, received_->totals_of(tile, first));
   }

@@ -9,20 +9,10 @@
 namespace chunkkv::kernels {
 namespace {
 
-struct Halves {
+struct Halves : HalfPairRules {
   using F = Vectors<16>::F;
   using Pairs = __m512h;
   using Sums = __m512h;
-  static constexpr int kColumns = 3;
-  static constexpr int kStrip = 128;
-  static constexpr int kItemLanes = 768;
-  // Weights are at most 1, values are divided by 64 and 32 are added up: no sum overflows.
-  static constexpr float kSlack = 0;
-  static constexpr float kValueUnit = 64;
-  static constexpr std::int64_t kChain = 32;  // pairs whose products are added up in F16
-  static constexpr bool kScalesQueries = true;
-  static constexpr float kRounding = 0;
-  static constexpr std::int64_t kTotals = 0;  // cannot add up what cells receive
   static constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
   static CHUNKKV_INLINE Pairs load(const char* from) { return (Pairs)_mm512_loadu_si512(from); }

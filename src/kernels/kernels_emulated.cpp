@@ -38,22 +38,13 @@ CHUNKKV_INLINE std::uint16_t half_bits(float number) {
   return std::uint16_t((bits >> 13 & 0x7fff) | (bits >> 16 & 0x8000));
 }
 
-struct EmulatedHalves {
+struct EmulatedHalves : HalfPairRules {
   using V = Vectors<16>;
   using F = V::F;
   struct Pairs {
     float numbers[32];
   };
   using Sums = Pairs;
-  static constexpr int kColumns = 3;
-  static constexpr int kStrip = 128;
-  static constexpr int kItemLanes = 768;
-  static constexpr float kSlack = 0;
-  static constexpr float kValueUnit = 64;
-  static constexpr std::int64_t kChain = 32;
-  static constexpr bool kScalesQueries = true;
-  static constexpr float kRounding = 0;
-  static constexpr std::int64_t kTotals = 0;
 
   static Pairs load(const char* from) {
     Pairs x;

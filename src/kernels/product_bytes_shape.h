@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention_vectors.h"
+#include "kernels/lanes_avx2.h"
 #include "kernels/product.h"
 #include "kernels/transpose_avx2.h"
 
@@ -131,21 +132,6 @@ class ByteProduct {
   }
 
  private:
-  static float sum_of(__m256 v) {
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
-  }
-  static std::int32_t sum_of(__m128i v) {
-    const __m128i s = _mm_add_epi32(v, _mm_unpackhi_epi64(v, v));
-    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0x55)));
-  }
-  static float largest_of(__m256 v) {
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
-  }
-
   /// Rounds 32 activations to 8 bits; writes their factor (NaN if one is not finite) and the sums of the
   /// halves' numbers.
   static void to_bytes(const float* from, signed char* to, float& factor, std::int32_t* sums) {
@@ -191,12 +177,8 @@ class ByteProduct {
         if (quants.offset == 0) _mm256_store_ps(strip.mins + to, _mm256_loadu_ps(min + kRows * p));
       }
       for (std::int64_t i = 0; i < quants.depth; i += kBlock) {
-        __m256i r[8];
-        for (int j = 0; j < 8; ++j)
-          r[j] = _mm256_loadu_si256((const __m256i*)(rows + kMostQuantDepth * j + i));
-        transpose(r);
-        char* to = strip.numbers + (d + i) * kStripOutputs + 4 * output;
-        for (int j = 0; j < 8; ++j) _mm256_store_si256((__m256i*)(to + kQuadBytes * std::size_t(j)), r[j]);
+        transpose_rows(rows + i, kMostQuantDepth, strip.numbers + (d + i) * kStripOutputs + 4 * output,
+                       kQuadBytes);
       }
     }
   }
@@ -213,6 +195,7 @@ class ByteProduct {
   static void multiply(const Activations& a, const Strip& strip, std::int64_t n, char* out,
                        std::size_t out_row, bool add) {
     constexpr int parts = int(kBlock) / Part, quads = Part / 4;
+    static_assert(!A::kIsWide || Chain == quads, "the offset is added once");
     F results[Tokens][kStripVectors];
 #pragma GCC unroll 8
     for (int t = 0; t < Tokens; ++t)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention_vectors.h"
+#include "kernels/lanes_avx2.h"
 #include "kernels/product.h"
 #include "kernels/transpose_avx2.h"
 
@@ -118,13 +119,7 @@ class WordProduct {
       most = _mm256_max_ps(most, _mm256_and_ps(v, magnitude));
       not_finite = _mm256_fmadd_ps(v, _mm256_setzero_ps(), not_finite);
     }
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
-    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    m = _mm_max_ss(m, _mm_movehdup_ps(m));
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(not_finite), _mm256_extractf128_ps(not_finite, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    s = _mm_add_ss(s, _mm_movehdup_ps(s));
-    const float highest = _mm_cvtss_f32(m);
+    const float highest = largest_of(most);
     const float factor = highest > 1e-30f ? highest / kLargest : 1.0f;
     const __m256 scale = _mm256_set1_ps(1 / factor);
     for (std::int64_t i = 0; i < n; i += 16) {
@@ -132,7 +127,7 @@ class WordProduct {
       const __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(scale, _mm256_loadu_ps(from + i + 8)));
       _mm256_storeu_si256((__m256i*)(to + i), _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8));
     }
-    return factor + _mm_cvtss_f32(s);
+    return factor + sum_of(not_finite);
   }
 
   /// Packs the depths k .. k + n of 8 rows of weights as the outputs from `output` on of a strip, with their
@@ -144,14 +139,9 @@ class WordProduct {
       for (std::int64_t i = 0; i < n; i += kChain)
         strip.factors[i / kChain * kStripOutputs + output + r] =
             quantize(at.rows + kDepthAtOnce * r + i, min_of(kChain, n - i), at.whole + kDepthAtOnce * r + i);
-    for (std::int64_t i = 0; i < n; i += 16) {
-      __m256i r[8];
-      for (int j = 0; j < 8; ++j)
-        r[j] = _mm256_loadu_si256((const __m256i*)(at.whole + kDepthAtOnce * j + i));
-      transpose(r);
-      char* to = strip.numbers + kPairBytes * std::size_t(i / 2) + 4 * output;
-      for (int j = 0; j < 8; ++j) _mm256_store_si256((__m256i*)(to + kPairBytes * std::size_t(j)), r[j]);
-    }
+    for (std::int64_t i = 0; i < n; i += 16)
+      transpose_rows(at.whole + i, kDepthAtOnce * sizeof(std::int16_t),
+                     strip.numbers + kPairBytes * std::size_t(i / 2) + 4 * output, kPairBytes);
   }
 
   static CHUNKKV_INLINE I load(const char* from) { return V::load((const std::uint32_t*)from); }
