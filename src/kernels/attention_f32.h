@@ -18,7 +18,7 @@ struct SinglePrecision {
   static constexpr int kPairDistance = 1;  // distance of two keys whose weights are stored together
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
-  static constexpr std::int64_t kTotals = V::kWidth;  // sums for each cell of what it receives
+  static constexpr std::int64_t kTotals = 1;  // sums for each cell of what it receives
   static constexpr std::size_t kFactorBytes = kLanes * sizeof(float);
   static constexpr bool kRoundsProducts = false;
   static constexpr float kSlack = 8;      // by how many powers of two a logit may exceed the maximum
@@ -106,20 +106,25 @@ struct SinglePrecision {
   }
 
   static void pack_factors(const float* factors, char* packed) { std::memcpy(packed, factors, kFactorBytes); }
-  /// Adds the weights of `n` keys, each multiplied by its lane's factor, to totals [n][V::kWidth].
+  /// Adds the weights of `n` keys, each multiplied by its lane's factor, to totals [n]. Four keys are added
+  /// up in registers.
   static void add_received(const char* weights, const char* factors, std::int64_t n, float* totals) {
+    static_assert(kKeyUnit % 4 == 0);
     const float* row = numbers(weights);
-    for (std::int64_t key = 0; key < n; ++key, row += kLanes, totals += V::kWidth) {
-      F sum = V::load(totals);
+    F factor[Columns];
+    for (int c = 0; c < Columns; ++c) factor[c] = V::load(numbers(factors) + c * V::kWidth);
+    for (std::int64_t key = 0; key < n; key += 4, totals += 4) {
+      F sums[4] = {};
 #pragma GCC unroll 4
-      for (int c = 0; c < Columns; ++c)
-        sum += V::load(row + c * V::kWidth) * V::load(numbers(factors) + c * V::kWidth);
-      V::store(totals, sum);
+      for (int i = 0; i < 4; ++i, row += kLanes)
+#pragma GCC unroll 4
+        for (int c = 0; c < Columns; ++c) sums[i] += V::load(row + c * V::kWidth) * factor[c];
+      add_four_sums<V>(sums, totals);
     }
   }
   /// Adds the totals of `n` keys to `out`, [n].
   static void add_totals(const float* totals, std::int64_t n, float* out) {
-    add_sums<V>(totals, n, out);
+    for (std::int64_t key = 0; key < n; ++key) out[key] += totals[key];
   }
   static void add_values(const float* weights, const char*, const char* values, std::int64_t depth,
                          std::int64_t begin, std::int64_t end, float* out) {

@@ -159,28 +159,31 @@ struct PairPrecision {
       H::round_pairs(F{}, V::load(factors + c * 16), packed + kLanes * 4);
     }
   }
-  /// Adds the weights of `n` cells, each multiplied by its lane's factor, to totals [n][16].
+  /// Adds the weights of `n` cells, each multiplied by its lane's factor, to totals [n]. Four cells are added
+  /// up in registers: sums by lane would take as much memory as the weights.
   static void add_received(const char* weights, const char* factors, std::int64_t n, float* totals) {
+    static_assert(kKeyUnit % 4 == 0);
     typename H::Pairs even[kColumns], odd[kColumns];
     for (int c = 0; c < kColumns; ++c) {
       even[c] = H::load(factors + 64 * c);
       odd[c] = H::load(factors + kLanes * 4 + 64 * c);
     }
-    for (std::int64_t cell = 0; cell < n; cell += 2, weights += kLanes * 4, totals += 2 * V::kWidth) {
-      F first = V::load(totals), second = V::load(totals + V::kWidth);
+    for (std::int64_t cell = 0; cell < n; cell += 4, totals += 4) {
+      F sums[4] = {};
+#pragma GCC unroll 2
+      for (int pair = 0; pair < 4; pair += 2, weights += kLanes * 4)
 #pragma GCC unroll 4
-      for (int c = 0; c < kColumns; ++c) {
-        const typename H::Pairs pairs = H::load(weights + 64 * c);
-        first = H::fused(pairs, even[c], first);
-        second = H::fused(pairs, odd[c], second);
-      }
-      V::store(totals, first);
-      V::store(totals + V::kWidth, second);
+        for (int c = 0; c < kColumns; ++c) {
+          const typename H::Pairs pairs = H::load(weights + 64 * c);
+          sums[pair] = H::fused(pairs, even[c], sums[pair]);
+          sums[pair + 1] = H::fused(pairs, odd[c], sums[pair + 1]);
+        }
+      add_four_sums<V>(sums, totals);
     }
   }
   /// Adds the totals of `n` cells to `out`, [n].
   static void add_totals(const float* totals, std::int64_t n, float* out) {
-    add_sums<V>(totals, n, out);
+    for (std::int64_t cell = 0; cell < n; ++cell) out[cell] += totals[cell];
   }
 
  private:

@@ -1,19 +1,17 @@
 #pragma once
 
-#include "kernels/attention_local_sums.h"
-#include "kernels/attention_work.h"
+#include "kernels/attention_order.h"
 
 namespace chunkkv::kernels {
 namespace {
 
 /// Adds up the attention that cells receive from an item's queries while it is computed.
 ///
-/// A query's weights are to be divided by the sum of all of them, which is known only at its last cell.
-/// Instead they are divided by an estimate: the sum over the strips so far and over the query's local cells,
-/// the last ones that it sees, which is computed beforehand. In the end each strip of a head is multiplied by
+/// A query's weights are to be divided by the sum of all of them, which is known only at its last cell. The
+/// first and the local strips come first (`StripOrder`), and their weights are kept until the sum is known.
+/// Those of the other strips are divided by the sum so far. In the end each strip of a head is multiplied by
 /// what the queries pay to it over what was counted. So a strip as a whole receives what it should; only the
-/// shares of its cells are as good as the estimates. The estimate at the first strip is the worst, and this
-/// strip often takes most: its weights are kept, and added when all sums are known.
+/// shares of its cells are as good as the sums so far.
 template <class A>
 class Received {
   using V = typename A::Vector;
@@ -21,63 +19,53 @@ class Received {
   using I = typename V::I;
   using Work = AttentionWork<A>;
   using Item = typename Work::Item;
-  using Tile = ReceivedTile<A>;
-  using Sums = LaneSums<A>;
+  using Taken = TakenStrip<A>;
   static constexpr std::int64_t kLanes = A::kLanes;
 
  public:
-  /// Computes the sums over local cells. `out`: [n_head][n_cells].
+  /// `out`: [n_head][n_cells].
   Received(const Item& item, float* out)
       : item_(item), memory_(item.memory.received), strip_(A::strip(item.task.depth)), out_(out) {
     for (std::int64_t h = 0; h < item.group(); ++h)
       std::memset(row_of(h), 0, std::size_t(item.task.n_cells) * sizeof(float));
     std::memset(memory_.totals, 0, std::size_t(item.group()) * totals_bytes());
     std::memset(memory_.factors, 0, A::kFactorBytes);
-    LocalSums<A>(item).run();
     for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) {
       Tile& t = memory_.tiles[tile];
-      t.first_begin = t.first_count = 0;
-      for (std::int64_t i = 0; i < kLanes; ++i) t.maximum[i] = kNotTaken;
-      for (std::int64_t s = 0; s < memory_.n_strips; ++s)
-        memory_.so_far[tile * memory_.n_strips + s].maximum[0] = kNotTaken;
+      t.n_taken = t.n_summed = t.n_kept = 0;
+      add_taken(tile, -1, false);  // stands for the sink, if there is one
+      add_sums(tile);
     }
   }
 
-  /// Where the weights of a strip of a tile are to be stored, if they are kept; else null. It must be called
-  /// for all strips that the tile's queries see, in turn: these see cells from `begin` to `end`.
-  char* keep(std::int64_t tile, std::int64_t begin, std::int64_t end) {
+  /// Must be called before each strip that is taken of a tile: the one at `begin` of the block at `cell`.
+  /// Returns where its weights are to be stored, if they are kept; else null.
+  char* keep(std::int64_t tile, Phase phase, std::int64_t cell, std::int64_t begin,
+             const typename Work::View& view) {
     Tile& t = memory_.tiles[tile];
-    if (t.first_count != 0) return nullptr;
-    t.first_begin = begin;
-    t.first_count = end - begin;
-    return kept(tile);
+    const std::int64_t strip = (cell + begin) / strip_;
+    const bool is_kept = phase != kOtherStrips && t.n_kept < Tile::kMostKept;
+    add_taken(tile, strip, is_kept);
+    if (!is_kept) return nullptr;
+    t.kept[t.n_kept] = {strip, cell + begin + view.low, view.high - view.low, t.n_taken - 1};
+    return weights_of(tile, t.n_kept++);
   }
 
-  /// Takes a tile's sums after the strip that has `cell`. Returns the factors for its weights; null if these
-  /// are kept.
-  const char* after(std::int64_t tile, std::int64_t cell) {
-    Tile& t = memory_.tiles[tile];
+  /// Must be called in the same order when the tile has the strip's sums. Returns the factors for the
+  /// weights; null if these are kept.
+  const char* after(std::int64_t tile) {
+    if (add_sums(tile).is_kept) return nullptr;
     const TileSums sums = sums_of(tile);
-    const std::int64_t strip = cell / strip_, end = (strip + 1) * strip_;
-    Sums& so_far = memory_.so_far[tile * memory_.n_strips + strip];
-    std::memcpy(so_far.maximum, sums.maximum, sizeof so_far.maximum);
-    std::memcpy(so_far.sum, sums.weight, sizeof so_far.sum);
-    const bool grows = end <= t.rest_begin;
-    if (grows) estimate(t, sums, end);
-    if (strip == t.first_begin / strip_) return nullptr;
     float factors[kLanes];
-    for (std::int64_t i = 0; i < kLanes; i += V::kWidth) {
-      const F all = V::load(t.all.sum + i);
-      V::store(factors + i, grows ? ratio(V::load(t.scale + i), all)
-                                  : share(V::load(sums.maximum + i), V::load(t.all.maximum + i), all));
-    }
+    for (std::int64_t i = 0; i < kLanes; i += V::kWidth)
+      V::store(factors + i, ratio(V::all(1.0f), V::load(sums.weight + i)));
     A::pack_factors(factors, memory_.factors);
     return memory_.factors;
   }
 
   /// Where the sums of a tile's head for the cells of a block from `begin` on are added up.
   float* totals_of(std::int64_t tile, std::int64_t begin) const {
-    return memory_.totals + (head_of(tile) * A::block(item_.task.depth) + begin) * A::kTotals;
+    return memory_.totals + (tile / item_.tiles_of_head() * A::block(item_.task.depth) + begin) * A::kTotals;
   }
 
   /// Ends a block: takes the sums of its cells, `n` from `cell` on.
@@ -93,48 +81,46 @@ class Received {
   void finish() {
     for (std::int64_t h = 0; h < item_.group(); ++h) {
       correct(h);
-      add_first_strips(h);
+      for (std::int64_t strip = next_kept(h, -1); strip < memory_.n_strips; strip = next_kept(h, strip))
+        add_kept(h, strip);
     }
   }
 
  private:
-  static constexpr float kNotTaken = -2e30f;  // in place of the maximum where no strip was taken
+  using Tile = ReceivedTile;
 
   std::size_t totals_bytes() const {
     return std::size_t(A::block(item_.task.depth) * A::kTotals) * sizeof(float);
   }
-  std::int64_t head_of(std::int64_t tile) const { return tile / item_.tiles_of_head(); }
   float* row_of(std::int64_t h) const {
     return out_ + (item_.kv_head * item_.group() + h) * item_.task.n_cells;
   }
-  char* kept(std::int64_t tile) const {
-    return memory_.first_weights + std::size_t(tile) * memory_.strip_bytes(item_.task.depth);
+  Taken* taken_by(std::int64_t tile) const { return memory_.taken + tile * memory_.n_taken; }
+  char* weights_of(std::int64_t tile, std::int64_t kept) const {
+    return memory_.weights +
+           std::size_t(tile * Tile::kMostKept + kept) * memory_.strip_bytes(item_.task.depth);
   }
   TileSums sums_of(std::int64_t tile) const { return item_.memory.tile(tile, item_.task.depth); }
 
-  /// `x` / `sum`; 0 where the sum is 0.
-  static CHUNKKV_INLINE F ratio(F x, F sum) { return (F)((I)(x / sum) & (sum != F{})); }
-  /// What a sum of weights relative to `maximum` is multiplied by, if all of them are sum 2^top.
-  static CHUNKKV_INLINE F share(F maximum, F top, F sum) {
-    constexpr float most = 60;  // the maximum is far above top only where estimates are wrong
-    return ratio(V::template exp2<5>(-V::maximum(V::all(-most), top - maximum)), sum);
+  void add_taken(std::int64_t tile, std::int64_t strip, bool is_kept) {
+    Taken& taken = taken_by(tile)[memory_.tiles[tile].n_taken++];
+    taken.strip = strip;
+    taken.is_kept = is_kept;
+  }
+  /// Stores the sums after the next strip that was taken.
+  Taken& add_sums(std::int64_t tile) {
+    Taken& taken = taken_by(tile)[memory_.tiles[tile].n_summed++];
+    const TileSums sums = sums_of(tile);
+    std::memcpy(taken.maximum, sums.maximum, sizeof taken.maximum);
+    std::memcpy(taken.sum, sums.weight, sizeof taken.sum);
+    return taken;
   }
 
-  /// Estimates the sums over all cells after the strip that ends at `end`.
-  static void estimate(Tile& t, const TileSums& sums, std::int64_t end) {
-    const bool is_last = end > t.local_begin;  // some of its cells are local
-    const Sums& missing = is_last ? t.rest : t.local;
-    for (std::int64_t i = 0; i < kLanes; i += V::kWidth) {
-      const F maximum = V::load(sums.maximum + i);
-      if (is_last || V::any(maximum != V::load(t.maximum + i))) {
-        const F other = V::load(missing.maximum + i), top = V::maximum(maximum, other);
-        V::store(t.maximum + i, maximum);
-        V::store(t.scale + i, V::template exp2<5>(maximum - top));
-        V::store(t.missing + i, V::load(missing.sum + i) * V::template exp2<5>(other - top));
-        V::store(t.all.maximum + i, top);
-      }
-      V::store(t.all.sum + i, V::load(sums.weight + i) * V::load(t.scale + i) + V::load(t.missing + i));
-    }
+  /// `x` / `sum`; 0 where the sum is 0.
+  static CHUNKKV_INLINE F ratio(F x, F sum) { return (F)((I)(x / sum) & (sum != F{})); }
+  /// What weights relative to `maximum` are multiplied by, if all weights are sum 2^top.
+  static CHUNKKV_INLINE F share(F maximum, F top, F sum) {
+    return ratio(V::template exp2<5>(maximum - top), sum);
   }
 
   /// Multiplies each strip of head `h` of the group by what it should have received over what it has
@@ -160,51 +146,55 @@ class Received {
     }
   }
 
-  /// Adds what a tile's queries pay to each strip, but the kept one, to memory_.due.
+  /// Adds what a tile's queries pay to each strip, but to the kept ones, to memory_.due.
   void add_due(std::int64_t tile) {
-    const std::int64_t first = memory_.tiles[tile].first_begin / strip_;
     const TileSums sums = sums_of(tile);
+    const std::int64_t n = memory_.tiles[tile].n_taken;
     for (std::int64_t i = 0; i < kLanes; i += V::kWidth) {
       const F maximum = V::load(sums.maximum + i), sum = V::load(sums.weight + i);
       F before{};
-      for (std::int64_t strip = first; strip < memory_.n_strips; ++strip) {
-        const Sums& so_far = memory_.so_far[tile * memory_.n_strips + strip];
-        if (so_far.maximum[0] == kNotTaken) continue;
-        const F now = V::load(so_far.sum + i) * share(V::load(so_far.maximum + i), maximum, sum);
-        float* due = memory_.due + strip * V::kWidth;
-        if (strip != first) V::store(due, V::load(due) + now - before);
+      for (const Taken* taken = taken_by(tile); taken < taken_by(tile) + n; ++taken) {
+        const F now = V::load(taken->sum + i) * share(V::load(taken->maximum + i), maximum, sum);
+        if (taken->strip >= 0 && !taken->is_kept) {
+          float* due = memory_.due + taken->strip * V::kWidth;
+          V::store(due, V::load(due) + now - before);
+        }
         before = now;
       }
     }
   }
 
-  /// Adds what the first strips of the tiles of head `h` of the group receive; mostly all have the same.
-  void add_first_strips(std::int64_t h) {
-    const std::int64_t end = (h + 1) * item_.tiles_of_head();
-    for (std::int64_t tile = h * item_.tiles_of_head(), next; tile < end; tile = next) {
-      const std::int64_t begin = memory_.tiles[tile].first_begin;
-      std::int64_t count = 0;
-      for (next = tile; next < end && memory_.tiles[next].first_begin == begin; ++next) {
-        add_first_strip(next);
-        count = count < memory_.tiles[next].first_count ? memory_.tiles[next].first_count : count;
-      }
-      // The last unit of keys may reach beyond the cells.
-      A::add_totals(memory_.totals, min_of(count, item_.task.n_cells - begin), row_of(h) + begin);
-      std::memset(memory_.totals, 0, std::size_t(count * A::kTotals) * sizeof(float));
-    }
+  /// The first strip after `strip` that a tile of head `h` of the group has kept.
+  std::int64_t next_kept(std::int64_t h, std::int64_t strip) const {
+    std::int64_t next = memory_.n_strips;
+    for (std::int64_t tile = h * item_.tiles_of_head(); tile < (h + 1) * item_.tiles_of_head(); ++tile)
+      for (std::int64_t i = 0; i < memory_.tiles[tile].n_kept; ++i)
+        if (const std::int64_t other = memory_.tiles[tile].kept[i].strip; other > strip)
+          next = min_of(next, other);
+    return next;
   }
 
-  void add_first_strip(std::int64_t tile) {
-    const Tile& t = memory_.tiles[tile];
-    if (t.first_count == 0) return;
-    const TileSums sums = sums_of(tile);
-    const Sums& then = memory_.so_far[tile * memory_.n_strips + t.first_begin / strip_];
-    float factors[kLanes];
-    for (std::int64_t i = 0; i < kLanes; i += V::kWidth)
-      V::store(factors + i,
-               share(V::load(then.maximum + i), V::load(sums.maximum + i), V::load(sums.weight + i)));
-    A::pack_factors(factors, memory_.factors);
-    A::add_received(kept(tile), memory_.factors, t.first_count, memory_.totals);
+  /// Adds the kept weights of a strip of head `h` of the group.
+  void add_kept(std::int64_t h, std::int64_t strip) {
+    const std::int64_t begin = strip * strip_;
+    for (std::int64_t tile = h * item_.tiles_of_head(); tile < (h + 1) * item_.tiles_of_head(); ++tile) {
+      const Tile& t = memory_.tiles[tile];
+      for (std::int64_t i = 0; i < t.n_kept; ++i) {
+        if (t.kept[i].strip != strip) continue;
+        const Taken& then = taken_by(tile)[t.kept[i].taken];
+        const TileSums sums = sums_of(tile);
+        float factors[kLanes];
+        for (std::int64_t c = 0; c < kLanes; c += V::kWidth)
+          V::store(factors + c,
+                   share(V::load(then.maximum + c), V::load(sums.maximum + c), V::load(sums.weight + c)));
+        A::pack_factors(factors, memory_.factors);
+        A::add_received(weights_of(tile, i), memory_.factors, t.kept[i].count,
+                        memory_.totals + (t.kept[i].begin - begin) * A::kTotals);
+      }
+    }
+    // The last unit of keys may reach beyond the cells.
+    A::add_totals(memory_.totals, min_of(strip_, item_.task.n_cells - begin), row_of(h) + begin);
+    std::memset(memory_.totals, 0, std::size_t(strip_ * A::kTotals) * sizeof(float));
   }
 
   const Item& item_;

@@ -62,24 +62,33 @@ class Attention {
   }
 
   static void compute_strips(const Item& item, Received<A>* received) {
+    const StripOrder<A> order(item);
+    const std::int64_t block = A::block(item.task.depth);
+    for (int phase = 0; phase < kPhases; ++phase)
+      for (std::int64_t cell = 0; cell < item.task.n_cells; cell += block) {
+        const StripTurn<A> turn{order, Phase(phase)};
+        const auto [begin, end] = order.range(turn.phase, cell, min_of(block, item.task.n_cells - cell));
+        if (end > begin && Work::is_seen(item, cell + begin, end - begin))
+          compute_block(item, turn, cell + begin, end - begin, received);
+      }
+  }
+
+  /// Takes the strips of the `n` cells from `cell` on whose turn it is.
+  static void compute_block(const Item& item, const StripTurn<A>& turn, std::int64_t cell, std::int64_t n,
+                            Received<A>* received) {
     const AttentionTask& task = item.task;
-    const std::int64_t block = A::block(task.depth);
-    for (std::int64_t cell = 0; cell < task.n_cells; cell += block) {
-      const std::int64_t n = min_of(block, task.n_cells - cell);
-      if (!Work::is_seen(item, cell, n)) continue;
-      Work::pack_keys(item, cell, n);
-      if (task.out != nullptr)
-        A::pack_values(task.v + task.v_head * std::size_t(item.kv_head) + task.v_cell * std::size_t(cell),
-                       task.v_cell, n, task.depth, task.seen_by_any + cell / 32, item.memory.values);
-      Strips strips(item, received);
-      for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile)
-        for (std::int64_t s = 0; s < n; s += A::strip(task.depth))
-          strips.take(item.memory.queries_of(tile, task.depth), tile, cell, s,
-                      min_of(s + A::strip(task.depth), n));
-      strips.finish();
-      if constexpr (A::kTotals > 0)
-        if (received != nullptr) received->end_block(cell, n);
-    }
+    Work::pack_keys(item, cell, n);
+    if (task.out != nullptr)
+      A::pack_values(task.v + task.v_head * std::size_t(item.kv_head) + task.v_cell * std::size_t(cell),
+                     task.v_cell, n, task.depth, task.seen_by_any + cell / 32, item.memory.values);
+    Strips strips(item, turn, received);
+    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile)
+      for (std::int64_t s = 0; s < n; s += A::strip(task.depth))
+        strips.take(item.memory.queries_of(tile, task.depth), tile, cell, s,
+                    min_of(s + A::strip(task.depth), n));
+    strips.finish();
+    if constexpr (A::kTotals > 0)
+      if (received != nullptr) received->end_block(cell, n);
   }
 
   static void start(const Item& item, std::int64_t tile) {

@@ -5,6 +5,13 @@
 namespace chunkkv::kernels {
 namespace {
 
+/// The strips whose turn it is.
+template <class A>
+struct StripTurn {
+  const StripOrder<A>& order;
+  Phase phase;
+};
+
 /// Computes the strips of a block one after the other.
 template <class A>
 class StripsInTurn {
@@ -14,24 +21,36 @@ class StripsInTurn {
 
  public:
   /// `received`: null if the attention that cells receive is not wanted.
-  StripsInTurn(const Item& item, Received<A>* received) : item_(item), received_(received) {}
+  StripsInTurn(const Item& item, const StripTurn<A>& turn, Received<A>* received)
+      : item_(item), turn_(turn), received_(received) {}
 
   /// Takes a strip of one tile: the cells from `begin` to `end` of the block that starts at `cell`.
   void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
     typename Work::View view;
-    Work::find_view(item_, tile, cell, begin, end, view);
+    turn_.order.find_view(turn_.phase, tile, cell, begin, end, view);
     if (view.high == 0) return;
     const typename Work::Memory& memory = item_.memory;
     const AttentionTask& task = item_.task;
     const TileSums sums = memory.tile(tile, task.depth);
+    char *weights = memory.weights, *kept = nullptr;
+    if constexpr (A::kTotals > 0)
+      if (received_ != nullptr) kept = received_->keep(tile, turn_.phase, cell, begin, view);
+    if (kept != nullptr && !kInPlace) weights = kept;
     Work::logits(item_, queries, begin, view);
     Softmax<A>::run(memory.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
-                    sums, memory.weights, *this);
+                    sums, weights, *this);
     if constexpr (A::kTotals > 0)
-      if (received_ != nullptr) receive(tile, cell, begin, view);
+      if (received_ != nullptr) {
+        const std::int64_t n = view.high - view.low;
+        if (kept != nullptr && kInPlace)
+          std::memcpy(kept, memory.logits, std::size_t(n) * ReceivedMemory<A>::kCellBytes);
+        if (const char* factors = received_->after(tile); factors != nullptr)
+          A::add_received(kInPlace ? bytes(memory.logits) : weights, factors, n,
+                          received_->totals_of(tile, begin + view.low));
+      }
     if (task.out != nullptr)
-      A::add_values(memory.logits, memory.weights, memory.values, task.depth, begin + view.low,
-                    begin + view.high, sums.values);
+      A::add_values(memory.logits, weights, memory.values, task.depth, begin + view.low, begin + view.high,
+                    sums.values);
   }
   void finish() {}
 
@@ -40,17 +59,10 @@ class StripsInTurn {
   CHUNKKV_INLINE void do_other_work() {}
 
  private:
-  void receive(std::int64_t tile, std::int64_t cell, std::int64_t begin, const typename Work::View& view) {
-    constexpr bool in_place = A::kWeightBytes == 0;  // weights take the logits' place
-    const char* weights = in_place ? bytes(item_.memory.logits) : item_.memory.weights;
-    const std::int64_t first = begin + view.low, n = view.high - view.low;
-    if (char* kept = received_->keep(tile, cell + first, cell + first + n); kept != nullptr)
-      std::memcpy(kept, weights, std::size_t(n) * ReceivedMemory<A>::kCellBytes);
-    if (const char* factors = received_->after(tile, cell + first); factors != nullptr)
-      A::add_received(weights, factors, n, received_->totals_of(tile, first));
-  }
+  static constexpr bool kInPlace = A::kWeightBytes == 0;  // weights take the logits' place
 
   const Item& item_;
+  StripTurn<A> turn_;
   Received<A>* received_;
 };
 
@@ -64,23 +76,22 @@ class OverlappedStrips {
 
  public:
   /// `received`: null if the attention that cells receive is not wanted.
-  OverlappedStrips(const Item& item, Received<A>* received) : item_(item), received_(received) {}
+  OverlappedStrips(const Item& item, const StripTurn<A>& turn, Received<A>* received)
+      : item_(item), turn_(turn), received_(received) {}
 
   /// Takes a strip of one tile: the cells from `begin` to `end` of the block that starts at `cell`.
   void take(const char* queries, std::int64_t tile, std::int64_t cell, std::int64_t begin, std::int64_t end) {
     const std::int64_t depth = item_.task.depth, strip = A::strip(depth);
-    Strip& next = strips_[turn_];
-    Work::find_view(item_, tile, cell, begin, end, next.view);
+    Strip& next = strips_[place_];
+    turn_.order.find_view(turn_.phase, tile, cell, begin, end, next.view);
     if (next.view.high == 0) return;
     next.tile = tile;
-    next.cell = cell;
     next.begin = begin;
-    next.logits = item_.memory.logits + turn_ * strip * kLanes;
-    next.weights = item_.memory.weights + turn_ * strip * std::int64_t(A::kWeightBytes);
+    next.logits = item_.memory.logits + place_ * strip * kLanes;
+    next.weights = item_.memory.weights + place_ * strip * std::int64_t(A::kWeightBytes);
     if (received_ != nullptr)
-      if (char* kept = received_->keep(tile, cell + begin + next.view.low, cell + begin + next.view.high))
-        next.weights = kept;
-    turn_ = 1 - turn_;
+      if (char* kept = received_->keep(tile, turn_.phase, cell, begin, next.view)) next.weights = kept;
+    place_ = 1 - place_;
     logits_ = {queries, item_.memory.keys, depth, begin + next.view.low, begin + next.view.high, next.logits};
     run_soft_max();
     now_ = &next;
@@ -109,7 +120,7 @@ class OverlappedStrips {
 
  private:
   struct Strip {
-    std::int64_t tile = 0, cell = 0, begin = 0;
+    std::int64_t tile = 0, begin = 0;
     float* logits = nullptr;
     char* weights = nullptr;
     typename Work::View view;
@@ -147,16 +158,17 @@ class OverlappedStrips {
   }
   void receive(const Strip& strip) {
     const std::int64_t first = strip.begin + strip.view.low;
-    if (const char* factors = received_->after(strip.tile, strip.cell + first); factors != nullptr)
+    if (const char* factors = received_->after(strip.tile); factors != nullptr)
       sums_ = {strip.weights, factors, strip.view.high - strip.view.low,
                received_->totals_of(strip.tile, first)};
   }
 
   const Item& item_;
+  StripTurn<A> turn_;
   Received<A>* received_;
   Strip strips_[2];
   Strip* now_ = nullptr;  // the strip whose logits are ready
-  int turn_ = 0;          // which of the two strips, with its logits and weights, comes next
+  int place_ = 0;         // which of the two strips, with its logits and weights, comes next
   typename A::Values values_;
   typename A::Received sums_;
   typename A::Logits logits_;

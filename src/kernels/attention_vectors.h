@@ -112,22 +112,33 @@ struct Vectors {
   static CHUNKKV_INLINE void store_sums(const F& a, const F& b, const F& c, const F& d, float* to) {
 #if defined(__AVX512F__)
     if constexpr (Width == 16) {
-      const auto fold = [](F x) {
-        return _mm256_add_ps(_mm512_castps512_ps256((__m512)x),
-                             _mm256_castpd_ps(_mm512_extractf64x4_pd((__m512d)x, 1)));
-      };
-      return store_folded(fold(a), fold(b), fold(c), fold(d), to);
+      const __m512 ab =
+          _mm512_add_ps(_mm512_unpacklo_ps((__m512)a, (__m512)b), _mm512_unpackhi_ps((__m512)a, (__m512)b));
+      const __m512 cd =
+          _mm512_add_ps(_mm512_unpacklo_ps((__m512)c, (__m512)d), _mm512_unpackhi_ps((__m512)c, (__m512)d));
+      const __m512 quarters = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+      const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(quarters),
+                                          _mm256_castpd_ps(_mm512_extractf64x4_pd((__m512d)quarters, 1)));
+      return _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
     }
 #endif
 #if defined(__AVX2__)
-    if constexpr (Width == 8) return store_folded((__m256)a, (__m256)b, (__m256)c, (__m256)d, to);
+    if constexpr (Width == 8) {
+      const __m256 halves =
+          _mm256_hadd_ps(_mm256_hadd_ps((__m256)a, (__m256)b), _mm256_hadd_ps((__m256)c, (__m256)d));
+      return _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+    }
 #endif
     const F* rows[4] = {&a, &b, &c, &d};
     for (int r = 0; r < 4; ++r) {
-      F x = *rows[r];
-      if constexpr (Width == 16)
-        for (int i = 0; i < 8; ++i) x[i] += x[8 + i];
-      to[r] = ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+      const F& x = *rows[r];
+      if constexpr (Width == 8) {
+        to[r] = ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+      } else {
+        float quarters[4];
+        for (int i = 0; i < 4; ++i) quarters[i] = (x[4 * i] + x[4 * i + 2]) + (x[4 * i + 1] + x[4 * i + 3]);
+        to[r] = (quarters[0] + quarters[2]) + (quarters[1] + quarters[3]);
+      }
     }
   }
 
@@ -219,13 +230,6 @@ struct Vectors {
     const F nearest = (x + all(0x1.8p23f)) - all(0x1.8p23f);
     return nearest - (F)((I)all(1.0f) & (nearest > x));
   }
-
-#if defined(__AVX2__)
-  static CHUNKKV_INLINE void store_folded(__m256 a, __m256 b, __m256 c, __m256 d, float* to) {
-    const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
-  }
-#endif
 };
 
 /// Stands for the steps of arithmetic that computes logits at once (kHasSteps).
@@ -267,14 +271,25 @@ constexpr std::int64_t min_of(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
+constexpr std::int64_t max_of(std::int64_t a, std::int64_t b) {
+  return a < b ? b : a;
+}
+
+/// Adds the sum of each of four vectors to `to`, [n]; n up to 4.
+template <class V>
+CHUNKKV_INLINE void add_four_sums(const typename V::F (&vectors)[4], float* to, std::int64_t n = 4) {
+  float four[4];
+  V::store_sums(vectors[0], vectors[1], vectors[2], vectors[3], four);
+  for (std::int64_t i = 0; i < n; ++i) to[i] += four[i];
+}
+
 /// Adds the sum of each of `n` vectors to `to`, [n]. They are read four at a time.
 template <class V>
 void add_sums(const float* vectors, std::int64_t n, float* to) {
   for (std::int64_t i = 0; i < n; i += 4, vectors += 4 * V::kWidth) {
-    float four[4];
-    V::store_sums(V::load(vectors), V::load(vectors + V::kWidth), V::load(vectors + 2 * V::kWidth),
-                  V::load(vectors + 3 * V::kWidth), four);
-    for (std::int64_t j = 0; j < min_of(4, n - i); ++j) to[i + j] += four[j];
+    const typename V::F four[4] = {V::load(vectors), V::load(vectors + V::kWidth),
+                                   V::load(vectors + 2 * V::kWidth), V::load(vectors + 3 * V::kWidth)};
+    add_four_sums<V>(four, to + i, min_of(4, n - i));
   }
 }
 
@@ -288,7 +303,11 @@ struct MemoryParts {
     bytes += (n + 63) / 64 * 64;
     return part;
   }
-  float* take_floats(std::size_t n) { return numbers(take(n * sizeof(float))); }
+  float* take_floats(std::size_t n) { return take_array<float>(n); }
+  template <class T>
+  T* take_array(std::size_t n) {
+    return static_cast<T*>(static_cast<void*>(take(n * sizeof(T))));
+  }
 };
 
 }  // namespace

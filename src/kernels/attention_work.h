@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/attention_phases.h"
 #include "kernels/attention_received_memory.h"
 #include "kernels/attention_softmax.h"
 #include "kernels/attention_vectors.h"
@@ -24,6 +25,8 @@ struct AttentionWork {
     char* weights;               ///< weights of as many strips
     float* columns;              ///< [depth][lanes]: scaled queries of a tile before they are packed
     float* mean;                 ///< [depth]: the mean key
+    Ends* ends;                  ///< of each token of an item
+    TileEnds* tile_ends;         ///< of each tile
     float* totals;               ///< attention that the cells of a block receive, a vector for each
     ReceivedMemory<A> received;  ///< only for tasks that want the attention that cells receive
     std::size_t bytes;
@@ -43,6 +46,8 @@ struct AttentionWork {
       weights = all.take(strips * A::kWeightBytes);
       columns = all.take_floats(std::size_t(depth * kLanes));
       mean = all.take_floats(std::size_t(depth));
+      ends = all.take_array<Ends>(std::size_t(chunk));
+      tile_ends = all.take_array<TileEnds>(tiles);
       totals = all.take_floats(std::size_t(A::block(depth) * V::kWidth));
       if (task.received != nullptr) received = ReceivedMemory<A>(task, std::int64_t(tiles), all);
       bytes = all.bytes;
@@ -177,9 +182,11 @@ struct AttentionWork {
     const std::uint32_t* seen() const { return all ? nullptr : words; }
   };
 
-  /// Sets `view` for the strip from `begin` to `end` of the block that starts at `cell`.
+  /// Sets `view` for the strip from `begin` to `end` of the block that starts at `cell`, as far as the tile's
+  /// queries take it: `takes(token)` says whether a token's do.
+  template <class Takes>
   static void find_view(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
-                        std::int64_t end, View& view) {
+                        std::int64_t end, View& view, Takes takes) {
     const AttentionTask& task = item.task;
     const Lane first = item.lane(tile, 0), last = item.lane(tile, kLanes - 1);
     const std::int64_t first_group = (cell + begin) / 32, n_groups = (end - begin + 31) / 32;
@@ -190,8 +197,9 @@ struct AttentionWork {
       const std::uint32_t* words = task.visible + (first_group + g) * task.n_queries;
       std::uint32_t any = 0, every = 0xffffffffu;
       for (std::int64_t t = first.token; t <= last.token; t += item.stride) {
-        any |= words[t];
-        every &= words[t];
+        const std::uint32_t word = takes(t) ? words[t] : 0;
+        any |= word;
+        every &= word;
       }
       if (every != 0xffffffffu) view.all = false;
       if (any == 0) continue;
@@ -203,9 +211,10 @@ struct AttentionWork {
     if (view.all || view.high == 0) return;
     for (std::int64_t i = 0; i < kLanes; ++i) {
       const Lane lane = item.lane(tile, i);
+      const bool is_used = (lane.is_real || !item.by_head) && takes(lane.token);
       for (std::int64_t g = 0; g < n_groups; ++g)
         view.words[g * kLanes + i] =
-            item.by_head && !lane.is_real ? 0 : task.visible[(first_group + g) * task.n_queries + lane.token];
+            is_used ? task.visible[(first_group + g) * task.n_queries + lane.token] : 0;
     }
   }
 

@@ -95,6 +95,16 @@ struct Problem {
         if (c > t + s.n_cells - s.n_queries) at(t, c) = kHiddenCell;
   }
 
+  /// Lets each query see some cells between two places of its own.
+  void scatter(test::Random& random) {
+    for (std::int64_t t = 0; t < shape.n_queries; ++t) {
+      const std::int64_t begin = random.integer(0, int(shape.n_cells) - 1);
+      const std::int64_t end = random.integer(int(begin), int(shape.n_cells));
+      for (std::int64_t c = 0; c < shape.n_cells; ++c)
+        at(t, c) = c >= begin && c < end && random.integer(0, 3) != 0 ? kOpenCell : kHiddenCell;
+    }
+  }
+
   std::uint16_t& at(std::int64_t t, std::int64_t c) { return mask[std::size_t(t * shape.n_cells + c)]; }
   bool sees(std::int64_t t, std::int64_t c) const {
     return mask[std::size_t(t * shape.n_cells + c)] == kOpenCell;

@@ -80,6 +80,8 @@ TEST_P(ReceivedAttention, GivesEachStripAllThatItsQueriesPay) {
                                            {50, 120, 5, 1, 16}})
     problems.emplace_back(s, random_);
   Problem sparse = problems[0], windows = problems[1], sunk = problems[0], capped = problems[2];
+  Problem scattered({50, 1350, 2, 1, 64}, random_);  // more strips are first or local than are kept
+  scattered.scatter(random_);
   for (std::int64_t t = 0; t < 48; ++t)
     for (std::int64_t c = 0; c < 420; ++c)
       if (random_.integer(0, 3) == 0 || t == 8 || c / 128 == 2) sparse.at(t, c) = kHiddenCell;
@@ -87,7 +89,7 @@ TEST_P(ReceivedAttention, GivesEachStripAllThatItsQueriesPay) {
     for (std::int64_t c = 0; c < t + 400 - 40 - 200; ++c) windows.at(t, c) = kHiddenCell;
   sunk.sinks = {-1.0f, 3.0f, 12.0f};
   capped.softcap = 8;
-  problems.insert(problems.end(), {sparse, windows, sunk, capped});
+  problems.insert(problems.end(), {sparse, windows, sunk, capped, scattered});
   for (std::size_t i = 0; i < problems.size(); ++i) {
     SCOPED_TRACE(i);  // some differ only in what their queries see
     expect_strips_to_be_right(problems[i], 1);
@@ -99,9 +101,9 @@ TEST_P(ReceivedAttention, GivesEachStripWhatQueriesOfSeveralThreadsPay) {
     expect_strips_to_be_right(Problem(s, random_), 3);
 }
 
-TEST_P(ReceivedAttention, IsExactInTheFirstStrip) {
-  // 60 cells: no kernel's strip has fewer.
-  for (const Shape& s : std::vector<Shape>{{40, 60, 6, 2, 64}, {60, 60, 2, 1, 128}, {33, 50, 1, 1, 256}}) {
+TEST_P(ReceivedAttention, IsExactInTheFirstAndInLocalStrips) {
+  // 500 cells: every kernel's strips are the first or local ones.
+  for (const Shape& s : std::vector<Shape>{{40, 60, 6, 2, 64}, {60, 500, 2, 1, 128}, {33, 500, 1, 1, 64}}) {
     const Problem p(s, random_);
     EXPECT_LT(relative_error(received(p, 2), p.sums()), tolerance());
   }
