@@ -101,7 +101,7 @@ TEST_P(FastAttention, RowsDependNeitherOnTheBatchNorOnTheThreads) {
   windows.softcap = scattered.softcap = 20;
   for (const Problem* problem : std::initializer_list<const Problem*>{&causal, &windows, &scattered}) {
     const auto whole = problem->run(GetParam());
-    EXPECT_LT(problem->error(whole), rounds_to_16_bits(GetParam()) ? 8e-3 : 3e-6);
+    EXPECT_LT(problem->error(whole), rounds_to_16_bits(GetParam()) ? 2e-2 : 3e-6);
     for (const int n_threads : {2, 8}) EXPECT_EQ(problem->run(GetParam(), n_threads), whole) << n_threads;
     const std::int64_t row = 4 * 16;
     for (const auto& [first, count] :
