@@ -40,14 +40,7 @@ class StripsInTurn {
     Softmax<A>::run(memory.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
                     sums, weights, *this);
     if constexpr (A::kTotals > 0)
-      if (received_ != nullptr) {
-        const std::int64_t n = view.high - view.low;
-        if (kept != nullptr && kInPlace)
-          std::memcpy(kept, memory.logits, std::size_t(n) * ReceivedMemory<A>::kCellBytes);
-        if (const char* factors = received_->after(tile); factors != nullptr)
-          A::add_received(kInPlace ? bytes(memory.logits) : weights, factors, n,
-                          received_->totals_of(tile, begin + view.low));
-      }
+      if (received_ != nullptr) receive(tile, begin, view, kInPlace ? bytes(memory.logits) : weights, kept);
     if (task.out != nullptr)
       A::add_values(memory.logits, weights, memory.values, task.depth, begin + view.low, begin + view.high,
                     sums.values);
@@ -60,6 +53,15 @@ class StripsInTurn {
 
  private:
   static constexpr bool kInPlace = A::kWeightBytes == 0;  // weights take the logits' place
+
+  void receive(std::int64_t tile, std::int64_t begin, const typename Work::View& view, const char* weights,
+               char* kept) {
+    const std::int64_t n = view.high - view.low;
+    if (kept != nullptr && kept != weights)
+      std::memcpy(kept, weights, std::size_t(n) * ReceivedMemory<A>::kCellBytes);
+    if (const char* factors = received_->after(tile); factors != nullptr)
+      A::add_received(weights, factors, n, received_->totals_of(tile, begin + view.low));
+  }
 
   const Item& item_;
   StripTurn<A> turn_;
