@@ -55,7 +55,7 @@ class StripOrder {
     view.high = 0;
     if (!is_taken(phase, tile, strip)) return;
     if (item_.memory.tile_ends[tile].is_one)
-      Work::find_view(item_, tile, cell, begin, end, view, [](std::int64_t) { return true; });
+      Work::find_view(item_, tile, cell, begin, end, view);
     else
       Work::find_view(item_, tile, cell, begin, end, view,
                       [&](std::int64_t token) { return phase_of(ends(token), strip) == phase; });

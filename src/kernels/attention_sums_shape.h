@@ -34,7 +34,7 @@ class StripSums {
   /// Takes a strip: the cells from `begin` to `end` of the block that starts at `cell`.
   void take(std::int64_t cell, std::int64_t begin, std::int64_t end) {
     Strip& next = strips_[turn_];
-    Work::find_view(item_, tile_, cell, begin, end, next.view, [](std::int64_t) { return true; });
+    Work::find_view(item_, tile_, cell, begin, end, next.view);
     if (next.view.high == 0) return;
     next.begin = begin;
     next.end = end;

@@ -218,6 +218,12 @@ struct AttentionWork {
     }
   }
 
+  /// The same if all of them take it.
+  static void find_view(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
+                        std::int64_t end, View& view) {
+    find_view(item, tile, cell, begin, end, view, [](std::int64_t) { return true; });
+  }
+
   static void logits(const Item& item, const char* queries, std::int64_t begin, const View& view) {
     const AttentionTask& task = item.task;
     A::logits(queries, item.memory.keys, task.depth, begin + view.low, begin + view.high, item.memory.logits);

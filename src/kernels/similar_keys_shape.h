@@ -43,7 +43,7 @@ class SimilarKeys {
       MemoryParts all{own};
       packed = all.take(std::size_t(kItemTiles) * A::query_bytes(depth));
       products = all.take_floats(std::size_t(2 * kStrip * kLanes));
-      tiles = static_cast<Tile*>(static_cast<void*>(all.take(std::size_t(kItemTiles) * sizeof(Tile))));
+      tiles = all.take_array<Tile>(std::size_t(kItemTiles));
       bytes = all.bytes;
     }
   };

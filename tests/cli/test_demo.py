@@ -13,9 +13,9 @@ class Demo(unittest.TestCase):
         self.assertGreater(both["prompt_tokens"], 2000)
         self.assertLessEqual(both["kept_tokens"], both["prompt_tokens"] / 10)
         self.assertLess(both["cache_bytes"]["after"], both["cache_bytes"]["before"] / 10)
-        for answer in (both["full"]["answer"], both["answer"]):
-            # Rounding, which differs between processors, may cost a word.
-            self.assertRegex(answer, "behind the clock in the (village )?bakery")
+        self.assertIn("behind the clock in the village bakery", both["full"]["answer"])
+        # Rounding, which differs between processors, may cost a word.
+        self.assertRegex(both["answer"], "behind the clock in the (village )?bakery")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ TEST_P(ReceivedAttention, GivesEachStripWhatQueriesOfSeveralThreadsPay) {
 
 TEST_P(ReceivedAttention, IsExactInTheFirstAndInLocalStrips) {
   // 500 cells: every kernel's strips are the first or local ones.
-  for (const Shape& s : std::vector<Shape>{{40, 60, 6, 2, 64}, {60, 500, 2, 1, 128}, {33, 500, 1, 1, 64}}) {
+  for (const Shape& s : std::vector<Shape>{
+           {40, 60, 6, 2, 64}, {60, 500, 2, 1, 128}, {33, 500, 1, 1, 64}, {33, 50, 1, 1, 256}}) {
     const Problem p(s, random_);
     EXPECT_LT(relative_error(received(p, 2), p.sums()), tolerance());
   }
