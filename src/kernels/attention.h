@@ -40,7 +40,7 @@ struct AttentionTask {
   float* statistics = nullptr;
   /// [n_parts][n_head][n_cells]: the attention that each cell receives from the queries of each part; the
   /// parts together are what `sums` computes for all queries, nearly (attention_received.h). Null: not
-  /// written.
+  /// written. Needs `out`.
   float* received = nullptr;
   std::int64_t n_parts = 0;  ///< what the kernel's `n_parts` says
   char* out = nullptr;       ///< F32; null: only the statistics

@@ -35,11 +35,11 @@ struct TilePrecision {
   static constexpr bool kRoundsProducts = true;
   using Logits = LogitSteps<T>;
   using Values = ValueSteps<T>;
-  using Received = ReceivedSteps<T>;
-  static constexpr std::int64_t kTotals = Received::kTotals;
-  static constexpr std::size_t kFactorBytes = 2 * kAttentionTileBytes;
+  using Totals = StripTotals<T>;
+  static constexpr bool kAddsUp = true;
+  static constexpr std::size_t kFactorBytes = Totals::kFactorBytes;
 
-  static constexpr int strip(std::int64_t) { return 256; }
+  static constexpr int strip(std::int64_t) { return kAttentionTileStrip; }
   static constexpr int block(std::int64_t depth) { return depth <= 128 ? 1024 : 512; }
   static constexpr std::size_t key_bytes(std::int64_t depth) {
     return std::size_t(block(depth) * padded_depth(depth)) * 2;
@@ -133,28 +133,15 @@ struct TilePrecision {
     }
   }
 
-  /// Packs the factors of lanes into two tiles that add up, from the lanes of a pair of cells, the first
-  /// cell's weights in column 0 and the second's in column 1. `packed` must be zeros before the first time.
-  static void pack_factors(const float* factors, char* packed) {
-    for (int first = 0; first < kLanes; first += 16) {
-      const Words rounded = bf16_pairs(V::load(factors + first), F{}), shifted = rounded << 16;
-      std::uint32_t columns[2][16];
-      std::memcpy(columns[0], &rounded, sizeof rounded);
-      std::memcpy(columns[1], &shifted, sizeof shifted);
-      for (int i = 0; i < 16; ++i, packed += 64) {
-        std::memcpy(packed, &columns[0][i], 4);
-        std::memcpy(packed + 4, &columns[1][i], 4);
-      }
-    }
-  }
-  static void add_received(const char* weights, const char* factors, std::int64_t n, float* totals) {
-    Received steps(weights, factors, n, totals);
-    while (steps.left() > 0) steps.next();
+  static void pack_factors(const float* factors, char* packed) { Totals::pack_factors(factors, packed); }
+  static void add_received(const char* weights, const char* factors, std::int64_t first, std::int64_t n,
+                           float* totals) {
+    Totals::add(weights, factors, first, n, totals);
   }
   /// Adds the totals of `n` cells to `out`, [n].
   static void add_totals(const float* totals, std::int64_t n, float* out) {
-    for (std::int64_t cell = 0; cell < n; ++cell)
-      out[cell] += totals[cell / kKeyUnit * kKeyUnit * kTotals + cell % 16 * 16 + cell / 16 % 2];
+    for (std::int64_t cell = 0; cell < n; cell += kAttentionTileStrip)
+      Totals::add_to(out + cell, min_of(kAttentionTileStrip, n - cell), totals + cell);
   }
 
   /// Cuts weights off after 16 bits and adds the rest to `sum`.

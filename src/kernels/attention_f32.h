@@ -18,7 +18,7 @@ struct SinglePrecision {
   static constexpr int kPairDistance = 1;  // distance of two keys whose weights are stored together
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
-  static constexpr std::int64_t kTotals = 1;  // sums for each cell of what it receives
+  static constexpr bool kAddsUp = true;
   static constexpr std::size_t kFactorBytes = kLanes * sizeof(float);
   static constexpr bool kRoundsProducts = false;
   static constexpr float kSlack = 8;      // by how many powers of two a logit may exceed the maximum
@@ -108,8 +108,10 @@ struct SinglePrecision {
   static void pack_factors(const float* factors, char* packed) { std::memcpy(packed, factors, kFactorBytes); }
   /// Adds the weights of `n` keys, each multiplied by its lane's factor, to totals [n]. Four keys are added
   /// up in registers.
-  static void add_received(const char* weights, const char* factors, std::int64_t n, float* totals) {
+  static void add_received(const char* weights, const char* factors, std::int64_t first, std::int64_t n,
+                           float* totals) {
     static_assert(kKeyUnit % 4 == 0);
+    totals += first;
     const float* row = numbers(weights);
     F factor[Columns];
     for (int c = 0; c < Columns; ++c) factor[c] = V::load(numbers(factors) + c * V::kWidth);

@@ -15,7 +15,7 @@ namespace {
 /// - kColumns vectors of queries form a tile, kStrip cells a strip, kItemLanes queries an item at most;
 /// - kChain pairs are added up before single precision; 0: sums are in single precision throughout;
 /// - values are divided by kValueUnit and, if kScalesQueries, queries by powers of two of their own;
-/// - kSlack, kRounding: of the soft max (Softmax); kTotals: sums for each cell of what it receives, or 0.
+/// - kSlack, kRounding: of the soft max (Softmax); kAddsUp: whether they can add up what cells receive.
 template <class H>
 struct PairPrecision {
   using Vector = Vectors<16>;
@@ -28,7 +28,7 @@ struct PairPrecision {
   static constexpr int kPairDistance = 1;
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
-  static constexpr std::int64_t kTotals = H::kTotals;
+  static constexpr bool kAddsUp = H::kAddsUp;
   static constexpr std::size_t kFactorBytes = 2 * kLanes * sizeof(float);
   static constexpr bool kRoundsProducts = true;
   static constexpr float kSlack = H::kSlack;
@@ -161,8 +161,10 @@ struct PairPrecision {
   }
   /// Adds the weights of `n` cells, each multiplied by its lane's factor, to totals [n]. Four cells are added
   /// up in registers: sums by lane would take as much memory as the weights.
-  static void add_received(const char* weights, const char* factors, std::int64_t n, float* totals) {
+  static void add_received(const char* weights, const char* factors, std::int64_t first, std::int64_t n,
+                           float* totals) {
     static_assert(kKeyUnit % 4 == 0);
+    totals += first;
     typename H::Pairs even[kColumns], odd[kColumns];
     for (int c = 0; c < kColumns; ++c) {
       even[c] = H::load(factors + 64 * c);
@@ -262,7 +264,7 @@ struct HalfPairRules {
   static constexpr std::int64_t kChain = 32;
   static constexpr bool kScalesQueries = true;
   static constexpr float kRounding = 0;
-  static constexpr std::int64_t kTotals = 0;
+  static constexpr bool kAddsUp = false;
 };
 
 }  // namespace

@@ -9,9 +9,10 @@ namespace {
 ///
 /// A query's weights are to be divided by the sum of all of them, which is known only at its last cell. The
 /// first and the local strips come first (`StripOrder`), and their weights are kept until the sum is known.
-/// Those of the other strips are divided by the sum so far. In the end each strip of a head is multiplied by
-/// what the queries pay to it over what was counted. So a strip as a whole receives what it should; only the
-/// shares of its cells are as good as the sums so far.
+/// Those of the other strips are divided by the sum so far, or by that of some strips before
+/// (`Softmax::settle`). In the end each strip of a head is multiplied by what the queries pay to it over what
+/// was counted. So a strip as a whole receives what it should; only the shares of its cells are as good as
+/// the sums so far.
 template <class A>
 class Received {
   using V = typename A::Vector;
@@ -51,27 +52,30 @@ class Received {
     return weights_of(tile, t.n_kept++);
   }
 
-  /// Must be called in the same order when the tile has the strip's sums. Returns the factors for the
-  /// weights; null if these are kept.
-  const char* after(std::int64_t tile) {
-    if (add_sums(tile).is_kept) return nullptr;
+  /// Must be called in the same order when the tile has the strip's sums. Returns whether its weights are
+  /// kept; else they are to be added up.
+  bool after(std::int64_t tile) { return add_sums(tile).is_kept; }
+
+  /// Adds the weights of `n` cells from the cell `first` of the strip at `begin` of the block, divided by the
+  /// sums so far.
+  void add(std::int64_t tile, const char* weights, std::int64_t begin, std::int64_t first, std::int64_t n) {
     const TileSums sums = sums_of(tile);
     float factors[kLanes];
     for (std::int64_t i = 0; i < kLanes; i += V::kWidth)
       V::store(factors + i, ratio(V::all(1.0f), V::load(sums.weight + i)));
     A::pack_factors(factors, memory_.factors);
-    return memory_.factors;
+    A::add_received(weights, memory_.factors, first, n, totals_of(tile, begin));
   }
 
-  /// Where the sums of a tile's head for the cells of a block from `begin` on are added up.
+  /// Where the cells of the strip at `begin` of a block are added up for a tile's head.
   float* totals_of(std::int64_t tile, std::int64_t begin) const {
-    return memory_.totals + (tile / item_.tiles_of_head() * A::block(item_.task.depth) + begin) * A::kTotals;
+    return memory_.totals + tile / item_.tiles_of_head() * A::block(item_.task.depth) + begin;
   }
 
   /// Ends a block: takes the sums of its cells, `n` from `cell` on.
   void end_block(std::int64_t cell, std::int64_t n) {
     for (std::int64_t h = 0; h < item_.group(); ++h) {
-      float* totals = memory_.totals + h * A::block(item_.task.depth) * A::kTotals;
+      float* totals = memory_.totals + h * A::block(item_.task.depth);
       A::add_totals(totals, n, row_of(h) + cell);
       std::memset(totals, 0, totals_bytes());
     }
@@ -89,9 +93,7 @@ class Received {
  private:
   using Tile = ReceivedTile;
 
-  std::size_t totals_bytes() const {
-    return std::size_t(A::block(item_.task.depth) * A::kTotals) * sizeof(float);
-  }
+  std::size_t totals_bytes() const { return std::size_t(A::block(item_.task.depth)) * sizeof(float); }
   float* row_of(std::int64_t h) const {
     return out_ + (item_.kv_head * item_.group() + h) * item_.task.n_cells;
   }
@@ -151,10 +153,15 @@ class Received {
     const TileSums sums = sums_of(tile);
     const std::int64_t n = memory_.tiles[tile].n_taken;
     for (std::int64_t i = 0; i < kLanes; i += V::kWidth) {
-      const F maximum = V::load(sums.maximum + i), sum = V::load(sums.weight + i);
-      F before{};
+      const F top = V::load(sums.maximum + i), sum = V::load(sums.weight + i);
+      F before{}, maximum = top, factor = share(top, top, sum);
       for (const Taken* taken = taken_by(tile); taken < taken_by(tile) + n; ++taken) {
-        const F now = V::load(taken->sum + i) * share(V::load(taken->maximum + i), maximum, sum);
+        const F then = V::load(taken->maximum + i);
+        if (V::any(then != maximum)) {
+          maximum = then;
+          factor = share(maximum, top, sum);
+        }
+        const F now = V::load(taken->sum + i) * factor;
         if (taken->strip >= 0 && !taken->is_kept) {
           float* due = memory_.due + taken->strip * V::kWidth;
           V::store(due, V::load(due) + now - before);
@@ -188,13 +195,13 @@ class Received {
           V::store(factors + c,
                    share(V::load(then.maximum + c), V::load(sums.maximum + c), V::load(sums.weight + c)));
         A::pack_factors(factors, memory_.factors);
-        A::add_received(weights_of(tile, i), memory_.factors, t.kept[i].count,
-                        memory_.totals + (t.kept[i].begin - begin) * A::kTotals);
+        A::add_received(weights_of(tile, i), memory_.factors, t.kept[i].begin - begin, t.kept[i].count,
+                        memory_.totals);
       }
     }
     // The last unit of keys may reach beyond the cells.
     A::add_totals(memory_.totals, min_of(strip_, item_.task.n_cells - begin), row_of(h) + begin);
-    std::memset(memory_.totals, 0, std::size_t(strip_ * A::kTotals) * sizeof(float));
+    std::memset(memory_.totals, 0, std::size_t(strip_) * sizeof(float));
   }
 
   const Item& item_;

@@ -36,7 +36,7 @@ struct ReceivedMemory {
   TakenStrip<A>* taken = nullptr;  ///< [tiles][n_taken]
   char* weights = nullptr;         ///< [tiles][kMostKept][a strip's weights]
   char* factors = nullptr;         ///< factors of a tile's lanes, packed
-  float* totals = nullptr;         ///< [heads of a group][cells of a block][A::kTotals]
+  float* totals = nullptr;         ///< [heads of a group][cells of a block], strip by strip as `A` has them
   float* due = nullptr;            ///< [strips of all cells][a vector]
   std::int64_t n_strips = 0;       ///< strips of all cells
   std::int64_t n_taken = 0;        ///< the most strips that a tile takes, and one
@@ -50,7 +50,7 @@ struct ReceivedMemory {
     taken = all.take_array<TakenStrip<A>>(std::size_t(n_tiles * n_taken));
     weights = all.take(std::size_t(n_tiles * ReceivedTile::kMostKept) * strip_bytes(task.depth));
     factors = all.take(A::kFactorBytes);
-    totals = all.take_floats(std::size_t(group * A::block(task.depth) * A::kTotals));
+    totals = all.take_floats(std::size_t(group * A::block(task.depth)));
     due = all.take_floats(std::size_t(n_strips * A::Vector::kWidth));
   }
 

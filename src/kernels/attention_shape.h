@@ -22,7 +22,7 @@ class Attention {
  public:
   static std::int64_t n_parts(const AttentionTask& task, int n_threads) {
     const std::int64_t chunk = Work::chunk_of(task, n_threads, true);
-    return A::kTotals > 0 ? (task.n_queries + chunk - 1) / chunk : 0;
+    return A::kAddsUp ? (task.n_queries + chunk - 1) / chunk : 0;
   }
   static std::size_t thread_bytes(const AttentionTask& task, int n_threads) {
     return Memory(task, Work::chunk_of(task, n_threads), nullptr).bytes;
@@ -51,7 +51,7 @@ class Attention {
     const AttentionTask& task = item.task;
     if constexpr (A::kCentresKeys) Work::find_mean(item);
     for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(item, tile);
-    if constexpr (A::kTotals > 0)
+    if constexpr (A::kAddsUp)
       if (task.received != nullptr) {
         Received<A> received(item, task.received + part * task.n_head * task.n_cells);
         compute_strips(item, &received);
@@ -87,7 +87,7 @@ class Attention {
         strips.take(item.memory.queries_of(tile, task.depth), tile, cell, s,
                     min_of(s + A::strip(task.depth), n));
     strips.finish();
-    if constexpr (A::kTotals > 0)
+    if constexpr (A::kAddsUp)
       if (received != nullptr) received->end_block(cell, n);
   }
 

@@ -39,6 +39,33 @@ struct Softmax {
     to_weights(logits, begin, end, seen, sums, weights, other);
   }
 
+  /// Whether no query's weights add up to much more than 1: then they are nearly shares of all so far.
+  static CHUNKKV_INLINE bool has_settled(const TileSums& sums) {
+    bool has = true;
+    for (int c = 0; c < A::kColumns; ++c)
+      has = has && !V::any(V::load(sums.weight + c * V::kWidth) > V::all(kMostSum));
+    return has;
+  }
+
+  /// Makes it so for the cells `begin` to `end` of a strip that come next: raises the maximum of queries that
+  /// see some of them.
+  template <class Other>
+  static CHUNKKV_INLINE void settle(std::int64_t begin, std::int64_t end, const std::uint32_t* seen,
+                                    std::int64_t depth, const TileSums& sums, Other& other) {
+    for (int c = 0; c < A::kColumns; ++c) {
+      const F sum = V::load(sums.weight + c * V::kWidth), old = V::load(sums.maximum + c * V::kWidth);
+      I lanes = sum > V::all(kMostSum);
+      if (!V::any(lanes)) continue;
+      if (seen != nullptr) {
+        I any{};
+        for (std::int64_t group = begin / 32; 32 * group < end; ++group)
+          any |= V::load(seen + group * A::kLanes + c * V::kWidth);
+        lanes &= any != 0;
+      }
+      raise(c, old + log2(sum), lanes, depth, sums, other);
+    }
+  }
+
   /// Sets a logit to minus infinity where its lane does not see the cell.
   static void hide(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen) {
     for (std::int64_t cell = begin; cell < end; ++cell, logits += A::kLanes)
@@ -55,6 +82,15 @@ struct Softmax {
   }
 
  private:
+  static constexpr float kMostSum = 2;
+
+  /// The logarithm of a number of at least 1, to 0.01: its bits nearly are one.
+  static CHUNKKV_INLINE F log2(F x) {
+    const I bits = (I)x - (I)V::all(1.0f);
+    const F f = __builtin_convertvector(bits & 0x7fffff, F) * V::all(0x1p-23f);
+    return __builtin_convertvector(bits, F) * V::all(0x1p-23f) + V::all(0.34f) * f * (V::all(1.0f) - f);
+  }
+
   /// With a slack the maximum seldom rises after the first strip: it is tried before the logits are read for
   /// a new one, if weights do not take their place.
   static constexpr bool kTriesMaximum = A::kSlack > 0 && A::kWeightBytes > 0;
@@ -73,17 +109,25 @@ struct Softmax {
 #pragma GCC unroll 4
     for (int c = 0; c < A::kColumns; ++c) {
       const F old = V::load(sums.maximum + c * V::kWidth);
-      const I higher = top[c] > old + V::all(A::kSlack);
-      if (!V::any(higher)) continue;
-      other.finish_values();
-      const F now = (F)(((I)top[c] & higher) | ((I)old & ~higher));
-      // The factor is exactly 1 in lanes whose maximum stays.
-      const F factor = (F)(((I)V::template exp2<5>(old - now) & higher) | ((I)V::all(1.0f) & ~higher));
-      V::store(sums.maximum + c * V::kWidth, now);
-      V::store(sums.weight + c * V::kWidth, V::load(sums.weight + c * V::kWidth) * factor);
-      for (float* row = sums.values + c * V::kWidth; row < sums.values + depth * A::kLanes; row += A::kLanes)
-        V::store(row, V::load(row) * factor);
+      raise(c, top[c], top[c] > old + V::all(A::kSlack), depth, sums, other);
     }
+  }
+
+  /// Sets the maximum of some lanes of a column and scales their sums.
+  template <class Other>
+  static CHUNKKV_INLINE void raise(int column, F maximum, I lanes, std::int64_t depth, const TileSums& sums,
+                                   Other& other) {
+    if (!V::any(lanes)) return;
+    other.finish_values();
+    float *const at = sums.maximum + column * V::kWidth, *const weight = sums.weight + column * V::kWidth;
+    const F old = V::load(at), now = (F)(((I)maximum & lanes) | ((I)old & ~lanes));
+    // The factor is exactly 1 in lanes whose maximum stays.
+    const F factor = (F)(((I)V::template exp2<5>(old - now) & lanes) | ((I)V::all(1.0f) & ~lanes));
+    V::store(at, now);
+    V::store(weight, V::load(weight) * factor);
+    for (float* row = sums.values + column * V::kWidth; row < sums.values + depth * A::kLanes;
+         row += A::kLanes)
+      V::store(row, V::load(row) * factor);
   }
 
   /// Turns logits into weights and adds these to the sums, if no logit exceeds its lane's maximum by more

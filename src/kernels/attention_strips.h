@@ -33,13 +33,13 @@ class StripsInTurn {
     const AttentionTask& task = item_.task;
     const TileSums sums = memory.tile(tile, task.depth);
     char *weights = memory.weights, *kept = nullptr;
-    if constexpr (A::kTotals > 0)
+    if constexpr (A::kAddsUp)
       if (received_ != nullptr) kept = received_->keep(tile, turn_.phase, cell, begin, view);
     if (kept != nullptr && !kInPlace) weights = kept;
     Work::logits(item_, queries, begin, view);
     Softmax<A>::run(memory.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
                     sums, weights, *this);
-    if constexpr (A::kTotals > 0)
+    if constexpr (A::kAddsUp)
       if (received_ != nullptr) receive(tile, begin, view, kInPlace ? bytes(memory.logits) : weights, kept);
     if (task.out != nullptr)
       A::add_values(memory.logits, weights, memory.values, task.depth, begin + view.low, begin + view.high,
@@ -59,8 +59,7 @@ class StripsInTurn {
     const std::int64_t n = view.high - view.low;
     if (kept != nullptr && kept != weights)
       std::memcpy(kept, weights, std::size_t(n) * ReceivedMemory<A>::kCellBytes);
-    if (const char* factors = received_->after(tile); factors != nullptr)
-      A::add_received(weights, factors, n, received_->totals_of(tile, begin + view.low));
+    if (!received_->after(tile)) received_->add(tile, weights, begin, view.low, n);
   }
 
   const Item& item_;
@@ -101,21 +100,18 @@ class OverlappedStrips {
 
   void finish() {
     run_soft_max();
-    finish_values();
-    finish_received();
+    finish_steps();
   }
 
   /// The soft max calls this before it scales the sums of values.
   void finish_values() {
-    while (values_.left() > 0) values_.next();
+    if (tile_of_values_ == now_->tile) finish_steps();
   }
   /// The soft max calls this after each pair of cells.
   CHUNKKV_INLINE void do_other_work() {
     for (due_ += steps_; due_ >= rows_; due_ -= rows_)
       if (values_.left() > 0)
         values_.next();
-      else if (sums_.left() > 0)
-        sums_.next();
       else if (logits_.left() > 0)
         logits_.next();
   }
@@ -135,34 +131,43 @@ class OverlappedStrips {
       const TileSums sums = item_.memory.tile(now_->tile, task.depth);
       const typename Work::View& view = now_->view;
       if (task.softcap != 0) Softmax<A>::cap(now_->logits, view.high - view.low, task.softcap);
-      steps_ = values_.left() + sums_.left() + logits_.left();
+      const std::int64_t depth = task.out != nullptr ? task.depth : 0;
+      if (turn_.phase == kOtherStrips)
+        Softmax<A>::settle(view.low, view.high, view.seen(), depth, sums, *this);
+      steps_ = values_.left() + logits_.left();
       rows_ = (view.high - view.low) / 2;
       due_ = 0;
-      Softmax<A>::run(now_->logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
-                      sums, now_->weights, *this);
+      Softmax<A>::run(now_->logits, view.low, view.high, view.seen(), depth, sums, now_->weights, *this);
     }
-    finish_values();
-    finish_received();
+    finish_steps();
     while (logits_.left() > 0) logits_.next();
-    if (now_ != nullptr && received_ != nullptr) receive(*now_);
-    if (now_ != nullptr && task.out != nullptr)
+    float* const totals = now_ != nullptr && received_ != nullptr ? receive(*now_) : nullptr;
+    if (now_ != nullptr && task.out != nullptr) {
       values_ = {now_->weights,
                  item_.memory.values,
                  task.depth,
                  now_->begin + now_->view.low,
                  now_->begin + now_->view.high,
-                 item_.memory.tile(now_->tile, task.depth).values};
+                 item_.memory.tile(now_->tile, task.depth).values,
+                 totals};
+      tile_of_values_ = now_->tile;
+    }
     now_ = nullptr;
   }
 
-  void finish_received() {
-    while (sums_.left() > 0) sums_.next();
+  void finish_steps() {
+    while (values_.left() > 0) values_.next();
   }
-  void receive(const Strip& strip) {
-    const std::int64_t first = strip.begin + strip.view.low;
-    if (const char* factors = received_->after(strip.tile); factors != nullptr)
-      sums_ = {strip.weights, factors, strip.view.high - strip.view.low,
-               received_->totals_of(strip.tile, first)};
+
+  /// Takes what the cells of a strip receive. Returns where its weights are added up with its values; null if
+  /// they are not.
+  float* receive(const Strip& strip) {
+    if (received_->after(strip.tile)) return nullptr;
+    if (turn_.phase == kOtherStrips &&
+        Softmax<A>::has_settled(item_.memory.tile(strip.tile, item_.task.depth)))
+      return received_->totals_of(strip.tile, strip.begin);
+    received_->add(strip.tile, strip.weights, strip.begin, strip.view.low, strip.view.high - strip.view.low);
+    return nullptr;
   }
 
   const Item& item_;
@@ -172,8 +177,8 @@ class OverlappedStrips {
   Strip* now_ = nullptr;  // the strip whose logits are ready
   int place_ = 0;         // which of the two strips, with its logits and weights, comes next
   typename A::Values values_;
-  typename A::Received sums_;
   typename A::Logits logits_;
+  std::int64_t tile_of_values_ = -1;
   std::int64_t steps_ = 0, rows_ = 1, due_ = 0;
 };
 

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "kernels/amx_tiles.h"
-#include "kernels/attention_vectors.h"
+#include "kernels/attention_tile_received.h"
 
 // The products of attention on tiles, two by two tiles at a time: 32 cells, or 32 numbers of values, with 32
 // queries. Each product is cut into quarters of a few instructions. The processor can have few writes to
@@ -9,13 +8,10 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr int kAttentionTileBytes = 1024;
-constexpr int kAttentionTileLanes = 32;
-constexpr int kAttentionTileRow = kAttentionTileLanes * 4;  // bytes of a row of lanes
-constexpr int kAttentionTileKeys = 32;
 constexpr int kQuarters = 4;
 
-/// A product of two by two tiles. Tiles 0 to 3 hold the sums, by rows and then by lanes.
+/// A product of two by two tiles. Tiles 0 to 3 hold the sums, by rows and then by lanes; tile 4 a tile of
+/// rows, tiles 6 and 7 those of lanes.
 template <class T>
 struct TileSquare {
   static CHUNKKV_INLINE void zero() {
@@ -56,11 +52,11 @@ struct TileSquare {
         break;
       case 2:
         T::template multiply<1, 4, 7>();
-        T::template load<5>(lower, 64);
+        T::template load<4>(lower, 64);
         break;
       default:
-        T::template multiply<2, 5, 6>();
-        T::template multiply<3, 5, 7>();
+        T::template multiply<2, 4, 6>();
+        T::template multiply<3, 4, 7>();
     }
   }
   /// Does all of it at once.
@@ -125,68 +121,6 @@ class LogitSteps {
   int quarter_ = 0;
 };
 
-/// Adds up, for each cell, its weights times the factors of the lanes: a row of pairs of cells, with the
-/// lanes as columns, is also a row of a tile of pairs whose other factor has the lanes as rows.
-template <class T>
-class ReceivedSteps {
- public:
-  static constexpr std::int64_t kTotals = kAttentionTileBytes / 4 / kAttentionTileKeys;
-
-  ReceivedSteps() = default;
-  ReceivedSteps(const char* weights, const char* factors, std::int64_t n, float* totals)
-      : weights_(weights),
-        factors_(factors),
-        totals_(totals),
-        left_(n > 0 ? kQuarters * (n / kAttentionTileKeys) + 1 : 0) {}
-
-  std::int64_t left() const { return left_; }
-
-  CHUNKKV_INLINE void next() {
-    --left_;
-    odd_ ? step<1, 0>() : step<0, 1>();
-  }
-
- private:
-  static constexpr std::int64_t kGroup = kTotals * kAttentionTileKeys;
-
-  /// A quarter of a group of 32 cells, whose totals are in tile `Now`. Those of the group before it, in tile
-  /// `Last`, are stored late: by then they are ready.
-  template <int Now, int Last>
-  CHUNKKV_INLINE void step() {
-    switch (quarter_) {
-      case 0:
-        if (is_first_) {
-          T::template load<4>(factors_, 64);
-          T::template load<5>(factors_ + kAttentionTileBytes, 64);
-        } else {
-          T::template store<Last>(totals_ - kGroup, 64);
-        }
-        is_first_ = false;
-        if (left_ > 0) T::template load<Now>(totals_, 64);
-        break;
-      case 1:
-        T::template load<6>(weights_, kAttentionTileRow);
-        break;
-      case 2:
-        T::template multiply<Now, 6, 4>();
-        T::template load<7>(weights_ + 64, kAttentionTileRow);
-        break;
-      default:
-        T::template multiply<Now, 7, 5>();
-        totals_ += kGroup;
-        weights_ += 16 * kAttentionTileRow;
-        odd_ = !odd_;
-    }
-    quarter_ = (quarter_ + 1) % kQuarters;
-  }
-
-  const char *weights_ = nullptr, *factors_ = nullptr;
-  float* totals_ = nullptr;
-  std::int64_t left_ = 0;
-  int quarter_ = 0;
-  bool is_first_ = true, odd_ = false;
-};
-
 /// Computes sums [depth][lanes] += values of the cells from `begin` to `end` times their weights.
 template <class T>
 class ValueSteps {
@@ -194,14 +128,18 @@ class ValueSteps {
 
  public:
   ValueSteps() = default;
+  /// `totals`: of the strip with these cells (attention_tile_received.h), to which what they receive is
+  /// added; null: nothing is.
   ValueSteps(const char* weights, const char* values, std::int64_t depth, std::int64_t begin,
-             std::int64_t end, float* sums)
+             std::int64_t end, float* sums, float* totals)
       : weights_(weights),
         values_(values + begin / kAttentionTileKeys * (depth / 16) * kAttentionTileBytes),
         sums_(sums),
+        totals_(totals),
         tiles_(depth / 16),
         groups_((end - begin) / kAttentionTileKeys),
-        left_(kQuarters * groups_ * ((tiles_ + 1) / 2)) {}
+        first_group_(begin % kAttentionTileStrip / kAttentionTileKeys),
+        left_(groups_ * (kQuarters * ((tiles_ + 1) / 2) + (totals != nullptr ? 1 : 0))) {}
 
   std::int64_t left() const { return left_; }
 
@@ -210,15 +148,29 @@ class ValueSteps {
     const char* upper = values_ + (group_ * tiles_ + tile_) * kAttentionTileBytes;
     const char* pairs = weights_ + group_ * 16 * kAttentionTileRow;
     const bool whole = tile_ + 1 < tiles_, first = quarter_ == 0 && group_ == 0;
-    if (whole) {
-      if (first) Square::load(sums_);
+    if (first) start(whole);
+    if (quarter_ == kQuarters)
+      StripTotals<T>::add(first_group_ + group_);
+    else if (whole)
       Square::multiply(quarter_, upper, upper + kAttentionTileBytes, pairs);
-    } else {
-      if (first) Square::load_upper(sums_);
+    else
       Square::multiply_upper(quarter_, upper, pairs);
-    }
-    quarter_ = (quarter_ + 1) % kQuarters;
-    if (quarter_ != 0 || ++group_ < groups_) return;
+    if (++quarter_ < kQuarters + (totals_ != nullptr ? 1 : 0)) return;
+    quarter_ = 0;
+    if (++group_ == groups_) finish(whole);
+  }
+
+ private:
+  CHUNKKV_INLINE void start(bool whole) {
+    if (totals_ != nullptr) StripTotals<T>::load(totals_);
+    if (whole)
+      Square::load(sums_);
+    else
+      Square::load_upper(sums_);
+  }
+  CHUNKKV_INLINE void finish(bool whole) {
+    if (totals_ != nullptr) StripTotals<T>::store(totals_);
+    totals_ = nullptr;  // the weights were taken once
     if (whole)
       Square::store(sums_);
     else
@@ -228,11 +180,11 @@ class ValueSteps {
     sums_ += 32 * kAttentionTileLanes;
   }
 
- private:
   const char *weights_ = nullptr, *values_ = nullptr;
-  float* sums_ = nullptr;
-  std::int64_t tiles_ = 0;   // tiles along the depth
-  std::int64_t groups_ = 0;  // groups of 32 cells
+  float *sums_ = nullptr, *totals_ = nullptr;
+  std::int64_t tiles_ = 0;        // tiles along the depth
+  std::int64_t groups_ = 0;       // groups of 32 cells
+  std::int64_t first_group_ = 0;  // of the strip
   std::int64_t left_ = 0, tile_ = 0, group_ = 0;
   int quarter_ = 0;
 };

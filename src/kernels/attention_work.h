@@ -221,7 +221,32 @@ struct AttentionWork {
   /// The same if all of them take it.
   static void find_view(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
                         std::int64_t end, View& view) {
+    if (all_see(item, tile, cell + begin, cell + end)) {  // as in most strips
+      view.low = 0;
+      view.high = end - begin;
+      view.all = true;
+      return;
+    }
     find_view(item, tile, cell, begin, end, view, [](std::int64_t) { return true; });
+  }
+
+  /// Whether all lanes of a tile are queries that see all cells from `cell` to `end`. May say no of tokens
+  /// with a stride and of groups of cells that do not end with `end`.
+  static bool all_see(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t end) {
+    const Lane first = item.lane(tile, 0), last = item.lane(tile, kLanes - 1);
+    if (item.stride != 1 || end % 32 != 0 || (item.by_head && !last.is_real)) return false;
+    const std::int64_t n = last.token - first.token + 1, n_groups = (end - cell) / 32;
+    const std::uint32_t* words = item.task.visible + cell / 32 * item.task.n_queries + first.token;
+    for (std::int64_t g = 0; g < n_groups; ++g, words += item.task.n_queries) {
+      const typename V::I all_cells = typename V::I{} - 1;
+      typename V::I every = all_cells;
+      std::uint32_t rest = 0xffffffffu;
+      std::int64_t t = 0;
+      for (; t + V::kWidth <= n; t += V::kWidth) every &= V::load(words + t);
+      for (; t < n; ++t) rest &= words[t];
+      if (rest != 0xffffffffu || V::any(every != all_cells)) return false;
+    }
+    return true;
   }
 
   static void logits(const Item& item, const char* queries, std::int64_t begin, const View& view) {

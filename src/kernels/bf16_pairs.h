@@ -21,7 +21,7 @@ struct Bf16Pairs {
   static constexpr bool kScalesQueries = false;
   static constexpr float kRounding =
       0x1p-8f;  // half of the last bit that stays: cutting off rounds to nearest
-  static constexpr std::int64_t kTotals = 1;  // sums for each cell of what it receives
+  static constexpr bool kAddsUp = true;
 
 #ifdef __AVX512BF16__
   using Pairs = __m512bh;
