@@ -76,6 +76,19 @@ struct Vectors {
     return bits != 0;
   }
 
+  /// The lanes whose sign bit is set, as the bits of a number.
+  static CHUNKKV_INLINE std::uint32_t signs(I x) {
+#if defined(__AVX512DQ__)
+    if constexpr (Width == 16) return _mm512_movepi32_mask((__m512i)x);
+#endif
+#if defined(__AVX2__)
+    if constexpr (Width == 8) return std::uint32_t(_mm256_movemask_ps((__m256)x));
+#endif
+    std::uint32_t bits = 0;
+    for (int i = 0; i < Width; ++i) bits |= std::uint32_t(x[i] < 0) << i;
+    return bits;
+  }
+
   /// `x` where bit `bit` of `words` is set, else minus infinity.
   static CHUNKKV_INLINE F shown(I words, int bit, F x) {
     const I unseen = ((words << (31 - bit)) >> 31) ^ -1;

@@ -205,8 +205,11 @@ class SimilarKeys {
                    const float* products, int column) {
     const int first = column * V::kWidth;
     const I newest = find_last(products + first, length, V::load(tile.bounds + first));
-    for (int lane = 0; lane < V::kWidth; ++lane) {
-      std::int32_t last = newest[lane];
+    std::int32_t lasts[V::kWidth];
+    std::memcpy(lasts, &newest, sizeof newest);
+    for (std::uint32_t left = V::signs(~newest); left != 0; left &= left - 1) {
+      const int lane = __builtin_ctz(left);
+      std::int32_t last = lasts[lane];
       const int i = first + lane;
       if (A::kRoundsProducts) last = confirm(task, products + i, tile.keys[i], begin, last);
       if (last < 0) continue;
@@ -230,17 +233,23 @@ class SimilarKeys {
 
   /// The last product of each lane of a column that exceeds the lane's bound; -1: none.
   static CHUNKKV_INLINE I find_last(const float* column, std::int64_t n, F bound) {
-    I found[4];  // of every fourth key, so that none waits for another
-    for (I& key : found) key = I{} - 1;
+    I found[4], keys[4];  // of every fourth key, so that none waits for another
+    for (int k = 0; k < 4; ++k) {
+      found[k] = I{} - 1;
+      keys[k] = I{} + k;
+    }
     std::int64_t i = 0;
     for (; i + 4 <= n; i += 4)
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) mark(V::load(column + (i + k) * kLanes) > bound, i + k, found[k]);
-    for (; i < n; ++i) mark(V::load(column + i * kLanes) > bound, i, found[0]);
+      for (int k = 0; k < 4; ++k) {
+        found[k] = V::load(column + (i + k) * kLanes) > bound ? keys[k] : found[k];
+        keys[k] += 4;
+      }
+    for (; i < n; ++i) {
+      found[0] = V::load(column + i * kLanes) > bound ? keys[0] : found[0];
+      keys[0] += 1;
+    }
     return newer(newer(found[0], found[1]), newer(found[2], found[3]));
-  }
-  static CHUNKKV_INLINE void mark(I hit, std::int64_t key, I& found) {
-    found = (hit & std::int32_t(key)) | (found & ~hit);
   }
   static CHUNKKV_INLINE I newer(I a, I b) {
     const I greater = a > b;
