@@ -134,6 +134,8 @@ struct TilePrecision {
   }
 
   static void pack_factors(const float* factors, char* packed) { Totals::pack_factors(factors, packed); }
+  /// Adds the weights of `n` cells from the cell `first` of a strip on, each multiplied by its lane's factor,
+  /// to the strip's totals.
   static void add_received(const char* weights, const char* factors, std::int64_t first, std::int64_t n,
                            float* totals) {
     Totals::add(weights, factors, first, n, totals);

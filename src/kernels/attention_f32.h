@@ -106,8 +106,8 @@ struct SinglePrecision {
   }
 
   static void pack_factors(const float* factors, char* packed) { std::memcpy(packed, factors, kFactorBytes); }
-  /// Adds the weights of `n` keys, each multiplied by its lane's factor, to totals [n]. Four keys are added
-  /// up in registers.
+  /// Adds the weights of `n` keys from the key `first` of a strip on, each multiplied by its lane's factor,
+  /// to the strip's totals. Four keys are added up in registers.
   static void add_received(const char* weights, const char* factors, std::int64_t first, std::int64_t n,
                            float* totals) {
     static_assert(kKeyUnit % 4 == 0);

@@ -159,8 +159,9 @@ struct PairPrecision {
       H::round_pairs(F{}, V::load(factors + c * 16), packed + kLanes * 4);
     }
   }
-  /// Adds the weights of `n` cells, each multiplied by its lane's factor, to totals [n]. Four cells are added
-  /// up in registers: sums by lane would take as much memory as the weights.
+  /// Adds the weights of `n` cells from the cell `first` of a strip on, each multiplied by its lane's factor,
+  /// to the strip's totals. Four cells are added up in registers: sums by lane would take as much memory as
+  /// the weights.
   static void add_received(const char* weights, const char* factors, std::int64_t first, std::int64_t n,
                            float* totals) {
     static_assert(kKeyUnit % 4 == 0);

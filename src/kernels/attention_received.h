@@ -56,8 +56,8 @@ class Received {
   /// kept; else they are to be added up.
   bool after(std::int64_t tile) { return add_sums(tile).is_kept; }
 
-  /// Adds the weights of `n` cells from the cell `first` of the strip at `begin` of the block, divided by the
-  /// sums so far.
+  /// Adds the weights of `n` cells, from the cell `first` on of the strip at `begin` of the block, divided by
+  /// the sums so far.
   void add(std::int64_t tile, const char* weights, std::int64_t begin, std::int64_t first, std::int64_t n) {
     const TileSums sums = sums_of(tile);
     float factors[kLanes];
