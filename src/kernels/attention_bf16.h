@@ -5,10 +5,7 @@
 #include "kernels/attention_tile_steps.h"
 #include "kernels/attention_vectors.h"
 #include "kernels/bf16.h"
-
-#ifdef __AVX512F__
-#include "kernels/transpose_avx512.h"
-#endif
+#include "kernels/transpose_words.h"
 
 namespace chunkkv::kernels {
 namespace {
@@ -169,21 +166,6 @@ struct TilePrecision {
 
   /// The depth, rounded up to whole tiles.
   static constexpr std::int64_t padded_depth(std::int64_t depth) { return (depth + 31) / 32 * 32; }
-
-  static CHUNKKV_INLINE void store_transposed(Words (&rows)[16], char* to, int stride) {
-#ifdef __AVX512F__
-    __m512i r[16];
-    for (int i = 0; i < 16; ++i) r[i] = (__m512i)rows[i];
-    transpose(r);
-    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + stride * i, r[i]);
-#else
-    for (int row = 0; row < 16; ++row)
-      for (int i = 0; i < 16; ++i) {
-        const std::uint32_t pair = rows[i][row];
-        std::memcpy(to + stride * row + 4 * i, &pair, sizeof pair);
-      }
-#endif
-  }
 };
 
 }  // namespace

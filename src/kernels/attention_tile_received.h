@@ -2,10 +2,7 @@
 
 #include "kernels/amx_tiles.h"
 #include "kernels/attention_vectors.h"
-
-#ifdef __AVX512F__
-#include "kernels/transpose_avx512.h"
-#endif
+#include "kernels/transpose_words.h"
 
 namespace chunkkv::kernels {
 namespace {
@@ -80,8 +77,10 @@ class StripTotals {
 
   /// Adds the totals of a strip to those of its first `n` cells.
   static void add_to(float* out, std::int64_t n, const float* totals) {
+    Words rows[16];
+    std::memcpy(rows, totals, sizeof rows);
     float cells[kAttentionTileStrip];
-    transpose_totals(totals, cells);
+    store_transposed(rows, static_cast<char*>(static_cast<void*>(cells)), 64);
     for (std::int64_t cell = 0; cell < n; ++cell) out[cell] += cells[cell];
   }
 
@@ -114,18 +113,6 @@ class StripTotals {
     }
     return ones;
   }();
-
-  static void transpose_totals(const float* from, float* to) {
-#ifdef __AVX512F__
-    __m512i rows[16];
-    for (int i = 0; i < 16; ++i) rows[i] = _mm512_loadu_si512(from + 16 * i);
-    transpose(rows);
-    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + 16 * i, rows[i]);
-#else
-    for (int row = 0; row < 16; ++row)
-      for (int column = 0; column < 16; ++column) to[16 * column + row] = from[16 * row + column];
-#endif
-  }
 };
 
 }  // namespace
