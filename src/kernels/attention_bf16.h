@@ -118,16 +118,8 @@ struct TilePrecision {
 
   static void logits(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin,
                      std::int64_t end, float* out) {
-    const std::int64_t tiles = padded_depth(depth) / 32, unit = 2 * tiles * kTileBytes;
-    keys += begin / kKeyUnit * unit;
-    for (std::int64_t key = begin; key < end; key += kKeyUnit, keys += unit, out += kKeyUnit * kLanes) {
-      TileSquare<T>::zero();
-      for (std::int64_t tile = 0; tile < tiles; ++tile) {
-        const char* upper = keys + tile * kTileBytes;
-        TileSquare<T>::multiply_whole(upper, upper + unit / 2, queries + tile * 16 * kAttentionTileRow);
-      }
-      TileSquare<T>::store(out);
-    }
+    Logits steps(queries, keys, depth, begin, end, out);
+    do_all(steps);
   }
 
   static void pack_factors(const float* factors, char* packed) { Totals::pack_factors(factors, packed); }

@@ -27,8 +27,9 @@ struct Softmax {
   }
 
   /// Takes the cells `begin` to `end` of a strip. `seen`: [groups of 32 cells][lanes], null if all cells are
-  /// seen. `other.do_other_work()` may do other work after each pair of cells; `other.finish_values()`
-  /// completes all additions to the sums of values before these are scaled.
+  /// seen. `other` may do other work in parts, one after each pair of cells, four of them between
+  /// `other.start_group()` and `other.finish_group()`; `other.finish_values()` completes all additions to the
+  /// sums of values before these are scaled.
   template <class Other>
   static void run(float* logits, std::int64_t begin, std::int64_t end, const std::uint32_t* seen,
                   std::int64_t depth, const TileSums& sums, char* weights, Other& other) {
@@ -149,8 +150,8 @@ struct Softmax {
       weight[c] = V::load(sums.weight + c * V::kWidth);
     }
     constexpr int distance = A::kPairDistance;
-    for (std::int64_t cell = begin; cell < end; cell += 2 * distance)
-      for (int i = 0; i < distance; ++i) {
+    for (std::int64_t cell = begin; cell < end; cell += 2 * distance) {
+      const auto take_pair = [&](int i) __attribute__((always_inline)) {
         float* first = logits + (cell - begin + i) * A::kLanes;
         float* second = first + distance * A::kLanes;
         char* pair = weights + ((cell - begin) / 2 + i) * A::kLanes * 4;
@@ -162,8 +163,24 @@ struct Softmax {
           A::store_weights(to_a, to_b, pair + c * V::kWidth * 4, rounded_weight<Hidden>(a, maximum[c]),
                            rounded_weight<Hidden>(b, maximum[c]), weight[c]);
         }
-        other.do_other_work();
+      };
+      if constexpr (distance % 4 != 0) {
+        for (int i = 0; i < distance; ++i) take_pair(i);
+      } else {
+        for (int i = 0; i < distance; i += 4) {
+          other.start_group();
+          take_pair(i);
+          other.template part<0>();
+          take_pair(i + 1);
+          other.template part<1>();
+          take_pair(i + 2);
+          other.template part<2>();
+          take_pair(i + 3);
+          other.template part<3>();
+          other.finish_group();
+        }
       }
+    }
     for (int c = 0; c < A::kColumns; ++c)
       if (V::any(top[c] > maximum[c] + V::all(A::kSlack))) return false;
     for (int c = 0; c < A::kColumns; ++c) V::store(sums.weight + c * V::kWidth, weight[c]);

@@ -47,9 +47,12 @@ class StripsInTurn {
   }
   void finish() {}
 
-  /// The soft max calls these two; there is no other work to do.
+  /// The soft max calls these; there is no other work to do.
   void finish_values() {}
-  CHUNKKV_INLINE void do_other_work() {}
+  void start_group() {}
+  template <int>
+  void part() {}
+  void finish_group() {}
 
  private:
   static constexpr bool kInPlace = A::kWeightBytes == 0;  // weights take the logits' place
@@ -100,20 +103,31 @@ class OverlappedStrips {
 
   void finish() {
     run_soft_max();
-    finish_steps();
+    do_all(values_);
   }
 
   /// The soft max calls this before it scales the sums of values.
   void finish_values() {
-    if (tile_of_values_ == now_->tile) finish_steps();
+    if (tile_of_values_ == now_->tile) do_all(values_);
   }
-  /// The soft max calls this after each pair of cells.
-  CHUNKKV_INLINE void do_other_work() {
-    for (due_ += steps_; due_ >= rows_; due_ -= rows_)
+  /// The soft max calls these for four pairs of cells.
+  CHUNKKV_INLINE void start_group() {
+    due_ = pace_.next();
+    doing_ = due_ == 0 ? kNone : values_.left() > 0 ? kValues : logits_.left() > 0 ? kLogits : kNone;
+  }
+  template <int Part>
+  CHUNKKV_INLINE void part() {
+    if (doing_ == kValues)
+      values_.template part<Part>();
+    else if (doing_ == kLogits)
+      logits_.template part<Part>();
+  }
+  CHUNKKV_INLINE void finish_group() {
+    for (; due_ > 1; --due_)
       if (values_.left() > 0)
-        values_.next();
+        do_step(values_);
       else if (logits_.left() > 0)
-        logits_.next();
+        do_step(logits_);
   }
 
  private:
@@ -134,13 +148,11 @@ class OverlappedStrips {
       const std::int64_t depth = task.out != nullptr ? task.depth : 0;
       if (turn_.phase == kOtherStrips)
         Softmax<A>::settle(view.low, view.high, view.seen(), depth, sums, *this);
-      steps_ = values_.left() + logits_.left();
-      rows_ = (view.high - view.low) / 2;
-      due_ = 0;
+      pace_ = {values_.left() + logits_.left(), (view.high - view.low) / 8};
       Softmax<A>::run(now_->logits, view.low, view.high, view.seen(), depth, sums, now_->weights, *this);
     }
-    finish_steps();
-    while (logits_.left() > 0) logits_.next();
+    do_all(values_);
+    do_all(logits_);
     float* const totals = now_ != nullptr && received_ != nullptr ? receive(*now_) : nullptr;
     if (now_ != nullptr && task.out != nullptr) {
       values_ = {now_->weights,
@@ -153,10 +165,6 @@ class OverlappedStrips {
       tile_of_values_ = now_->tile;
     }
     now_ = nullptr;
-  }
-
-  void finish_steps() {
-    while (values_.left() > 0) values_.next();
   }
 
   /// Takes what the cells of a strip receive. Returns where its weights are added up with its values; null if
@@ -179,7 +187,9 @@ class OverlappedStrips {
   typename A::Values values_;
   typename A::Logits logits_;
   std::int64_t tile_of_values_ = -1;
-  std::int64_t steps_ = 0, rows_ = 1, due_ = 0;
+  enum { kNone, kValues, kLogits } doing_ = kNone;  // what the group's step is
+  Pace pace_;
+  std::int64_t due_ = 0;  // steps of the group
 };
 
 }  // namespace

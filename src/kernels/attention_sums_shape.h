@@ -61,7 +61,7 @@ class StripSums {
     if constexpr (A::kHasSteps) {
       if (now_ != nullptr) add(*now_);
       now_ = nullptr;
-      while (logits_.left() > 0) logits_.next();
+      do_all(logits_);
     }
   }
 
@@ -85,17 +85,33 @@ class StripSums {
     const float* row = strip.logits;
     float* total = item_.memory.totals + (strip.begin + view.low) * V::kWidth;
     // The last unit of keys may reach beyond the block.
-    const std::int64_t n = min_of(view.high, strip.end - strip.begin) - view.low, n_steps = logits_.left();
-    std::int64_t due = 0;
-    for (std::int64_t c = 0; c < n; ++c, row += kLanes, total += V::kWidth) {
+    const std::int64_t n = min_of(view.high, strip.end - strip.begin) - view.low;
+    const auto add_row = [&]() __attribute__((always_inline)) {
       F sum = V::load(total);
 #pragma GCC unroll 4
       for (int i = 0; i < A::kColumns; ++i)
         sum += Softmax<A>::weight_of(V::load(row + i * V::kWidth), maximum[i]) * factor[i];
       V::store(total, sum);
-      for (due += n_steps; due >= n; due -= n)
-        if (logits_.left() > 0) logits_.next();
+      row += kLanes;
+      total += V::kWidth;
+    };
+    Pace pace(logits_.left(), n / 4);
+    std::int64_t c = 0;
+    for (; c + 4 <= n; c += 4) {
+      std::int64_t due = pace.next();
+      const bool has_step = due > 0 && logits_.left() > 0;
+      add_row();
+      if (has_step) logits_.template part<0>();
+      add_row();
+      if (has_step) logits_.template part<1>();
+      add_row();
+      if (has_step) logits_.template part<2>();
+      add_row();
+      if (has_step) logits_.template part<3>();
+      for (; due > 1; --due)
+        if (logits_.left() > 0) do_step(logits_);
     }
+    for (; c < n; ++c) add_row();
   }
 
   const Item& item_;

@@ -245,10 +245,43 @@ struct Vectors {
   }
 };
 
+/// Steps of arithmetic have four parts, which are done between rows of other work.
+constexpr int kLastPart = 3;
+
+template <class Steps>
+CHUNKKV_INLINE void do_step(Steps& steps) {
+  steps.template part<0>();
+  steps.template part<1>();
+  steps.template part<2>();
+  steps.template part<3>();
+}
+template <class Steps>
+CHUNKKV_INLINE void do_all(Steps& steps) {
+  while (steps.left() > 0) do_step(steps);
+}
+
 /// Stands for the steps of arithmetic that computes logits at once (kHasSteps).
 struct NoSteps {
   static std::int64_t left() { return 0; }
-  static void next() {}
+  template <int>
+  static void part() {}
+};
+
+/// Spreads steps evenly over groups of rows.
+class Pace {
+ public:
+  Pace() = default;
+  Pace(std::int64_t steps, std::int64_t groups) : steps_(steps), groups_(groups) {}
+
+  /// How many steps are due with the next group.
+  CHUNKKV_INLINE std::int64_t next() {
+    std::int64_t n = 0;
+    for (due_ += steps_; due_ >= groups_; due_ -= groups_) ++n;
+    return n;
+  }
+
+ private:
+  std::int64_t steps_ = 0, groups_ = 1, due_ = 0;
 };
 
 /// Reads a row of a cache as F32; zeros if it is not below `n` or its bit in `seen` is 0. Fetches a later

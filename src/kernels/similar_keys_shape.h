@@ -168,7 +168,7 @@ class SimilarKeys {
     float *products = memory.products, *others = products + kStrip * kLanes;
     std::int64_t t = next_of(0);
     Steps steps = products_of(t, products);
-    finish(steps);
+    do_all(steps);
     while (t < n_tiles) {
       const std::int64_t next = next_of(t + 1);
       steps = products_of(next, others);
@@ -178,9 +178,6 @@ class SimilarKeys {
       products = others;
       others = done;
     }
-  }
-  static CHUNKKV_INLINE void finish(Steps& steps) {
-    while (steps.left() > 0) steps.next();
   }
 
   /// Finds the keys of a tile that have a similar one among the `length` keys from `begin`, by their
@@ -194,7 +191,7 @@ class SimilarKeys {
       }
     F most[A::kColumns];
     highest(products, length, most, steps);
-    finish(steps);
+    do_all(steps);
     for (int c = 0; c < A::kColumns; ++c)
       if (V::any(most[c] > V::load(tile.bounds + c * V::kWidth)))  // in few strips
         find(task, tile, begin, length, products, c);
@@ -260,19 +257,27 @@ class SimilarKeys {
   static CHUNKKV_INLINE void highest(const float* products, std::int64_t n, F* most, Steps& steps) {
     F even[A::kColumns], odd[A::kColumns];  // of every second row, so that none waits for another
     for (int c = 0; c < A::kColumns; ++c) even[c] = odd[c] = V::all(-__builtin_inff());
-    const std::int64_t n_steps = steps.left(), groups = n / 4;
-    std::int64_t due = 0, i = 0;
-    for (; i + 4 <= n; i += 4) {
+    std::int64_t i = 0;
+    const auto take_four = [&](std::int64_t first) __attribute__((always_inline)) {
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; k += 2)
+      for (std::int64_t k = first; k < first + 4; k += 2)
 #pragma GCC unroll 4
         for (int c = 0; c < A::kColumns; ++c) {
-          const float* row = products + (i + k) * kLanes + c * V::kWidth;
+          const float* row = products + k * kLanes + c * V::kWidth;
           even[c] = V::maximum(V::load(row), even[c]);
           odd[c] = V::maximum(V::load(row + kLanes), odd[c]);
         }
-      for (due += n_steps; due >= groups; due -= groups)
-        if (steps.left() > 0) steps.next();
+    };
+    for (; i + 16 <= n; i += 16) {
+      const bool has_step = steps.left() > 0;
+      take_four(i);
+      if (has_step) steps.template part<0>();
+      take_four(i + 4);
+      if (has_step) steps.template part<1>();
+      take_four(i + 8);
+      if (has_step) steps.template part<2>();
+      take_four(i + 12);
+      if (has_step) steps.template part<3>();
     }
     for (; i < n; ++i)
 #pragma GCC unroll 4
