@@ -43,12 +43,13 @@ void find_similar(benchmark::State& state, const kernels::SimilarKeysKernel& ker
   const std::int64_t n = state.range(0);
   const std::vector<float> keys = similar_keys(n);
   std::vector<float> sum(kDepth), of_newest(static_cast<std::size_t>(n)),
-      of_others(static_cast<std::size_t>(n));
+      of_others(static_cast<std::size_t>(n)), errors(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < keys.size(); ++i) sum[i % kDepth] += keys[i];
   std::vector<std::int32_t> newest(static_cast<std::size_t>(n));
   kernels::SimilarKeysTask task{.n = n,
                                 .depth = kDepth,
                                 .keys = keys.data(),
+                                .errors = errors.data(),
                                 .sum = sum.data(),
                                 .threshold = float(state.range(1)) / 100,
                                 .newest = newest.data(),
@@ -57,7 +58,7 @@ void find_similar(benchmark::State& state, const kernels::SimilarKeysKernel& ker
   const kernels::AlignedBlock packed(kernel.packed_bytes(task)), own(kernel.thread_bytes(task));
   task.packed = packed.get();
   for ([[maybe_unused]] auto _ : state) {
-    kernel.pack(task, 0, n);
+    kernel.pack(task, 0, n, sum.data());
     std::atomic<std::int64_t> next{0};
     kernel.run(task, own.get(), next);
   }

@@ -104,7 +104,7 @@ struct TilePrecision {
   }
 
   /// Packs some of the rows in the same way, one for each lane, from what `pack_rows` made of them.
-  static void pack_lanes(const float*, const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
+  static void pack_lanes(const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
                          char* packed) {
     for (std::int64_t d = 0; d < depth; d += 32, packed += 16 * kAttentionTileRow)
       for (int c = 0; c < kColumns; ++c) {

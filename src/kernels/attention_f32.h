@@ -84,11 +84,13 @@ struct SinglePrecision {
   }
 
   /// Packs some of the rows [n][depth] in the same way, one for each lane.
-  static void pack_lanes(const float* all, const char*, const std::int32_t* rows, std::int64_t depth,
+  static void pack_lanes(const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
                          char* packed) {
     float* to = numbers(packed);
-    for (std::int64_t i = 0; i < kLanes; ++i)
-      for (std::int64_t d = 0; d < depth; ++d) to[d * kLanes + i] = all[rows[i] * depth + d];
+    for (std::int64_t i = 0; i < kLanes; ++i) {
+      const float* from = numbers(packed_rows) + rows[i] / Rows * Rows * depth + rows[i] % Rows;
+      for (std::int64_t d = 0; d < depth; ++d) to[d * kLanes + i] = from[d * Rows];
+    }
   }
 
   /// Computes logits [keys from `begin` to `end`][lanes].

@@ -109,7 +109,7 @@ struct PairPrecision {
   }
 
   /// Packs some of the rows in the same way, one for each lane, from what `pack_rows` made of them.
-  static void pack_lanes(const float*, const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
+  static void pack_lanes(const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
                          char* packed) {
     for (std::int64_t i = 0; i < kLanes; ++i) {
       const char* from = packed_rows + rows[i] / kRows * kRows * depth * 2 + rows[i] % kRows * 4;

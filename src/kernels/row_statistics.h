@@ -20,9 +20,6 @@ struct RowStatisticsKernel {
   const char* name;
   /// out[i] = |row i|
   void (*norms)(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float* out);
-  /// out[i][depth] = row i, divided by its length; sum[depth] = their sum.
-  void (*units)(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
-                float* out, float* sum);
   /// out[depth] = sum of the rows, each divided by its length.
   void (*sum_of_units)(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
                        float* out);

@@ -22,18 +22,20 @@ class RowStatistics {
     }
   }
 
+  /// factors[i - first] = 1 / the length of row i; out[i - first][depth] = row i times it. Adds these rows to
+  /// `sum`, [depth].
   static void units(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float smallest,
-                    float* out, float* sum) {
-    for (std::int64_t d = 0; d < task.depth; ++d) sum[d] = 0;
-    for (std::int64_t i = first; i < end; i += kRowsTogether) {
+                    float* factors, float* out, float* sum) {
+    for (std::int64_t i = first; i < end; i += kRowsTogether, out += kRowsTogether * task.depth) {
       const FourRows rows(task, i, end);
-      float factors[kRowsTogether];
-      rows.factors(task.depth, smallest, factors);
+      float own[kRowsTogether];
+      rows.factors(task.depth, smallest, own);
+      for (int r = 0; r < rows.count; ++r) *factors++ = own[r];
       for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
         F total = V::load(sum + d);
         for (int r = 0; r < rows.count; ++r) {
-          const F unit = V::from_half(rows.at[r] + 2 * d) * V::all(factors[r]);
-          V::store(out + (i + r) * task.depth + d, unit);
+          const F unit = V::from_half(rows.at[r] + 2 * d) * V::all(own[r]);
+          V::store(out + r * task.depth + d, unit);
           total += unit;
         }
         V::store(sum + d, total);
@@ -110,8 +112,7 @@ class RowStatistics {
 
 template <class V>
 RowStatisticsKernel row_statistics_kernel(const char* name) {
-  return {name, &RowStatistics<V>::norms, &RowStatistics<V>::units, &RowStatistics<V>::sum_of_units,
-          &RowStatistics<V>::cosines};
+  return {name, &RowStatistics<V>::norms, &RowStatistics<V>::sum_of_units, &RowStatistics<V>::cosines};
 }
 
 }  // namespace

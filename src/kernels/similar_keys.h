@@ -1,5 +1,7 @@
 #pragma once
 
+#include "kernels/row_statistics.h"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -9,12 +11,19 @@ namespace chunkkv::kernels {
 
 /// newest[i] = the last j != i with keys[i] . keys[j] > threshold; 0 where there is none, as R-KV has it.
 /// of_newest[i] = keys[i] . keys[newest[i]]; of_others[i] = keys[i] . (sum - keys[i]).
+///
+/// Keys are numbers in single precision, or rows of a cache: then a key is its row divided by the row's
+/// length, or by `smallest` if that is greater.
 struct SimilarKeysTask {
   std::int64_t n = 0;
   std::int64_t depth = 0;       ///< a multiple of 16, at most kMostAttentionDepth
-  const float* keys = nullptr;  ///< [n][depth], of length 1 or 0
-  const float* sum = nullptr;   ///< [depth]: sum of all keys
-  char* packed = nullptr;       ///< `packed_bytes` for what `pack` makes of the keys, aligned to 64 bytes
+  const float* keys = nullptr;  ///< [n][depth], of length 1 or 0; null: `rows` are the keys
+  RowStatisticsTask rows = {};
+  float smallest = 0;
+  float* factors = nullptr;    ///< [n]: `pack` writes what each row is multiplied by; only with `rows`
+  float* errors = nullptr;     ///< [n]: `pack` writes how far a packed key is from the key
+  const float* sum = nullptr;  ///< [depth]: sum of all keys
+  char* packed = nullptr;      ///< `packed_bytes` for what `pack` makes of the keys, aligned to 64 bytes
   float threshold = 0;
   std::int32_t* newest = nullptr;  ///< [n]
   float *of_newest = nullptr, *of_others = nullptr;
@@ -29,7 +38,8 @@ struct SimilarKeysKernel {
   const char* name;
   std::size_t (*packed_bytes)(const SimilarKeysTask& task);  ///< a multiple of 64
   /// Packs the keys `first`, a multiple of kPackedKeys, to `end`, which is one or the number of keys.
-  void (*pack)(const SimilarKeysTask& task, std::int64_t first, std::int64_t end);
+  /// sum[depth] = their sum.
+  void (*pack)(const SimilarKeysTask& task, std::int64_t first, std::int64_t end, float* sum);
   /// How many bytes of memory one thread needs; they must be aligned to 64.
   std::size_t (*thread_bytes)(const SimilarKeysTask& task);
   /// Computes the share of one thread of what the task asks for: all of them take keys from `next` (0 at

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/attention_f32.h"
+#include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys.h"
 
 namespace chunkkv::kernels {
@@ -23,8 +24,8 @@ class SimilarKeys {
   /// The keys of a strip.
   static constexpr std::int64_t kStrip = 64;
   static_assert(SimilarKeysKernel::kPackedKeys % A::kKeyUnit == 0);
-  /// How far products of rounded keys may be off: in BF16 each number by 2^-9 of it, and a little more.
-  static constexpr float kMargin = A::kRoundsProducts ? 0x1.08p-8f : 0.0f;
+  /// How far products may be off because they are added up in single precision.
+  static constexpr float kMargin = A::kRoundsProducts ? 0x1p-13f : 0.0f;
 
   /// Some keys of an item and which of them still search.
   struct Tile {
@@ -55,9 +56,24 @@ class SimilarKeys {
     return std::size_t(task.n + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit * key_bytes(task);
   }
 
-  static void pack(const SimilarKeysTask& task, std::int64_t first, std::int64_t end) {
-    A::pack_rows(task.keys + first * task.depth, end - first, task.depth,
-                 task.packed + std::size_t(first) * key_bytes(task));
+  static void pack(const SimilarKeysTask& task, std::int64_t first, std::int64_t end, float* sum) {
+    constexpr std::int64_t kTogether = 32;  // keys of a depth of 256 fill a part of the first-level cache
+    static_assert(kTogether % A::kKeyUnit == 0);
+    float units[kTogether * kMostAttentionDepth];
+    for (std::int64_t d = 0; d < task.depth; ++d) sum[d] = 0;
+    for (std::int64_t i = first; i < end; i += kTogether) {
+      const std::int64_t n = min_of(kTogether, end - i);
+      const float* keys = units;
+      if (task.keys != nullptr) {
+        keys = task.keys + i * task.depth;
+        for (std::int64_t k = 0; k < n; ++k)
+          for (std::int64_t d = 0; d < task.depth; ++d) sum[d] += keys[k * task.depth + d];
+      } else {
+        RowStatistics<V>::units(task.rows, i, i + n, task.smallest, task.factors + i, units, sum);
+      }
+      if constexpr (A::kRoundsProducts) find_errors(keys, n, task.depth, task.errors + i);
+      A::pack_rows(keys, n, task.depth, task.packed + std::size_t(i) * key_bytes(task));
+    }
   }
 
   static void run(const SimilarKeysTask& task, char* own, std::atomic<std::int64_t>& next) {
@@ -68,32 +84,93 @@ class SimilarKeys {
     for (std::int64_t first; (first = next.fetch_add(item, std::memory_order_relaxed)) < task.n;) {
       const std::int64_t count = min_of(item, task.n - first);
       search(task, memory, first, count);
-      for (std::int64_t i = first; i < first + count; ++i) multiply(task, i);
+      for (std::int64_t i = first; i < first + count; i += 2) multiply(task, i, min_of(2, first + count - i));
     }
   }
 
  private:
+  /// The distances of keys from what BF16 leaves of them. The product of two keys of length 1 changes by at
+  /// most the sum of their distances, and a little more, since a rounded key may be longer.
+  static void find_errors(const float* keys, std::int64_t n, std::int64_t depth, float* errors) {
+    constexpr int kKeys = 4;
+    for (std::int64_t k = 0; k < n; k += kKeys) {
+      const float* rows[kKeys];
+      for (int r = 0; r < kKeys; ++r) rows[r] = keys + min_of(k + r, n - 1) * depth;
+      F squares[kKeys] = {};
+      for (std::int64_t d = 0; d < depth; d += V::kWidth)
+#pragma GCC unroll 4
+        for (int r = 0; r < kKeys; ++r) {
+          const F x = V::load(rows[r] + d);
+          const F lost = x - (F)(((I)x + 0x8000) & (std::int32_t)0xffff0000);
+          squares[r] += lost * lost;
+        }
+      float sums[kKeys];
+      V::store_sums(squares[0], squares[1], squares[2], squares[3], sums);
+      for (std::int64_t r = 0; r < min_of(kKeys, n - k); ++r)
+        errors[k + r] = 1.01f * __builtin_sqrtf(sums[r]);
+    }
+  }
+
+  /// The greatest error of the keys of a strip; errors that are no numbers do not count.
+  static float error_of(const SimilarKeysTask& task, std::int64_t begin, std::int64_t length) {
+    float lanes[V::kWidth] = {}, greatest = 0;
+    if constexpr (A::kRoundsProducts) {
+      F most{};
+      std::int64_t i = begin;
+      for (; i + V::kWidth <= begin + length; i += V::kWidth)
+        most = V::maximum(V::load(task.errors + i), most);
+      V::store(lanes, most);
+      for (; i < begin + length; ++i) lanes[0] = task.errors[i] > lanes[0] ? task.errors[i] : lanes[0];
+    }
+    for (const float lane : lanes) greatest = lane > greatest ? lane : greatest;
+    return greatest;
+  }
+
   static std::size_t key_bytes(const SimilarKeysTask& task) {
     return A::key_bytes(task.depth) / std::size_t(A::block(task.depth));
   }
 
-  static void multiply(const SimilarKeysTask& task, std::int64_t i) {
-    const float *key = task.keys + i * task.depth, *newest = task.keys + task.newest[i] * task.depth;
-    F of_newest{}, of_others{};
-    for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
-      const F x = V::load(key + d);
-      of_newest += x * V::load(newest + d);
-      of_others += x * (V::load(task.sum + d) - x);
+  /// A key, wherever it is.
+  struct Key {
+    const float* numbers = nullptr;
+    const char* row = nullptr;
+    float factor = 0;
+
+    CHUNKKV_INLINE Key(const SimilarKeysTask& task, std::int64_t i) {
+      if (task.keys != nullptr) {
+        numbers = task.keys + i * task.depth;
+      } else {
+        row = task.rows.rows + task.rows.row_bytes * std::size_t(task.rows.cells[i]);
+        factor = task.factors[i];
+      }
+    }
+    CHUNKKV_INLINE F at(std::int64_t d) const {
+      return numbers != nullptr ? V::load(numbers + d) : V::from_half(row + 2 * d) * V::all(factor);
+    }
+  };
+
+  /// Writes of_newest and of_others of `n` keys, one or two.
+  static void multiply(const SimilarKeysTask& task, std::int64_t first, std::int64_t n) {
+    F products[4] = {};
+    for (std::int64_t k = 0; k < n; ++k) {
+      const Key key(task, first + k), newest(task, task.newest[first + k]);
+      for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
+        const F x = key.at(d);
+        products[2 * k] += x * newest.at(d);
+        products[2 * k + 1] += x * (V::load(task.sum + d) - x);
+      }
     }
     float sums[4];
-    V::store_sums(of_newest, of_others, F{}, F{}, sums);
-    task.of_newest[i] = sums[0];
-    task.of_others[i] = sums[1];
+    V::store_sums(products[0], products[1], products[2], products[3], sums);
+    for (std::int64_t k = 0; k < n; ++k) {
+      task.of_newest[first + k] = sums[2 * k];
+      task.of_others[first + k] = sums[2 * k + 1];
+    }
   }
   static float product(const SimilarKeysTask& task, std::int64_t i, std::int64_t j) {
-    const float *a = task.keys + i * task.depth, *b = task.keys + j * task.depth;
+    const Key a(task, i), b(task, j);
     F sum{};
-    for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sum += V::load(a + d) * V::load(b + d);
+    for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sum += a.at(d) * b.at(d);
     float sums[4];
     V::store_sums(sum, F{}, F{}, F{}, sums);
     return sums[0];
@@ -135,21 +212,34 @@ class SimilarKeys {
       tile.searching = ~std::uint64_t(0) >> (64 - min_of(kLanes, count));
       for (std::int64_t i = 0; i < kLanes; ++i) {
         tile.keys[i] = keys[min_of(i, count - 1)];
-        tile.bounds[i] = i < count ? task.threshold - kMargin : __builtin_inff();
+        tile.bounds[i] = i < count ? lowest_hit(task, tile.keys[i]) : __builtin_inff();
       }
-      A::pack_lanes(task.keys, task.packed, tile.keys, task.depth, packed(task, memory, t));
+      A::pack_lanes(task.packed, tile.keys, task.depth, packed(task, memory, t));
     }
     return n_tiles;
+  }
+  /// What the product of a key with a similar one exceeds, if that one is packed without an error.
+  static float lowest_hit(const SimilarKeysTask& task, std::int64_t key) {
+    float margin = kMargin;
+    if constexpr (A::kRoundsProducts) margin += task.errors[key];
+    return task.threshold - margin;
   }
   static char* packed(const SimilarKeysTask& task, const Memory& memory, std::int64_t tile) {
     return memory.packed + std::size_t(tile) * A::query_bytes(task.depth);
   }
+
+  /// The keys of a strip.
+  struct Strip {
+    std::int64_t begin, length;
+    float error;  ///< the greatest of its keys
+  };
 
   /// Compares the keys of all tiles with the strip that begins at `begin`. The next tile's products are
   /// computed while those of a tile are looked at.
   static void compare(const SimilarKeysTask& task, const Memory& memory, std::int64_t n_tiles,
                       std::int64_t begin) {
     const std::int64_t length = min_of(kStrip, task.n - begin);
+    const Strip strip{begin, length, error_of(task, begin, length)};
     const std::int64_t end = begin + (length + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
     const auto next_of = [&](std::int64_t t) {
       while (t < n_tiles && memory.tiles[t].searching == 0) ++t;
@@ -170,9 +260,9 @@ class SimilarKeys {
     Steps steps = products_of(t, products);
     do_all(steps);
     while (t < n_tiles) {
-      const std::int64_t next = next_of(t + 1);
+      const std::int64_t next = next_of(t + 1), later = next_of(next + 1);
       steps = products_of(next, others);
-      find(task, memory.tiles[t], begin, length, products, steps);
+      find(task, memory.tiles[t], strip, products, steps, packed(task, memory, later < n_tiles ? later : 0));
       t = next;
       float* const done = products;
       products = others;
@@ -180,50 +270,52 @@ class SimilarKeys {
     }
   }
 
-  /// Finds the keys of a tile that have a similar one among the `length` keys from `begin`, by their
-  /// products. Does all `steps`.
-  static void find(const SimilarKeysTask& task, Tile& tile, std::int64_t begin, std::int64_t length,
-                   float* products, Steps& steps) {
-    if (tile.keys[kLanes - 1] >= begin && tile.keys[0] < begin + length)  // a key is not like itself
-      for (std::int64_t i = 0; i < kLanes; ++i) {
-        const std::int64_t own = tile.keys[i] - begin;
-        if (own >= 0 && own < length) products[own * kLanes + i] = -__builtin_inff();
+  /// Finds the keys of a tile that have a similar one in a strip, by their products. Does all `steps`, and
+  /// fetches the lanes of a `later` tile into the first-level cache.
+  static void find(const SimilarKeysTask& task, Tile& tile, const Strip& strip, float* products, Steps& steps,
+                   const char* later) {
+    if (tile.keys[kLanes - 1] >= strip.begin && tile.keys[0] < strip.begin + strip.length)
+      for (std::int64_t i = 0; i < kLanes; ++i) {  // a key is not like itself
+        const std::int64_t own = tile.keys[i] - strip.begin;
+        if (own >= 0 && own < strip.length) products[own * kLanes + i] = -__builtin_inff();
       }
     F most[A::kColumns];
-    highest(products, length, most, steps);
+    highest(products, strip.length, most, steps, later);
     do_all(steps);
     for (int c = 0; c < A::kColumns; ++c)
-      if (V::any(most[c] > V::load(tile.bounds + c * V::kWidth)))  // in few strips
-        find(task, tile, begin, length, products, c);
+      if (V::any(most[c] > V::load(tile.bounds + c * V::kWidth) - V::all(strip.error)))  // in few strips
+        find(task, tile, strip, products, c);
   }
 
   /// The same for the keys of one column of vectors, one of which may have a similar key.
-  static void find(const SimilarKeysTask& task, Tile& tile, std::int64_t begin, std::int64_t length,
-                   const float* products, int column) {
+  static void find(const SimilarKeysTask& task, Tile& tile, const Strip& strip, const float* products,
+                   int column) {
     const int first = column * V::kWidth;
-    const I newest = find_last(products + first, length, V::load(tile.bounds + first));
+    const F bounds = V::load(tile.bounds + first) - V::all(strip.error);
+    const I newest = find_last(products + first, strip.length, bounds);
     std::int32_t lasts[V::kWidth];
     std::memcpy(lasts, &newest, sizeof newest);
     for (std::uint32_t left = V::signs(~newest); left != 0; left &= left - 1) {
       const int lane = __builtin_ctz(left);
       std::int32_t last = lasts[lane];
       const int i = first + lane;
-      if (A::kRoundsProducts) last = confirm(task, products + i, tile.keys[i], begin, last);
+      if (A::kRoundsProducts) last = confirm(task, products + i, tile, i, strip, last);
       if (last < 0) continue;
-      task.newest[tile.keys[i]] = std::int32_t(begin) + last;
+      task.newest[tile.keys[i]] = std::int32_t(strip.begin) + last;
       tile.searching &= ~(std::uint64_t(1) << i);
       tile.bounds[i] = __builtin_inff();
     }
   }
 
-  /// The last key of a strip, from `last` backwards, that is like `key` in single precision; -1: none.
-  /// `products`: those of the lane of `key` with the strip that starts at `begin`.
-  static std::int32_t confirm(const SimilarKeysTask& task, const float* products, std::int64_t key,
-                              std::int64_t begin, std::int32_t last) {
+  /// The last key of a strip, from `last` backwards, that is like the key of a lane in single precision; -1:
+  /// none. `products`: those of the lane.
+  static std::int32_t confirm(const SimilarKeysTask& task, const float* products, const Tile& tile, int lane,
+                              const Strip& strip, std::int32_t last) {
+    const float lowest = tile.bounds[lane] - strip.error, sure = 2 * task.threshold - lowest;
     for (; last >= 0; --last) {
       const float rounded = products[last * kLanes];
-      if (!(rounded > task.threshold - kMargin)) continue;
-      if (rounded > task.threshold + kMargin || product(task, key, begin + last) > task.threshold) break;
+      if (!(rounded > lowest)) continue;
+      if (rounded > sure || product(task, tile.keys[lane], strip.begin + last) > task.threshold) break;
     }
     return last;
   }
@@ -253,12 +345,16 @@ class SimilarKeys {
     return (a & greater) | (b & ~greater);
   }
 
-  /// The highest product of each lane. Distributes `steps` over the rows.
-  static CHUNKKV_INLINE void highest(const float* products, std::int64_t n, F* most, Steps& steps) {
+  /// The highest product of each lane. Distributes `steps` over the rows, and fetches a line of `later` with
+  /// each.
+  static CHUNKKV_INLINE void highest(const float* products, std::int64_t n, F* most, Steps& steps,
+                                     const char* later) {
     F even[A::kColumns], odd[A::kColumns];  // of every second row, so that none waits for another
     for (int c = 0; c < A::kColumns; ++c) even[c] = odd[c] = V::all(-__builtin_inff());
     std::int64_t i = 0;
     const auto take_four = [&](std::int64_t first) __attribute__((always_inline)) {
+#pragma GCC unroll 4
+      for (std::int64_t k = first; k < first + 4; ++k) __builtin_prefetch(later + 64 * k);
 #pragma GCC unroll 4
       for (std::int64_t k = first; k < first + 4; k += 2)
 #pragma GCC unroll 4

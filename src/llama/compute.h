@@ -34,7 +34,7 @@ class Compute {
   /// costs much.
   struct KernelMemory {
     std::vector<kernels::AlignedBlock> own;  ///< of each thread
-    kernels::AlignedBlock units, packed;     ///< a layer's normalised keys, as they are and packed
+    kernels::AlignedBlock units, packed;     ///< a layer's normalised keys, or their factors; packed keys
   };
   KernelMemory& kernel_memory() { return kernel_memory_; }
   void free_kernel_memory() { kernel_memory_ = {}; }

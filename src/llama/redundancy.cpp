@@ -18,8 +18,8 @@ static_assert(kRowsOfBlock % kernels::SimilarKeysKernel::kPackedKeys ==
 constexpr std::int64_t kFirstBlock = 64;
 constexpr std::int64_t kLargestBlock = 1024;
 constexpr std::size_t kTileRows = 4096;
-/// Normalised keys that exist at a time: of as many KV heads as have so many bytes, but at least of one.
-constexpr std::size_t kUnitBytes = std::size_t(16) << 20;
+/// Keys that are copied at a time: of as many KV heads as have so many bytes, but at least of one.
+constexpr std::size_t kCopiedBytes = std::size_t(16) << 20;
 
 /// What the keys of one KV head are compared for. For each key i: the sum of its similarities to all others,
 /// the key whose similarity row i sets to zero, and the similarity to that key.
@@ -57,15 +57,14 @@ class HeadKeys {
     return result;
   }
 
-  /// Writes all normalised keys to `units`, [cells.size()][head_dim], and adds them up in `sum`, [head_dim].
-  void fill_units(float* units, std::span<double> sum) {
+  /// Writes all normalised keys to `units`, [cells.size()][head_dim].
+  void copy(float* units) {
+    const auto dim = std::size_t(cache_.k->ne[0] / cache_.n_head_kv);
     for_tiles(cells_.size(), [&](std::size_t first, std::size_t count) {
       Graph g = graph();
-      g.output(keys(g, cells_.subspan(first, count)), units + first * sum.size());
+      g.output(keys(g, cells_.subspan(first, count)), units + first * dim);
       g.run();
     });
-    for (std::size_t i = 0; i < cells_.size(); ++i)
-      for (std::size_t d = 0; d < sum.size(); ++d) sum[d] += double(units[i * sum.size() + d]);
   }
 
  private:
@@ -201,28 +200,23 @@ bool has_kernel(Compute& compute, const CacheLayer& cache) {
          depth <= kernels::kMostAttentionDepth;
 }
 
-/// Writes the normalised keys of some KV heads to `units`, [heads][cells.size()][head_dim], and packs them.
-/// Returns each head's sum: [heads][head_dim].
-std::vector<double> prepare(Compute& compute, const CacheLayer& cache, HeadRange heads,
-                            std::span<const std::int32_t> cells, const kernels::SimilarKeysKernel& kernel,
-                            std::span<const kernels::SimilarKeysTask> tasks, float* units) {
+/// Packs the keys of some KV heads and returns each head's sum: [heads][head_dim]. Keys that the kernel
+/// cannot read in the cache have been copied.
+std::vector<double> pack(Compute& compute, const CacheLayer& cache, HeadRange heads,
+                         std::span<const std::int32_t> cells, const kernels::SimilarKeysKernel& kernel,
+                         std::span<const kernels::SimilarKeysTask> tasks) {
   const RowTensor keys = keys_of(cache);
-  const auto depth = std::size_t(keys.width), head_size = cells.size() * depth;
-  if (const auto* rows = row_kernel(compute, keys))
+  if (tasks.front().keys == nullptr)
     return sum_of_row_blocks(compute, cache, keys, heads, cells, [&](const RowBlock& b, float* sum) {
-      const auto h = std::size_t(b.head - heads.first);
-      rows->units(b.task, b.first, b.end, kSmallestNorm, units + h * head_size, sum);
-      kernel.pack(tasks[h], b.first, b.end);  // while they are in the processor's cache
+      kernel.pack(tasks[std::size_t(b.head - heads.first)], b.first, b.end, sum);
     });
-  std::vector<double> sums(tasks.size() * depth);
-  for (std::size_t h = 0; h < tasks.size(); ++h)
-    HeadKeys(compute, cache, heads.first + std::int64_t(h), cells)
-        .fill_units(units + h * head_size, std::span(sums).subspan(h * depth, depth));
+  const auto depth = std::size_t(keys.width);
+  std::vector<float> sums(tasks.size() * depth);
   run_kernel(compute, cache.k, 0, [&](char*, std::atomic<std::int64_t>& next) {
     for (std::size_t h = 0; (h = std::size_t(next.fetch_add(1))) < tasks.size();)
-      kernel.pack(tasks[h], 0, tasks[h].n);
+      kernel.pack(tasks[h], 0, tasks[h].n, sums.data() + h * depth);
   });
-  return sums;
+  return {sums.begin(), sums.end()};
 }
 
 /// Compares the keys of some KV heads by our kernel, together, since its threads wait for each other after
@@ -230,27 +224,38 @@ std::vector<double> prepare(Compute& compute, const CacheLayer& cache, HeadRange
 std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& cache, HeadRange heads,
                                           std::span<const std::int32_t> cells, float threshold) {
   const kernels::SimilarKeysKernel& kernel = kernels::similar_keys_kernels().front();
+  const RowTensor keys = keys_of(cache);
+  const bool in_place = row_kernel(compute, keys) != nullptr;
   const auto n_heads = std::size_t(heads.end - heads.first), n = cells.size();
-  const auto depth = std::size_t(keys_of(cache).width), head_size = n * depth;
+  const auto depth = std::size_t(keys.width), head_size = in_place ? n : n * depth;
   Compute::KernelMemory& memory = compute.kernel_memory();
   memory.units.reserve(n_heads * head_size * sizeof(float));
-  auto* const units = reinterpret_cast<float*>(memory.units.get());
+  std::vector<float> errors(n_heads * n);
+  auto* const units = reinterpret_cast<float*>(memory.units.get());  // or their factors
 
   std::vector<Comparison> results(n_heads, Comparison(n));
   std::vector<kernels::SimilarKeysTask> tasks;
-  for (std::size_t h = 0; h < n_heads; ++h)
+  for (std::size_t h = 0; h < n_heads; ++h) {
+    const std::int64_t head = heads.first + std::int64_t(h);
+    float* const own = units + h * head_size;
+    if (!in_place) HeadKeys(compute, cache, head, cells).copy(own);
     tasks.push_back({.n = std::int64_t(n),
                      .depth = std::int64_t(depth),
-                     .keys = units + h * head_size,
+                     .keys = in_place ? nullptr : own,
+                     .rows = in_place ? row_task(cache, keys, head, cells) : kernels::RowStatisticsTask{},
+                     .smallest = kSmallestNorm,
+                     .factors = in_place ? own : nullptr,
+                     .errors = errors.data() + h * n,
                      .threshold = threshold,
                      .newest = results[h].zeroed.data(),
                      .of_newest = results[h].zeroed_similarity.data(),
                      .of_others = results[h].sum_to_others.data()});
+  }
   const std::size_t packed_bytes = kernel.packed_bytes(tasks.front());
   memory.packed.reserve(n_heads * packed_bytes);
   for (std::size_t h = 0; h < n_heads; ++h) tasks[h].packed = memory.packed.get() + h * packed_bytes;
 
-  const std::vector<double> sums = prepare(compute, cache, heads, cells, kernel, tasks, units);
+  const std::vector<double> sums = pack(compute, cache, heads, cells, kernel, tasks);
   const std::vector<float> sum(sums.begin(), sums.end());
   for (std::size_t h = 0; h < n_heads; ++h) tasks[h].sum = sum.data() + h * depth;
   std::vector<std::atomic<std::int64_t>> next(n_heads);  // the first key that no thread has taken
@@ -278,7 +283,7 @@ std::vector<float> redundancy(Compute& compute, const CacheLayer& cache, std::sp
   }
   const std::size_t head_bytes = cells.size() * std::size_t(keys_of(cache).width) * sizeof(float);
   const std::int64_t together = std::clamp<std::int64_t>(
-      std::int64_t(kUnitBytes / std::max<std::size_t>(1, head_bytes)), 1, cache.n_head_kv);
+      std::int64_t(kCopiedBytes / std::max<std::size_t>(1, head_bytes)), 1, cache.n_head_kv);
   for (std::int64_t head = 0; head < cache.n_head_kv; head += together) {
     const HeadRange heads = {head, std::min<std::int64_t>(head + together, cache.n_head_kv)};
     for (const Comparison& comparison : compare_by_kernel(compute, cache, heads, cells, threshold))

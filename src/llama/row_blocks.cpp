@@ -13,6 +13,14 @@ const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowTensor
   return is_read && !kernels.empty() ? &kernels.front() : nullptr;
 }
 
+kernels::RowStatisticsTask row_task(const CacheLayer& cache, const RowTensor& rows, std::int64_t head,
+                                    std::span<const std::int32_t> cells) {
+  return {.rows = static_cast<const char*>(rows.rows->data) + cache.head_bytes(rows.rows) * std::size_t(head),
+          .row_bytes = rows.rows->nb[1],
+          .cells = cells.data(),
+          .depth = rows.width};
+}
+
 void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& rows, HeadRange heads,
                     std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work) {
   const auto n = std::int64_t(cells.size()), block = std::int64_t(kRowsOfBlock);
@@ -20,11 +28,7 @@ void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& 
   run_kernel(compute, rows.rows, 0, [&](char*, std::atomic<std::int64_t>& next) {
     for (std::int64_t i = 0; (i = next.fetch_add(1)) < n_blocks * (heads.end - heads.first);) {
       const std::int64_t head = heads.first + i / n_blocks, first = i % n_blocks * block;
-      work({.task = {.rows = static_cast<const char*>(rows.rows->data) +
-                             cache.head_bytes(rows.rows) * std::size_t(head),
-                     .row_bytes = rows.rows->nb[1],
-                     .cells = cells.data(),
-                     .depth = rows.width},
+      work({.task = row_task(cache, rows, head, cells),
             .head = head,
             .first = first,
             .end = std::min(n, first + block)});

@@ -16,6 +16,10 @@ constexpr std::size_t kRowsOfBlock = 2048;
 /// Our kernel where it can read these rows: F16, in the CPU's memory, width a multiple of 16. Otherwise null.
 const kernels::RowStatisticsKernel* row_kernel(Compute& compute, const RowTensor& rows);
 
+/// The rows of one KV head.
+kernels::RowStatisticsTask row_task(const CacheLayer& cache, const RowTensor& rows, std::int64_t head,
+                                    std::span<const std::int32_t> cells);
+
 /// Entries `first` to `end` of one KV head.
 struct RowBlock {
   kernels::RowStatisticsTask task;

@@ -10,7 +10,9 @@ struct Search {
   std::int64_t n, depth;
   float threshold;
   std::vector<float> keys;
-  std::vector<double> products;  // [n][n]
+  std::vector<std::uint16_t> rows;  // of a cache in which another head's follow each; may be empty
+  std::vector<std::int32_t> cells;  // of the keys
+  std::vector<double> products;     // [n][n]
   std::vector<std::int32_t> expected;
 
   Search(std::int64_t count, std::int64_t width, float bound, test::Random& random)
@@ -33,6 +35,29 @@ struct Search {
       }
       for (std::int64_t d = 0; square > 0 && d < depth; ++d) key(i)[d] /= float(std::sqrt(square));
     }
+    find();
+  }
+
+  /// Puts the keys into a cache, as rows of any length. Keys are what is left of them there.
+  void store(test::Random& random) {
+    rows.assign(std::size_t(2 * n * depth), half_bits(7));
+    for (std::int64_t i = 0; i < n; ++i) {
+      cells.push_back(std::int32_t(n - 1 - i));
+      std::uint16_t* row = rows.data() + 2 * depth * cells.back();
+      const float length = 0.5f + 20 * random.real();
+      double square = 0;
+      for (std::int64_t d = 0; d < depth; ++d) {
+        row[d] = half_bits(length * key(i)[d]);
+        square += half_value(row[d]) * half_value(row[d]);
+      }
+      for (std::int64_t d = 0; square > 0 && d < depth; ++d)
+        key(i)[d] = float(half_value(row[d]) / std::sqrt(square));
+    }
+    find();
+  }
+
+  /// Searches; to be called again when `keys` have changed.
+  void find() {
     multiply();
     for (std::int64_t i = 0; i < n; ++i) {
       std::int64_t j = n - 1;
@@ -43,7 +68,6 @@ struct Search {
 
   float* key(std::int64_t i) { return keys.data() + i * depth; }
   double& product(std::int64_t i, std::int64_t j) { return products[std::size_t(i * n + j)]; }
-  /// Computes `products`; to be called again when `keys` have changed.
   void multiply() {
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t j = 0; j <= i; ++j) {
@@ -65,15 +89,18 @@ class SimilarKeys : public testing::TestWithParam<SimilarKeysKernel> {
   std::vector<std::int32_t> newest(Search& search, int n_threads = 1) {
     const auto n = std::size_t(search.n);
     std::vector<std::int32_t> result(n, -7);
-    std::vector<float> of_newest(n), of_others(n);
-    std::vector<double> sums(std::size_t(search.depth));
-    for (std::int64_t i = 0; i < search.n; ++i)
-      for (std::int64_t d = 0; d < search.depth; ++d) sums[std::size_t(d)] += double(search.key(i)[d]);
-    const std::vector<float> sum(sums.begin(), sums.end());
+    std::vector<float> of_newest(n), of_others(n), factors(n, -7.0f), errors(n);
+    const bool in_cache = !search.rows.empty();
     SimilarKeysTask task{.n = search.n,
                          .depth = search.depth,
-                         .keys = search.keys.data(),
-                         .sum = sum.data(),
+                         .keys = in_cache ? nullptr : search.keys.data(),
+                         .rows = {.rows = reinterpret_cast<const char*>(search.rows.data()),
+                                  .row_bytes = std::size_t(4 * search.depth),
+                                  .cells = search.cells.data(),
+                                  .depth = search.depth},
+                         .smallest = 1e-8f,
+                         .factors = factors.data(),
+                         .errors = errors.data(),
                          .threshold = search.threshold,
                          .newest = result.data(),
                          .of_newest = of_newest.data(),
@@ -81,8 +108,12 @@ class SimilarKeys : public testing::TestWithParam<SimilarKeysKernel> {
     const AlignedBlock packed(GetParam().packed_bytes(task));
     task.packed = packed.get();
     // In parts, the last one first.
-    for (std::int64_t first = (search.n - 1) / 192 * 192; first >= 0; first -= 192)
-      GetParam().pack(task, first, std::min(search.n, first + 192));
+    std::vector<float> sum(std::size_t(search.depth)), part(sum.size(), -7.0f);
+    for (std::int64_t first = (search.n - 1) / 192 * 192; first >= 0; first -= 192) {
+      GetParam().pack(task, first, std::min(search.n, first + 192), part.data());
+      for (std::size_t d = 0; d < sum.size(); ++d) sum[d] += part[d];
+    }
+    task.sum = sum.data();
     on_threads(n_threads, GetParam().thread_bytes(task),
                [&](char* own, std::atomic<std::int64_t>& next) { GetParam().run(task, own, next); });
     for (std::int64_t i = 0; i < search.n; ++i) {
@@ -109,16 +140,41 @@ TEST_P(SimilarKeys, EqualASlowSearchWhateverTheShape) {
                                                                   {520, 128, -0.5f},
                                                                   {260, 256, 0.9f}}) {
     Search search(n, depth, threshold, random_);
-    const auto result = newest(search, 2);
-    for (std::int64_t i = 0; i < n; ++i) {
-      if (search.is_close_call(i)) continue;
-      ASSERT_EQ(result[std::size_t(i)], search.expected[std::size_t(i)])
-          << "key " << i << " of " << n << ", depth " << depth << ", threshold " << threshold;
-      (result[std::size_t(i)] == 0 ? n_alone : n_found) += 1;
+    for (const bool in_cache : {false, true}) {
+      if (in_cache) search.store(random_);
+      const auto result = newest(search, 2);
+      for (std::int64_t i = 0; i < n; ++i) {
+        if (search.is_close_call(i)) continue;
+        ASSERT_EQ(result[std::size_t(i)], search.expected[std::size_t(i)])
+            << "key " << i << " of " << n << ", depth " << depth << ", threshold " << threshold
+            << (in_cache ? ", in a cache" : "");
+        (result[std::size_t(i)] == 0 ? n_alone : n_found) += 1;
+      }
     }
   }
   EXPECT_GT(n_found, 500);  // both cases occurred
   EXPECT_GT(n_alone, 50);
+}
+
+/// Where all numbers of two keys are rounded the same way, by nearly all that BF16 can change, their product
+/// changes by twice as much: it is decided in single precision nevertheless.
+TEST_P(SimilarKeys, RoundingDecidesNothing) {
+  const auto similarity = [&](float share, float threshold) {
+    Search search(80, 64, threshold, random_);
+    std::fill(search.keys.begin(), search.keys.end(), 0.0f);
+    const float x = 0.125f * (1 + share * 0x1p-7f);  // rounded down below one half, up above it
+    for (std::int64_t i = 0; i < 2; ++i) {
+      for (std::int64_t d = 0; d < 60; ++d) search.key(i)[d] = x;
+      search.key(i)[60 + i] = std::sqrt(1 - 60 * x * x);
+    }
+    for (std::int64_t i = 2; i < 80; ++i) search.key(i)[62] = i % 2 == 0 ? 1.0f : -1.0f;
+    search.multiply();
+    EXPECT_NEAR(search.product(0, 1), 60 * double(x) * double(x), 1e-6);
+    return newest(search)[0];
+  };
+  // The product is 0.9448; rounded down it is 0.9375, rounded up from 0.9449 it is 0.9522.
+  EXPECT_EQ(similarity(0.495f, 0.9447f), 1);
+  EXPECT_EQ(similarity(0.505f, 0.9450f), 0);
 }
 
 TEST_P(SimilarKeys, WhatIsNoNumberResemblesNothing) {
