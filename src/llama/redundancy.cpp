@@ -6,6 +6,7 @@
 #include "llama/row_blocks.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <numeric>
 
@@ -211,12 +212,17 @@ std::vector<double> pack(Compute& compute, const CacheLayer& cache, HeadRange he
       kernel.pack(tasks[std::size_t(b.head - heads.first)], b.first, b.end, sum);
     });
   const auto depth = std::size_t(keys.width);
-  std::vector<float> sums(tasks.size() * depth);
+  std::vector<double> sums(tasks.size() * depth);
   run_kernel(compute, cache.k, 0, [&](char*, std::atomic<std::int64_t>& next) {
     for (std::size_t h = 0; (h = std::size_t(next.fetch_add(1))) < tasks.size();)
-      kernel.pack(tasks[h], 0, tasks[h].n, sums.data() + h * depth);
+      for (std::int64_t n = tasks[h].n, first = 0, end = 0; first < n; first = end) {
+        end = std::min(first + std::int64_t(kRowsOfBlock), n);
+        std::array<float, kernels::kMostAttentionDepth> sum{};
+        kernel.pack(tasks[h], first, end, sum.data());
+        for (std::size_t d = 0; d < depth; ++d) sums[h * depth + d] += double(sum[d]);
+      }
   });
-  return {sums.begin(), sums.end()};
+  return sums;
 }
 
 /// Compares the keys of some KV heads by our kernel, together, since its threads wait for each other after
