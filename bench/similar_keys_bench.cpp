@@ -44,7 +44,6 @@ void find_similar(benchmark::State& state, const kernels::SimilarKeysKernel& ker
   const std::vector<float> keys = similar_keys(n);
   std::vector<float> sum(kDepth), of_newest(static_cast<std::size_t>(n)),
       of_others(static_cast<std::size_t>(n)), errors(static_cast<std::size_t>(n));
-  for (std::size_t i = 0; i < keys.size(); ++i) sum[i % kDepth] += keys[i];
   std::vector<std::int32_t> newest(static_cast<std::size_t>(n));
   kernels::SimilarKeysTask task{.n = n,
                                 .depth = kDepth,

@@ -83,7 +83,7 @@ struct SinglePrecision {
     std::memcpy(packed, from, query_bytes(depth));
   }
 
-  /// Packs some of the rows [n][depth] in the same way, one for each lane.
+  /// Packs some of the rows in the same way, one for each lane, from what `pack_rows` made of them.
   static void pack_lanes(const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
                          char* packed) {
     float* to = numbers(packed);

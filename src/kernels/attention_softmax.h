@@ -169,14 +169,8 @@ struct Softmax {
       } else {
         for (int i = 0; i < distance; i += 4) {
           other.start_group();
-          take_pair(i);
-          other.template part<0>();
-          take_pair(i + 1);
-          other.template part<1>();
-          take_pair(i + 2);
-          other.template part<2>();
-          take_pair(i + 3);
-          other.template part<3>();
+          do_between(
+              [&](int k) __attribute__((always_inline)) { take_pair(i + k); }, true, other);
           other.finish_group();
         }
       }

@@ -86,7 +86,7 @@ class StripSums {
     float* total = item_.memory.totals + (strip.begin + view.low) * V::kWidth;
     // The last unit of keys may reach beyond the block.
     const std::int64_t n = min_of(view.high, strip.end - strip.begin) - view.low;
-    const auto add_row = [&]() __attribute__((always_inline)) {
+    const auto add_row = [&](int) __attribute__((always_inline)) {
       F sum = V::load(total);
 #pragma GCC unroll 4
       for (int i = 0; i < A::kColumns; ++i)
@@ -100,18 +100,11 @@ class StripSums {
     for (; c + 4 <= n; c += 4) {
       std::int64_t due = pace.next();
       const bool has_step = due > 0 && logits_.left() > 0;
-      add_row();
-      if (has_step) logits_.template part<0>();
-      add_row();
-      if (has_step) logits_.template part<1>();
-      add_row();
-      if (has_step) logits_.template part<2>();
-      add_row();
-      if (has_step) logits_.template part<3>();
+      do_between(add_row, has_step, logits_);
       for (; due > 1; --due)
         if (logits_.left() > 0) do_step(logits_);
     }
-    for (; c < n; ++c) add_row();
+    for (; c < n; ++c) add_row(0);
   }
 
   const Item& item_;

@@ -260,6 +260,19 @@ CHUNKKV_INLINE void do_all(Steps& steps) {
   while (steps.left() > 0) do_step(steps);
 }
 
+/// Does four pieces of `work`, and after each a part of the next step if `has_step`.
+template <class Steps, class Work>
+CHUNKKV_INLINE void do_between(const Work& work, bool has_step, Steps& steps) {
+  work(0);
+  if (has_step) steps.template part<0>();
+  work(1);
+  if (has_step) steps.template part<1>();
+  work(2);
+  if (has_step) steps.template part<2>();
+  work(3);
+  if (has_step) steps.template part<3>();
+}
+
 /// Stands for the steps of arithmetic that computes logits at once (kHasSteps).
 struct NoSteps {
   static std::int64_t left() { return 0; }

@@ -365,15 +365,8 @@ class SimilarKeys {
         }
     };
     for (; i + 16 <= n; i += 16) {
-      const bool has_step = steps.left() > 0;
-      take_four(i);
-      if (has_step) steps.template part<0>();
-      take_four(i + 4);
-      if (has_step) steps.template part<1>();
-      take_four(i + 8);
-      if (has_step) steps.template part<2>();
-      take_four(i + 12);
-      if (has_step) steps.template part<3>();
+      do_between(
+          [&](int k) __attribute__((always_inline)) { take_four(i + 4 * k); }, steps.left() > 0, steps);
     }
     for (; i < n; ++i)
 #pragma GCC unroll 4

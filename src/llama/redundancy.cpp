@@ -6,7 +6,6 @@
 #include "llama/row_blocks.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <numeric>
 
@@ -201,30 +200,6 @@ bool has_kernel(Compute& compute, const CacheLayer& cache) {
          depth <= kernels::kMostAttentionDepth;
 }
 
-/// Packs the keys of some KV heads and returns each head's sum: [heads][head_dim]. Keys that the kernel
-/// cannot read in the cache have been copied.
-std::vector<double> pack(Compute& compute, const CacheLayer& cache, HeadRange heads,
-                         std::span<const std::int32_t> cells, const kernels::SimilarKeysKernel& kernel,
-                         std::span<const kernels::SimilarKeysTask> tasks) {
-  const RowTensor keys = keys_of(cache);
-  if (tasks.front().keys == nullptr)
-    return sum_of_row_blocks(compute, cache, keys, heads, cells, [&](const RowBlock& b, float* sum) {
-      kernel.pack(tasks[std::size_t(b.head - heads.first)], b.first, b.end, sum);
-    });
-  const auto depth = std::size_t(keys.width);
-  std::vector<double> sums(tasks.size() * depth);
-  run_kernel(compute, cache.k, 0, [&](char*, std::atomic<std::int64_t>& next) {
-    for (std::size_t h = 0; (h = std::size_t(next.fetch_add(1))) < tasks.size();)
-      for (std::int64_t n = tasks[h].n, first = 0, end = 0; first < n; first = end) {
-        end = std::min(first + std::int64_t(kRowsOfBlock), n);
-        std::array<float, kernels::kMostAttentionDepth> sum{};
-        kernel.pack(tasks[h], first, end, sum.data());
-        for (std::size_t d = 0; d < depth; ++d) sums[h * depth + d] += double(sum[d]);
-      }
-  });
-  return sums;
-}
-
 /// Compares the keys of some KV heads by our kernel, together, since its threads wait for each other after
 /// each step.
 std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& cache, HeadRange heads,
@@ -261,7 +236,10 @@ std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& ca
   memory.packed.reserve(n_heads * packed_bytes);
   for (std::size_t h = 0; h < n_heads; ++h) tasks[h].packed = memory.packed.get() + h * packed_bytes;
 
-  const std::vector<double> sums = pack(compute, cache, heads, cells, kernel, tasks);
+  const std::vector<double> sums =
+      sum_of_row_blocks(compute, cache, keys, heads, cells, [&](const RowBlock& b, float* sum) {
+        kernel.pack(tasks[std::size_t(b.head - heads.first)], b.first, b.end, sum);
+      });
   const std::vector<float> sum(sums.begin(), sums.end());
   for (std::size_t h = 0; h < n_heads; ++h) tasks[h].sum = sum.data() + h * depth;
   std::vector<std::atomic<std::int64_t>> next(n_heads);  // the first key that no thread has taken

@@ -34,7 +34,7 @@ inline HeadRange all_heads(const CacheLayer& cache) {
 }
 
 /// Calls `work`, which must not throw, for all blocks of `cells` of some KV heads, on all threads. Only for
-/// rows that `row_kernel` reads.
+/// rows in the CPU's memory; kernels can read a block's task only where there is a `row_kernel`.
 void for_row_blocks(Compute& compute, const CacheLayer& cache, const RowTensor& rows, HeadRange heads,
                     std::span<const std::int32_t> cells, const std::function<void(const RowBlock&)>& work);
 

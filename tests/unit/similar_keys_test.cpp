@@ -56,7 +56,7 @@ struct Search {
     find();
   }
 
-  /// Searches; to be called again when `keys` have changed.
+  /// What a slow search finds; to be called again when `keys` have changed.
   void find() {
     multiply();
     for (std::int64_t i = 0; i < n; ++i) {
@@ -68,6 +68,7 @@ struct Search {
 
   float* key(std::int64_t i) { return keys.data() + i * depth; }
   double& product(std::int64_t i, std::int64_t j) { return products[std::size_t(i * n + j)]; }
+  /// Computes `products`; where nothing else is asked for, it is enough when `keys` have changed.
   void multiply() {
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t j = 0; j <= i; ++j) {
