@@ -3,6 +3,7 @@
 #include "kernels/attention_f32.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys.h"
+#include "kernels/similar_keys_exact.h"
 
 namespace chunkkv::kernels {
 namespace {
@@ -17,6 +18,7 @@ class SimilarKeys {
   using F = typename V::F;
   using I = typename V::I;
   using Steps = typename A::Logits;
+  using Keys = ExactKeys<V>;
   static constexpr std::int64_t kLanes = A::kLanes;
   static_assert(kLanes <= 64);  // lanes are the bits of a word
   /// The most keys that search together: their tiles fill a part of the second-level cache.
@@ -84,7 +86,8 @@ class SimilarKeys {
     for (std::int64_t first; (first = next.fetch_add(item, std::memory_order_relaxed)) < task.n;) {
       const std::int64_t count = min_of(item, task.n - first);
       search(task, memory, first, count);
-      for (std::int64_t i = first; i < first + count; i += 2) multiply(task, i, min_of(2, first + count - i));
+      for (std::int64_t i = first; i < first + count; i += 2)
+        Keys::multiply(task, i, min_of(2, first + count - i));
     }
   }
 
@@ -128,52 +131,6 @@ class SimilarKeys {
 
   static std::size_t key_bytes(const SimilarKeysTask& task) {
     return A::key_bytes(task.depth) / std::size_t(A::block(task.depth));
-  }
-
-  /// A key, wherever it is.
-  struct Key {
-    const float* numbers = nullptr;
-    const char* row = nullptr;
-    float factor = 0;
-
-    CHUNKKV_INLINE Key(const SimilarKeysTask& task, std::int64_t i) {
-      if (task.keys != nullptr) {
-        numbers = task.keys + i * task.depth;
-      } else {
-        row = task.rows.rows + task.rows.row_bytes * std::size_t(task.rows.cells[i]);
-        factor = task.factors[i];
-      }
-    }
-    CHUNKKV_INLINE F at(std::int64_t d) const {
-      return numbers != nullptr ? V::load(numbers + d) : V::from_half(row + 2 * d) * V::all(factor);
-    }
-  };
-
-  /// Writes of_newest and of_others of `n` keys, one or two.
-  static void multiply(const SimilarKeysTask& task, std::int64_t first, std::int64_t n) {
-    F products[4] = {};
-    for (std::int64_t k = 0; k < n; ++k) {
-      const Key key(task, first + k), newest(task, task.newest[first + k]);
-      for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
-        const F x = key.at(d);
-        products[2 * k] += x * newest.at(d);
-        products[2 * k + 1] += x * (V::load(task.sum + d) - x);
-      }
-    }
-    float sums[4];
-    V::store_sums(products[0], products[1], products[2], products[3], sums);
-    for (std::int64_t k = 0; k < n; ++k) {
-      task.of_newest[first + k] = sums[2 * k];
-      task.of_others[first + k] = sums[2 * k + 1];
-    }
-  }
-  static float product(const SimilarKeysTask& task, std::int64_t i, std::int64_t j) {
-    const Key a(task, i), b(task, j);
-    F sum{};
-    for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sum += a.at(d) * b.at(d);
-    float sums[4];
-    V::store_sums(sum, F{}, F{}, F{}, sums);
-    return sums[0];
   }
 
   static void search(const SimilarKeysTask& task, const Memory& memory, std::int64_t first,
@@ -270,6 +227,12 @@ class SimilarKeys {
     }
   }
 
+  /// Lanes of a tile, and keys of a strip that rounded products do not tell from similar ones.
+  struct Unsure {
+    int n = 0, lanes[kLanes];
+    std::int32_t lasts[kLanes];
+  };
+
   /// Finds the keys of a tile that have a similar one in a strip, by their products. Does all `steps`, and
   /// fetches the lanes of a `later` tile into the first-level cache.
   static void find(const SimilarKeysTask& task, Tile& tile, const Strip& strip, float* products, Steps& steps,
@@ -282,40 +245,61 @@ class SimilarKeys {
     F most[A::kColumns];
     highest(products, strip.length, most, steps, later);
     do_all(steps);
+    Unsure unsure;
     for (int c = 0; c < A::kColumns; ++c)
-      if (V::any(most[c] > V::load(tile.bounds + c * V::kWidth) - V::all(strip.error)))  // in few strips
-        find(task, tile, strip, products, c);
+      if (V::any(most[c] > V::load(tile.bounds + c * V::kWidth) - V::all(strip.error)))
+        find(task, tile, strip, products, c, unsure);
+    for (int i = 0; i < unsure.n; ++i) {
+      const int lane = unsure.lanes[i];
+      const std::int32_t last = confirm(task, products + lane, tile, lane, strip, unsure.lasts[i]);
+      if (last >= 0) found(task, tile, strip, lane, last);
+    }
   }
 
-  /// The same for the keys of one column of vectors, one of which may have a similar key.
+  /// The same for the keys of one column of vectors, one of which may have a similar key. What is to be
+  /// decided in single precision is fetched, and left to be done together.
   static void find(const SimilarKeysTask& task, Tile& tile, const Strip& strip, const float* products,
-                   int column) {
+                   int column, Unsure& unsure) {
     const int first = column * V::kWidth;
     const F bounds = V::load(tile.bounds + first) - V::all(strip.error);
     const I newest = find_last(products + first, strip.length, bounds);
     std::int32_t lasts[V::kWidth];
     std::memcpy(lasts, &newest, sizeof newest);
     for (std::uint32_t left = V::signs(~newest); left != 0; left &= left - 1) {
-      const int lane = __builtin_ctz(left);
-      std::int32_t last = lasts[lane];
-      const int i = first + lane;
-      if (A::kRoundsProducts) last = confirm(task, products + i, tile, i, strip, last);
-      if (last < 0) continue;
-      task.newest[tile.keys[i]] = std::int32_t(strip.begin) + last;
-      tile.searching &= ~(std::uint64_t(1) << i);
-      tile.bounds[i] = __builtin_inff();
+      const int i = first + __builtin_ctz(left);
+      const std::int32_t last = lasts[i - first];
+      if (!A::kRoundsProducts || products[last * kLanes + i] > sure(task, tile, strip, i)) {
+        found(task, tile, strip, i, last);
+        continue;
+      }
+      Keys::fetch(task, tile.keys[i]);
+      Keys::fetch(task, strip.begin + last);
+      unsure.lanes[unsure.n] = i;
+      unsure.lasts[unsure.n++] = last;
     }
+  }
+  /// Ends the search of a lane's key.
+  static void found(const SimilarKeysTask& task, Tile& tile, const Strip& strip, int lane,
+                    std::int32_t last) {
+    task.newest[tile.keys[lane]] = std::int32_t(strip.begin) + last;
+    tile.searching &= ~(std::uint64_t(1) << lane);
+    tile.bounds[lane] = __builtin_inff();
+  }
+  /// A rounded product of a lane above it is one of a similar key.
+  static float sure(const SimilarKeysTask& task, const Tile& tile, const Strip& strip, int lane) {
+    return 2 * task.threshold - (tile.bounds[lane] - strip.error);
   }
 
   /// The last key of a strip, from `last` backwards, that is like the key of a lane in single precision; -1:
   /// none. `products`: those of the lane.
   static std::int32_t confirm(const SimilarKeysTask& task, const float* products, const Tile& tile, int lane,
                               const Strip& strip, std::int32_t last) {
-    const float lowest = tile.bounds[lane] - strip.error, sure = 2 * task.threshold - lowest;
+    const float lowest = tile.bounds[lane] - strip.error, enough = sure(task, tile, strip, lane);
     for (; last >= 0; --last) {
       const float rounded = products[last * kLanes];
       if (!(rounded > lowest)) continue;
-      if (rounded > sure || product(task, tile.keys[lane], strip.begin + last) > task.threshold) break;
+      if (rounded > enough || Keys::product(task, tile.keys[lane], strip.begin + last) > task.threshold)
+        break;
     }
     return last;
   }

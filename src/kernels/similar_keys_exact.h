@@ -1,0 +1,72 @@
+#pragma once
+
+#include "kernels/attention_vectors.h"
+#include "kernels/similar_keys.h"
+
+namespace chunkkv::kernels {
+namespace {
+
+/// The keys of a task in single precision, wherever they are.
+template <class V>
+struct ExactKeys {
+  using F = typename V::F;
+
+  struct Key {
+    const float* numbers = nullptr;
+    const char* row = nullptr;
+    float factor = 0;
+
+    CHUNKKV_INLINE Key(const SimilarKeysTask& task, std::int64_t i) {
+      if (task.keys != nullptr) {
+        numbers = task.keys + i * task.depth;
+      } else {
+        row = task.rows.rows + task.rows.row_bytes * std::size_t(task.rows.cells[i]);
+        factor = task.factors[i];
+      }
+    }
+    CHUNKKV_INLINE F at(std::int64_t d) const {
+      return numbers != nullptr ? V::load(numbers + d) : V::from_half(row + 2 * d) * V::all(factor);
+    }
+    CHUNKKV_INLINE void fetch(std::int64_t depth) const {
+      const char* const from = numbers != nullptr ? bytes(numbers) : row;
+      for (std::int64_t byte = 0; byte < (numbers != nullptr ? 4 : 2) * depth; byte += 64)
+        __builtin_prefetch(from + byte);
+    }
+  };
+
+  /// Fetches a key into the first-level cache.
+  static CHUNKKV_INLINE void fetch(const SimilarKeysTask& task, std::int64_t i) {
+    Key(task, i).fetch(task.depth);
+  }
+
+  /// Writes of_newest and of_others of `n` keys, one or two.
+  static void multiply(const SimilarKeysTask& task, std::int64_t first, std::int64_t n) {
+    F products[4] = {};
+    for (std::int64_t k = 0; k < n; ++k) {
+      const Key key(task, first + k), newest(task, task.newest[first + k]);
+      for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
+        const F x = key.at(d);
+        products[2 * k] += x * newest.at(d);
+        products[2 * k + 1] += x * (V::load(task.sum + d) - x);
+      }
+    }
+    float sums[4];
+    V::store_sums(products[0], products[1], products[2], products[3], sums);
+    for (std::int64_t k = 0; k < n; ++k) {
+      task.of_newest[first + k] = sums[2 * k];
+      task.of_others[first + k] = sums[2 * k + 1];
+    }
+  }
+  /// The product of the keys `i` and `j`.
+  static float product(const SimilarKeysTask& task, std::int64_t i, std::int64_t j) {
+    const Key a(task, i), b(task, j);
+    F sum{};
+    for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sum += a.at(d) * b.at(d);
+    float sums[4];
+    V::store_sums(sum, F{}, F{}, F{}, sums);
+    return sums[0];
+  }
+};
+
+}  // namespace
+}  // namespace chunkkv::kernels
