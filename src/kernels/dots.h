@@ -17,6 +17,9 @@ struct DotsTask {
   bool k_half = true;       ///< keys are F16; else F32
   const char* q = nullptr;  ///< [n_head][n_queries][depth] floats
   std::size_t q_head = 0, q_query = 0;
+  /// [n_cells]: if given, `out` is [n_head_kv][n_queries][n_cells], the greatest logits of the heads of a KV
+  /// head: minus infinity in cells whose flag is 0.
+  const std::uint8_t* past = nullptr;
   float* out = nullptr;  ///< [n_head][n_queries][n_cells], contiguous
 };
 

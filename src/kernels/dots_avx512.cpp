@@ -29,9 +29,37 @@ void take_keys(const DotsTask& task, const char* keys, std::int64_t n, float* co
     }
 }
 
+__mmask16 lowest(std::int64_t n) {
+  return n >= 16 ? (__mmask16)0xffff : n <= 0 ? (__mmask16)0 : (__mmask16)((1u << n) - 1);
+}
+
+/// The logits of a head in a block of cells: where they go, and what is made of them.
+struct Block {
+  float* out;                  ///< of the first query; n_cells from query to query
+  __mmask16 first, second;     ///< the cells that there are, in both vectors
+  bool raises = false;         ///< the greater ones of these and of what is there stay
+  bool hides = false;          ///< cells that are not of the past get minus infinity
+  __mmask16 past[2] = {0, 0};  ///< those that are
+};
+
+void store(const Block& block, float* to, __m512 a, __m512 b) {
+  if (block.raises) {  // if a logit is NaN, what is there stays
+    a = _mm512_max_ps(a, _mm512_maskz_loadu_ps(block.first, to));
+    b = _mm512_max_ps(b, _mm512_maskz_loadu_ps(block.second, to + 16));
+  }
+  if (block.hides) {
+    const __m512 hidden = _mm512_set1_ps(-__builtin_inff());
+    a = _mm512_mask_mov_ps(hidden, block.past[0], a);
+    b = _mm512_mask_mov_ps(hidden, block.past[1], b);
+  }
+  _mm512_mask_storeu_ps(to, block.first, a);
+  _mm512_mask_storeu_ps(to + 16, block.second, b);
+}
+
 template <int Queries>
-void multiply(const DotsTask& task, const char* q, const float* columns, __mmask16 first, __mmask16 second,
-              float* out) {
+void multiply(const DotsTask& task, const char* q, const float* columns, const Block& block,
+              std::int64_t query) {
+  q += task.q_query * std::size_t(query);
   __m512 sums[Queries][2];
   for (int i = 0; i < Queries; ++i) sums[i][0] = sums[i][1] = _mm512_setzero_ps();
   for (std::int64_t d = 0; d < task.depth; ++d) {
@@ -43,14 +71,14 @@ void multiply(const DotsTask& task, const char* q, const float* columns, __mmask
       sums[i][1] = _mm512_fmadd_ps(b, x, sums[i][1]);
     }
   }
-  for (int i = 0; i < Queries; ++i) {
-    _mm512_mask_storeu_ps(out + task.n_cells * i, first, sums[i][0]);
-    _mm512_mask_storeu_ps(out + task.n_cells * i + 16, second, sums[i][1]);
-  }
+  for (int i = 0; i < Queries; ++i)
+    store(block, block.out + task.n_cells * (query + i), sums[i][0], sums[i][1]);
 }
 
-__mmask16 lowest(std::int64_t n) {
-  return n >= 16 ? (__mmask16)0xffff : n <= 0 ? (__mmask16)0 : (__mmask16)((1u << n) - 1);
+/// The cells of a vector whose flag is not 0.
+__mmask16 flagged(const std::uint8_t* flags, __mmask16 cells) {
+  const __m128i all = _mm_maskz_loadu_epi8(cells, flags);
+  return _mm_test_epi8_mask(all, all);
 }
 
 }  // namespace
@@ -58,21 +86,27 @@ __mmask16 lowest(std::int64_t n) {
 void dots(const DotsTask& task, int thread, int n_threads) {
   alignas(64) float columns[kMostDotsDepth * kBlockCells];
   const std::int64_t group = task.n_head / task.n_head_kv;
+  const bool joins = task.past != nullptr;
   for (std::int64_t cell = thread * kBlockCells; cell < task.n_cells; cell += n_threads * kBlockCells) {
     const std::int64_t n = task.n_cells - cell;
-    const __mmask16 first = lowest(n), second = lowest(n - 16);
+    Block block{.out = nullptr, .first = lowest(n), .second = lowest(n - 16)};
+    if (joins) {
+      block.past[0] = flagged(task.past + cell, block.first);
+      block.past[1] = flagged(task.past + cell + 16, block.second);
+    }
     for (std::int64_t head = 0; head < task.n_head; ++head) {
+      const std::int64_t kv_head = head / group;
       if (head % group == 0)
-        take_keys(task, task.k + task.k_head * std::size_t(head / group) + task.k_cell * std::size_t(cell), n,
+        take_keys(task, task.k + task.k_head * std::size_t(kv_head) + task.k_cell * std::size_t(cell), n,
                   columns);
+      block.out = task.out + (joins ? kv_head : head) * task.n_queries * task.n_cells + cell;
+      block.raises = joins && head % group > 0;
+      block.hides = joins && head % group == group - 1;
+      const char* const q = task.q + task.q_head * std::size_t(head);
       std::int64_t i = 0;
       for (; i + kMostQueries <= task.n_queries; i += kMostQueries)
-        multiply<kMostQueries>(task, task.q + task.q_head * std::size_t(head) + task.q_query * std::size_t(i),
-                               columns, first, second,
-                               task.out + (head * task.n_queries + i) * task.n_cells + cell);
-      for (; i < task.n_queries; ++i)
-        multiply<1>(task, task.q + task.q_head * std::size_t(head) + task.q_query * std::size_t(i), columns,
-                    first, second, task.out + (head * task.n_queries + i) * task.n_cells + cell);
+        multiply<kMostQueries>(task, q, columns, block, i);
+      for (; i < task.n_queries; ++i) multiply<1>(task, q, columns, block, i);
     }
   }
 }

@@ -191,28 +191,11 @@ void compute_group_max(ggml_tensor* out, int thread, int n_threads, void* past) 
                  count * n, n, flags(past), static_cast<float*>(out->data) + row * n);
 }
 
-/// The same by `dots`, for some cells at a time: all heads' logits of these stay in the first-level cache.
+/// The same by `dots`.
 void compute_group_max_of_dots(ggml_tensor* out, int thread, int n_threads, void* past) {
-  constexpr std::int64_t most_logits = 8192;
-  const kernels::DotsTask all = dots_of(out);
-  const std::int64_t count = all.n_queries, group = all.n_head / all.n_head_kv;
-  const std::int64_t block = std::max<std::int64_t>(32, most_logits / (group * count) / 32 * 32);
-  const std::int64_t n_blocks = (all.n_cells + block - 1) / block;
-  std::vector<float> logits(std::size_t(group * count * block));
-  for (std::int64_t i = thread; i < n_blocks * all.n_head_kv; i += n_threads) {
-    const std::int64_t head = i / n_blocks, first = i % n_blocks * block;
-    kernels::DotsTask task = all;
-    task.n_cells = std::min(block, all.n_cells - first);
-    task.n_head = group;
-    task.n_head_kv = 1;
-    task.k += all.k_head * std::size_t(head) + all.k_cell * std::size_t(first);
-    task.q += all.q_head * std::size_t(head * group);
-    task.out = logits.data();
-    kernels::dots(task, 0, 1);
-    for (std::int64_t t = 0; t < count; ++t)
-      max_of_group(task.out + t * task.n_cells, group, count * task.n_cells, task.n_cells,
-                   flags(past) + first, all.out + (head * count + t) * all.n_cells + first);
-  }
+  kernels::DotsTask task = dots_of(out);
+  task.past = flags(past);
+  kernels::dots(task, thread, n_threads);
 }
 
 /// The same by the operations that all devices have, but without the past.

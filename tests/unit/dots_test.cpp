@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -19,6 +20,19 @@ std::uint16_t half_bits(int eighths) {
   const auto bits = std::bit_cast<std::uint32_t>(float(eighths) / 8);
   const std::uint32_t exponent = (bits >> 23 & 0xffu) - 127 + 15;
   return std::uint16_t(bits >> 31 << 15 | exponent << 10 | (bits >> 13 & 0x3ffu));
+}
+
+/// The greatest of the logits of a KV head's heads, `logits` [heads][queries][cells]; minus infinity in cells
+/// that are not of the past.
+std::vector<float> greatest(const std::vector<float>& logits, std::int64_t heads, std::int64_t kv_heads,
+                            const std::vector<std::uint8_t>& past) {
+  const std::size_t n = logits.size() / std::size_t(heads);
+  std::vector<float> result(n * std::size_t(kv_heads), -INFINITY);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    float& top = result[i / n / std::size_t(heads / kv_heads) * n + i % n];
+    if (past[i % past.size()] != 0) top = std::max(top, logits[i]);
+  }
+  return result;
 }
 
 TEST(FastDots, EqualTheSumsWhateverTheShape) {
@@ -40,7 +54,7 @@ TEST(FastDots, EqualTheSumsWhateverTheShape) {
         for (float& x : q) x = float(random.integer(-16, 16)) / 8;  // sums are exact in F32
         std::vector<float> out(std::size_t(heads * queries * cells), NAN);
         const std::size_t number = half ? 2 : 4;
-        const DotsTask task{
+        DotsTask task{
             .n_cells = cells,
             .n_queries = queries,
             .n_head = heads,
@@ -65,6 +79,14 @@ TEST(FastDots, EqualTheSumsWhateverTheShape) {
               ASSERT_EQ(out[std::size_t((h * queries + i) * cells + c)], sum)
                   << "head " << h << ", query " << i << ", cell " << c << " of " << cells;
             }
+
+        std::vector<std::uint8_t> past(std::size_t(cells), 0);
+        for (std::uint8_t& flag : past) flag = random.integer(0, 2) > 0;
+        std::vector<float> top(std::size_t(kv_heads * queries * cells), NAN);
+        task.past = past.data();
+        task.out = top.data();
+        for (int t = 0; t < n_threads; ++t) dots(task, t, n_threads);
+        ASSERT_EQ(top, greatest(out, heads, kv_heads, past)) << heads << " heads, " << cells << " cells";
       }
 }
 
