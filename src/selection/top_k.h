@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -22,34 +21,36 @@ Key nth_largest(std::vector<Key> keys, std::size_t count) {
   return *nth;
 }
 
-/// The same for many numbers, in about a third of the time: they are counted by leading bits, and only those
-/// that share the leading bits of the one that is looked for remain.
+/// The same for many numbers, in about a third of the time: a sample of them tells between which two the one
+/// that is looked for lies, nearly always, and only those between them remain.
 template <std::floating_point Key>
 Key nth_largest(std::span<const Key> keys, std::size_t count) {
-  using Order = std::conditional_t<sizeof(Key) == 4, std::uint32_t, std::uint64_t>;
-  static_assert(sizeof(Key) == sizeof(Order));
-  constexpr Order sign = Order(1) << (std::numeric_limits<Order>::digits - 1);
-  constexpr int bits = 11;
-  constexpr std::size_t few = 64;
-  // Whole numbers in the order of the keys; adding 0 makes -0 equal to 0.
-  std::vector<Order> orders(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto number = std::bit_cast<Order>(keys[i] + Key(0));
-    orders[i] = (number & sign) != 0 ? Order(~number) : Order(number | sign);
+  constexpr std::size_t kSample = 256, kSpread = 16;  // the rank in the sample is off by 8 at most on average
+  if (keys.size() < 4 * kSample) return nth_largest(std::vector<Key>(keys.begin(), keys.end()), count);
+  std::array<Key, kSample> sample;
+  for (std::size_t i = 0; i < kSample; ++i) sample[i] = keys[i * keys.size() / kSample];
+  const std::size_t rank = count * kSample / keys.size();
+  const std::size_t before = rank > kSpread ? rank - kSpread : 0;
+  const std::size_t after = std::min(rank + kSpread, kSample - 1);
+  const auto first = sample.begin() + std::ptrdiff_t(before), last = sample.begin() + std::ptrdiff_t(after);
+  std::nth_element(sample.begin(), first, sample.end(), std::greater<>());
+  const Key high = before > 0 ? *first : std::numeric_limits<Key>::infinity();
+  std::nth_element(first, last, sample.end(), std::greater<>());
+  const Key low = after < kSample - 1 ? *last : -std::numeric_limits<Key>::infinity();
+
+  const auto n_above =
+      std::size_t(std::count_if(keys.begin(), keys.end(), [&](Key key) { return key > high; }));
+  // Every key is written and the next one takes its place if it is not between the two: nothing to predict.
+  std::vector<Key> between(keys.size() + 1);
+  std::size_t n = 0;
+  for (const Key key : keys) {
+    between[n] = key;
+    n += std::size_t(key <= high) & std::size_t(key >= low);
   }
-  while (orders.size() > few) {
-    const auto range = std::ranges::minmax(orders);
-    const Order low = range.min;
-    if (low == range.max) break;
-    const int shift = std::max(0, int(std::bit_width(Order(range.max - low))) - bits);
-    std::array<std::size_t, std::size_t(1) << bits> counts{};
-    for (const Order order : orders) ++counts[std::size_t(Order(order - low) >> shift)];
-    std::size_t bucket = counts.size() - 1;
-    for (; counts[bucket] < count; --bucket) count -= counts[bucket];
-    std::erase_if(orders, [&](Order order) { return std::size_t(Order(order - low) >> shift) != bucket; });
-  }
-  const Order found = nth_largest(std::move(orders), count);
-  return std::bit_cast<Key>((found & sign) != 0 ? Order(found & ~sign) : Order(~found));
+  if (count <= n_above || count > n_above + n)  // the sample misleads
+    return nth_largest(std::vector<Key>(keys.begin(), keys.end()), count);
+  between.resize(n);
+  return nth_largest(std::move(between), count - n_above);
 }
 
 /// Indices of the `k` largest keys, ascending; ties go to the lower index. O(n). Key needs a total order.

@@ -44,7 +44,7 @@ TYPED_TEST_SUITE(TopK, Numbers);
 TYPED_TEST(TopK, EqualsSorting) {
   auto& random = this->random_;
   for (int round = 0; round < 40; ++round) {
-    typename TestFixture::Keys keys(std::size_t(random.integer(1, 3000)));
+    typename TestFixture::Keys keys(std::size_t(random.integer(1, 5000)));
     const int levels = random.integer(1, 200);  // few levels: many ties
     const double range = random.integer(0, 1) == 0 ? 1 : 80;
     for (auto& key : keys)
@@ -56,10 +56,21 @@ TYPED_TEST(TopK, EqualsSorting) {
 TYPED_TEST(TopK, NumbersThatShareTheirLeadingBits) {
   auto& random = this->random_;
   for (int round = 0; round < 10; ++round) {
-    typename TestFixture::Keys keys(std::size_t(random.integer(100, 3000)));
+    typename TestFixture::Keys keys(std::size_t(random.integer(100, 5000)));
     for (auto& key : keys)
       key = random.integer(0, 50) == 0 ? TypeParam(random.real() - 0.5f)
                                        : TypeParam(-0.0001) * (1 + TypeParam(random.real()) / 1000);
+    this->expect_top(keys);
+  }
+}
+
+/// Every eighth key is greater or lower than all others: samples at even distances see only such ones.
+TYPED_TEST(TopK, KeysOfWhichASampleTellsNothing) {
+  auto& random = this->random_;
+  for (const int sign : {-1, 1}) {
+    typename TestFixture::Keys keys(2048);
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      keys[i] = TypeParam(random.real()) + TypeParam(i % 8 == 0 ? 2 * sign : 0);
     this->expect_top(keys);
   }
 }
