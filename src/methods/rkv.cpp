@@ -14,7 +14,7 @@ namespace {
 /// Combines all values, eight at a time so that none waits for the last one: joined(so far, value).
 template <class Number, class Join>
 Number combined(std::span<const float> values, Number start, Join joined) {
-  std::array<Number, 8> parts;
+  std::array<Number, 8> parts{};
   parts.fill(start);
   std::size_t i = 0;
   for (; i + parts.size() <= values.size(); i += parts.size())
@@ -30,7 +30,7 @@ std::vector<float> softmax(std::span<const float> values) {
   const float largest =
       combined(values, values.front(), [](float most, float value) { return std::max(most, value); });
   for (float& share : shares) share = std::exp(share - largest);
-  const double factor = 1 / combined(std::span<const float>(shares), 0.0, std::plus<double>());
+  const double factor = 1 / combined(std::span<const float>(shares), 0.0, std::plus<>());
   for (float& share : shares) share = float(share * factor);
   return shares;
 }

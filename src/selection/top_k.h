@@ -27,7 +27,7 @@ template <std::floating_point Key>
 Key nth_largest(std::span<const Key> keys, std::size_t count) {
   constexpr std::size_t kSample = 256, kSpread = 16;  // the rank in the sample is off by 8 at most on average
   if (keys.size() < 4 * kSample) return nth_largest(std::vector<Key>(keys.begin(), keys.end()), count);
-  std::array<Key, kSample> sample;
+  std::array<Key, kSample> sample{};
   for (std::size_t i = 0; i < kSample; ++i) sample[i] = keys[i * keys.size() / kSample];
   const std::size_t rank = count * kSample / keys.size();
   const std::size_t before = rank > kSpread ? rank - kSpread : 0;
