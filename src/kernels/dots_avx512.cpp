@@ -35,25 +35,21 @@ __mmask16 lowest(std::int64_t n) {
 
 /// The logits of a head in a block of cells: where they go, and what is made of them.
 struct Block {
-  float* out;                  ///< of the first query; n_cells from query to query
-  __mmask16 first, second;     ///< the cells that there are, in both vectors
-  bool raises = false;         ///< the greater ones of these and of what is there stay
-  bool hides = false;          ///< cells that are not of the past get minus infinity
-  __mmask16 past[2] = {0, 0};  ///< those that are
+  float* out = nullptr;    ///< of the first query; n_cells from query to query
+  __mmask16 cells[2];      ///< those that there are, in both vectors
+  __mmask16 past[2] = {};  ///< those that are of the past
+  bool raises = false;     ///< the greater ones of these and of what is there stay
+  bool hides = false;      ///< cells that are not of the past get minus infinity
 };
 
-void store(const Block& block, float* to, __m512 a, __m512 b) {
-  if (block.raises) {  // if a logit is NaN, what is there stays
-    a = _mm512_max_ps(a, _mm512_maskz_loadu_ps(block.first, to));
-    b = _mm512_max_ps(b, _mm512_maskz_loadu_ps(block.second, to + 16));
-  }
-  if (block.hides) {
-    const __m512 hidden = _mm512_set1_ps(-__builtin_inff());
-    a = _mm512_mask_mov_ps(hidden, block.past[0], a);
-    b = _mm512_mask_mov_ps(hidden, block.past[1], b);
-  }
-  _mm512_mask_storeu_ps(to, block.first, a);
-  _mm512_mask_storeu_ps(to + 16, block.second, b);
+/// Stores a query's logits of one of the two vectors of cells.
+void store(const Block& block, int vector, __m512 logits, float* to) {
+  to += 16 * vector;
+  const __mmask16 cells = block.cells[vector];
+  if (block.raises)
+    logits = _mm512_max_ps(logits, _mm512_maskz_loadu_ps(cells, to));  // what is there stays beside NaN
+  if (block.hides) logits = _mm512_mask_mov_ps(_mm512_set1_ps(-__builtin_inff()), block.past[vector], logits);
+  _mm512_mask_storeu_ps(to, cells, logits);
 }
 
 template <int Queries>
@@ -72,7 +68,8 @@ void multiply(const DotsTask& task, const char* q, const float* columns, const B
     }
   }
   for (int i = 0; i < Queries; ++i)
-    store(block, block.out + task.n_cells * (query + i), sums[i][0], sums[i][1]);
+    for (int vector = 0; vector < 2; ++vector)
+      store(block, vector, sums[i][vector], block.out + task.n_cells * (query + i));
 }
 
 /// The cells of a vector whose flag is not 0.
@@ -89,11 +86,10 @@ void dots(const DotsTask& task, int thread, int n_threads) {
   const bool joins = task.past != nullptr;
   for (std::int64_t cell = thread * kBlockCells; cell < task.n_cells; cell += n_threads * kBlockCells) {
     const std::int64_t n = task.n_cells - cell;
-    Block block{.out = nullptr, .first = lowest(n), .second = lowest(n - 16)};
-    if (joins) {
-      block.past[0] = flagged(task.past + cell, block.first);
-      block.past[1] = flagged(task.past + cell + 16, block.second);
-    }
+    Block block{.cells = {lowest(n), lowest(n - 16)}};
+    if (joins)
+      for (int vector = 0; vector < 2; ++vector)
+        block.past[vector] = flagged(task.past + cell + 16 * vector, block.cells[vector]);
     for (std::int64_t head = 0; head < task.n_head; ++head) {
       const std::int64_t kv_head = head / group;
       if (head % group == 0)

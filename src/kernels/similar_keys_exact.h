@@ -27,16 +27,15 @@ struct ExactKeys {
     CHUNKKV_INLINE F at(std::int64_t d) const {
       return numbers != nullptr ? V::load(numbers + d) : V::from_half(row + 2 * d) * V::all(factor);
     }
-    CHUNKKV_INLINE void fetch(std::int64_t depth) const {
-      const char* const from = numbers != nullptr ? bytes(numbers) : row;
-      for (std::int64_t byte = 0; byte < (numbers != nullptr ? 4 : 2) * depth; byte += 64)
-        __builtin_prefetch(from + byte);
-    }
   };
 
   /// Fetches a key into the first-level cache.
   static CHUNKKV_INLINE void fetch(const SimilarKeysTask& task, std::int64_t i) {
-    Key(task, i).fetch(task.depth);
+    const Key key(task, i);
+    const bool is_half = key.numbers == nullptr;
+    const char* const from = is_half ? key.row : bytes(key.numbers);
+    for (std::int64_t byte = 0; byte < (is_half ? 2 : 4) * task.depth; byte += 64)
+      __builtin_prefetch(from + byte);
   }
 
   /// Writes of_newest and of_others of `n` keys, one or two.

@@ -268,7 +268,7 @@ class SimilarKeys {
     for (std::uint32_t left = V::signs(~newest); left != 0; left &= left - 1) {
       const int i = first + __builtin_ctz(left);
       const std::int32_t last = lasts[i - first];
-      if (!A::kRoundsProducts || products[last * kLanes + i] > sure(task, tile, strip, i)) {
+      if (products[last * kLanes + i] > sure(task, tile, strip, i)) {
         found(task, tile, strip, i, last);
         continue;
       }
@@ -285,19 +285,24 @@ class SimilarKeys {
     tile.searching &= ~(std::uint64_t(1) << lane);
     tile.bounds[lane] = __builtin_inff();
   }
-  /// A rounded product of a lane above it is one of a similar key.
+  /// A product of a lane above it may be one of a similar key.
+  static float lowest(const Tile& tile, const Strip& strip, int lane) {
+    return tile.bounds[lane] - strip.error;
+  }
+  /// A product of a lane above it is one of a similar key: the threshold lies in the middle. Without rounding
+  /// all three are the same.
   static float sure(const SimilarKeysTask& task, const Tile& tile, const Strip& strip, int lane) {
-    return 2 * task.threshold - (tile.bounds[lane] - strip.error);
+    return 2 * task.threshold - lowest(tile, strip, lane);
   }
 
   /// The last key of a strip, from `last` backwards, that is like the key of a lane in single precision; -1:
   /// none. `products`: those of the lane.
   static std::int32_t confirm(const SimilarKeysTask& task, const float* products, const Tile& tile, int lane,
                               const Strip& strip, std::int32_t last) {
-    const float lowest = tile.bounds[lane] - strip.error, enough = sure(task, tile, strip, lane);
+    const float least = lowest(tile, strip, lane), enough = sure(task, tile, strip, lane);
     for (; last >= 0; --last) {
       const float rounded = products[last * kLanes];
-      if (!(rounded > lowest)) continue;
+      if (!(rounded > least)) continue;
       if (rounded > enough || Keys::product(task, tile.keys[lane], strip.begin + last) > task.threshold)
         break;
     }

@@ -2,55 +2,47 @@
 
 #include <algorithm>
 #include <array>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <span>
-#include <type_traits>
 #include <vector>
 
 namespace chunkkv {
 
-/// The `count`-th largest key, of at least one and at most all.
+/// The `count`-th largest key, of at least one and at most all. A sample of many keys tells between which two
+/// it lies, nearly always, and only those between them are partly sorted: for numbers a third of the time.
 template <class Key>
-Key nth_largest(std::vector<Key> keys, std::size_t count) {
-  const auto nth = keys.begin() + std::ptrdiff_t(count - 1);
-  std::nth_element(keys.begin(), nth, keys.end(), std::greater<>());
-  return *nth;
-}
-
-/// The same for many numbers, in about a third of the time: a sample of them tells between which two the one
-/// that is looked for lies, nearly always, and only those between them remain.
-template <std::floating_point Key>
 Key nth_largest(std::span<const Key> keys, std::size_t count) {
-  constexpr std::size_t kSample = 256, kSpread = 16;  // the rank in the sample is off by 8 at most on average
-  if (keys.size() < 4 * kSample) return nth_largest(std::vector<Key>(keys.begin(), keys.end()), count);
+  const auto nth = [](std::span<Key> some, std::size_t n) {
+    const auto at = some.begin() + std::ptrdiff_t(n - 1);
+    std::nth_element(some.begin(), at, some.end(), std::greater<>());
+    return *at;
+  };
+  const auto nth_of_all = [&] {
+    std::vector<Key> all(keys.begin(), keys.end());
+    return nth(all, count);
+  };
+  constexpr std::size_t kSample = 256, kSpread = 16;  // the rank's standard deviation is 8 at most
+  if (keys.size() < 4 * kSample) return nth_of_all();
   std::array<Key, kSample> sample{};
   for (std::size_t i = 0; i < kSample; ++i) sample[i] = keys[i * keys.size() / kSample];
   const std::size_t rank = count * kSample / keys.size();
-  const std::size_t before = rank > kSpread ? rank - kSpread : 0;
-  const std::size_t after = std::min(rank + kSpread, kSample - 1);
-  const auto first = sample.begin() + std::ptrdiff_t(before), last = sample.begin() + std::ptrdiff_t(after);
-  std::nth_element(sample.begin(), first, sample.end(), std::greater<>());
-  const Key high = before > 0 ? *first : std::numeric_limits<Key>::infinity();
-  std::nth_element(first, last, sample.end(), std::greater<>());
-  const Key low = after < kSample - 1 ? *last : -std::numeric_limits<Key>::infinity();
+  const bool has_high = rank > kSpread, has_low = rank + kSpread <= kSample;
+  const Key high = has_high ? nth(sample, rank - kSpread) : Key{};
+  const Key low = has_low ? nth(sample, rank + kSpread) : Key{};
 
-  const auto n_above =
-      std::size_t(std::count_if(keys.begin(), keys.end(), [&](Key key) { return key > high; }));
+  const auto is_above = [&](const Key& key) { return has_high && key > high; };
+  const auto n_above = std::size_t(std::count_if(keys.begin(), keys.end(), is_above));
   // Every key is written and the next one takes its place if it is not between the two: nothing to predict.
   std::vector<Key> between(keys.size() + 1);
   std::size_t n = 0;
-  for (const Key key : keys) {
+  for (const Key& key : keys) {
     between[n] = key;
-    n += std::size_t(key <= high) & std::size_t(key >= low);
+    n += std::size_t(!has_high || key <= high) & std::size_t(!has_low || key >= low);
   }
-  if (count <= n_above || count > n_above + n)  // the sample misleads
-    return nth_largest(std::vector<Key>(keys.begin(), keys.end()), count);
-  between.resize(n);
-  return nth_largest(std::move(between), count - n_above);
+  if (count <= n_above || count > n_above + n) return nth_of_all();  // the sample misleads
+  return nth(std::span(between).first(n), count - n_above);
 }
 
 /// Indices of the `k` largest keys, ascending; ties go to the lower index. O(n). Key needs a total order.
@@ -60,12 +52,7 @@ std::vector<std::int32_t> top_k(std::span<const Key> keys, std::int32_t k) {
   std::vector<std::int32_t> top;
   if (count == 0) return top;
 
-  const Key threshold = [&] {
-    if constexpr (std::is_floating_point_v<Key>)
-      return nth_largest(keys, count);
-    else
-      return nth_largest(std::vector<Key>(keys.begin(), keys.end()), count);
-  }();
+  const Key threshold = nth_largest(keys, count);
   auto ties = std::ptrdiff_t(count) -
               std::count_if(keys.begin(), keys.end(), [&](const Key& key) { return key > threshold; });
   // Every index is written and the next one takes its place if it is not among them: nothing to predict.

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 namespace chunkkv {
 namespace {
@@ -101,6 +102,20 @@ TYPED_TEST(TopK, NumbersOfEverySize) {
   for (int copies = 0; copies < 4; ++copies) keys.insert(keys.end(), keys.begin(), keys.end());
   this->expect_top(keys);
   this->expect_top(typename TestFixture::Keys(100, TypeParam(3.5)));
+}
+
+/// Chunks are ranked by two numbers.
+using PairTopK = TopK<std::pair<double, double>>;
+
+TEST_F(PairTopK, EqualsSorting) {
+  for (int round = 0; round < 10; ++round) {
+    Keys keys(std::size_t(random_.integer(1, 5000)));
+    for (auto& [first, second] : keys) {
+      first = random_.integer(0, 3) / 4.0;
+      second = random_.integer(0, 400) / 100.0;
+    }
+    expect_top(keys);
+  }
 }
 
 }  // namespace
