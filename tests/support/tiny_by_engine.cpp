@@ -37,6 +37,9 @@ Spread spread_of(std::string_view architecture, std::string_view name, const ggm
   // These two architectures do not divide attention logits by the root of the head size.
   const bool is_scaled = architecture != "gemma3n" && architecture != "gemma4";
   if (is_scaled && (has(name, "attn_q_norm") || has(name, "attn_k_norm"))) return {kAttentionGain, 0.1F};
+  // Norms after attention and feed-forward would make each layer as large as all before it, and rounding
+  // grow.
+  if (has(name, "post_")) return {0.5F, 0.05F};
   if (has(name, "norm") || has(name, "scale") || has(name, "rope_freqs")) return {1, 0.1F};
   if (has(name, "sinks")) return {0, 1};
   if (has(name, "bias") || has(name, "ssm_dt")) return {0, 0.1F};
