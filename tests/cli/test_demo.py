@@ -13,9 +13,8 @@ class Demo(unittest.TestCase):
         self.assertGreater(both["prompt_tokens"], 2000)
         self.assertLessEqual(both["kept_tokens"], both["prompt_tokens"] / 10)
         self.assertLess(both["cache_bytes"]["after"], both["cache_bytes"]["before"] / 10)
-        self.assertIn("behind the clock in the village bakery", both["full"]["answer"])
-        # Rounding, which differs between processors, may cost a word.
-        self.assertRegex(both["answer"], "behind the clock in the (village )?bakery")
+        for answer in both["full"]["answer"], both["answer"]:
+            self.assertIn("behind the clock in the village bakery", answer)
 
 
 if __name__ == "__main__":
