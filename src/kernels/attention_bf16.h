@@ -29,7 +29,6 @@ struct TilePrecision {
   static constexpr int kItemLanes = 1536;
   using Scope = TileScope<T>;
   static constexpr bool kHasSteps = true;
-  static constexpr bool kRoundsProducts = true;
   using Logits = LogitSteps<T>;
   using Values = ValueSteps<T>;
   using Totals = StripTotals<T>;
@@ -73,6 +72,26 @@ struct TilePrecision {
         from = row;
       }
       pack_key(from, depth, key, packed);
+    }
+  }
+
+  /// errors[n] = the distances of rows, [n][depth], from what `pack_rows` leaves of them.
+  static void find_errors(const float* rows, std::int64_t n, std::int64_t depth, float* errors) {
+    constexpr int kTogether = 4;
+    for (std::int64_t i = 0; i < n; i += kTogether) {
+      const float* from[kTogether];
+      for (int r = 0; r < kTogether; ++r) from[r] = rows + min_of(i + r, n - 1) * depth;
+      F squares[kTogether] = {};
+      for (std::int64_t d = 0; d < depth; d += 16)
+#pragma GCC unroll 4
+        for (int r = 0; r < kTogether; ++r) {
+          const F x = V::load(from[r] + d);
+          const F lost = x - (F)(((V::I)x + 0x8000) & (std::int32_t)0xffff0000);
+          squares[r] += lost * lost;
+        }
+      float sums[kTogether];
+      V::store_sums(squares[0], squares[1], squares[2], squares[3], sums);
+      for (std::int64_t r = 0; r < min_of(kTogether, n - i); ++r) errors[i + r] = __builtin_sqrtf(sums[r]);
     }
   }
 
@@ -122,7 +141,9 @@ struct TilePrecision {
     do_all(steps);
   }
 
-  static void pack_factors(const float* factors, char* packed) { Totals::pack_factors(factors, packed); }
+  static void pack_factors(const float* factors, char* packed) {
+    Totals::pack_factors(factors, packed);
+  }
   /// Adds the weights of `n` cells from the cell `first` of a strip on, each multiplied by its lane's factor,
   /// to the strip's totals.
   static void add_received(const char* weights, const char* factors, std::int64_t first, std::int64_t n,
@@ -157,7 +178,9 @@ struct TilePrecision {
   }
 
   /// The depth, rounded up to whole tiles.
-  static constexpr std::int64_t padded_depth(std::int64_t depth) { return (depth + 31) / 32 * 32; }
+  static constexpr std::int64_t padded_depth(std::int64_t depth) {
+    return (depth + 31) / 32 * 32;
+  }
 };
 
 }  // namespace

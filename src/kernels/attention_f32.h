@@ -20,7 +20,6 @@ struct SinglePrecision {
   using Logits = NoSteps;
   static constexpr bool kAddsUp = true;
   static constexpr std::size_t kFactorBytes = kLanes * sizeof(float);
-  static constexpr bool kRoundsProducts = false;
   static constexpr float kSlack = 8;      // by how many powers of two a logit may exceed the maximum
   static constexpr int kPowerDegree = 5;  // of the polynomial in powers of two
   static constexpr float kRounding = 0;   // what weights take with them to be rounded by cutting off
@@ -54,16 +53,6 @@ struct SinglePrecision {
       pack_panel(row, depth, to);
     }
   }
-  /// Packs rows [n][depth] of single precision in the same way.
-  static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
-    float* to = numbers(packed);
-    for (std::int64_t key = 0; key < n; key += Rows, to += Rows * depth) {
-      float row[Rows][kMostAttentionDepth] = {};
-      for (std::int64_t r = 0; r < min_of(Rows, n - key); ++r)
-        std::memcpy(row[r], rows + (key + r) * depth, std::size_t(depth) * sizeof(float));
-      pack_panel(row, depth, to);
-    }
-  }
 
   /// Packs values into panels [keys of a strip][Rows of depth], for each strip those of all depths.
   static void pack_values(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
@@ -81,16 +70,6 @@ struct SinglePrecision {
   /// Packs scaled queries, `from` [depth][lanes].
   static void pack_queries(const float* from, std::int64_t depth, char* packed) {
     std::memcpy(packed, from, query_bytes(depth));
-  }
-
-  /// Packs some of the rows in the same way, one for each lane, from what `pack_rows` made of them.
-  static void pack_lanes(const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
-                         char* packed) {
-    float* to = numbers(packed);
-    for (std::int64_t i = 0; i < kLanes; ++i) {
-      const float* from = numbers(packed_rows) + rows[i] / Rows * Rows * depth + rows[i] % Rows;
-      for (std::int64_t d = 0; d < depth; ++d) to[d * kLanes + i] = from[d * Rows];
-    }
   }
 
   /// Computes logits [keys from `begin` to `end`][lanes].

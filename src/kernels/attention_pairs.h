@@ -30,7 +30,6 @@ struct PairPrecision {
   using Logits = NoSteps;
   static constexpr bool kAddsUp = H::kAddsUp;
   static constexpr std::size_t kFactorBytes = 2 * kLanes * sizeof(float);
-  static constexpr bool kRoundsProducts = true;
   static constexpr float kSlack = H::kSlack;
   static constexpr int kPowerDegree = 3;
   static constexpr float kRounding = H::kRounding;
@@ -59,16 +58,6 @@ struct PairPrecision {
         for (std::int64_t d = 0; d < depth; d += 16)
           H::round(V::load(row + d) - V::load(mean + d), panel[r] + 2 * d);
       }
-      store_panel(panel, depth, packed);
-    }
-  }
-  /// Packs rows [n][depth] of single precision in the same way.
-  static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
-    for (std::int64_t key = 0; key < n; key += kRows, packed += kRows * depth * 2) {
-      Panel panel = {};
-      for (std::int64_t r = 0; r < min_of(kRows, n - key); ++r)
-        for (std::int64_t d = 0; d < depth; d += 16)
-          H::round(V::load(rows + (key + r) * depth + d), panel[r] + 2 * d);
       store_panel(panel, depth, packed);
     }
   }
@@ -106,16 +95,6 @@ struct PairPrecision {
         }
         H::round_pairs(even, odd, packed);
       }
-  }
-
-  /// Packs some of the rows in the same way, one for each lane, from what `pack_rows` made of them.
-  static void pack_lanes(const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
-                         char* packed) {
-    for (std::int64_t i = 0; i < kLanes; ++i) {
-      const char* from = packed_rows + rows[i] / kRows * kRows * depth * 2 + rows[i] % kRows * 4;
-      for (std::int64_t pair = 0; pair < depth / 2; ++pair)
-        std::memcpy(packed + (pair * kLanes + i) * 4, from + pair * kRows * 4, 4);
-    }
   }
 
   static void logits(const char* queries, const char* keys, std::int64_t depth, std::int64_t begin,

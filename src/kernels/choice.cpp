@@ -28,6 +28,7 @@ Machine this_processor() {
   Machine machine;
 #ifdef __x86_64__
   machine.avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  machine.avx512vnni = machine.avx512 && __builtin_cpu_supports("avx512vnni");
   machine.avx512bf16 = machine.avx512 && __builtin_cpu_supports("avx512bf16");
 #endif
   machine.avx2 = product_kernel(Arithmetic::words) != nullptr;

@@ -13,7 +13,8 @@ struct Machine {
   // The processor's instructions; all but `avx512` also need kernels of ours that are compiled in.
   bool avx2 = false;  ///< AVX2 and FMA
   bool avx512 = false;
-  bool vnni = false;        ///< AVX-VNNI or AVX512-VNNI
+  bool vnni = false;  ///< AVX-VNNI or AVX512-VNNI
+  bool avx512vnni = false;
   bool avx512bf16 = false;  ///< AVX512-BF16
   bool avx512fp16 = false;
   bool amx = false;

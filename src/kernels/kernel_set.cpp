@@ -11,11 +11,17 @@ const std::vector<KernelSet>& kernel_sets() {
 #ifdef CHUNKKV_AMX
     if (machine.amx) result.push_back(kernels_amx());
 #endif
+#ifdef CHUNKKV_AVX512VNNI
+    if (machine.avx512vnni) result.push_back(kernels_avx512vnni());
+#endif
 #ifdef CHUNKKV_AVX512FP16
     if (machine.avx512fp16) result.push_back(kernels_avx512fp16());
 #endif
 #ifdef CHUNKKV_AVX512BF16
     if (machine.avx512bf16) result.push_back(kernels_avx512bf16());
+#endif
+#ifdef CHUNKKV_AVXVNNI
+    if (machine.vnni && !machine.avx512vnni) result.push_back(kernels_avxvnni());
 #endif
 #ifdef CHUNKKV_AVX512
     if (machine.avx512) result.push_back(kernels_avx512());

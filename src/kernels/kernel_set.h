@@ -21,7 +21,9 @@ struct KernelSet {
 
 // Each is in a source that is compiled for the processors that can run it.
 KernelSet kernels_avx2();
+KernelSet kernels_avxvnni();
 KernelSet kernels_avx512();
+KernelSet kernels_avx512vnni();
 KernelSet kernels_avx512bf16();
 KernelSet kernels_avx512fp16();
 KernelSet kernels_amx();

@@ -3,10 +3,12 @@
 #include "kernels/attention_f32.h"
 #include "kernels/attention_shape.h"
 #include "kernels/decode_attention_shape.h"
+#include "kernels/integer_keys.h"
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
 #include "kernels/token_rows_shape.h"
+#include "kernels/word_pairs.h"
 
 namespace chunkkv::kernels {
 
@@ -14,7 +16,7 @@ KernelSet kernels_avx512() {
   using Single = SinglePrecision<Vectors<16>, 8, 3>;
   return {.attention = attention_kernel<Single>("AVX-512"),
           .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512"),
-          .similar_keys = similar_keys_kernel<Single>("AVX-512"),
+          .similar_keys = similar_keys_kernel<IntegerKeys<WordPairs<16>, 8, 2>>("AVX-512"),
           .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512"),
           .token_rows = token_rows_kernel<Vectors<16>>("AVX-512")};
 }

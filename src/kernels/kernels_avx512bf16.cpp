@@ -4,14 +4,11 @@
 #include "kernels/attention_shape.h"
 #include "kernels/bf16_pairs.h"
 #include "kernels/kernel_set.h"
-#include "kernels/similar_keys_shape.h"
 
 namespace chunkkv::kernels {
 
 KernelSet kernels_avx512bf16() {
-  using Pairs = PairPrecision<Bf16Pairs>;
-  return {.attention = attention_kernel<Pairs>("AVX512-BF16"),
-          .similar_keys = similar_keys_kernel<Pairs>("AVX512-BF16")};
+  return {.attention = attention_kernel<PairPrecision<Bf16Pairs>>("AVX512-BF16")};
 }
 
 }  // namespace chunkkv::kernels

@@ -4,11 +4,14 @@
 #include "kernels/attention_pairs.h"
 #include "kernels/attention_shape.h"
 #include "kernels/bf16_pairs.h"
+#include "kernels/byte_quads.h"
 #include "kernels/decode_attention_shape.h"
+#include "kernels/integer_keys.h"
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
 #include "kernels/token_rows_shape.h"
+#include "kernels/word_pairs.h"
 
 #include <cmath>
 
@@ -98,17 +101,18 @@ const std::vector<KernelSet>& emulated_kernel_sets() {
   static const std::vector<KernelSet> sets{
       {.attention = attention_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated"),
        .similar_keys = similar_keys_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated")},
+      {.similar_keys = similar_keys_kernel<IntegerKeys<ByteQuads<16>, 8, 2>>("AVX512-VNNI, emulated")},
+      {.similar_keys = similar_keys_kernel<IntegerKeys<ByteQuads<8>, 4, 2>>("AVX-VNNI, emulated")},
       {.attention = attention_kernel<PairPrecision<EmulatedHalves>>("AVX512-FP16, emulated")},
-      {.attention = attention_kernel<PairPrecision<Bf16Pairs>>("AVX512-BF16, emulated"),
-       .similar_keys = similar_keys_kernel<PairPrecision<Bf16Pairs>>("AVX512-BF16, emulated")},
+      {.attention = attention_kernel<PairPrecision<Bf16Pairs>>("AVX512-BF16, emulated")},
       {.attention = attention_kernel<Wide>("AVX-512, emulated"),
        .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512, emulated"),
-       .similar_keys = similar_keys_kernel<Wide>("AVX-512, emulated"),
+       .similar_keys = similar_keys_kernel<IntegerKeys<WordPairs<16>, 8, 2>>("AVX-512, emulated"),
        .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512, emulated"),
        .token_rows = token_rows_kernel<Vectors<16>>("AVX-512, emulated")},
       {.attention = attention_kernel<Narrow>("AVX2, emulated"),
        .decode_attention = decode_attention_kernel<Vectors<8>>("AVX2, emulated"),
-       .similar_keys = similar_keys_kernel<Narrow>("AVX2, emulated"),
+       .similar_keys = similar_keys_kernel<IntegerKeys<WordPairs<8>, 4, 2>>("AVX2, emulated"),
        .row_statistics = row_statistics_kernel<Vectors<8>>("AVX2, emulated"),
        .token_rows = token_rows_kernel<Vectors<8>>("AVX2, emulated")}};
   return sets;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/attention_f32.h"
+#include "kernels/attention_vectors.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys.h"
 #include "kernels/similar_keys_exact.h"
@@ -27,7 +27,7 @@ class SimilarKeys {
   static constexpr std::int64_t kStrip = 64;
   static_assert(SimilarKeysKernel::kPackedKeys % A::kKeyUnit == 0);
   /// How far products may be off because they are added up in single precision.
-  static constexpr float kMargin = A::kRoundsProducts ? 0x1p-13f : 0.0f;
+  static constexpr float kMargin = 0x1p-13f;
 
   /// Some keys of an item and which of them still search.
   struct Tile {
@@ -73,7 +73,7 @@ class SimilarKeys {
       } else {
         RowStatistics<V>::units(task.rows, i, i + n, task.smallest, task.factors + i, units, sum);
       }
-      if constexpr (A::kRoundsProducts) find_errors(keys, n, task.depth, task.errors + i);
+      find_errors(keys, n, task.depth, task.errors + i);
       A::pack_rows(keys, n, task.depth, task.packed + std::size_t(i) * key_bytes(task));
     }
   }
@@ -92,39 +92,22 @@ class SimilarKeys {
   }
 
  private:
-  /// The distances of keys from what BF16 leaves of them. The product of two keys of length 1 changes by at
-  /// most the sum of their distances, and a little more, since a rounded key may be longer.
+  /// Finds how much a product may change by the rounding of each of its keys, for keys of length 1. These are
+  /// a and b away from what is left of them: it changes by at most a + b + a b, so by the sum of two parts
+  /// such as a + a^2 / 2.
   static void find_errors(const float* keys, std::int64_t n, std::int64_t depth, float* errors) {
-    constexpr int kKeys = 4;
-    for (std::int64_t k = 0; k < n; k += kKeys) {
-      const float* rows[kKeys];
-      for (int r = 0; r < kKeys; ++r) rows[r] = keys + min_of(k + r, n - 1) * depth;
-      F squares[kKeys] = {};
-      for (std::int64_t d = 0; d < depth; d += V::kWidth)
-#pragma GCC unroll 4
-        for (int r = 0; r < kKeys; ++r) {
-          const F x = V::load(rows[r] + d);
-          const F lost = x - (F)(((I)x + 0x8000) & (std::int32_t)0xffff0000);
-          squares[r] += lost * lost;
-        }
-      float sums[kKeys];
-      V::store_sums(squares[0], squares[1], squares[2], squares[3], sums);
-      for (std::int64_t r = 0; r < min_of(kKeys, n - k); ++r)
-        errors[k + r] = 1.01f * __builtin_sqrtf(sums[r]);
-    }
+    A::find_errors(keys, n, depth, errors);
+    for (std::int64_t i = 0; i < n; ++i) errors[i] = 1.001f * (errors[i] + 0.5f * errors[i] * errors[i]);
   }
 
   /// The greatest error of the keys of a strip; errors that are no numbers do not count.
   static float error_of(const SimilarKeysTask& task, std::int64_t begin, std::int64_t length) {
     float lanes[V::kWidth] = {}, greatest = 0;
-    if constexpr (A::kRoundsProducts) {
-      F most{};
-      std::int64_t i = begin;
-      for (; i + V::kWidth <= begin + length; i += V::kWidth)
-        most = V::maximum(V::load(task.errors + i), most);
-      V::store(lanes, most);
-      for (; i < begin + length; ++i) lanes[0] = task.errors[i] > lanes[0] ? task.errors[i] : lanes[0];
-    }
+    F most{};
+    std::int64_t i = begin;
+    for (; i + V::kWidth <= begin + length; i += V::kWidth) most = V::maximum(V::load(task.errors + i), most);
+    V::store(lanes, most);
+    for (; i < begin + length; ++i) lanes[0] = task.errors[i] > lanes[0] ? task.errors[i] : lanes[0];
     for (const float lane : lanes) greatest = lane > greatest ? lane : greatest;
     return greatest;
   }
@@ -177,9 +160,7 @@ class SimilarKeys {
   }
   /// What the product of a key with a similar one exceeds, if that one is packed without an error.
   static float lowest_hit(const SimilarKeysTask& task, std::int64_t key) {
-    float margin = kMargin;
-    if constexpr (A::kRoundsProducts) margin += task.errors[key];
-    return task.threshold - margin;
+    return task.threshold - (kMargin + task.errors[key]);
   }
   static char* packed(const SimilarKeysTask& task, const Memory& memory, std::int64_t tile) {
     return memory.packed + std::size_t(tile) * A::query_bytes(task.depth);
@@ -289,8 +270,7 @@ class SimilarKeys {
   static float lowest(const Tile& tile, const Strip& strip, int lane) {
     return tile.bounds[lane] - strip.error;
   }
-  /// A product of a lane above it is one of a similar key: the threshold lies in the middle. Without rounding
-  /// all three are the same.
+  /// A product of a lane above it is one of a similar key: the threshold lies in the middle.
   static float sure(const SimilarKeysTask& task, const Tile& tile, const Strip& strip, int lane) {
     return 2 * task.threshold - lowest(tile, strip, lane);
   }
