@@ -60,8 +60,10 @@ struct TilePrecision {
       pack_key(row, depth, key, packed);
     }
   }
-  /// Packs rows [n][depth] of single precision in the same way.
-  static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed) {
+  /// Packs rows [n][depth] of single precision in the same way. errors[n] = their distances from what is
+  /// packed.
+  static void pack_rows(const float* rows, std::int64_t n, std::int64_t depth, char* packed, float* errors) {
+    find_errors(rows, n, depth, errors);
     const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
     alignas(64) float row[kMostAttentionDepth + 16];
     for (std::int64_t key = 0; key < end; ++key) {
@@ -72,26 +74,6 @@ struct TilePrecision {
         from = row;
       }
       pack_key(from, depth, key, packed);
-    }
-  }
-
-  /// errors[n] = the distances of rows, [n][depth], from what `pack_rows` leaves of them.
-  static void find_errors(const float* rows, std::int64_t n, std::int64_t depth, float* errors) {
-    constexpr int kTogether = 4;
-    for (std::int64_t i = 0; i < n; i += kTogether) {
-      const float* from[kTogether];
-      for (int r = 0; r < kTogether; ++r) from[r] = rows + min_of(i + r, n - 1) * depth;
-      F squares[kTogether] = {};
-      for (std::int64_t d = 0; d < depth; d += 16)
-#pragma GCC unroll 4
-        for (int r = 0; r < kTogether; ++r) {
-          const F x = V::load(from[r] + d);
-          const F lost = x - (F)(((V::I)x + 0x8000) & (std::int32_t)0xffff0000);
-          squares[r] += lost * lost;
-        }
-      float sums[kTogether];
-      V::store_sums(squares[0], squares[1], squares[2], squares[3], sums);
-      for (std::int64_t r = 0; r < min_of(kTogether, n - i); ++r) errors[i + r] = __builtin_sqrtf(sums[r]);
     }
   }
 
@@ -141,9 +123,7 @@ struct TilePrecision {
     do_all(steps);
   }
 
-  static void pack_factors(const float* factors, char* packed) {
-    Totals::pack_factors(factors, packed);
-  }
+  static void pack_factors(const float* factors, char* packed) { Totals::pack_factors(factors, packed); }
   /// Adds the weights of `n` cells from the cell `first` of a strip on, each multiplied by its lane's factor,
   /// to the strip's totals.
   static void add_received(const char* weights, const char* factors, std::int64_t first, std::int64_t n,
@@ -162,6 +142,25 @@ struct TilePrecision {
   }
 
  private:
+  static void find_errors(const float* rows, std::int64_t n, std::int64_t depth, float* errors) {
+    constexpr int kTogether = 4;
+    for (std::int64_t i = 0; i < n; i += kTogether) {
+      const float* from[kTogether];
+      for (int r = 0; r < kTogether; ++r) from[r] = rows + min_of(i + r, n - 1) * depth;
+      F squares[kTogether] = {};
+      for (std::int64_t d = 0; d < depth; d += 16)
+#pragma GCC unroll 4
+        for (int r = 0; r < kTogether; ++r) {
+          const F x = V::load(from[r] + d);
+          const F lost = x - (F)(((V::I)x + 0x8000) & (std::int32_t)0xffff0000);
+          squares[r] += lost * lost;
+        }
+      float sums[kTogether];
+      V::store_sums(squares[0], squares[1], squares[2], squares[3], sums);
+      for (std::int64_t r = 0; r < min_of(kTogether, n - i); ++r) errors[i + r] = __builtin_sqrtf(sums[r]);
+    }
+  }
+
   static constexpr int kTileBytes = kAttentionTileBytes;
 
   static CHUNKKV_INLINE void pack_key(const float* row, std::int64_t depth, std::int64_t key, char* packed) {

@@ -33,26 +33,13 @@ struct IntegerKeys {
   }
 
   /// Packs keys, [n][depth], into panels: [groups of depth][rows], units [rows], beginnings of sums [rows].
-  static void pack_rows(const float* keys, std::int64_t n, std::int64_t depth, char* packed) {
+  /// errors[n] = their distances from what is packed.
+  static void pack_rows(const float* keys, std::int64_t n, std::int64_t depth, char* packed, float* errors) {
     for (std::int64_t key = 0; key < n; key += Rows, packed += Rows * key_bytes(depth))
-      for (std::int64_t r = 0; r < Rows; ++r)
-        pack(keys + min_of(key + r, n - 1) * depth, depth, packed + 4 * r);
-  }
-
-  /// errors[n] = the distances of keys, [n][depth], from what `pack_rows` leaves of them.
-  static void find_errors(const float* keys, std::int64_t n, std::int64_t depth, float* errors) {
-    for (std::int64_t k = 0; k < n; ++k, keys += depth) {
-      const float unit = N::unit_of(keys, depth), factor = inverse(unit);
-      F squares{};
-      for (std::int64_t d = 0; d < depth; d += V::kWidth) {
-        const F x = V::load(keys + d);
-        const F lost = x - __builtin_convertvector(whole(x, factor), F) * V::all(unit);
-        squares += lost * lost;
+      for (std::int64_t r = 0; r < Rows; ++r) {
+        const std::int64_t from = min_of(key + r, n - 1);  // the last key stands for what is missing
+        errors[from] = pack(keys + from * depth, depth, packed + 4 * r);
       }
-      float sums[4];
-      V::store_sums(squares, F{}, F{}, F{}, sums);
-      errors[k] = __builtin_sqrtf(sums[0]);
-    }
   }
 
   /// Packs some of the keys as lanes, from what `pack_rows` made of them: [groups of depth][lanes], units
@@ -85,11 +72,6 @@ struct IntegerKeys {
   static constexpr std::int64_t kGroup = 4 / std::int64_t(sizeof(Number));  // numbers in 32 bits
   typedef Number Numbers __attribute__((vector_size(V::kWidth * sizeof(Number))));
 
-  static float inverse(float unit) { return unit > 0x1p-100f ? 1 / unit : 0; }
-  static CHUNKKV_INLINE I whole(F x, float factor) {
-    const F shift = V::all(0x1.8p23f);  // the lowest bits of the sum hold the whole number
-    return (I)(x * V::all(factor) + shift) - (I)shift;
-  }
   static CHUNKKV_INLINE I all(const char* group) {
     std::int32_t bits;
     std::memcpy(&bits, group, sizeof bits);
@@ -101,14 +83,19 @@ struct IntegerKeys {
     return x;
   }
 
-  /// Packs a key as a row of a panel.
-  static void pack(const float* key, std::int64_t depth, char* row) {
-    const float unit = N::unit_of(key, depth), factor = inverse(unit);
+  /// Packs a key as a row of a panel and returns its distance from what is packed.
+  static float pack(const float* key, std::int64_t depth, char* row) {
+    const float unit = N::unit_of(key, depth), factor = unit > 0x1p-100f ? 1 / unit : 0;
     I sum{};
+    F squares{};
     for (std::int64_t d = 0; d < depth; d += V::kWidth) {
-      const I x = whole(V::load(key + d), factor);
-      sum += x;
-      const auto narrow = __builtin_convertvector(x, Numbers);
+      const F x = V::load(key + d), shift = V::all(0x1.8p23f);
+      const F nearest = x * V::all(factor) + shift;  // its lowest bits hold the whole number
+      const I whole = (I)nearest - (I)shift;
+      const F lost = x - (nearest - shift) * V::all(unit);
+      sum += whole;
+      squares += lost * lost;
+      const auto narrow = __builtin_convertvector(whole, Numbers);
       char groups[sizeof narrow];
       std::memcpy(groups, &narrow, sizeof narrow);
       for (std::size_t at = 0; at < sizeof groups; at += 4, row += Rows * 4) std::memcpy(row, groups + at, 4);
@@ -117,6 +104,9 @@ struct IntegerKeys {
     for (int i = 0; i < V::kWidth; ++i) begin -= N::kOffset * sum[i];
     std::memcpy(row, &unit, sizeof unit);
     std::memcpy(row + Rows * 4, &begin, sizeof begin);
+    float sums[4];
+    V::store_sums(squares, F{}, F{}, F{}, sums);
+    return __builtin_sqrtf(sums[0]);
   }
 
   static CHUNKKV_INLINE void multiply(const char* panel, const char* lanes, std::int64_t n_groups,

@@ -20,8 +20,8 @@ struct SimilarKeysTask {
   const float* keys = nullptr;  ///< [n][depth], of length 1 or 0; null: `rows` are the keys
   RowStatisticsTask rows = {};
   float smallest = 0;
-  float* factors = nullptr;    ///< [n]: `pack` writes what each row is multiplied by; only with `rows`
-  float* errors = nullptr;     ///< [n]: `pack` writes how far a packed key is from the key
+  float* factors = nullptr;  ///< [n]: `pack` writes what each row is multiplied by; only with `rows`
+  float* errors = nullptr;   ///< [n]: `pack` writes how much its rounding may change a product with each key
   const float* sum = nullptr;  ///< [depth]: sum of all keys
   char* packed = nullptr;      ///< `packed_bytes` for what `pack` makes of the keys, aligned to 64 bytes
   float threshold = 0;

@@ -73,8 +73,11 @@ class SimilarKeys {
       } else {
         RowStatistics<V>::units(task.rows, i, i + n, task.smallest, task.factors + i, units, sum);
       }
-      find_errors(keys, n, task.depth, task.errors + i);
-      A::pack_rows(keys, n, task.depth, task.packed + std::size_t(i) * key_bytes(task));
+      float* const errors = task.errors + i;
+      A::pack_rows(keys, n, task.depth, task.packed + std::size_t(i) * key_bytes(task), errors);
+      // Two keys of length 1 that are a and b away from what is packed: their product changes by at most
+      // a + b + a b, so by the sum of two parts such as a + a^2 / 2.
+      for (std::int64_t k = 0; k < n; ++k) errors[k] = 1.001f * (errors[k] + 0.5f * errors[k] * errors[k]);
     }
   }
 
@@ -92,14 +95,6 @@ class SimilarKeys {
   }
 
  private:
-  /// Finds how much a product may change by the rounding of each of its keys, for keys of length 1. These are
-  /// a and b away from what is left of them: it changes by at most a + b + a b, so by the sum of two parts
-  /// such as a + a^2 / 2.
-  static void find_errors(const float* keys, std::int64_t n, std::int64_t depth, float* errors) {
-    A::find_errors(keys, n, depth, errors);
-    for (std::int64_t i = 0; i < n; ++i) errors[i] = 1.001f * (errors[i] + 0.5f * errors[i] * errors[i]);
-  }
-
   /// The greatest error of the keys of a strip; errors that are no numbers do not count.
   static float error_of(const SimilarKeysTask& task, std::int64_t begin, std::int64_t length) {
     float lanes[V::kWidth] = {}, greatest = 0;

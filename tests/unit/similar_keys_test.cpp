@@ -190,6 +190,45 @@ TEST_P(SimilarKeys, RoundingDecidesNothing) {
   EXPECT_EQ(similarity(0.505f, 0.9450f), 0);
 }
 
+/// Pairs of keys whose product is next to the threshold, nearer than any rounding of keys, on either side.
+TEST_P(SimilarKeys, PairsNextToTheThresholdAreToldApart) {
+  constexpr double threshold = 0.75;
+  for (const std::int64_t depth : {16, 64, 256}) {
+    Search search(400, depth, float(threshold), random_);
+    for (std::int64_t i = 0; i < search.n; i += 2) {
+      // The key i is a, the next one c a + s b, of which a and b are at right angles.
+      std::vector<double> a(std::size_t(depth), 0), b(a);
+      double aa = 0, ab = 0, bb = 0;
+      for (std::size_t d = 0; d < a.size(); ++d) {
+        a[d] = random_.real() - 0.5;
+        b[d] = random_.real() - 0.5;
+        aa += a[d] * a[d];
+        ab += a[d] * b[d];
+      }
+      for (std::size_t d = 0; d < a.size(); ++d) {
+        b[d] -= ab / aa * a[d];
+        bb += b[d] * b[d];
+      }
+      const double side = random_.chance(0.5f) ? 1 : -1;
+      const double c = threshold + side * std::pow(10.0, -2 - 3 * double(random_.real()));
+      for (std::size_t d = 0; d < a.size(); ++d) {
+        search.key(i)[d] = float(a[d] / std::sqrt(aa));
+        search.key(i + 1)[d] = float(c * a[d] / std::sqrt(aa) + std::sqrt(1 - c * c) * b[d] / std::sqrt(bb));
+      }
+    }
+    search.find();
+    const auto result = newest(search);
+    int n_found = 0;
+    for (std::int64_t i = 0; i < search.n; ++i) {
+      if (search.is_close_call(i)) continue;
+      ASSERT_EQ(result[std::size_t(i)], search.expected[std::size_t(i)])
+          << "key " << i << ", depth " << depth;
+      n_found += result[std::size_t(i)] != 0 ? 1 : 0;
+    }
+    EXPECT_GT(n_found, 100);
+  }
+}
+
 TEST_P(SimilarKeys, WhatIsNoNumberResemblesNothing) {
   Search search(90, 64, 0.5f, random_);
   for (std::int64_t i = 0; i < 90; ++i)
