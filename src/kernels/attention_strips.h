@@ -32,17 +32,24 @@ class StripsInTurn {
     const typename Work::Memory& memory = item_.memory;
     const AttentionTask& task = item_.task;
     const TileSums sums = memory.tile(tile, task.depth);
-    char *weights = memory.weights, *kept = nullptr;
+    float* logits = memory.logits;
+    char* weights = memory.weights;
     if constexpr (A::kAddsUp)
-      if (received_ != nullptr) kept = received_->keep(tile, turn_.phase, cell, begin, view);
-    if (kept != nullptr && !kInPlace) weights = kept;
-    Work::logits(item_, queries, begin, view);
-    Softmax<A>::run(memory.logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0,
-                    sums, weights, *this);
+      if (received_ != nullptr)
+        if (char* kept = received_->keep(tile, turn_.phase, cell, begin, view)) {
+          if (kInPlace)
+            logits = numbers(kept);
+          else
+            weights = kept;
+        }
+    Work::logits(item_, queries, begin, view, logits);
+    Softmax<A>::run(logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0, sums,
+                    weights, *this);
     if constexpr (A::kAddsUp)
-      if (received_ != nullptr) receive(tile, begin, view, kInPlace ? bytes(memory.logits) : weights, kept);
+      if (received_ != nullptr && !received_->after(tile))
+        received_->add(tile, kInPlace ? bytes(logits) : weights, begin, view.low, view.high - view.low);
     if (task.out != nullptr)
-      A::add_values(memory.logits, weights, memory.values, task.depth, begin + view.low, begin + view.high,
+      A::add_values(logits, weights, memory.values, task.depth, begin + view.low, begin + view.high,
                     sums.values);
   }
   void finish() {}
@@ -56,14 +63,6 @@ class StripsInTurn {
 
  private:
   static constexpr bool kInPlace = A::kWeightBytes == 0;  // weights take the logits' place
-
-  void receive(std::int64_t tile, std::int64_t begin, const typename Work::View& view, const char* weights,
-               char* kept) {
-    const std::int64_t n = view.high - view.low;
-    if (kept != nullptr && kept != weights)
-      std::memcpy(kept, weights, std::size_t(n) * ReceivedMemory<A>::kCellBytes);
-    if (!received_->after(tile)) received_->add(tile, weights, begin, view.low, n);
-  }
 
   const Item& item_;
   StripTurn<A> turn_;

@@ -249,10 +249,11 @@ struct AttentionWork {
     return true;
   }
 
-  static void logits(const Item& item, const char* queries, std::int64_t begin, const View& view) {
+  static void logits(const Item& item, const char* queries, std::int64_t begin, const View& view,
+                     float* out) {
     const AttentionTask& task = item.task;
-    A::logits(queries, item.memory.keys, task.depth, begin + view.low, begin + view.high, item.memory.logits);
-    if (task.softcap != 0) Softmax<A>::cap(item.memory.logits, view.high - view.low, task.softcap);
+    A::logits(queries, item.memory.keys, task.depth, begin + view.low, begin + view.high, out);
+    if (task.softcap != 0) Softmax<A>::cap(out, view.high - view.low, task.softcap);
   }
 };
 

@@ -13,7 +13,7 @@
 namespace chunkkv::kernels {
 
 KernelSet kernels_avx512() {
-  using Single = SinglePrecision<Vectors<16>, 8, 3>;
+  using Single = SinglePrecision<Vectors<16>, 8, 2>;
   return {.attention = attention_kernel<Single>("AVX-512"),
           .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512"),
           .similar_keys = similar_keys_kernel<IntegerKeys<WordPairs<16>, 8, 2>>("AVX-512"),

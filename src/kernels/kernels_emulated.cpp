@@ -96,7 +96,7 @@ struct EmulatedHalves : HalfPairRules {
 };
 
 const std::vector<KernelSet>& emulated_kernel_sets() {
-  using Wide = SinglePrecision<Vectors<16>, 8, 3>;
+  using Wide = SinglePrecision<Vectors<16>, 8, 2>;
   using Narrow = SinglePrecision<Vectors<8>, 4, 3>;
   static const std::vector<KernelSet> sets{
       {.attention = attention_kernel<TilePrecision<EmulatedTiles>>("AMX-BF16, emulated"),
