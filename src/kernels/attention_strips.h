@@ -32,16 +32,11 @@ class StripsInTurn {
     const typename Work::Memory& memory = item_.memory;
     const AttentionTask& task = item_.task;
     const TileSums sums = memory.tile(tile, task.depth);
-    float* logits = memory.logits;
-    char* weights = memory.weights;
+    char* kept = nullptr;
     if constexpr (A::kAddsUp)
-      if (received_ != nullptr)
-        if (char* kept = received_->keep(tile, turn_.phase, cell, begin, view)) {
-          if (kInPlace)
-            logits = numbers(kept);
-          else
-            weights = kept;
-        }
+      if (received_ != nullptr) kept = received_->keep(tile, turn_.phase, cell, begin, view);
+    float* const logits = kInPlace && kept != nullptr ? numbers(kept) : memory.logits;
+    char* const weights = !kInPlace && kept != nullptr ? kept : memory.weights;
     Work::logits(item_, queries, begin, view, logits);
     Softmax<A>::run(logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0, sums,
                     weights, *this);
