@@ -142,6 +142,7 @@ struct TilePrecision {
   }
 
  private:
+  /// errors[n] = the distances of rows, [n][depth], from what BF16 leaves of them.
   static void find_errors(const float* rows, std::int64_t n, std::int64_t depth, float* errors) {
     constexpr int kTogether = 4;
     for (std::int64_t i = 0; i < n; i += kTogether) {
