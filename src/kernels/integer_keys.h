@@ -91,7 +91,7 @@ struct IntegerKeys {
     for (std::int64_t d = 0; d < depth; d += V::kWidth) {
       const F x = V::load(key + d), shift = V::all(0x1.8p23f);
       const F nearest = x * V::all(factor) + shift;  // its lowest bits hold the whole number
-      const I whole = (I)nearest - (I)shift;
+      const I whole = ((I)nearest - (I)shift) & (nearest == nearest);  // 0 for what is no number
       const F lost = x - (nearest - shift) * V::all(unit);
       sum += whole;
       squares += lost * lost;
