@@ -21,7 +21,7 @@ class StripOrder {
   explicit StripOrder(const Item& item) : item_(item), strip_(A::strip(item.task.depth)) {
     find_ends();
     for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) {
-      const auto [first, last] = tokens(tile);
+      const auto [first, last] = item.tokens(tile);
       Ends low = ends(first), high = low;
       for (std::int64_t t = first + 1; t <= last; ++t) {
         low = {min_of(low.first, ends(t).first), min_of(low.last, ends(t).last)};
@@ -64,14 +64,6 @@ class StripOrder {
  private:
   const Ends& ends(std::int64_t token) const { return item_.memory.ends[token - item_.first]; }
 
-  /// The first and the last token of a tile.
-  struct Tokens {
-    std::int64_t first, last;
-  };
-  Tokens tokens(std::int64_t tile) const {
-    return {item_.lane(tile, 0).token, item_.lane(tile, A::kLanes - 1).token};
-  }
-
   /// Finds the strips of the first and the last cell that each token sees; -1 if it sees none.
   void find_ends() {
     const AttentionTask& task = item_.task;
@@ -103,7 +95,7 @@ class StripOrder {
     const TileEnds& all = item_.memory.tile_ends[tile];
     if (strip < all.first || strip > all.last) return false;
     if (all.is_one) return phase_of({all.first, all.last}, strip) == phase;
-    const auto [first, last] = tokens(tile);
+    const auto [first, last] = item_.tokens(tile);
     for (std::int64_t t = first; t <= last; ++t)
       if (phase_of(ends(t), strip) == phase) return true;
     return false;

@@ -60,16 +60,18 @@ class Received {
   /// the sums so far.
   void add(std::int64_t tile, const char* weights, std::int64_t begin, std::int64_t first, std::int64_t n) {
     const TileSums sums = sums_of(tile);
-    float factors[kLanes];
-    for (std::int64_t i = 0; i < kLanes; i += V::kWidth)
-      V::store(factors + i, ratio(V::all(1.0f), V::load(sums.weight + i)));
-    A::pack_factors(factors, memory_.factors);
-    A::add_received(weights, memory_.factors, first, n, totals_of(tile, begin));
+    for_heads(tile, [&](std::int64_t h, Lanes lanes) {
+      float factors[kLanes];
+      for (std::int64_t i = 0; i < kLanes; i += V::kWidth)
+        V::store(factors + i, ratio(V::all(1.0f), V::load(sums.weight + i)));
+      add_weights(weights, factors, lanes, first, n, totals_of(h, begin));
+    });
   }
 
-  /// Where the cells of the strip at `begin` of a block are added up for a tile's head.
-  float* totals_of(std::int64_t tile, std::int64_t begin) const {
-    return memory_.totals + tile / item_.tiles_of_head() * A::block(item_.task.depth) + begin;
+  /// Where the cells of the strip at `begin` of a block are added up for the head whose tile it is; null if
+  /// heads share the tile.
+  float* totals_of_tile(std::int64_t tile, std::int64_t begin) const {
+    return item_.rest_of(tile) < 0 ? totals_of(tile / item_.tiles_of_head(), begin) : nullptr;
   }
 
   /// Ends a block: takes the sums of its cells, `n` from `cell` on.
@@ -93,6 +95,44 @@ class Received {
  private:
   using Tile = ReceivedTile;
 
+  /// Lanes of a tile, from `begin` to `end`.
+  struct Lanes {
+    std::int64_t begin, end;
+  };
+  /// The lanes of a shared tile that are of head `h` of the group; `end` is not beyond `begin` if none is.
+  Lanes shared_lanes(std::int64_t h, std::int64_t tile) const {
+    const std::int64_t rest = item_.rest_of(tile), n = item_.n_rest();
+    return {max_of(0, h * n - rest), min_of(kLanes, (h + 1) * n - rest)};
+  }
+  /// Calls act(h, lanes) for the heads of the group that have lanes of a tile.
+  template <class Act>
+  CHUNKKV_INLINE void for_heads(std::int64_t tile, const Act& act) const {
+    if (item_.rest_of(tile) < 0) return act(tile / item_.tiles_of_head(), Lanes{0, kLanes});
+    for (std::int64_t h = 0; h < item_.group(); ++h)
+      if (const Lanes lanes = shared_lanes(h, tile); lanes.begin < lanes.end) act(h, lanes);
+  }
+  /// Calls act(tile, lanes) for the tiles with lanes of head `h` of the group.
+  template <class Act>
+  CHUNKKV_INLINE void for_tiles(std::int64_t h, const Act& act) const {
+    const std::int64_t own = item_.tiles_of_head(), n_own = item_.group() * own;
+    for (std::int64_t tile = h * own; tile < (h + 1) * own; ++tile) act(tile, Lanes{0, kLanes});
+    for (std::int64_t tile = n_own; tile < item_.n_tiles(); ++tile)
+      if (const Lanes lanes = shared_lanes(h, tile); lanes.begin < lanes.end) act(tile, lanes);
+  }
+
+  /// Adds the weights of some lanes, each multiplied by its lane's factor, to `totals`. The factors of other
+  /// lanes become 0.
+  void add_weights(const char* weights, float* factors, Lanes lanes, std::int64_t first, std::int64_t n,
+                   float* totals) const {
+    for (std::int64_t i = 0; i < lanes.begin; ++i) factors[i] = 0;
+    for (std::int64_t i = lanes.end; i < kLanes; ++i) factors[i] = 0;
+    A::pack_factors(factors, memory_.factors);
+    A::add_received(weights, memory_.factors, first, n, totals);
+  }
+
+  float* totals_of(std::int64_t h, std::int64_t begin) const {
+    return memory_.totals + h * A::block(item_.task.depth) + begin;
+  }
   std::size_t totals_bytes() const { return std::size_t(A::block(item_.task.depth)) * sizeof(float); }
   float* row_of(std::int64_t h) const {
     return out_ + (item_.kv_head * item_.group() + h) * item_.task.n_cells;
@@ -129,8 +169,7 @@ class Received {
   /// received.
   void correct(std::int64_t h) {
     std::memset(memory_.due, 0, std::size_t(memory_.n_strips) * sizeof(F));
-    for (std::int64_t tile = h * item_.tiles_of_head(); tile < (h + 1) * item_.tiles_of_head(); ++tile)
-      add_due(tile);
+    for_tiles(h, [&](std::int64_t tile, Lanes lanes) { add_due(tile, lanes); });
     float* row = row_of(h);
     for (std::int64_t strip = 0; strip < memory_.n_strips; ++strip) {
       const std::int64_t begin = strip * strip_, end = min_of(begin + strip_, item_.task.n_cells);
@@ -148,11 +187,14 @@ class Received {
     }
   }
 
-  /// Adds what a tile's queries pay to each strip, but to the kept ones, to memory_.due.
-  void add_due(std::int64_t tile) {
+  /// Adds what the queries of some lanes pay to each strip, but to the kept ones, to memory_.due.
+  void add_due(std::int64_t tile, Lanes lanes) {
     const TileSums sums = sums_of(tile);
     const std::int64_t n = memory_.tiles[tile].n_taken;
-    for (std::int64_t i = 0; i < kLanes; i += V::kWidth) {
+    for (std::int64_t i = lanes.begin / V::kWidth * V::kWidth; i < lanes.end; i += V::kWidth) {
+      F is_own{};
+      for (std::int64_t lane = max_of(i, lanes.begin); lane < min_of(i + V::kWidth, lanes.end); ++lane)
+        is_own[lane - i] = 1;
       const F top = V::load(sums.maximum + i), sum = V::load(sums.weight + i);
       F before{}, maximum = top, factor = share(top, top, sum);
       for (const Taken* taken = taken_by(tile); taken < taken_by(tile) + n; ++taken) {
@@ -164,7 +206,7 @@ class Received {
         const F now = V::load(taken->sum + i) * factor;
         if (taken->strip >= 0 && !taken->is_kept) {
           float* due = memory_.due + taken->strip * V::kWidth;
-          V::store(due, V::load(due) + now - before);
+          V::store(due, V::load(due) + (now - before) * is_own);
         }
         before = now;
       }
@@ -174,17 +216,18 @@ class Received {
   /// The first strip after `strip` that a tile of head `h` of the group has kept.
   std::int64_t next_kept(std::int64_t h, std::int64_t strip) const {
     std::int64_t next = memory_.n_strips;
-    for (std::int64_t tile = h * item_.tiles_of_head(); tile < (h + 1) * item_.tiles_of_head(); ++tile)
+    for_tiles(h, [&](std::int64_t tile, Lanes) {
       for (std::int64_t i = 0; i < memory_.tiles[tile].n_kept; ++i)
         if (const std::int64_t other = memory_.tiles[tile].kept[i].strip; other > strip)
           next = min_of(next, other);
+    });
     return next;
   }
 
   /// Adds the kept weights of a strip of head `h` of the group.
   void add_kept(std::int64_t h, std::int64_t strip) {
     const std::int64_t begin = strip * strip_;
-    for (std::int64_t tile = h * item_.tiles_of_head(); tile < (h + 1) * item_.tiles_of_head(); ++tile) {
+    for_tiles(h, [&](std::int64_t tile, Lanes lanes) {
       const Tile& t = memory_.tiles[tile];
       for (std::int64_t i = 0; i < t.n_kept; ++i) {
         if (t.kept[i].strip != strip) continue;
@@ -194,11 +237,10 @@ class Received {
         for (std::int64_t c = 0; c < kLanes; c += V::kWidth)
           V::store(factors + c,
                    share(V::load(then.maximum + c), V::load(sums.maximum + c), V::load(sums.weight + c)));
-        A::pack_factors(factors, memory_.factors);
-        A::add_received(weights_of(tile, i), memory_.factors, t.kept[i].begin - begin, t.kept[i].count,
-                        memory_.totals);
+        add_weights(weights_of(tile, i), factors, lanes, t.kept[i].begin - begin, t.kept[i].count,
+                    memory_.totals);
       }
-    }
+    });
     // The last unit of keys may reach beyond the cells.
     A::add_totals(memory_.totals, min_of(strip_, item_.task.n_cells - begin), row_of(h) + begin);
     std::memset(memory_.totals, 0, std::size_t(strip_) * sizeof(float));

@@ -41,7 +41,8 @@ class Attention {
                .kv_head = i % task.n_head_kv,
                .first = first,
                .count = min_of(chunk, task.n_queries - first),
-               .by_head = task.received != nullptr},
+               .by_head = task.received != nullptr,
+               .shares_rest = task.received != nullptr},
               first / chunk);
     }
   }

@@ -167,7 +167,7 @@ class OverlappedStrips {
     if (received_->after(strip.tile)) return nullptr;
     if (turn_.phase == kOtherStrips &&
         Softmax<A>::has_settled(item_.memory.tile(strip.tile, item_.task.depth)))
-      return received_->totals_of(strip.tile, strip.begin);
+      if (float* totals = received_->totals_of_tile(strip.tile, strip.begin)) return totals;
     received_->add(strip.tile, strip.weights, strip.begin, strip.view.low, strip.view.high - strip.view.low);
     return nullptr;
   }

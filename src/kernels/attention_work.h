@@ -73,19 +73,39 @@ struct AttentionWork {
     std::int64_t kv_head, first, count;  ///< `first`, `count`: the first token and the number of tokens
     std::int64_t stride = 1;             ///< from token to token
     bool by_head = false;                ///< a tile holds tokens of one head; else heads change fastest
+    bool shares_rest = false;  ///< with by_head: what fills no tile of its head shares tiles, head by head
 
     std::int64_t group() const { return task.n_head / task.n_head_kv; }
-    std::int64_t tiles_of_head() const { return (count + kLanes - 1) / kLanes; }
+    /// The tiles that hold tokens of one head, for each head; with by_head.
+    std::int64_t tiles_of_head() const { return (shares_rest ? count : count + kLanes - 1) / kLanes; }
+    /// The tokens of each head that share tiles with those of others.
+    std::int64_t n_rest() const { return shares_rest ? count % kLanes : 0; }
     std::int64_t n_tiles() const {
-      return by_head ? group() * tiles_of_head() : (count * group() + kLanes - 1) / kLanes;
+      return by_head ? group() * tiles_of_head() + (n_rest() * group() + kLanes - 1) / kLanes
+                     : (count * group() + kLanes - 1) / kLanes;
     }
+    /// Where the lanes of a tile begin among those of all heads' tokens that share tiles; negative: they do
+    /// not share it.
+    std::int64_t rest_of(std::int64_t tile) const { return (tile - group() * tiles_of_head()) * kLanes; }
     Lane lane(std::int64_t tile, std::int64_t i) const {
-      if (by_head) {
+      if (by_head && rest_of(tile) < 0) {
         const std::int64_t t = tile % tiles_of_head() * kLanes + i;
         return {first + min_of(t, count - 1) * stride, kv_head * group() + tile / tiles_of_head(), t < count};
       }
-      const std::int64_t at = tile * kLanes + i, last = min_of(at, count * group() - 1);
-      return {first + last / group(), kv_head * group() + last % group(), at == last};
+      const std::int64_t at = (by_head ? rest_of(tile) : tile * kLanes) + i;
+      const std::int64_t last = min_of(at, (by_head ? n_rest() : count) * group() - 1);
+      if (!by_head) return {first + last / group(), kv_head * group() + last % group(), at == last};
+      return {first + (count - n_rest() + last % n_rest()) * stride, kv_head * group() + last / n_rest(),
+              at == last};
+    }
+    /// The first and the last token of a tile's lanes, or of all that share tiles.
+    struct Tokens {
+      std::int64_t first, last;
+    };
+    Tokens tokens(std::int64_t tile) const {
+      if (by_head && rest_of(tile) >= 0)
+        return {first + (count - n_rest()) * stride, first + (count - 1) * stride};
+      return {lane(tile, 0).token, lane(tile, kLanes - 1).token};
     }
   };
 
@@ -188,15 +208,15 @@ struct AttentionWork {
   static void find_view(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t begin,
                         std::int64_t end, View& view, Takes takes) {
     const AttentionTask& task = item.task;
-    const Lane first = item.lane(tile, 0), last = item.lane(tile, kLanes - 1);
+    const auto [first, last] = item.tokens(tile);
     const std::int64_t first_group = (cell + begin) / 32, n_groups = (end - begin + 31) / 32;
     view.low = end - begin;
     view.high = 0;
-    view.all = last.is_real || !item.by_head;
+    view.all = item.lane(tile, kLanes - 1).is_real || !item.by_head;
     for (std::int64_t g = 0; g < n_groups; ++g) {
       const std::uint32_t* words = task.visible + (first_group + g) * task.n_queries;
       std::uint32_t any = 0, every = 0xffffffffu;
-      for (std::int64_t t = first.token; t <= last.token; t += item.stride) {
+      for (std::int64_t t = first; t <= last; t += item.stride) {
         const std::uint32_t word = takes(t) ? words[t] : 0;
         any |= word;
         every &= word;
@@ -233,10 +253,11 @@ struct AttentionWork {
   /// Whether all lanes of a tile are queries that see all cells from `cell` to `end`. May say no of tokens
   /// with a stride and of groups of cells that do not end with `end`.
   static bool all_see(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t end) {
-    const Lane first = item.lane(tile, 0), last = item.lane(tile, kLanes - 1);
-    if (item.stride != 1 || end % 32 != 0 || (item.by_head && !last.is_real)) return false;
-    const std::int64_t n = last.token - first.token + 1, n_groups = (end - cell) / 32;
-    const std::uint32_t* words = item.task.visible + cell / 32 * item.task.n_queries + first.token;
+    if (item.stride != 1 || end % 32 != 0) return false;
+    if (item.by_head && !item.lane(tile, kLanes - 1).is_real) return false;
+    const auto [first, last] = item.tokens(tile);
+    const std::int64_t n = last - first + 1, n_groups = (end - cell) / 32;
+    const std::uint32_t* words = item.task.visible + cell / 32 * item.task.n_queries + first;
     for (std::int64_t g = 0; g < n_groups; ++g, words += item.task.n_queries) {
       const typename V::I all_cells = typename V::I{} - 1;
       typename V::I every = all_cells;
