@@ -37,8 +37,10 @@ struct TilePrecision {
 
   static constexpr int strip(std::int64_t) { return kAttentionTileStrip; }
   static constexpr int block(std::int64_t depth) { return depth <= 128 ? 1024 : 512; }
+  /// The bytes of a packed row of keys.
+  static constexpr std::size_t row_bytes(std::int64_t depth) { return std::size_t(padded_depth(depth)) * 2; }
   static constexpr std::size_t key_bytes(std::int64_t depth) {
-    return std::size_t(block(depth) * padded_depth(depth)) * 2;
+    return std::size_t(block(depth)) * row_bytes(depth);
   }
   static constexpr std::size_t value_bytes(std::int64_t depth) {
     return std::size_t(block(depth) * depth) * 2;

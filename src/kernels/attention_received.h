@@ -71,7 +71,7 @@ class Received {
   /// Where the cells of the strip at `begin` of a block are added up for the head whose tile it is; null if
   /// heads share the tile.
   float* totals_of_tile(std::int64_t tile, std::int64_t begin) const {
-    return item_.rest_of(tile) < 0 ? totals_of(tile / item_.tiles_of_head(), begin) : nullptr;
+    return item_.is_shared(tile) ? nullptr : totals_of(tile / item_.tiles_of_head(), begin);
   }
 
   /// Ends a block: takes the sums of its cells, `n` from `cell` on.
@@ -107,7 +107,7 @@ class Received {
   /// Calls act(h, lanes) for the heads of the group that have lanes of a tile.
   template <class Act>
   CHUNKKV_INLINE void for_heads(std::int64_t tile, const Act& act) const {
-    if (item_.rest_of(tile) < 0) return act(tile / item_.tiles_of_head(), Lanes{0, kLanes});
+    if (!item_.is_shared(tile)) return act(tile / item_.tiles_of_head(), Lanes{0, kLanes});
     for (std::int64_t h = 0; h < item_.group(); ++h)
       if (const Lanes lanes = shared_lanes(h, tile); lanes.begin < lanes.end) act(h, lanes);
   }

@@ -64,6 +64,10 @@ struct Vectors {
     return a > b ? a : b;
   }
 
+  static CHUNKKV_INLINE I maximum(I a, I b) {
+    return a > b ? a : b;
+  }
+
   static CHUNKKV_INLINE bool any(I x) {
 #if defined(__AVX512F__)
     if constexpr (Width == 16) return _mm512_test_epi32_mask((__m512i)x, (__m512i)x) != 0;

@@ -84,27 +84,27 @@ struct AttentionWork {
       return by_head ? group() * tiles_of_head() + (n_rest() * group() + kLanes - 1) / kLanes
                      : (count * group() + kLanes - 1) / kLanes;
     }
-    /// Where the lanes of a tile begin among those of all heads' tokens that share tiles; negative: they do
-    /// not share it.
+    bool is_shared(std::int64_t tile) const { return shares_rest && tile >= group() * tiles_of_head(); }
+    /// Where the lanes of a shared tile begin among those of all heads' tokens that share tiles.
     std::int64_t rest_of(std::int64_t tile) const { return (tile - group() * tiles_of_head()) * kLanes; }
     Lane lane(std::int64_t tile, std::int64_t i) const {
-      if (by_head && rest_of(tile) < 0) {
-        const std::int64_t t = tile % tiles_of_head() * kLanes + i;
-        return {first + min_of(t, count - 1) * stride, kv_head * group() + tile / tiles_of_head(), t < count};
+      if (!by_head) {
+        const std::int64_t at = tile * kLanes + i, last = min_of(at, count * group() - 1);
+        return {first + last / group(), kv_head * group() + last % group(), at == last};
       }
-      const std::int64_t at = (by_head ? rest_of(tile) : tile * kLanes) + i;
-      const std::int64_t last = min_of(at, (by_head ? n_rest() : count) * group() - 1);
-      if (!by_head) return {first + last / group(), kv_head * group() + last % group(), at == last};
-      return {first + (count - n_rest() + last % n_rest()) * stride, kv_head * group() + last / n_rest(),
-              at == last};
+      if (is_shared(tile)) {
+        const std::int64_t n = n_rest(), at = rest_of(tile) + i, last = min_of(at, n * group() - 1);
+        return {first + (count - n + last % n) * stride, kv_head * group() + last / n, at == last};
+      }
+      const std::int64_t t = tile % tiles_of_head() * kLanes + i;
+      return {first + min_of(t, count - 1) * stride, kv_head * group() + tile / tiles_of_head(), t < count};
     }
     /// The first and the last token of a tile's lanes, or of all that share tiles.
     struct Tokens {
       std::int64_t first, last;
     };
     Tokens tokens(std::int64_t tile) const {
-      if (by_head && rest_of(tile) >= 0)
-        return {first + (count - n_rest()) * stride, first + (count - 1) * stride};
+      if (is_shared(tile)) return {first + (count - n_rest()) * stride, first + (count - 1) * stride};
       return {lane(tile, 0).token, lane(tile, kLanes - 1).token};
     }
   };

@@ -19,11 +19,8 @@ struct ByteQuads {
   /// What a key's numbers are multiples of: the greatest becomes 127. NaN if one is NaN.
   static float unit_of(const float* key, std::int64_t depth) {
     I most{};
-    for (std::int64_t d = 0; d < depth; d += Width) {
-      const I magnitude = (I)V::load(key + d) & 0x7fffffff;  // ordered like the numbers
-      const I greater = magnitude > most;
-      most = (magnitude & greater) | (most & ~greater);
-    }
+    for (std::int64_t d = 0; d < depth; d += Width)  // bits without sign are ordered like the numbers
+      most = V::maximum((I)V::load(key + d) & 0x7fffffff, most);
     std::int32_t bits = 0;
     for (int i = 0; i < Width; ++i) bits = most[i] > bits ? most[i] : bits;
     float greatest;

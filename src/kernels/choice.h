@@ -10,7 +10,8 @@
 namespace chunkkv::kernels {
 
 struct Machine {
-  // The processor's instructions; all but `avx512` also need kernels of ours that are compiled in.
+  // The processor's instructions; all but `avx512`, `avx512vnni` and `avx512bf16` also need kernels of ours
+  // that are compiled in.
   bool avx2 = false;  ///< AVX2 and FMA
   bool avx512 = false;
   bool vnni = false;  ///< AVX-VNNI or AVX512-VNNI

@@ -24,10 +24,9 @@ struct IntegerKeys {
   struct Scope {};
 
   /// A key's numbers, its unit and what sums begin with.
-  static constexpr std::size_t key_bytes(std::int64_t depth) {
+  static constexpr std::size_t row_bytes(std::int64_t depth) {
     return std::size_t(depth) * sizeof(Number) + 8;
   }
-  static constexpr std::int64_t block(std::int64_t) { return 1; }
   static constexpr std::size_t query_bytes(std::int64_t depth) {
     return kLanes * (std::size_t(depth) * sizeof(Number) + 4);
   }
@@ -35,7 +34,7 @@ struct IntegerKeys {
   /// Packs keys, [n][depth], into panels: [groups of depth][rows], units [rows], beginnings of sums [rows].
   /// errors[n] = their distances from what is packed.
   static void pack_rows(const float* keys, std::int64_t n, std::int64_t depth, char* packed, float* errors) {
-    for (std::int64_t key = 0; key < n; key += Rows, packed += Rows * key_bytes(depth))
+    for (std::int64_t key = 0; key < n; key += Rows, packed += Rows * row_bytes(depth))
       for (std::int64_t r = 0; r < Rows; ++r) {
         const std::int64_t from = min_of(key + r, n - 1);  // the last key stands for what is missing
         errors[from] = pack(keys + from * depth, depth, packed + 4 * r);
@@ -49,7 +48,7 @@ struct IntegerKeys {
     const std::int64_t n_groups = depth / kGroup;
     for (std::int64_t i = 0; i < kLanes; ++i) {
       const char* from =
-          packed_rows + std::size_t(rows[i] / Rows * Rows) * key_bytes(depth) + rows[i] % Rows * 4;
+          packed_rows + std::size_t(rows[i] / Rows * Rows) * row_bytes(depth) + rows[i] % Rows * 4;
       for (std::int64_t group = 0; group < n_groups; ++group) {
         std::int32_t bits;
         std::memcpy(&bits, from + group * Rows * 4, sizeof bits);
@@ -63,8 +62,8 @@ struct IntegerKeys {
   /// out[end - begin][lanes] = the products of keys and lanes.
   static void logits(const char* lanes, const char* keys, std::int64_t depth, std::int64_t begin,
                      std::int64_t end, float* out) {
-    keys += std::size_t(begin) * key_bytes(depth);
-    for (; begin < end; begin += Rows, keys += Rows * key_bytes(depth), out += Rows * kLanes)
+    keys += std::size_t(begin) * row_bytes(depth);
+    for (; begin < end; begin += Rows, keys += Rows * row_bytes(depth), out += Rows * kLanes)
       multiply(keys, lanes, depth / kGroup, out);
   }
 
@@ -77,11 +76,7 @@ struct IntegerKeys {
     std::memcpy(&bits, group, sizeof bits);
     return I{} + bits;
   }
-  static CHUNKKV_INLINE I load(const char* from) {
-    I x;
-    std::memcpy(&x, from, sizeof x);
-    return x;
-  }
+  static CHUNKKV_INLINE I load(const char* from) { return V::load((const std::uint32_t*)from); }
 
   /// Packs a key as a row of a panel and returns its distance from what is packed.
   static float pack(const float* key, std::int64_t depth, char* row) {

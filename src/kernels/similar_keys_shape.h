@@ -55,7 +55,7 @@ class SimilarKeys {
   static std::size_t thread_bytes(const SimilarKeysTask& task) { return Memory(task.depth, nullptr).bytes; }
 
   static std::size_t packed_bytes(const SimilarKeysTask& task) {
-    return std::size_t(task.n + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit * key_bytes(task);
+    return std::size_t(task.n + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit * A::row_bytes(task.depth);
   }
 
   static void pack(const SimilarKeysTask& task, std::int64_t first, std::int64_t end, float* sum) {
@@ -74,7 +74,7 @@ class SimilarKeys {
         RowStatistics<V>::units(task.rows, i, i + n, task.smallest, task.factors + i, units, sum);
       }
       float* const errors = task.errors + i;
-      A::pack_rows(keys, n, task.depth, task.packed + std::size_t(i) * key_bytes(task), errors);
+      A::pack_rows(keys, n, task.depth, task.packed + std::size_t(i) * A::row_bytes(task.depth), errors);
       // Two keys of length 1 that are a and b away from what is packed: their product changes by at most
       // a + b + a b, so by the sum of two parts such as a + a^2 / 2.
       for (std::int64_t k = 0; k < n; ++k) errors[k] = 1.001f * (errors[k] + 0.5f * errors[k] * errors[k]);
@@ -105,10 +105,6 @@ class SimilarKeys {
     for (; i < begin + length; ++i) lanes[0] = task.errors[i] > lanes[0] ? task.errors[i] : lanes[0];
     for (const float lane : lanes) greatest = lane > greatest ? lane : greatest;
     return greatest;
-  }
-
-  static std::size_t key_bytes(const SimilarKeysTask& task) {
-    return A::key_bytes(task.depth) / std::size_t(A::block(task.depth));
   }
 
   static void search(const SimilarKeysTask& task, const Memory& memory, std::int64_t first,
@@ -302,11 +298,7 @@ class SimilarKeys {
       found[0] = V::load(column + i * kLanes) > bound ? keys[0] : found[0];
       keys[0] += 1;
     }
-    return newer(newer(found[0], found[1]), newer(found[2], found[3]));
-  }
-  static CHUNKKV_INLINE I newer(I a, I b) {
-    const I greater = a > b;
-    return (a & greater) | (b & ~greater);
+    return V::maximum(V::maximum(found[0], found[1]), V::maximum(found[2], found[3]));
   }
 
   /// The highest product of each lane. Distributes `steps` over the rows, and fetches a line of `later` with
