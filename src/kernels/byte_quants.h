@@ -31,6 +31,7 @@ const ByteQuants* byte_quants(std::string_view type, bool interleaved);
 
 // These are in a source that is compiled for AVX2.
 extern const ByteQuants kQuantsQ40, kQuantsQ41, kQuantsQ50, kQuantsQ51, kQuantsQ80, kQuantsQ4K, kQuantsQ5K,
-    kQuantsQ6K, kQuantsQ40Interleaved, kQuantsQ4KInterleaved;
+    kQuantsQ6K, kQuantsIq4Nl, kQuantsIq4Xs, kQuantsMxfp4, kQuantsQ40Interleaved, kQuantsQ4KInterleaved,
+    kQuantsIq4NlInterleaved, kQuantsMxfp4Interleaved;
 
 }  // namespace chunkkv::kernels

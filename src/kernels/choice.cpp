@@ -71,18 +71,19 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
     return Arithmetic::engine;
   if (machine.amx) return Arithmetic::bf16_amx;
   if (layout == Layout::amx) return Arithmetic::engine;
-  const bool as_numbers = layout == Layout::interleaved
-                              ? one_of(weights.type, {"q4_0", "q4_K"})
-                              : one_of(weights.type, {"q4_0", "q4_1", "q5_0", "q5_1", "q4_K", "q5_K"});
-  if (machine.vnni && (as_numbers || (layout == Layout::plain && one_of(weights.type, {"q6_K", "q8_0"}))))
-    return Arithmetic::bytes;
+  const bool is_plain = layout == Layout::plain;
+  const bool as_numbers = one_of(weights.type, {"q4_0", "q4_K", "mxfp4"}) ||
+                          (is_plain && one_of(weights.type, {"q4_1", "q5_0", "q5_1", "q5_K"}));
+  const bool as_wide_numbers =
+      weights.type == "iq4_nl" || (is_plain && one_of(weights.type, {"q6_K", "q8_0", "iq4_xs"}));
+  if (machine.vnni && (as_numbers || as_wide_numbers)) return Arithmetic::bytes;
   if (machine.avx512fp16) return Arithmetic::f16_avx512;
   if (!machine.avx2) return Arithmetic::engine;
   // With AVX-512 the engine's products are faster than ours, except where `engine_is_slow`.
   const Arithmetic ours = as_numbers ? Arithmetic::bytes : Arithmetic::words;
-  const bool engine_is_slow = layout == Layout::plain
+  const bool engine_is_slow = is_plain
                                   ? !one_of(weights.type, {"q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "iq4_xs"})
-                                  : machine.vnni && one_of(weights.type, {"iq4_nl", "mxfp4"});
+                                  : weights.type == "mxfp4";
   return !machine.avx512 || engine_is_slow ? ours : Arithmetic::engine;
 }
 

@@ -45,6 +45,8 @@ TEST(Choice, Avx2) {
                  {"q4_1", Layout::plain, bytes},
                  {"q4_K", Layout::interleaved, bytes},
                  {"iq4_nl", Layout::interleaved, integers},
+                 {"iq4_xs", Layout::plain, integers},
+                 {"mxfp4", Layout::interleaved, bytes},
                  {"q2_K", Layout::plain, integers},
                  {"q5_0", Layout::plain, bytes},
                  {"q6_K", Layout::plain, integers},
@@ -59,6 +61,9 @@ TEST(Choice, Avx512AloneLeavesWhatTheEngineIsFastWith) {
                    {"q4_1", Layout::plain, Arithmetic::bytes},
                    {"q4_K", Layout::interleaved, Arithmetic::engine},
                    {"q2_K", Layout::interleaved, Arithmetic::engine},
+                   {"iq4_nl", Layout::interleaved, Arithmetic::engine},
+                   {"iq4_xs", Layout::plain, Arithmetic::engine},
+                   {"mxfp4", Layout::interleaved, Arithmetic::bytes},
                    {"q5_0", Layout::plain, Arithmetic::bytes},
                    {"q5_K", Layout::plain, Arithmetic::engine},
                    {"q6_K", Layout::plain, Arithmetic::engine},
@@ -76,6 +81,9 @@ TEST(Choice, VnniTakesWholeNumbers) {
                      {"q5_K", Layout::plain, Arithmetic::bytes},
                      {"q6_K", Layout::plain, Arithmetic::bytes},
                      {"q8_0", Layout::plain, Arithmetic::bytes},
+                     {"iq4_nl", Layout::interleaved, Arithmetic::bytes},
+                     {"iq4_xs", Layout::plain, Arithmetic::bytes},
+                     {"mxfp4", Layout::interleaved, Arithmetic::bytes},
                      {"f32", Layout::plain, Arithmetic::engine}});
 }
 
@@ -92,9 +100,7 @@ TEST(Choice, VnniLeavesOtherNumbersAsTheyWere) {
 /// Where the engine's products are fast with AVX-512 and where they are not.
 TEST(Choice, Avx512VnniLeavesWhatTheEngineIsFastWith) {
   expect(kAvx512Vnni, {{"q3_K", Layout::plain, Arithmetic::engine},
-                       {"iq4_xs", Layout::plain, Arithmetic::engine},
-                       {"iq4_nl", Layout::interleaved, Arithmetic::words},
-                       {"mxfp4", Layout::interleaved, Arithmetic::words},
+                       {"q2_K", Layout::interleaved, Arithmetic::engine},
                        {"iq3_s", Layout::plain, Arithmetic::words}});
 }
 
