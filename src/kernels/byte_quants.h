@@ -17,10 +17,16 @@ struct ByteQuants {
   int chain = 0;
   int offset = 0;            ///< 0: there are mins
   bool interleaved = false;  ///< a block has 8 rows; else each row has blocks of its own
-  /// Reads one block of each of 8 rows, which are `row` bytes apart if they are plain. Writes numbers
-  /// [8][kMostQuantDepth], and scales and, where there are any, mins [parts][8].
-  void (*read)(const char* block, std::size_t row, std::uint8_t* numbers, float* scales,
-               float* mins) = nullptr;
+  /// Where the numbers of 8 rows go: [depth / 4][8][4], with `quad_bytes` from four depths to the next; and
+  /// their scales and, where there are any, mins: [parts][8], with `part_step` floats from part to part.
+  struct Target {
+    char* numbers = nullptr;
+    std::size_t quad_bytes = 0;
+    float *scales = nullptr, *mins = nullptr;
+    std::size_t part_step = 0;
+  };
+  /// Reads one block of each of 8 rows, which are `row` bytes apart if they are plain.
+  void (*read)(const char* block, std::size_t row, const Target& to) = nullptr;
 };
 
 constexpr std::int64_t kMostQuantDepth = 256;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kNRows = 8;
 using Byte = std::uint8_t;
+using To = ByteQuants::Target;
 
 float half_at(const Byte* from) {
   std::uint16_t bits;
@@ -34,17 +35,8 @@ __m128i load16(const Byte* from) {
 __m256i load32(const Byte* from) {
   return _mm256_loadu_si256((const __m256i*)from);
 }
-void store32(Byte* to, __m256i numbers) {
-  _mm256_storeu_si256((__m256i*)to, numbers);
-}
 __m256i all(int byte) {
   return _mm256_set1_epi8((char)byte);
-}
-
-/// The two 8-byte pieces of a row, which are a piece of each row apart.
-__m128i pieces(const Byte* from) {
-  return _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i*)from),
-                            _mm_loadl_epi64((const __m128i*)(from + 8 * kNRows)));
 }
 
 /// Numbers of 4 bits: the lower or the upper halves of 32 bytes, or of 16 bytes first the lower and then the
@@ -64,7 +56,7 @@ struct Codes {
   __m256i all;
 
   Codes(std::int64_t first, std::int64_t second) : all(_mm256_setr_epi64x(first, second, first, second)) {}
-  __m256i of(__m256i numbers) const { return _mm256_shuffle_epi8(all, numbers); }
+  __m256i operator()(__m256i numbers) const { return _mm256_shuffle_epi8(all, numbers); }
 };
 /// -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113, plus 128.
 Codes codes_iq4() {
@@ -84,36 +76,63 @@ __m256i spread_bits(std::uint32_t bits, int bit) {
   return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bit_of), bit_of), all(bit));
 }
 
-/// Writes [8 rows][8] numbers as [8][8 rows].
-void store_transposed(const __m256 (&rows)[kNRows], float* to) {
+void store_quad(const To& to, int quad, __m256i rows) {
+  _mm256_storeu_si256((__m256i*)(to.numbers + to.quad_bytes * std::size_t(quad)), rows);
+}
+/// Stores 32 depths from `depth` on of each row.
+void store_rows(const To& to, int depth, __m256i (&rows)[kNRows]) {
+  transpose(rows);
+  for (int i = 0; i < 8; ++i) store_quad(to, depth / 4 + i, rows[i]);
+}
+/// Stores 8 depths from `depth` on of each row, which lie one row after the other in two vectors.
+void store_pieces(const To& to, int depth, __m256i first, __m256i second) {
+  const __m256 a = _mm256_castsi256_ps(first), b = _mm256_castsi256_ps(second);
+  const __m256i even = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
+  const __m256i odd = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd));
+  store_quad(to, depth / 4, _mm256_permute4x64_epi64(even, 0xd8));
+  store_quad(to, depth / 4 + 1, _mm256_permute4x64_epi64(odd, 0xd8));
+}
+
+float* scales_of(const To& to, int part) {
+  return to.scales + to.part_step * std::size_t(part);
+}
+float* mins_of(const To& to, int part) {
+  return to.mins + to.part_step * std::size_t(part);
+}
+/// Stores one number for each of 8 parts from `part` on of each row.
+void store_parts(float* to, std::size_t part_step, const __m256 (&rows)[kNRows]) {
   __m256i words[kNRows];
   for (int r = 0; r < kNRows; ++r) words[r] = _mm256_castps_si256(rows[r]);
   transpose(words);
-  for (int r = 0; r < kNRows; ++r) _mm256_storeu_ps(to + kNRows * r, _mm256_castsi256_ps(words[r]));
+  for (int p = 0; p < 8; ++p)
+    _mm256_storeu_ps(to + part_step * std::size_t(p), _mm256_castsi256_ps(words[p]));
 }
 
 /// Reads blocks of 32 weights: a factor, with `Min` a second one that is added, with `Five` the fifth bits,
 /// and then the numbers.
 template <bool Min, bool Five>
-void read_small(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
+void read_small(const char* block, std::size_t row, const To& to) {
+  __m256i rows[kNRows];
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
-    scales[r] = half_at(from);
-    if (Min) mins[r] = -half_at(from + 2);
+    to.scales[r] = half_at(from);
+    if (Min) to.mins[r] = -half_at(from + 2);
     from += Min ? 4 : 2;
-    __m256i whole = split(load16(from + (Five ? 4 : 0)));
-    if (Five) whole = _mm256_or_si256(whole, spread_bits(word_at(from), 16));
-    store32(numbers + kMostQuantDepth * r, whole);
+    rows[r] = split(load16(from + (Five ? 4 : 0)));
+    if (Five) rows[r] = _mm256_or_si256(rows[r], spread_bits(word_at(from), 16));
   }
+  store_rows(to, 0, rows);
 }
 
 /// Reads blocks of 32 weights: a factor and signed numbers, which get an offset that makes them positive.
-void read_q8_0(const char* block, std::size_t row, Byte* numbers, float* scales, float*) {
+void read_q8_0(const char* block, std::size_t row, const To& to) {
+  __m256i rows[kNRows];
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
-    scales[r] = half_at(from);
-    store32(numbers + kMostQuantDepth * r, _mm256_xor_si256(load32(from + 2), all(128)));
+    to.scales[r] = half_at(from);
+    rows[r] = _mm256_xor_si256(load32(from + 2), all(128));
   }
+  store_rows(to, 0, rows);
 }
 
 /// Eight scales and eight mins of 6 bits each in 12 bytes: four scales and four mins in bytes of their own,
@@ -137,36 +156,39 @@ struct SixBits {
 /// Reads blocks of two factors, scales, with `Five` 32 bytes of fifth bits (bit p of byte j belongs to depth
 /// j of part p), and numbers, which share bytes between two parts.
 template <bool Five>
-void read_parts(const char* block, std::size_t row, Byte* numbers, float* scales, float* mins) {
-  __m256 row_scales[kNRows], row_mins[kNRows];
+void read_parts(const char* block, std::size_t row, const To& to) {
+  __m256 scales[kNRows], mins[kNRows];
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
     const SixBits six(from + 4);
-    row_scales[r] = _mm256_mul_ps(_mm256_set1_ps(half_at(from)), six.scales);
-    row_mins[r] = _mm256_mul_ps(_mm256_set1_ps(half_at(from + 2)), six.mins);
-    __m256i fifth = Five ? load32(from + 16) : __m256i{};
-    const auto add_fifth = [&](__m256i& whole) {
-      if (!Five) return;
-      whole = _mm256_or_si256(whole, _mm256_slli_epi16(_mm256_and_si256(fifth, all(1)), 4));
-      fifth = _mm256_srli_epi16(fifth, 1);  // what comes from the next byte is never looked at
-    };
-    for (int p = 0; p < 8; p += 2) {
-      const __m256i bytes = load32(from + (Five ? 48 : 16) + 16 * p);
-      __m256i first = lower(bytes), second = upper(bytes);
-      add_fifth(first);
-      add_fifth(second);
-      store32(numbers + kMostQuantDepth * r + 32 * p, first);
-      store32(numbers + kMostQuantDepth * r + 32 * (p + 1), second);
-    }
+    scales[r] = _mm256_mul_ps(_mm256_set1_ps(half_at(from)), six.scales);
+    mins[r] = _mm256_mul_ps(_mm256_set1_ps(half_at(from + 2)), six.mins);
   }
-  store_transposed(row_scales, scales);
-  store_transposed(row_mins, mins);
+  store_parts(to.scales, to.part_step, scales);
+  store_parts(to.mins, to.part_step, mins);
+  const auto fifth = [](const Byte* from, int part) {
+    return _mm256_slli_epi16(_mm256_and_si256(_mm256_srli_epi16(load32(from + 16), part), all(1)), 4);
+  };
+  for (int p = 0; p < 8; p += 2) {
+    __m256i first[kNRows], second[kNRows];
+    for (int r = 0; r < kNRows; ++r) {
+      const Byte* from = (const Byte*)block + row * std::size_t(r);
+      const __m256i bytes = load32(from + (Five ? 48 : 16) + 16 * p);
+      first[r] = lower(bytes);
+      second[r] = upper(bytes);
+      if (!Five) continue;
+      first[r] = _mm256_or_si256(first[r], fifth(from, p));
+      second[r] = _mm256_or_si256(second[r], fifth(from, p + 1));
+    }
+    store_rows(to, 32 * p, first);
+    store_rows(to, 32 * (p + 1), second);
+  }
 }
 
 /// Reads blocks of 128 bytes of lower bits, 64 of upper bits, 16 signed scales and a factor. Each half, 128
 /// depths, has four runs of 32. The first two have the lower and the last two the upper 4 bits of the same 64
 /// bytes; each of the four has two bits of the same 32 bytes of upper bits.
-void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales, float*) {
+void read_q6_k(const char* block, std::size_t row, const To& to) {
   __m256 first[kNRows], last[kNRows];  // scales of eight parts each
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
@@ -174,47 +196,57 @@ void read_q6_k(const char* block, std::size_t row, Byte* numbers, float* scales,
     const __m128i own = load16(from + 192);
     first[r] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(own)));
     last[r] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(own, own))));
-    for (int half = 0; half < 2; ++half) {
-      const __m256i a = load32(from + 64 * half), b = load32(from + 64 * half + 32);
-      const __m256i high = load32(from + 128 + 32 * half);
-      const __m256i low[] = {lower(a), lower(b), upper(a), upper(b)};
-      const __m256i two[] = {_mm256_slli_epi16(high, 4), _mm256_slli_epi16(high, 2), high,
-                             _mm256_srli_epi16(high, 2)};  // the run's two bits are bits 4 and 5
-      for (int i = 0; i < 4; ++i)
-        store32(numbers + kMostQuantDepth * r + 128 * half + 32 * i,
-                _mm256_or_si256(low[i], _mm256_and_si256(two[i], all(0x30))));
-    }
   }
-  store_transposed(first, scales);
-  store_transposed(last, scales + 8 * kNRows);
+  store_parts(to.scales, to.part_step, first);
+  store_parts(scales_of(to, 8), to.part_step, last);
+  for (int run = 0; run < 8; ++run) {
+    const int half = run / 4, i = run % 4;
+    __m256i rows[kNRows];
+    for (int r = 0; r < kNRows; ++r) {
+      const Byte* from = (const Byte*)block + row * std::size_t(r);
+      const __m256i low = load32(from + 64 * half + i % 2 * 32);
+      const __m256i two = _mm256_srli_epi16(load32(from + 128 + 32 * half), 2 * i);  // in bits 0 and 1
+      const __m256i high = _mm256_slli_epi16(_mm256_and_si256(two, all(3)), 4);
+      rows[r] = _mm256_or_si256(i < 2 ? lower(low) : upper(low), high);
+    }
+    store_rows(to, 32 * run, rows);
+  }
+}
+
+/// Reads an interleaved block of 32 weights: the scales are there; the numbers follow at `from`. `Decode`
+/// makes numbers of 4 bits what they stand for.
+template <class Decode>
+void read_pieces(const Byte* from, const To& to, Decode decode) {
+  for (int i = 0; i < 2; ++i) {
+    const __m256i first = load32(from + 64 * i), second = load32(from + 64 * i + 32);
+    store_pieces(to, 8 * i, decode(lower(first)), decode(lower(second)));
+    store_pieces(to, 16 + 8 * i, decode(upper(first)), decode(upper(second)));
+  }
 }
 
 /// Reads an interleaved block of Q4_0; the highest bit of each number is flipped.
-void read_q4_0_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float*) {
+void read_q4_0_interleaved(const char* block, std::size_t, const To& to) {
   const Byte* from = (const Byte*)block;
-  _mm256_storeu_ps(scales, halves_at(from));
-  for (int r = 0; r < kNRows; ++r)
-    store32(numbers + kMostQuantDepth * r,
-            _mm256_xor_si256(split(pieces(from + 2 * kNRows + 8 * r)), all(8)));
+  _mm256_storeu_ps(to.scales, halves_at(from));
+  read_pieces(from + 2 * kNRows, to, [](__m256i numbers) { return _mm256_xor_si256(numbers, all(8)); });
 }
 
 /// Reads an interleaved block of Q4_K: after the factors, 12 bytes for each part with the scales and mins of
 /// the 8 rows.
-void read_q4_k_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float* mins) {
+void read_q4_k_interleaved(const char* block, std::size_t, const To& to) {
   const Byte* from = (const Byte*)block;
   const __m256 d = halves_at(from), d_min = halves_at(from + 2 * kNRows);
   for (int p = 0; p < 8; ++p) {
     const SixBits six(from + 4 * kNRows + 12 * p);
-    _mm256_storeu_ps(scales + kNRows * p, _mm256_mul_ps(d, six.scales));
-    _mm256_storeu_ps(mins + kNRows * p, _mm256_mul_ps(d_min, six.mins));
+    _mm256_storeu_ps(scales_of(to, p), _mm256_mul_ps(d, six.scales));
+    _mm256_storeu_ps(mins_of(to, p), _mm256_mul_ps(d_min, six.mins));
   }
   from += 4 * kNRows + 12 * 8;
-  for (int r = 0; r < kNRows; ++r)
-    for (int p = 0; p < 8; p += 2) {
-      const Byte* two = from + 16 * p * kNRows + 8 * r;
-      const __m256i bytes = _mm256_set_m128i(pieces(two + 16 * kNRows), pieces(two));
-      store32(numbers + kMostQuantDepth * r + 32 * p, lower(bytes));
-      store32(numbers + kMostQuantDepth * r + 32 * (p + 1), upper(bytes));
+  for (int p = 0; p < 8; p += 2)
+    for (int i = 0; i < 4; ++i, from += 64) {
+      const __m256i first = load32(from), second = load32(from + 32);
+      store_pieces(to, 32 * p + 8 * i, lower(first), lower(second));
+      store_pieces(to, 32 * (p + 1) + 8 * i, upper(first), upper(second));
     }
 }
 
@@ -226,50 +258,51 @@ float half_power(Byte byte) {
   return power;
 }
 
-void read_iq4_nl(const char* block, std::size_t row, Byte* numbers, float* scales, float*) {
+void read_iq4_nl(const char* block, std::size_t row, const To& to) {
   const Codes codes = codes_iq4();
+  __m256i rows[kNRows];
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
-    scales[r] = half_at(from);
-    store32(numbers + kMostQuantDepth * r, codes.of(split(load16(from + 2))));
+    to.scales[r] = half_at(from);
+    rows[r] = codes(split(load16(from + 2)));
   }
+  store_rows(to, 0, rows);
 }
-void read_iq4_nl_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float*) {
-  const Codes codes = codes_iq4();
+void read_iq4_nl_interleaved(const char* block, std::size_t, const To& to) {
   const Byte* from = (const Byte*)block;
-  _mm256_storeu_ps(scales, halves_at(from));
-  for (int r = 0; r < kNRows; ++r)
-    store32(numbers + kMostQuantDepth * r, codes.of(split(pieces(from + 2 * kNRows + 8 * r))));
+  _mm256_storeu_ps(to.scales, halves_at(from));
+  read_pieces(from + 2 * kNRows, to, codes_iq4());
 }
-void read_mxfp4(const char* block, std::size_t row, Byte* numbers, float* scales, float*) {
+
+void read_mxfp4(const char* block, std::size_t row, const To& to) {
   const Codes codes = codes_mxfp4();
+  __m256i rows[kNRows];
   for (int r = 0; r < kNRows; ++r) {
     const Byte* from = (const Byte*)block + row * std::size_t(r);
-    scales[r] = half_power(*from);
-    store32(numbers + kMostQuantDepth * r, codes.of(split(load16(from + 1))));
+    to.scales[r] = half_power(*from);
+    rows[r] = codes(split(load16(from + 1)));
   }
+  store_rows(to, 0, rows);
 }
-void read_mxfp4_interleaved(const char* block, std::size_t, Byte* numbers, float* scales, float*) {
-  const Codes codes = codes_mxfp4();
+void read_mxfp4_interleaved(const char* block, std::size_t, const To& to) {
   const Byte* from = (const Byte*)block;
-  for (int r = 0; r < kNRows; ++r) {
-    scales[r] = half_power(from[r]);
-    store32(numbers + kMostQuantDepth * r, codes.of(split(pieces(from + kNRows + 8 * r))));
-  }
+  for (int r = 0; r < kNRows; ++r) to.scales[r] = half_power(from[r]);
+  read_pieces(from + kNRows, to, codes_mxfp4());
 }
 
 /// Reads blocks of a factor, 2 bytes with two upper bits of each scale, 4 with the lower 4 bits, and numbers.
-void read_iq4_xs(const char* block, std::size_t row, Byte* numbers, float* scales, float*) {
+void read_iq4_xs(const char* block, std::size_t row, const To& to) {
   const Codes codes = codes_iq4();
-  for (int r = 0; r < kNRows; ++r) {
-    const Byte* from = (const Byte*)block + row * std::size_t(r);
-    const float d = half_at(from);
-    const std::uint32_t upper_bits = std::uint32_t(from[2] | from[3] << 8), lower_bits = word_at(from + 4);
-    for (int p = 0; p < 8; ++p) {
-      const auto scale = int((lower_bits >> 4 * p & 15) | (upper_bits >> 2 * p & 3) << 4);
-      scales[kNRows * p + r] = d * float(scale - 32);
-      store32(numbers + kMostQuantDepth * r + 32 * p, codes.of(split(load16(from + 8 + 16 * p))));
+  for (int p = 0; p < 8; ++p) {
+    __m256i rows[kNRows];
+    for (int r = 0; r < kNRows; ++r) {
+      const Byte* from = (const Byte*)block + row * std::size_t(r);
+      const int upper_bits = (from[2] | from[3] << 8) >> 2 * p & 3;
+      const int lower_bits = from[4 + p / 2] >> p % 2 * 4 & 15;
+      scales_of(to, p)[r] = half_at(from) * float((upper_bits << 4 | lower_bits) - 32);
+      rows[r] = codes(split(load16(from + 8 + 16 * p)));
     }
+    store_rows(to, 32 * p, rows);
   }
 }
 

@@ -3,7 +3,6 @@
 #include "kernels/attention_vectors.h"
 #include "kernels/lanes_avx2.h"
 #include "kernels/product.h"
-#include "kernels/transpose_avx2.h"
 
 namespace chunkkv::kernels {
 namespace {
@@ -63,14 +62,12 @@ class ByteProduct {
   };
   struct Own {
     Strip strips[kNStrips];
-    std::uint8_t* rows;  // one block of ByteQuants
     std::size_t bytes;
 
     explicit Own(char* own) {
       MemoryParts all{own};
       for (Strip& strip : strips)
         strip = {all.take(kStripBytes), all.take_floats(kStripScales), all.take_floats(kStripScales)};
-      rows = (std::uint8_t*)all.take(std::size_t(kMostQuantDepth * kRows));
       bytes = all.bytes;
     }
   };
@@ -116,7 +113,7 @@ class ByteProduct {
       for (std::int64_t k = 0; k < depth; k += kDepthAtOnce) {
         const std::int64_t n = min_of(kDepthAtOnce, depth - k);
         for (std::int64_t r = 0; r < kShareOutputs; r += kRows)
-          pack(task.weights, o + r, k, n, r % kStripOutputs, at.rows, at.strips[r / kStripOutputs]);
+          pack(task.weights, o + r, k, n, r % kStripOutputs, at.strips[r / kStripOutputs]);
         for (std::int64_t t = 0; t < task.n_tokens; t += kMostTokens) {
           const Activations a{in.x + depth * t + k, in.factors + (depth * t + k) / kBlock,
                               in.sums + (depth * t + k) / 16, depth};
@@ -160,7 +157,7 @@ class ByteProduct {
   /// Packs the depths k .. k + n of 8 rows of weights as the outputs from `output` on of a strip, with their
   /// scales and mins [parts][outputs].
   static void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n,
-                   std::int64_t output, std::uint8_t* rows, const Strip& strip) {
+                   std::int64_t output, const Strip& strip) {
     const ByteQuants& quants = *weights.quants;
     const std::size_t blocks = std::size_t(weights.depth / quants.depth);
     const std::size_t row = quants.interleaved ? 0 : weights.row;
@@ -169,17 +166,13 @@ class ByteProduct {
                                                           : std::size_t(first) * weights.row);
     from += step * std::size_t(k / quants.depth);
     for (std::int64_t d = 0; d < n; d += quants.depth, from += step) {
-      float scale[kMostQuantDepth / 16 * kRows], min[kMostQuantDepth / 16 * kRows];
-      quants.read(from, row, rows, scale, min);
-      for (std::int64_t p = 0; p < quants.depth / quants.part; ++p) {
-        const std::int64_t to = (d / quants.part + p) * kStripOutputs + output;
-        _mm256_store_ps(strip.scales + to, _mm256_loadu_ps(scale + kRows * p));
-        if (quants.offset == 0) _mm256_store_ps(strip.mins + to, _mm256_loadu_ps(min + kRows * p));
-      }
-      for (std::int64_t i = 0; i < quants.depth; i += kBlock) {
-        transpose_rows(rows + i, kMostQuantDepth, strip.numbers + (d + i) * kStripOutputs + 4 * output,
-                       kQuadBytes);
-      }
+      const std::int64_t part = d / quants.part * kStripOutputs + output;
+      quants.read(from, row,
+                  {.numbers = strip.numbers + d * kStripOutputs + 4 * output,
+                   .quad_bytes = kQuadBytes,
+                   .scales = strip.scales + part,
+                   .mins = strip.mins + part,
+                   .part_step = std::size_t(kStripOutputs)});
     }
   }
 

@@ -63,7 +63,7 @@ std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_o
   constexpr std::int64_t n_rows = 8;
   const kernels::ByteQuants& quants = *weights.quants;
   std::vector<float> rows(std::size_t(n_out * weights.depth));
-  std::vector<std::uint8_t> numbers(std::size_t(n_rows * kernels::kMostQuantDepth));
+  std::vector<char> numbers(std::size_t(n_rows * kernels::kMostQuantDepth));
   std::vector<float> scales(numbers.size()), mins(numbers.size());
   const std::size_t row = quants.interleaved ? 0 : weights.row;
   for (std::int64_t o = 0; o < n_out; o += n_rows)
@@ -73,11 +73,17 @@ std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_o
           quants.interleaved ? o * (weights.depth / quants.depth) + n_rows * block : block;
       quants.read(weights.data + (quants.interleaved ? 0 : weights.row * std::size_t(o)) +
                       quants.bytes * std::size_t(at),
-                  row, numbers.data(), scales.data(), mins.data());
+                  row,
+                  {.numbers = numbers.data(),
+                   .quad_bytes = 4 * n_rows,
+                   .scales = scales.data(),
+                   .mins = mins.data(),
+                   .part_step = n_rows});
       for (std::int64_t r = 0; r < n_rows; ++r)
         for (std::int64_t d = 0; d < quants.depth; ++d) {
           const auto part = std::size_t(d / quants.part * n_rows + r);
-          const int number = numbers[std::size_t(kernels::kMostQuantDepth * r + d)] - quants.offset;
+          const auto byte = std::uint8_t(numbers[std::size_t((d / 4 * n_rows + r) * 4 + d % 4)]);
+          const int number = byte - quants.offset;
           rows[std::size_t((o + r) * weights.depth + k + d)] = scales[part] * float(number) - mins[part];
         }
     }

@@ -94,7 +94,7 @@ struct WholeNumbers {
 
   explicit WholeNumbers(const kernels::Weights& weights) {
     const kernels::ByteQuants& quants = *weights.quants;
-    std::vector<std::uint8_t> numbers(8 * kernels::kMostQuantDepth);
+    std::vector<char> numbers(8 * kernels::kMostQuantDepth);
     std::vector<float> scales(numbers.size()), mins(numbers.size());
     for (std::int64_t row = 0; row < 64; row += 8)
       for (std::int64_t k = 0; k < 512; k += quants.depth) {
@@ -102,11 +102,17 @@ struct WholeNumbers {
             quants.interleaved ? row * (512 / quants.depth) + 8 * (k / quants.depth) : k / quants.depth;
         quants.read(weights.data + (quants.interleaved ? 0 : weights.row * std::size_t(row)) +
                         quants.bytes * std::size_t(block),
-                    weights.row, numbers.data(), scales.data(), mins.data());
+                    weights.row,
+                    {.numbers = numbers.data(),
+                     .quad_bytes = 32,
+                     .scales = scales.data(),
+                     .mins = mins.data(),
+                     .part_step = 8});
         for (std::int64_t r = 0; r < 8; ++r)
           for (std::int64_t d = 0; d < quants.depth; ++d) {
             const auto part = std::size_t(d / quants.part * 8 + r), to = std::size_t((row + r) * 512 + k + d);
-            const int number = numbers[std::size_t(r * kernels::kMostQuantDepth + d)] - quants.offset;
+            const auto byte = std::uint8_t(numbers[std::size_t((d / 4 * 8 + r) * 4 + d % 4)]);
+            const int number = byte - quants.offset;
             const float scaled = scales[part] * float(number), min = quants.offset != 0 ? 0 : mins[part];
             values[to] = scaled - min;
             terms[to] = std::fabs(scaled) + std::fabs(min);

@@ -20,15 +20,17 @@ namespace chunkkv::kernels {
 namespace {
 
 template <int Depth, int Part>
-void read_block(const char* block, std::size_t row, std::uint8_t* numbers, float* scales, float* mins) {
-  constexpr int parts = Depth / Part;
-  for (std::size_t r = 0; r < 8; ++r)
+void read_block(const char* block, std::size_t row, const ByteQuants::Target& to) {
+  constexpr std::size_t parts = Depth / Part;
+  for (std::size_t r = 0; r < 8; ++r) {
+    const char* from = block + row * r;
     for (std::size_t p = 0; p < parts; ++p) {
-      const char* from = block + row * r;
-      std::memcpy(scales + 8 * p + r, from + 8 * p, 4);
-      std::memcpy(mins + 8 * p + r, from + 8 * p + 4, 4);
-      std::memcpy(numbers + std::size_t(kMostQuantDepth) * r, from + 8 * parts, Depth);
+      std::memcpy(to.scales + to.part_step * p + r, from + 8 * p, 4);
+      std::memcpy(to.mins + to.part_step * p + r, from + 8 * p + 4, 4);
     }
+    for (std::size_t quad = 0; quad < Depth / 4; ++quad)
+      std::memcpy(to.numbers + to.quad_bytes * quad + 4 * r, from + 8 * parts + 4 * quad, 4);
+  }
 }
 
 /// Numbers up to 15, 31, 63 and 255. A 16-bit sum holds at most 8, 4, 2 and 0 pairs of their products
