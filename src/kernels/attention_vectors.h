@@ -1,5 +1,7 @@
 #pragma once
 
+#include "kernels/memory_parts.h"
+
 #include <cstdint>
 #include <cstring>
 
@@ -355,23 +357,6 @@ void add_sums(const float* vectors, std::int64_t n, float* to) {
     add_four_sums<V>(four, to + i, min_of(4, n - i));
   }
 }
-
-/// Hands out a thread's memory, part by part, aligned to 64 bytes; if `own` is null it only counts the bytes.
-struct MemoryParts {
-  char* own;
-  std::size_t bytes = 0;
-
-  char* take(std::size_t n) {
-    char* const part = own == nullptr ? nullptr : own + bytes;
-    bytes += (n + 63) / 64 * 64;
-    return part;
-  }
-  float* take_floats(std::size_t n) { return take_array<float>(n); }
-  template <class T>
-  T* take_array(std::size_t n) {
-    return static_cast<T*>(static_cast<void*>(take(n * sizeof(T))));
-  }
-};
 
 }  // namespace
 }  // namespace chunkkv::kernels

@@ -22,6 +22,17 @@ bool is_interleaved(const Machine& machine, const WeightShape& w) {
          (one_of(w.type, {"q4_0", "q4_K", "iq4_nl", "mxfp4"}) || (w.type == "q2_K" && machine.avx512));
 }
 
+/// Whether weights can be multiplied as the whole numbers that they are: with 16 bits for sums of products.
+bool are_numbers(const WeightShape& weights, Layout layout) {
+  return one_of(weights.type, {"q4_0", "q4_K", "mxfp4"}) ||
+         (layout == Layout::plain && one_of(weights.type, {"q4_1", "q5_0", "q5_1", "q5_K"}));
+}
+/// The same with 32 bits.
+bool are_wide_numbers(const WeightShape& weights, Layout layout) {
+  return are_numbers(weights, layout) || weights.type == "iq4_nl" ||
+         (layout == Layout::plain && one_of(weights.type, {"q6_K", "q8_0", "iq4_xs"}));
+}
+
 }  // namespace
 
 Machine this_processor() {
@@ -71,20 +82,25 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
     return Arithmetic::engine;
   if (machine.amx) return Arithmetic::bf16_amx;
   if (layout == Layout::amx) return Arithmetic::engine;
-  const bool is_plain = layout == Layout::plain;
-  const bool as_numbers = one_of(weights.type, {"q4_0", "q4_K", "mxfp4"}) ||
-                          (is_plain && one_of(weights.type, {"q4_1", "q5_0", "q5_1", "q5_K"}));
-  const bool as_wide_numbers =
-      weights.type == "iq4_nl" || (is_plain && one_of(weights.type, {"q6_K", "q8_0", "iq4_xs"}));
-  if (machine.vnni && (as_numbers || as_wide_numbers)) return Arithmetic::bytes;
+  if (machine.vnni && are_wide_numbers(weights, layout)) return Arithmetic::bytes;
   if (machine.avx512fp16) return Arithmetic::f16_avx512;
   if (!machine.avx2) return Arithmetic::engine;
   // With AVX-512 the engine's products are faster than ours, except where `engine_is_slow`.
-  const Arithmetic ours = as_numbers ? Arithmetic::bytes : Arithmetic::words;
-  const bool engine_is_slow = is_plain
+  const Arithmetic ours = are_numbers(weights, layout) ? Arithmetic::bytes : Arithmetic::words;
+  const bool engine_is_slow = layout == Layout::plain
                                   ? !one_of(weights.type, {"q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "iq4_xs"})
                                   : weights.type == "mxfp4";
   return !machine.avx512 || engine_is_slow ? ours : Arithmetic::engine;
+}
+
+Arithmetic best_expert_product(const Machine& machine, const WeightShape& weights, Layout layout,
+                               double tokens) {
+  // Small whole numbers are unpacked fast enough for any number of tokens, other weights only for many.
+  constexpr double many = 64;
+  Machine without_tiles = machine;
+  without_tiles.amx = machine.amx && !(machine.vnni && are_wide_numbers(weights, layout));
+  const Arithmetic product = best_product(without_tiles, weights, layout);
+  return product == Arithmetic::bytes || tokens >= many ? product : Arithmetic::engine;
 }
 
 }  // namespace chunkkv::kernels

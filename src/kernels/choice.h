@@ -51,4 +51,8 @@ Layout engine_layout(const Machine& machine, const WeightShape& weights);
 /// The arithmetic that is fastest for the product with many tokens, if the weights lie in `layout`.
 Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout);
 
+/// The same for one of several experts, each of which gets some of the tokens: `tokens`, in the mean.
+Arithmetic best_expert_product(const Machine& machine, const WeightShape& weights, Layout layout,
+                               double tokens);
+
 }  // namespace chunkkv::kernels

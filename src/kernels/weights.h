@@ -31,6 +31,15 @@ struct Weights {
   const ByteQuants* quants = nullptr;   ///< null: cannot be read as whole numbers
 };
 
+/// The weights of the outputs from `first` on, a multiple of the layout's outputs.
+static inline Weights weights_from(Weights weights, std::int64_t first) {
+  if (const BlockLayout* layout = weights.layout)
+    weights.data += layout->bytes * std::size_t(first / layout->outputs * (weights.depth / layout->depth));
+  else
+    weights.data += weights.row * std::size_t(first);
+  return weights;
+}
+
 /// Reads the weights at depths k .. k + n of `count` outputs from `first` on into F32 rows that are `row`
 /// numbers apart. k and n are multiples of the type's block, `first` and `count` of the layout's outputs. Not
 /// for layouts by depth. Static: each source keeps its own copy, so that none compiled for one processor is

@@ -31,15 +31,13 @@ std::optional<kernels::ProductTask> task_of(const ggml_tensor* node) {
 
 }  // namespace
 
-const kernels::ProductKernel* prompt_kernel(const ggml_tensor* w) {
+const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product) {
+  const ggml_tensor* w = product->src[0];
   if (ggml_n_dims(w) != 2) return nullptr;
   const auto source = source_of(w);
   if (!source) return nullptr;
-  kernels::Arithmetic arithmetic = best_product(
-      machine(), {.type = ggml_type_name(w->type), .n_out = w->ne[1], .depth = w->ne[0]}, layout_of(w));
-  if (arithmetic == kernels::Arithmetic::bytes && source->quants == nullptr)
-    arithmetic = machine().avx512fp16 ? kernels::Arithmetic::f16_avx512 : kernels::Arithmetic::words;
-  return kernels::product_kernel(arithmetic);
+  const kernels::WeightShape shape{.type = ggml_type_name(w->type), .n_out = w->ne[1], .depth = w->ne[0]};
+  return kernel_for(*source, best_product(machine(), shape, layout_of(w)));
 }
 
 bool FastProducts::available() {
@@ -51,11 +49,10 @@ FastProducts::FastProducts(int n_threads)
 
 void FastProducts::take(ggml_tensor* node) {
   if (node->op != GGML_OP_MUL_MAT || node->src[1]->ne[1] < kFewestTokens || !is_plain_product(node)) return;
-  const kernels::ProductKernel* kernel = prompt_kernel(node->src[0]);
+  const kernels::ProductKernel* kernel = prompt_kernel(node);
   if (kernel == nullptr) return;
   const auto task = task_of(node);
-  if (!task || (task->weights.layout != nullptr && task->weights.layout->by_depth && !kernel->reads_by_depth))
-    return;
+  if (!task) return;
   shared_memory_.reserve(kernel->shared_bytes(*task));
   for (kernels::AlignedBlock& memory : thread_memory_) memory.reserve(kernel->thread_bytes(*task));
   taken_.emplace_back(node, Operation::of(node));
@@ -69,9 +66,8 @@ void FastProducts::restore() {
 
 void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
   auto& products = *static_cast<FastProducts*>(self);
-  prompt_kernel(node->src[0])
-      ->run(*task_of(node), thread, n_threads, products.shared_memory_.get(),
-            products.thread_memory_[std::size_t(thread)].get(), products.team_);
+  prompt_kernel(node)->run(*task_of(node), thread, n_threads, products.shared_memory_.get(),
+                           products.thread_memory_[std::size_t(thread)].get(), products.team_);
 }
 
 }  // namespace chunkkv::engine

@@ -9,8 +9,9 @@
 
 namespace chunkkv::engine {
 
-/// Our kernel that multiplies a matrix of weights with the tokens of a prompt; null: the engine does it.
-const kernels::ProductKernel* prompt_kernel(const ggml_tensor* weights);
+/// Our kernel for a node that multiplies a matrix of weights with the tokens of a prompt; null: the engine
+/// does it.
+const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product);
 
 /// Computes the products of weights and many tokens, most of the work of reading a prompt, with kernels of
 /// our own where they are faster than the engine's (kernels/choice.h). The engine is not changed: the eval

@@ -231,4 +231,12 @@ std::optional<kernels::Weights> source_of(const ggml_tensor* weights) {
   return source;
 }
 
+const kernels::ProductKernel* kernel_for(const kernels::Weights& weights, kernels::Arithmetic arithmetic) {
+  if (arithmetic == kernels::Arithmetic::bytes && weights.quants == nullptr)
+    arithmetic = machine().avx512fp16 ? kernels::Arithmetic::f16_avx512 : kernels::Arithmetic::words;
+  const kernels::ProductKernel* kernel = kernels::product_kernel(arithmetic);
+  const bool by_depth = weights.layout != nullptr && weights.layout->by_depth;
+  return kernel == nullptr || (by_depth && !kernel->reads_by_depth) ? nullptr : kernel;
+}
+
 }  // namespace chunkkv::engine

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/choice.h"
+#include "kernels/product.h"
 #include "kernels/weights.h"
 #include "llama/handles.h"
 
@@ -21,5 +22,8 @@ kernels::Layout layout_of(const ggml_tensor* weights);
 /// How to read a matrix of weights that lies in host memory; nullopt where we cannot read its layout. Before
 /// the first matrix is read, each layout is tried with each type on sample weights.
 std::optional<kernels::Weights> source_of(const ggml_tensor* weights);
+
+/// The kernel with this arithmetic, or one nearly as fast if it cannot read the weights; null: the engine's.
+const kernels::ProductKernel* kernel_for(const kernels::Weights& weights, kernels::Arithmetic arithmetic);
 
 }  // namespace chunkkv::engine

@@ -1,5 +1,6 @@
 #include "llama/weight_survey.h"
 
+#include "llama/fast_experts.h"
 #include "llama/fast_products.h"
 #include "llama/weight_source.h"
 
@@ -13,7 +14,8 @@ void WeightSurvey::add(const ggml_tensor* product, bool ours) {
       ggml_backend_buffer_get_usage(weights->buffer) != GGML_BACKEND_BUFFER_USAGE_WEIGHTS ||
       !seen_.insert(weights).second)
     return;
-  const kernels::ProductKernel* kernel = ours ? prompt_kernel(weights) : nullptr;
+  const auto kernel_of = product->op == GGML_OP_MUL_MAT_ID ? &expert_kernel : &prompt_kernel;
+  const kernels::ProductKernel* kernel = ours ? kernel_of(product) : nullptr;
   WeightUse use{.type = ggml_type_name(weights->type),
                 .layout = std::string(kernels::to_string(layout_of(weights))),
                 .product = kernel != nullptr ? kernel->name : "llama.cpp"};

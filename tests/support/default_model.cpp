@@ -2,8 +2,6 @@
 
 #include "support/tiny_model.h"
 
-#include <llama.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
@@ -19,16 +17,21 @@ std::string default_model() {
   return path;
 }
 
-std::string f32_model() {
-  const std::string path = tiny_folder() / "default.F32.gguf";
+std::string converted_model(const std::string& model, llama_ftype type) {
+  const std::string name = std::filesystem::path(model).stem().string() + "-as-" + std::to_string(type);
+  const std::string path = tiny_folder() / (name + ".gguf");
   if (std::filesystem::exists(path)) return path;
   llama_model_quantize_params params = llama_model_quantize_default_params();
-  params.ftype = LLAMA_FTYPE_ALL_F32;
+  params.ftype = type;
   params.allow_requantize = true;
   params.nthread = 2;
-  if (llama_model_quantize(default_model().c_str(), path.c_str(), &params) != 0)
-    throw std::runtime_error("could not convert the default model to F32");
+  if (llama_model_quantize(model.c_str(), path.c_str(), &params) != 0)
+    throw std::runtime_error("could not convert " + model);
   return path;
+}
+
+std::string f32_model() {
+  return converted_model(default_model(), LLAMA_FTYPE_ALL_F32);
 }
 
 }  // namespace chunkkv::test

@@ -120,6 +120,29 @@ TEST(Choice, AmxKeepsTheLayoutThatGeneratesFastest) {
   EXPECT_EQ(engine_layout(kAmx, {.type = "f16", .n_out = 1536, .depth = 1536}), Layout::amx);
 }
 
+/// Experts get some of the tokens each: unpacking must pay for itself.
+TEST(Choice, ExpertsAreMultipliedAsSmallNumbersOrWithManyTokens) {
+  const auto product = [](const Machine& machine, const char* type, Layout layout, double tokens) {
+    return best_expert_product(machine, {.type = type, .n_out = 768, .depth = 2048}, layout, tokens);
+  };
+  for (const Machine& machine : {kAvx512Vnni, kAvx512fp16, kAmx})
+    for (const double tokens : {4.0, 500.0}) {
+      EXPECT_EQ(product(machine, "mxfp4", Layout::interleaved, tokens), Arithmetic::bytes);
+      EXPECT_EQ(product(machine, "q4_K", Layout::interleaved, tokens), Arithmetic::bytes);
+      EXPECT_EQ(product(machine, "q6_K", Layout::plain, tokens), Arithmetic::bytes);
+      EXPECT_EQ(product(machine, "f32", Layout::plain, tokens), Arithmetic::engine);
+    }
+  EXPECT_EQ(product(kAvx2, "q4_K", Layout::interleaved, 4), Arithmetic::bytes);
+  EXPECT_EQ(product(kAvx512, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
+  EXPECT_EQ(product(kArm, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
+  for (const auto& [machine, f16] :
+       {std::pair(kAvx512Vnni, Arithmetic::words), std::pair(kAvx512fp16, Arithmetic::f16_avx512),
+        std::pair(kAmx, Arithmetic::bf16_amx), std::pair(kAvx2, Arithmetic::words)}) {
+    EXPECT_EQ(product(machine, "f16", Layout::plain, 63), Arithmetic::engine);
+    EXPECT_EQ(product(machine, "f16", Layout::plain, 64), f16);
+  }
+}
+
 /// The engine has AMX, but the system does not let us use the tiles: only the engine reads its AMX layout.
 TEST(Choice, AmxThatOnlyTheEngineHas) {
   Machine refused = kAmx;
