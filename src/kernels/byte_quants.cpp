@@ -13,6 +13,8 @@ const ByteQuants* byte_quants([[maybe_unused]] std::string_view type, [[maybe_un
                                   {"q5_0", &kQuantsQ50},
                                   {"q5_1", &kQuantsQ51},
                                   {"q8_0", &kQuantsQ80},
+                                  {"q2_K", &kQuantsQ2K},
+                                  {"q3_K", &kQuantsQ3K},
                                   {"q4_K", &kQuantsQ4K},
                                   {"q5_K", &kQuantsQ5K},
                                   {"q6_K", &kQuantsQ6K},
@@ -20,6 +22,7 @@ const ByteQuants* byte_quants([[maybe_unused]] std::string_view type, [[maybe_un
                                   {"iq4_xs", &kQuantsIq4Xs},
                                   {"mxfp4", &kQuantsMxfp4},
                                   {"q4_0", &kQuantsQ40Interleaved},
+                                  {"q2_K", &kQuantsQ2KInterleaved},
                                   {"q4_K", &kQuantsQ4KInterleaved},
                                   {"iq4_nl", &kQuantsIq4NlInterleaved},
                                   {"mxfp4", &kQuantsMxfp4Interleaved}};

@@ -35,9 +35,10 @@ constexpr std::int64_t kMostQuantDepth = 256;
 /// built without AVX2. Types have the engine's names, such as "q4_K".
 const ByteQuants* byte_quants(std::string_view type, bool interleaved);
 
-// These are in a source that is compiled for AVX2.
-extern const ByteQuants kQuantsQ40, kQuantsQ41, kQuantsQ50, kQuantsQ51, kQuantsQ80, kQuantsQ4K, kQuantsQ5K,
-    kQuantsQ6K, kQuantsIq4Nl, kQuantsIq4Xs, kQuantsMxfp4, kQuantsQ40Interleaved, kQuantsQ4KInterleaved,
+// These are in sources that are compiled for AVX2.
+extern const ByteQuants kQuantsQ40, kQuantsQ41, kQuantsQ50, kQuantsQ51, kQuantsQ80, kQuantsQ2K, kQuantsQ3K,
+    kQuantsQ4K, kQuantsQ5K, kQuantsQ6K, kQuantsIq4Nl, kQuantsIq4Xs, kQuantsMxfp4;
+extern const ByteQuants kQuantsQ40Interleaved, kQuantsQ2KInterleaved, kQuantsQ4KInterleaved,
     kQuantsIq4NlInterleaved, kQuantsMxfp4Interleaved;
 
 }  // namespace chunkkv::kernels

@@ -29,8 +29,8 @@ bool are_numbers(const WeightShape& weights, Layout layout) {
 }
 /// The same with 32 bits.
 bool are_wide_numbers(const WeightShape& weights, Layout layout) {
-  return are_numbers(weights, layout) || weights.type == "iq4_nl" ||
-         (layout == Layout::plain && one_of(weights.type, {"q6_K", "q8_0", "iq4_xs"}));
+  return are_numbers(weights, layout) || one_of(weights.type, {"q2_K", "iq4_nl"}) ||
+         (layout == Layout::plain && one_of(weights.type, {"q3_K", "q6_K", "q8_0", "iq4_xs"}));
 }
 
 }  // namespace

@@ -128,8 +128,9 @@ TEST(WeightSource, WholeNumbersAreThoseOfAnyBlock) {
   int n_read = 0;
   for (const ggml_backend_buffer_type_t buffer_type : weight_buffer_types())
     for (const ggml_type type :
-         {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K,
-          GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4}) {
+         {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q2_K,
+          GGML_TYPE_Q3_K, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
+          GGML_TYPE_MXFP4}) {
       SCOPED_TRACE(std::string(ggml_backend_buft_name(buffer_type)) + " " + ggml_type_name(type));
       Matrix matrix(buffer_type, type);
       const bool plain = buffer_type == ggml_backend_cpu_buffer_type();

@@ -84,24 +84,17 @@ TEST(Choice, VnniTakesWholeNumbers) {
                      {"iq4_nl", Layout::interleaved, Arithmetic::bytes},
                      {"iq4_xs", Layout::plain, Arithmetic::bytes},
                      {"mxfp4", Layout::interleaved, Arithmetic::bytes},
+                     {"q2_K", machine.avx512 ? Layout::interleaved : Layout::plain, Arithmetic::bytes},
+                     {"q3_K", Layout::plain, Arithmetic::bytes},
                      {"f32", Layout::plain, Arithmetic::engine}});
 }
 
 TEST(Choice, VnniLeavesOtherNumbersAsTheyWere) {
-  for (const auto& [machine, f16, q2_k] :
-       {std::tuple(kAvxVnni, Arithmetic::words, Arithmetic::words),
-        std::tuple(kAvx512Vnni, Arithmetic::words, Arithmetic::engine),
-        std::tuple(kAvx512fp16, Arithmetic::f16_avx512, Arithmetic::f16_avx512)})
-    expect(machine, {{"f16", Layout::plain, f16},
-                     {"bf16", Layout::plain, f16},
-                     {"q2_K", machine.avx512 ? Layout::interleaved : Layout::plain, q2_k}});
-}
-
-/// Where the engine's products are fast with AVX-512 and where they are not.
-TEST(Choice, Avx512VnniLeavesWhatTheEngineIsFastWith) {
-  expect(kAvx512Vnni, {{"q3_K", Layout::plain, Arithmetic::engine},
-                       {"q2_K", Layout::interleaved, Arithmetic::engine},
-                       {"iq3_s", Layout::plain, Arithmetic::words}});
+  for (const auto& [machine, other] :
+       {std::pair(kAvxVnni, Arithmetic::words), std::pair(kAvx512Vnni, Arithmetic::words),
+        std::pair(kAvx512fp16, Arithmetic::f16_avx512)})
+    expect(machine,
+           {{"f16", Layout::plain, other}, {"bf16", Layout::plain, other}, {"iq3_s", Layout::plain, other}});
 }
 
 TEST(Choice, AmxKeepsTheLayoutThatGeneratesFastest) {
