@@ -30,6 +30,7 @@ struct ByteQuants {
 };
 
 constexpr std::int64_t kMostQuantDepth = 256;
+constexpr std::int64_t kQuantRows = 8;
 
 /// How weights of a type are read, in plain or interleaved layout; null if they are not, or if the library is
 /// built without AVX2. Types have the engine's names, such as "q4_K".

@@ -95,12 +95,13 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
 
 Arithmetic best_expert_product(const Machine& machine, const WeightShape& weights, Layout layout,
                                double tokens) {
-  // Small whole numbers are unpacked fast enough for any number of tokens, other weights only for many.
-  constexpr double many = 64;
-  Machine without_tiles = machine;
-  without_tiles.amx = machine.amx && !(machine.vnni && are_wide_numbers(weights, layout));
-  const Arithmetic product = best_product(without_tiles, weights, layout);
-  return product == Arithmetic::bytes || tokens >= many ? product : Arithmetic::engine;
+  // Small whole numbers are unpacked fast enough for any number of tokens, other weights, and tiles of BF16,
+  // only for many.
+  const bool are_many = tokens >= 64;
+  Machine usable = machine;
+  usable.amx = machine.amx && are_many;
+  const Arithmetic product = best_product(usable, weights, layout);
+  return are_many || product == Arithmetic::bytes ? product : Arithmetic::engine;
 }
 
 }  // namespace chunkkv::kernels

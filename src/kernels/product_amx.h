@@ -28,6 +28,8 @@ constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
+using WholeNumbers = std::int32_t __attribute__((vector_size(64)));
+
 struct AmxOwnOffsets {
   std::size_t panel, numbers, sums, bytes;
   AmxOwnOffsets()
@@ -99,10 +101,46 @@ void take_tokens(const ProductTask& task, std::int64_t tile, char* to) {
   }
 }
 
+/// Where the depth `d` of a panel and its neighbour are packed, for the tile of 16 outputs `to`.
+inline char* pair_at(char* to, std::int64_t d) {
+  return to + d / kTileDepth * kPanelTiles * kTileBytes + d % kTileDepth / 2 * 64;
+}
+
+/// The same for weights that are read as small whole numbers.
+void take_quants(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, char* to) {
+  constexpr std::int64_t row = kTileRows;
+  alignas(64) char numbers[kMostQuantDepth * row];
+  alignas(64) float scales[kMostQuantDepth / 16 * row], mins[kMostQuantDepth / 16 * row];
+  const ByteQuants& quants = *weights.quants;
+  for (std::int64_t i = 0; i < n; i += quants.depth) {
+    for (std::int64_t r = 0; r < row; r += kQuantRows)
+      read_quants(weights, first + r, k + i,
+                  {.numbers = numbers + 4 * r,
+                   .quad_bytes = 4 * row,
+                   .scales = scales + r,
+                   .mins = mins + r,
+                   .part_step = row});
+    for (std::int64_t d = 0; d < quants.depth; d += 4) {
+      Words four;
+      Floats scale, min = {};
+      __builtin_memcpy(&four, numbers + d * row, sizeof four);
+      __builtin_memcpy(&scale, scales + d / quants.part * row, sizeof scale);
+      if (quants.offset == 0) __builtin_memcpy(&min, mins + d / quants.part * row, sizeof min);
+      const auto number = [&](int byte) {
+        const Words whole = (four >> std::uint32_t(8 * byte) & 255u) - std::uint32_t(quants.offset);
+        return scale * __builtin_convertvector((WholeNumbers)whole, Floats) - min;
+      };
+      store(pair_at(to, i + d), bf16_pairs(number(0), number(1)));
+      store(pair_at(to, i + d + 2), bf16_pairs(number(2), number(3)));
+    }
+  }
+}
+
 /// Packs the depths k .. k + n of 16 outputs into their tiles of a panel [depth / 32][4 tiles].
 void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, float* numbers,
                   char* to) {
   const BlockLayout* layout = weights.layout;
+  if (weights.quants != nullptr) return take_quants(weights, first, k, n, to);
   if (layout == nullptr || !layout->by_depth) {
     read_rows(weights, first, kTileRows, k, n, numbers, kPanelDepth);
     for (std::int64_t i = 0; i < n; i += kTileDepth) {
@@ -122,8 +160,7 @@ void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, st
       Floats even, odd;
       __builtin_memcpy(&even, numbers + kTileRows * d, sizeof even);
       __builtin_memcpy(&odd, numbers + kTileRows * (d + 1), sizeof odd);
-      store(to + (i + d) / kTileDepth * kPanelTiles * kTileBytes + d % kTileDepth / 2 * 64,
-            bf16_pairs(even, odd));
+      store(pair_at(to, i + d), bf16_pairs(even, odd));
     }
   }
 }

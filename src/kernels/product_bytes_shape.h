@@ -16,7 +16,6 @@ class ByteProduct {
   using F = typename V::F;
   using I = typename V::I;
 
-  static constexpr std::int64_t kRows = 8;  // of a block of ByteQuants
   static constexpr int kStripVectors = 2;
   static constexpr std::int64_t kStripOutputs = V::kWidth * kStripVectors;
   static constexpr std::int64_t kShareOutputs = 32;  // outputs that a thread takes at a time
@@ -112,7 +111,7 @@ class ByteProduct {
       if (o >= task.n_out) return;
       for (std::int64_t k = 0; k < depth; k += kDepthAtOnce) {
         const std::int64_t n = min_of(kDepthAtOnce, depth - k);
-        for (std::int64_t r = 0; r < kShareOutputs; r += kRows)
+        for (std::int64_t r = 0; r < kShareOutputs; r += kQuantRows)
           pack(task.weights, o + r, k, n, r % kStripOutputs, at.strips[r / kStripOutputs]);
         for (std::int64_t t = 0; t < task.n_tokens; t += kMostTokens) {
           const Activations a{in.x + depth * t + k, in.factors + (depth * t + k) / kBlock,
@@ -159,15 +158,9 @@ class ByteProduct {
   static void pack(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n,
                    std::int64_t output, const Strip& strip) {
     const ByteQuants& quants = *weights.quants;
-    const std::size_t blocks = std::size_t(weights.depth / quants.depth);
-    const std::size_t row = quants.interleaved ? 0 : weights.row;
-    const std::size_t step = quants.bytes * (quants.interleaved ? kRows : 1);
-    const char* from = weights.data + (quants.interleaved ? std::size_t(first) * quants.bytes * blocks
-                                                          : std::size_t(first) * weights.row);
-    from += step * std::size_t(k / quants.depth);
-    for (std::int64_t d = 0; d < n; d += quants.depth, from += step) {
+    for (std::int64_t d = 0; d < n; d += quants.depth) {
       const std::int64_t part = d / quants.part * kStripOutputs + output;
-      quants.read(from, row,
+      read_quants(weights, first, k + d,
                   {.numbers = strip.numbers + d * kStripOutputs + 4 * output,
                    .quad_bytes = kQuadBytes,
                    .scales = strip.scales + part,

@@ -40,6 +40,18 @@ static inline Weights weights_from(Weights weights, std::int64_t first) {
   return weights;
 }
 
+/// Reads one block of 8 outputs from `first` on as small whole numbers: the one at depth `k`.
+static inline void read_quants(const Weights& weights, std::int64_t first, std::int64_t k,
+                               const ByteQuants::Target& to) {
+  const ByteQuants& quants = *weights.quants;
+  const std::int64_t block = k / quants.depth, blocks = weights.depth / quants.depth;
+  const char* from =
+      quants.interleaved
+          ? weights.data + quants.bytes * std::size_t(first * blocks + kQuantRows * block)
+          : weights.data + weights.row * std::size_t(first) + quants.bytes * std::size_t(block);
+  quants.read(from, weights.row, to);
+}
+
 /// Reads the weights at depths k .. k + n of `count` outputs from `first` on into F32 rows that are `row`
 /// numbers apart. k and n are multiples of the type's block, `first` and `count` of the layout's outputs. Not
 /// for layouts by depth. Static: each source keeps its own copy, so that none compiled for one processor is

@@ -4,6 +4,8 @@
 
 #include "kernels/layouts.h"
 
+#include <ggml-cpu.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -59,21 +61,15 @@ std::vector<float> read_layout(const kernels::Weights& weights, std::int64_t n_o
 }
 
 /// Reads all weights by their `quants`, as small whole numbers with scales, as rows of F32: [n_out][depth].
-std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_out) {
-  constexpr std::int64_t n_rows = 8;
+std::vector<float> read_whole_numbers(const kernels::Weights& weights, std::int64_t n_out) {
+  constexpr std::int64_t n_rows = kernels::kQuantRows;
   const kernels::ByteQuants& quants = *weights.quants;
   std::vector<float> rows(std::size_t(n_out * weights.depth));
   std::vector<char> numbers(std::size_t(n_rows * kernels::kMostQuantDepth));
   std::vector<float> scales(numbers.size()), mins(numbers.size());
-  const std::size_t row = quants.interleaved ? 0 : weights.row;
   for (std::int64_t o = 0; o < n_out; o += n_rows)
     for (std::int64_t k = 0; k < weights.depth; k += quants.depth) {
-      const std::int64_t block = k / quants.depth;
-      const std::int64_t at =
-          quants.interleaved ? o * (weights.depth / quants.depth) + n_rows * block : block;
-      quants.read(weights.data + (quants.interleaved ? 0 : weights.row * std::size_t(o)) +
-                      quants.bytes * std::size_t(at),
-                  row,
+      read_quants(weights, o, k,
                   {.numbers = numbers.data(),
                    .quad_bytes = 4 * n_rows,
                    .scales = scales.data(),
@@ -83,8 +79,8 @@ std::vector<float> read_quants(const kernels::Weights& weights, std::int64_t n_o
         for (std::int64_t d = 0; d < quants.depth; ++d) {
           const auto part = std::size_t(d / quants.part * n_rows + r);
           const auto byte = std::uint8_t(numbers[std::size_t((d / 4 * n_rows + r) * 4 + d % 4)]);
-          const int number = byte - quants.offset;
-          rows[std::size_t((o + r) * weights.depth + k + d)] = scales[part] * float(number) - mins[part];
+          rows[std::size_t((o + r) * weights.depth + k + d)] =
+              scales[part] * float(byte - quants.offset) - mins[part];
         }
     }
   return rows;
@@ -162,7 +158,7 @@ Reading test_reading(ggml_backend_buffer_type_t buffer_type, ggml_type type) {
   }
   if (reading.quants != nullptr) {
     weights.quants = reading.quants;
-    if (!sample.is(read_quants(weights, Sample::kNOut))) reading.quants = nullptr;
+    if (!sample.is(read_whole_numbers(weights, Sample::kNOut))) reading.quants = nullptr;
   }
   return reading;
 }
@@ -221,6 +217,10 @@ std::optional<kernels::Weights> source_of(const ggml_tensor* weights) {
                           .depth = weights->ne[0],
                           .row = weights->nb[1],
                           .to_float = ggml_get_type_traits(weights->type)->to_float};
+  if (weights->type == GGML_TYPE_F16)  // by vectors, unlike that of the type
+    source.to_float = [](const void* from, float* to, std::int64_t count) {
+      ggml_cpu_fp16_to_fp32(static_cast<const ggml_fp16_t*>(from), to, count);
+    };
   if (source.to_float == nullptr || layout == Layout::other) return std::nullopt;
   const Reading reading = reading_of(layout, weights->type);
   source.layout = reading.layout;

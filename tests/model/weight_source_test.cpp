@@ -98,11 +98,7 @@ struct WholeNumbers {
     std::vector<float> scales(numbers.size()), mins(numbers.size());
     for (std::int64_t row = 0; row < 64; row += 8)
       for (std::int64_t k = 0; k < 512; k += quants.depth) {
-        const std::int64_t block =
-            quants.interleaved ? row * (512 / quants.depth) + 8 * (k / quants.depth) : k / quants.depth;
-        quants.read(weights.data + (quants.interleaved ? 0 : weights.row * std::size_t(row)) +
-                        quants.bytes * std::size_t(block),
-                    weights.row,
+        read_quants(weights, row, k,
                     {.numbers = numbers.data(),
                      .quad_bytes = 32,
                      .scales = scales.data(),

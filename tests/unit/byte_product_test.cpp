@@ -2,6 +2,7 @@
 // row holds a scale and an offset (`min`) for every part, then one byte for each number.
 #include "kernels/product.h"
 
+#include "kernels/product_amx.h"
 #include "unit/product_run.h"
 #include "unit/random_seed.h"
 
@@ -204,6 +205,44 @@ TEST_P(ByteProduct, WhatIsNotFiniteStaysInItsRow) {
       }
   }
 }
+
+/// Tiles read the same weights, in BF16: whole numbers times powers of two of up to 8 bits are exact there.
+class TilesOfNumbers : public testing::TestWithParam<const ByteQuants*> {};
+
+TEST_P(TilesOfNumbers, AreThoseOfPlainRows) {
+  constexpr ProductKernel tiles = {.arithmetic = Arithmetic::bf16_amx,
+                                   .name = "BF16, emulated AMX",
+                                   .reads_by_depth = true,
+                                   .shared_bytes = amx_shared_bytes,
+                                   .thread_bytes = amx_thread_bytes,
+                                   .run = amx_run<EmulatedTiles>};
+  test::Random random;
+  const ByteQuants& quants = *GetParam();
+  for (const auto& [tokens, out, depth] :
+       std::vector<std::array<std::int64_t, 3>>{{33, 64, 256}, {5, 128, 1792}}) {
+    ByteProblem problem(quants, tokens, out, depth);
+    problem.fill([&] { return random.integer(0, std::min(63, highest(quants))); },
+                 [&] { return std::ldexp(1.0f, random.integer(-3, 3)); },
+                 [&] { return float(random.integer(-2, 2)); }, [&] { return random.real() - 0.5f; });
+    ByteProblem plain = problem;
+    const auto expected =
+        run_product(tiles,
+                    {.n_tokens = tokens,
+                     .n_out = out,
+                     .weights = {.data = reinterpret_cast<const char*>(plain.weights.data()),
+                                 .depth = depth,
+                                 .row = std::size_t(depth) * sizeof(float)},
+                     .x = reinterpret_cast<const char*>(plain.x.data()),
+                     .x_row = std::size_t(depth) * sizeof(float)},
+                    2);
+    EXPECT_EQ(problem.run(tiles, 2), expected) << tokens << " x " << out << " x " << depth;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Bits, TilesOfNumbers,
+                         testing::Values(&kFourBits, &kFiveBits, &kSixBits, &kEightBits, &kFourSigned,
+                                         &kFiveSigned, &kSixSigned, &kEightSigned),
+                         [](const auto& info) { return "number" + std::to_string(info.index); });
 
 INSTANTIATE_TEST_SUITE_P(Bits, ByteProduct, testing::ValuesIn(byte_cases()), [](const auto& info) {
   const ByteQuants& quants = *info.param.quants;
