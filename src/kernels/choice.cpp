@@ -22,7 +22,7 @@ bool is_interleaved(const Machine& machine, const WeightShape& w) {
          (one_of(w.type, {"q4_0", "q4_K", "iq4_nl", "mxfp4"}) || (w.type == "q2_K" && machine.avx512));
 }
 
-/// Whether weights can be multiplied as the whole numbers that they are: with 16 bits for sums of products.
+/// Whether weights are multiplied as the whole numbers that they are: with 16 bits for sums of products.
 bool are_numbers(const WeightShape& weights, Layout layout) {
   return one_of(weights.type, {"q4_0", "q4_K", "mxfp4"}) ||
          (layout == Layout::plain && one_of(weights.type, {"q4_1", "q5_0", "q5_1", "q5_K"}));
@@ -100,7 +100,11 @@ Arithmetic best_expert_product(const Machine& machine, const WeightShape& weight
   const bool are_many = tokens >= 64;
   Machine usable = machine;
   usable.amx = machine.amx && are_many;
-  const Arithmetic product = best_product(usable, weights, layout);
+  Arithmetic product = best_product(usable, weights, layout);
+  // With 16 bits for sums these are as fast in 8 bits as in 16, and unpacked in less time.
+  if (product == Arithmetic::words && layout == Layout::plain &&
+      one_of(weights.type, {"q2_K", "q3_K", "q6_K"}))
+    product = Arithmetic::bytes;
   return are_many || product == Arithmetic::bytes ? product : Arithmetic::engine;
 }
 

@@ -127,6 +127,8 @@ TEST(Choice, ExpertsAreMultipliedAsSmallNumbersOrWithManyTokens) {
       EXPECT_EQ(product(machine, "f32", Layout::plain, tokens), Arithmetic::engine);
     }
   EXPECT_EQ(product(kAvx2, "q4_K", Layout::interleaved, 4), Arithmetic::bytes);
+  EXPECT_EQ(product(kAvx2, "q6_K", Layout::plain, 4), Arithmetic::bytes);
+  EXPECT_EQ(product(kAvx512, "q6_K", Layout::plain, 500), Arithmetic::engine);
   EXPECT_EQ(product(kAvx512, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
   EXPECT_EQ(product(kArm, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
   for (const auto& [machine, f16] :
