@@ -106,7 +106,8 @@ inline char* pair_at(char* to, std::int64_t d) {
   return to + d / kTileDepth * kPanelTiles * kTileBytes + d % kTileDepth / 2 * 64;
 }
 
-/// The same for weights that are read as small whole numbers.
+/// Packs the depths k .. k + n of 16 outputs, which are read as small whole numbers, into their tiles of a
+/// panel [depth / 32][4 tiles].
 void take_quants(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, char* to) {
   constexpr std::int64_t row = kTileRows;
   alignas(64) char numbers[kMostQuantDepth * row];
@@ -136,7 +137,7 @@ void take_quants(const Weights& weights, std::int64_t first, std::int64_t k, std
   }
 }
 
-/// Packs the depths k .. k + n of 16 outputs into their tiles of a panel [depth / 32][4 tiles].
+/// The same for weights of any kind.
 void take_weights(const Weights& weights, std::int64_t first, std::int64_t k, std::int64_t n, float* numbers,
                   char* to) {
   const BlockLayout* layout = weights.layout;

@@ -44,14 +44,14 @@ std::vector<const ProductKernel*> kernels_of_plain_rows() {
 }
 
 struct Mixture {
-  std::int64_t n_tokens, n_slots, n_experts, n_out, depth;
+  std::int64_t n_tokens, n_slots, n_experts, n_out, depth = 96;
   bool shares_x;  ///< all slots of a token have the same activations
   std::vector<float> weights, x;
   std::vector<std::int32_t> experts;  ///< [n_tokens][n_slots + 1]: rows of a wider matrix
 
   Mixture(std::int64_t tokens, std::int64_t slots, std::int64_t all, std::int64_t out, bool shared,
           test::Random& random)
-      : n_tokens(tokens), n_slots(slots), n_experts(all), n_out(out), depth(96), shares_x(shared) {
+      : n_tokens(tokens), n_slots(slots), n_experts(all), n_out(out), shares_x(shared) {
     weights.resize(std::size_t(n_experts * n_out * depth));
     x.resize(std::size_t(n_tokens * (shares_x ? 1 : n_slots) * depth));
     for (float& w : weights) w = random.real() - 0.5f;
