@@ -71,12 +71,13 @@ class DecodeAttention {
     for (std::int64_t at = part.begin; at < part.end; at += kBlock) {
       const std::uint32_t* list = work.cells + at;
       const std::int64_t n = min_of(kBlock, part.end - at);
-      take_rows(keys, task.k_cell, list, n, task.depth, memory.rows);
+      const std::int64_t next = min_of(kBlock, part.end - at - n);
+      take_rows({keys, task.k_cell, list, n}, {values, task.v_cell, list, n}, task.depth, memory.rows);
       std::int64_t head = 0;
       for (; head + 2 <= group; head += 2) logits<2>(task.depth, n, head, memory);
       if (head < group) logits<1>(task.depth, n, head, memory);
       for (head = 0; head < group; ++head) to_weights(task, n, head, memory);
-      take_rows(values, task.v_cell, list, n, task.depth, memory.rows);
+      take_rows({values, task.v_cell, list, n}, {keys, task.k_cell, list + n, next}, task.depth, memory.rows);
       for (head = 0; head + 2 <= group; head += 2) add_values<2>(task.depth, n, head, memory);
       if (head < group) add_values<1>(task.depth, n, head, memory);
     }
@@ -97,14 +98,27 @@ class DecodeAttention {
     for (std::int64_t i = 0; i < group * task.depth; ++i) memory.values[i] = 0;
   }
 
-  /// Reads the rows of listed cells; adds rows of zeros up to a multiple of `kRowsTogether`.
-  static void take_rows(const char* rows, std::size_t row_bytes, const std::uint32_t* list, std::int64_t n,
-                        std::int64_t depth, float* to) {
-    for (std::int64_t i = 0; i < n; ++i, to += depth) {
-      const char* from = rows + row_bytes * std::size_t(list[i]);
+  /// Rows of listed cells.
+  struct Rows {
+    const char* first;
+    std::size_t bytes;  ///< from cell to cell
+    const std::uint32_t* list;
+    std::int64_t n;
+
+    const char* at(std::int64_t i) const { return first + bytes * std::size_t(list[i]); }
+  };
+
+  /// Reads rows, and fetches those that are wanted next: they lie far apart in memory. Adds rows of zeros up
+  /// to a multiple of `kRowsTogether`.
+  static void take_rows(const Rows& rows, const Rows& later, std::int64_t depth, float* to) {
+    std::int64_t i = 0;
+    for (; i < rows.n; ++i, to += depth) {
+      if (i < later.n)
+        for (std::int64_t d = 0; d < depth; d += 32) __builtin_prefetch(later.at(i) + 2 * d);
+      const char* from = rows.at(i);
       for (std::int64_t d = 0; d < depth; d += V::kWidth) V::store(to + d, V::from_half(from + 2 * d));
     }
-    for (; n % kRowsTogether != 0; ++n, to += depth) std::memset(to, 0, std::size_t(depth) * sizeof(float));
+    for (; i % kRowsTogether != 0; ++i, to += depth) std::memset(to, 0, std::size_t(depth) * sizeof(float));
   }
 
   template <int Heads>
