@@ -1,16 +1,16 @@
 // Measures products of 512 tokens with experts of every type that mixtures come in: the engine's and ours, in
 // GFLOPS of one thread by CPU time.
 #include "kernels/expert_product.h"
-#include "llama/fast_experts.h"
+#include "llama/fast_products.h"
 #include "llama/handles.h"
 #include "llama/weight_source.h"
+#include "random_numbers.h"
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 #include <ggml-cpu.h>
 
 #include <algorithm>
-#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -23,14 +23,6 @@ constexpr std::int64_t kNOut = 768, kDepth = 2048, kNTokens = 512;
 struct Shape {
   std::int64_t n_experts, n_used;
 };
-
-std::vector<float> random_values(std::size_t n) {
-  std::mt19937 random(1);
-  std::normal_distribution<float> number;
-  std::vector<float> values(n);
-  for (float& value : values) value = number(random);
-  return values;
-}
 
 /// The product as an operation of the engine. All experts have the same weights, in memory of their own.
 class Experts {
@@ -56,13 +48,13 @@ class Experts {
     if (!possible_) return;
     std::vector<char> data(ggml_nbytes(weights));
     const std::size_t bytes = data.size() / std::size_t(shape.n_experts);
-    ggml_quantize_chunk(type, random_values(std::size_t(kNOut * kDepth)).data(), data.data(), 0, kNOut,
+    ggml_quantize_chunk(type, random_numbers(std::size_t(kNOut * kDepth)).data(), data.data(), 0, kNOut,
                         kDepth, nullptr);
     for (std::size_t at = bytes; at < data.size(); at += bytes)
       std::copy_n(data.begin(), bytes, data.begin() + std::ptrdiff_t(at));
     ggml_backend_tensor_set(weights, data.data(), 0, data.size());
     rest_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ggml_backend_cpu_buffer_type()));
-    ggml_backend_tensor_set(x, random_values(std::size_t(kNTokens * kDepth)).data(), 0, ggml_nbytes(x));
+    ggml_backend_tensor_set(x, random_numbers(std::size_t(kNTokens * kDepth)).data(), 0, ggml_nbytes(x));
     std::mt19937 random(1);
     std::vector<std::int32_t> all(std::size_t(shape.n_experts)), chosen;
     for (std::size_t e = 0; e < all.size(); ++e) all[e] = std::int32_t(e);
@@ -78,14 +70,9 @@ class Experts {
   void compute() { ggml_backend_graph_compute(backend_.get(), graph_); }
 
  private:
-  struct FreeBuffer {
-    void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
-  };
-  using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
-
   BackendHandle backend_;
   GgmlContext context_;
-  Buffer weights_buffer_, rest_;
+  BufferHandle weights_buffer_, rest_;
   ggml_tensor* product_ = nullptr;
   ggml_cgraph* graph_ = nullptr;
   bool possible_ = false;
@@ -95,7 +82,7 @@ void run(benchmark::State& state, ggml_type type, ggml_backend_buffer_type_t lay
   const Shape shape{state.range(0), state.range(1)};
   Experts experts(type, layout, shape);
   if (!experts.possible()) return state.SkipWithError("not in this layout");
-  FastExperts fast(1);
+  FastProducts fast(1);
   if (ours) {
     fast.take(experts.product());
     if (experts.product()->op != GGML_OP_CUSTOM) return state.SkipWithError("left to the engine");

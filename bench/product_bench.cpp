@@ -3,14 +3,14 @@
 // which limit generation.
 #include "kernels/aligned_block.h"
 #include "kernels/product.h"
+#include "llama/handles.h"
 #include "llama/weight_source.h"
+#include "random_numbers.h"
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 #include <ggml-cpu.h>
 
-#include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -18,19 +18,6 @@ namespace chunkkv::engine {
 namespace {
 
 constexpr std::int64_t kNOut = 1536, kDepth = 1536, kNTokens = 512;
-
-struct FreeBuffer {
-  void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
-};
-using Buffer = std::unique_ptr<ggml_backend_buffer, FreeBuffer>;
-
-std::vector<float> random_numbers(std::size_t n) {
-  std::mt19937 random(1);
-  std::normal_distribution<float> number;
-  std::vector<float> values(n);
-  for (float& value : values) value = number(random);
-  return values;
-}
 
 /// A product as an operation of the engine.
 class Product {
@@ -69,7 +56,7 @@ class Product {
  private:
   BackendHandle backend_;
   GgmlContext context_;
-  Buffer weights_buffer_, rest_;
+  BufferHandle weights_buffer_, rest_;
   ggml_tensor* weights_ = nullptr;
   ggml_tensor* product_ = nullptr;
   ggml_cgraph* graph_ = nullptr;

@@ -6,31 +6,33 @@
 namespace chunkkv::kernels {
 namespace {
 
+/// Stores the eight runs of 32 depths of a block of 256: run(r, i) are the numbers of run i of row r.
+template <class Run>
+void store_runs(const To& to, const Run& run) {
+  for (int i = 0; i < 8; ++i) store_run(to, 32 * i, [&](int r) { return run(r, i); });
+}
+
 /// Reads blocks of 32 weights: a factor, with `Min` a second one that is added, with `Five` the fifth bits,
 /// and then the numbers.
 template <bool Min, bool Five>
 void read_small(const char* block, std::size_t row, const To& to) {
-  __m256i rows[kNRows];
-  for (int r = 0; r < kNRows; ++r) {
-    const Byte* from = (const Byte*)block + row * std::size_t(r);
+  store_run(to, 0, [&](int r) {
+    const Byte* from = block_of(block, row, r);
     to.scales[r] = half_at(from);
     if (Min) to.mins[r] = -half_at(from + 2);
     from += Min ? 4 : 2;
-    rows[r] = split(load16(from + (Five ? 4 : 0)));
-    if (Five) rows[r] = _mm256_or_si256(rows[r], spread_bits(word_at(from), 16));
-  }
-  store_rows(to, 0, rows);
+    const __m256i low = split(load16(from + (Five ? 4 : 0)));
+    return Five ? _mm256_or_si256(low, spread_bits(word_at(from), 16)) : low;
+  });
 }
 
 /// Reads blocks of 32 weights: a factor and signed numbers, which get an offset that makes them positive.
 void read_q8_0(const char* block, std::size_t row, const To& to) {
-  __m256i rows[kNRows];
-  for (int r = 0; r < kNRows; ++r) {
-    const Byte* from = (const Byte*)block + row * std::size_t(r);
+  store_run(to, 0, [&](int r) {
+    const Byte* from = block_of(block, row, r);
     to.scales[r] = half_at(from);
-    rows[r] = _mm256_xor_si256(load32(from + 2), all(128));
-  }
-  store_rows(to, 0, rows);
+    return _mm256_xor_si256(load32(from + 2), all(128));
+  });
 }
 
 /// Reads blocks of two factors, scales, with `Five` 32 bytes of fifth bits (bit p of byte j belongs to depth
@@ -39,30 +41,21 @@ template <bool Five>
 void read_parts(const char* block, std::size_t row, const To& to) {
   __m256 scales[kNRows], mins[kNRows];
   for (int r = 0; r < kNRows; ++r) {
-    const Byte* from = (const Byte*)block + row * std::size_t(r);
+    const Byte* from = block_of(block, row, r);
     const SixBits six(from + 4);
     scales[r] = _mm256_mul_ps(_mm256_set1_ps(half_at(from)), six.scales);
     mins[r] = _mm256_mul_ps(_mm256_set1_ps(half_at(from + 2)), six.mins);
   }
   store_parts(to.scales, to.part_step, scales);
   store_parts(to.mins, to.part_step, mins);
-  const auto fifth = [](const Byte* from, int part) {
-    return _mm256_slli_epi16(_mm256_and_si256(_mm256_srli_epi16(load32(from + 16), part), all(1)), 4);
-  };
-  for (int p = 0; p < 8; p += 2) {
-    __m256i first[kNRows], second[kNRows];
-    for (int r = 0; r < kNRows; ++r) {
-      const Byte* from = (const Byte*)block + row * std::size_t(r);
-      const __m256i bytes = load32(from + (Five ? 48 : 16) + 16 * p);
-      first[r] = lower(bytes);
-      second[r] = upper(bytes);
-      if (!Five) continue;
-      first[r] = _mm256_or_si256(first[r], fifth(from, p));
-      second[r] = _mm256_or_si256(second[r], fifth(from, p + 1));
-    }
-    store_rows(to, 32 * p, first);
-    store_rows(to, 32 * (p + 1), second);
-  }
+  store_runs(to, [&](int r, int p) {
+    const Byte* from = block_of(block, row, r);
+    const __m256i bytes = load32(from + (Five ? 48 : 16) + p / 2 * 32);
+    const __m256i low = p % 2 == 0 ? lower(bytes) : upper(bytes);
+    if (!Five) return low;
+    const __m256i fifth = _mm256_and_si256(_mm256_srli_epi16(load32(from + 16), p), all(1));
+    return _mm256_or_si256(low, _mm256_slli_epi16(fifth, 4));
+  });
 }
 
 /// 16 signed bytes, times `factor`, as one number for each part of a row: the first eight and the last.
@@ -88,20 +81,10 @@ struct AllScales {
   }
 };
 
-/// Stores the eight runs of 32 depths of a block of 256, of 8 rows: run(row, i) are the numbers of run i.
-template <class Run>
-void store_runs(const To& to, Run run) {
-  for (int i = 0; i < 8; ++i) {
-    __m256i rows[kNRows];
-    for (int r = 0; r < kNRows; ++r) rows[r] = run(r, i);
-    store_rows(to, 32 * i, rows);
-  }
-}
-
 /// Reads blocks of 16 bytes of scales, in their lower halves, and mins, 64 bytes of numbers, and two factors.
 /// A half of 128 depths has four runs of 32, each with two bits of the same 32 bytes.
 void read_q2_k(const char* block, std::size_t row, const To& to) {
-  const auto from = [&](int r) { return (const Byte*)block + row * std::size_t(r); };
+  const auto from = [&](int r) { return block_of(block, row, r); };
   AllScales scales, mins;
   for (int r = 0; r < kNRows; ++r) {
     const __m128i both = load16(from(r)), low = _mm_set1_epi8(15);
@@ -117,7 +100,7 @@ void read_q2_k(const char* block, std::size_t row, const To& to) {
 /// 12 bytes with 16 scales of 6 bits, and a factor. The scales' lower four bits are the halves of 8 bytes;
 /// four bytes have the upper two bits of four scales each, the first four in their lowest bits.
 void read_q3_k(const char* block, std::size_t row, const To& to) {
-  const auto from = [&](int r) { return (const Byte*)block + row * std::size_t(r); };
+  const auto from = [&](int r) { return block_of(block, row, r); };
   AllScales scales;
   for (int r = 0; r < kNRows; ++r) {
     const Byte* bytes = from(r) + 96;
@@ -140,7 +123,7 @@ void read_q3_k(const char* block, std::size_t row, const To& to) {
 /// depths, has four runs of 32. The first two have the lower and the last two the upper 4 bits of the same 64
 /// bytes; each of the four has two bits of the same 32 bytes of upper bits.
 void read_q6_k(const char* block, std::size_t row, const To& to) {
-  const auto from = [&](int r) { return (const Byte*)block + row * std::size_t(r); };
+  const auto from = [&](int r) { return block_of(block, row, r); };
   AllScales scales;
   for (int r = 0; r < kNRows; ++r)
     scales.set(r, {_mm256_set1_ps(half_at(from(r) + 208)), load16(from(r) + 192)});
@@ -153,39 +136,30 @@ void read_q6_k(const char* block, std::size_t row, const To& to) {
 }
 
 void read_iq4_nl(const char* block, std::size_t row, const To& to) {
-  const Codes codes = codes_iq4();
-  __m256i rows[kNRows];
-  for (int r = 0; r < kNRows; ++r) {
-    const Byte* from = (const Byte*)block + row * std::size_t(r);
+  store_run(to, 0, [&, codes = codes_iq4()](int r) {
+    const Byte* from = block_of(block, row, r);
     to.scales[r] = half_at(from);
-    rows[r] = codes(split(load16(from + 2)));
-  }
-  store_rows(to, 0, rows);
+    return codes(split(load16(from + 2)));
+  });
 }
+
 void read_mxfp4(const char* block, std::size_t row, const To& to) {
-  const Codes codes = codes_mxfp4();
-  __m256i rows[kNRows];
-  for (int r = 0; r < kNRows; ++r) {
-    const Byte* from = (const Byte*)block + row * std::size_t(r);
+  store_run(to, 0, [&, codes = codes_mxfp4()](int r) {
+    const Byte* from = block_of(block, row, r);
     to.scales[r] = half_power(*from);
-    rows[r] = codes(split(load16(from + 1)));
-  }
-  store_rows(to, 0, rows);
+    return codes(split(load16(from + 1)));
+  });
 }
+
 /// Reads blocks of a factor, 2 bytes with two upper bits of each scale, 4 with the lower 4 bits, and numbers.
 void read_iq4_xs(const char* block, std::size_t row, const To& to) {
-  const Codes codes = codes_iq4();
-  for (int p = 0; p < 8; ++p) {
-    __m256i rows[kNRows];
-    for (int r = 0; r < kNRows; ++r) {
-      const Byte* from = (const Byte*)block + row * std::size_t(r);
-      const int upper_bits = (from[2] | from[3] << 8) >> 2 * p & 3;
-      const int lower_bits = from[4 + p / 2] >> p % 2 * 4 & 15;
-      scales_of(to, p)[r] = half_at(from) * float((upper_bits << 4 | lower_bits) - 32);
-      rows[r] = codes(split(load16(from + 8 + 16 * p)));
-    }
-    store_rows(to, 32 * p, rows);
-  }
+  store_runs(to, [&, codes = codes_iq4()](int r, int p) {
+    const Byte* from = block_of(block, row, r);
+    const int upper_bits = (from[2] | from[3] << 8) >> 2 * p & 3;
+    const int lower_bits = from[4 + p / 2] >> p % 2 * 4 & 15;
+    scales_of(to, p)[r] = half_at(from) * float((upper_bits << 4 | lower_bits) - 32);
+    return codes(split(load16(from + 8 + 16 * p)));
+  });
 }
 
 }  // namespace

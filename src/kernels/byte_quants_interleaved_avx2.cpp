@@ -50,15 +50,14 @@ void read_q2_k_interleaved(const char* block, std::size_t, const To& to) {
   const Byte* from = (const Byte*)block;
   const __m256 d = halves_at(from), d_min = halves_at(from + 2 * kNRows);
   const __m128i by_part = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
-  const auto numbers = [](__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)); };
   from += 4 * kNRows;
   for (int p = 0; p < 16; p += 2, from += 16) {
     const __m256i halves = split(_mm_shuffle_epi8(load16(from), by_part));
     const __m128i scales = _mm256_castsi256_si128(halves), mins = _mm256_extracti128_si256(halves, 1);
-    _mm256_storeu_ps(scales_of(to, p), _mm256_mul_ps(d, numbers(scales)));
-    _mm256_storeu_ps(scales_of(to, p + 1), _mm256_mul_ps(d, numbers(_mm_unpackhi_epi64(scales, scales))));
-    _mm256_storeu_ps(mins_of(to, p), _mm256_mul_ps(d_min, numbers(mins)));
-    _mm256_storeu_ps(mins_of(to, p + 1), _mm256_mul_ps(d_min, numbers(_mm_unpackhi_epi64(mins, mins))));
+    _mm256_storeu_ps(scales_of(to, p), _mm256_mul_ps(d, floats_of(scales)));
+    _mm256_storeu_ps(scales_of(to, p + 1), _mm256_mul_ps(d, floats_of(_mm_unpackhi_epi64(scales, scales))));
+    _mm256_storeu_ps(mins_of(to, p), _mm256_mul_ps(d_min, floats_of(mins)));
+    _mm256_storeu_ps(mins_of(to, p + 1), _mm256_mul_ps(d_min, floats_of(_mm_unpackhi_epi64(mins, mins))));
   }
   for (int half = 0; half < 2; ++half)
     for (int piece = 0; piece < 4; ++piece, from += 64)

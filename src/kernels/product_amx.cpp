@@ -6,12 +6,7 @@
 
 namespace chunkkv::kernels {
 
-const ProductKernel kProductAmx = {.arithmetic = Arithmetic::bf16_amx,
-                                   .name = "BF16, AMX",
-                                   .reads_by_depth = true,
-                                   .shared_bytes = amx_shared_bytes,
-                                   .thread_bytes = amx_thread_bytes,
-                                   .run = amx_run<Tiles>};
+const ProductKernel kProductAmx = amx_product<Tiles>("BF16, AMX");
 
 const BlockLayout kAmxQ40 = {16, 32, 288, true, read_amx_q4_0};
 const BlockLayout kAmxQ41 = {16, 32, 320, true, read_amx_q4_1};

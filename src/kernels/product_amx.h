@@ -277,5 +277,15 @@ void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, c
   }
 }
 
+template <class T>
+constexpr ProductKernel amx_product(const char* name) {
+  return {.arithmetic = Arithmetic::bf16_amx,
+          .name = name,
+          .reads_by_depth = true,
+          .shared_bytes = amx_shared_bytes,
+          .thread_bytes = amx_thread_bytes,
+          .run = amx_run<T>};
+}
+
 }  // namespace
 }  // namespace chunkkv::kernels

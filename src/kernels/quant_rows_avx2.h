@@ -10,7 +10,7 @@
 namespace chunkkv::kernels {
 namespace {
 
-constexpr int kNRows = 8;
+constexpr int kNRows = int(kQuantRows);
 using Byte = std::uint8_t;
 using To = ByteQuants::Target;
 
@@ -28,6 +28,11 @@ inline std::uint32_t word_at(const Byte* from) {
   return word;
 }
 
+/// The plain block of row `r`.
+inline const Byte* block_of(const char* block, std::size_t row, int r) {
+  return (const Byte*)block + row * std::size_t(r);
+}
+
 inline __m128i load16(const Byte* from) {
   return _mm_loadu_si128((const __m128i*)from);
 }
@@ -36,6 +41,11 @@ inline __m256i load32(const Byte* from) {
 }
 inline __m256i all(int byte) {
   return _mm256_set1_epi8((char)byte);
+}
+
+/// The first eight bytes.
+inline __m256 floats_of(__m128i bytes) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
 }
 
 /// Numbers of 4 bits: the lower or the upper halves of 32 bytes, or of 16 bytes first the lower and then the
@@ -78,8 +88,11 @@ inline __m256i spread_bits(std::uint32_t bits, int bit) {
 inline void store_quad(const To& to, int quad, __m256i rows) {
   _mm256_storeu_si256((__m256i*)(to.numbers + to.quad_bytes * std::size_t(quad)), rows);
 }
-/// Stores 32 depths from `depth` on of each row.
-inline void store_rows(const To& to, int depth, __m256i (&rows)[kNRows]) {
+/// Stores 32 depths from `depth` on of each row r: numbers_of(r).
+template <class Numbers>
+inline void store_run(const To& to, int depth, const Numbers& numbers_of) {
+  __m256i rows[kNRows];
+  for (int r = 0; r < kNRows; ++r) rows[r] = numbers_of(r);
   transpose(rows);
   for (int i = 0; i < 8; ++i) store_quad(to, depth / 4 + i, rows[i]);
 }
@@ -125,8 +138,7 @@ struct SixBits {
 
  private:
   static __m256 numbers(std::uint32_t first, std::uint32_t second) {
-    const __m128i bytes = _mm_cvtsi64_si128(std::int64_t(std::uint64_t(second) << 32 | first));
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+    return floats_of(_mm_cvtsi64_si128(std::int64_t(std::uint64_t(second) << 32 | first)));
   }
 };
 

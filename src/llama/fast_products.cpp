@@ -1,11 +1,15 @@
 #include "llama/fast_products.h"
 
+#include "kernels/choice.h"
+#include "kernels/expert_product.h"
 #include "llama/weight_source.h"
 
 #include <optional>
 
 namespace chunkkv::engine {
 namespace {
+
+constexpr double kUsualTokens = 512;  // of a micro-batch
 
 /// Whether our kernels can compute this product, apart from the type and layout of its weights.
 bool is_plain_product(const ggml_tensor* node) {
@@ -29,15 +33,54 @@ std::optional<kernels::ProductTask> task_of(const ggml_tensor* node) {
                               .out_row = node->nb[1]};
 }
 
+/// Whether our kernels can compute this product, apart from the type and layout of its weights.
+bool is_plain_expert_product(const ggml_tensor* node) {
+  const ggml_tensor *w = node->src[0], *x = node->src[1], *experts = node->src[2];
+  return x->type == GGML_TYPE_F32 && node->type == GGML_TYPE_F32 && experts->type == GGML_TYPE_I32 &&
+         ggml_n_dims(w) <= 3 && ggml_is_contiguous(w) && x->nb[0] == sizeof(float) &&
+         node->nb[0] == sizeof(float) && experts->nb[0] == sizeof(std::int32_t) && x->ne[3] == 1 &&
+         (x->ne[1] == 1 || x->ne[1] == experts->ne[0]) && node->op_params[0] == GGML_PREC_DEFAULT &&
+         in_host_memory(x) && in_host_memory(node) && in_host_memory(experts);
+}
+
+std::optional<kernels::ExpertTask> expert_task_of(const ggml_tensor* node) {
+  const ggml_tensor *w = node->src[0], *x = node->src[1], *experts = node->src[2];
+  const auto weights = source_of(w);
+  if (!weights) return std::nullopt;
+  return kernels::ExpertTask{.n_tokens = experts->ne[1],
+                             .n_slots = experts->ne[0],
+                             .n_experts = w->ne[2],
+                             .n_out = w->ne[1],
+                             .weights = *weights,
+                             .expert_bytes = w->nb[2],
+                             .experts = static_cast<const char*>(experts->data),
+                             .experts_row = experts->nb[1],
+                             .x = static_cast<const char*>(x->data),
+                             .x_token = x->nb[2],
+                             .x_slot = x->ne[1] == 1 ? 0 : x->nb[1],
+                             .out = static_cast<char*>(node->data),
+                             .out_token = node->nb[2],
+                             .out_slot = node->nb[1]};
+}
+
+/// How many tokens a product takes that our kernels can compute; 0 if they cannot.
+std::int64_t n_tokens_of(const ggml_tensor* node) {
+  if (node->op == GGML_OP_MUL_MAT) return is_plain_product(node) ? node->src[1]->ne[1] : 0;
+  if (node->op == GGML_OP_MUL_MAT_ID) return is_plain_expert_product(node) ? node->src[2]->ne[1] : 0;
+  return 0;
+}
+
 }  // namespace
 
 const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product) {
-  const ggml_tensor* w = product->src[0];
-  if (ggml_n_dims(w) != 2) return nullptr;
+  const ggml_tensor *w = product->src[0], *experts = product->src[2];
+  if (experts == nullptr && ggml_n_dims(w) != 2) return nullptr;
   const auto source = source_of(w);
   if (!source) return nullptr;
   const kernels::WeightShape shape{.type = ggml_type_name(w->type), .n_out = w->ne[1], .depth = w->ne[0]};
-  return kernel_for(*source, best_product(machine(), shape, layout_of(w)));
+  if (experts == nullptr) return kernel_for(*source, best_product(machine(), shape, layout_of(w)));
+  const double tokens = kUsualTokens * double(experts->ne[0]) / double(w->ne[2]);
+  return kernel_for(*source, best_expert_product(machine(), shape, layout_of(w), tokens));
 }
 
 bool FastProducts::available() {
@@ -48,13 +91,22 @@ FastProducts::FastProducts(int n_threads)
     : ours_(Operation::custom(&compute, this)), thread_memory_(std::size_t(n_threads)) {}
 
 void FastProducts::take(ggml_tensor* node) {
-  if (node->op != GGML_OP_MUL_MAT || node->src[1]->ne[1] < kFewestTokens || !is_plain_product(node)) return;
+  if (n_tokens_of(node) < kFewestTokens) return;
   const kernels::ProductKernel* kernel = prompt_kernel(node);
   if (kernel == nullptr) return;
-  const auto task = task_of(node);
-  if (!task) return;
-  shared_memory_.reserve(kernel->shared_bytes(*task));
-  for (kernels::AlignedBlock& memory : thread_memory_) memory.reserve(kernel->thread_bytes(*task));
+  const auto reserve = [&](std::size_t shared, std::size_t own) {
+    shared_memory_.reserve(shared);
+    for (kernels::AlignedBlock& memory : thread_memory_) memory.reserve(own);
+  };
+  if (node->src[2] != nullptr) {
+    const auto task = expert_task_of(node);
+    if (!task) return;
+    reserve(kernels::shared_bytes(*kernel, *task), kernels::thread_bytes(*kernel, *task));
+  } else {
+    const auto task = task_of(node);
+    if (!task) return;
+    reserve(kernel->shared_bytes(*task), kernel->thread_bytes(*task));
+  }
   taken_.emplace_back(node, Operation::of(node));
   ours_.put_into(node);
 }
@@ -66,8 +118,13 @@ void FastProducts::restore() {
 
 void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
   auto& products = *static_cast<FastProducts*>(self);
-  prompt_kernel(node)->run(*task_of(node), thread, n_threads, products.shared_memory_.get(),
-                           products.thread_memory_[std::size_t(thread)].get(), products.team_);
+  const kernels::ProductKernel& kernel = *prompt_kernel(node);
+  char* const shared = products.shared_memory_.get();
+  char* const own = products.thread_memory_[std::size_t(thread)].get();
+  if (node->src[2] != nullptr)
+    kernels::run_experts(kernel, *expert_task_of(node), thread, n_threads, shared, own, products.team_);
+  else
+    kernel.run(*task_of(node), thread, n_threads, shared, own, products.team_);
 }
 
 }  // namespace chunkkv::engine

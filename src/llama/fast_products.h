@@ -9,14 +9,14 @@
 
 namespace chunkkv::engine {
 
-/// Our kernel for a node that multiplies a matrix of weights with the tokens of a prompt; null: the engine
-/// does it.
+/// Our kernel for a node that multiplies a matrix of weights, or the experts of a mixture, with the tokens of
+/// a prompt; null: the engine does it.
 const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product);
 
-/// Computes the products of weights and many tokens, most of the work of reading a prompt, with kernels of
-/// our own where they are faster than the engine's (kernels/choice.h). The engine is not changed: the eval
-/// callback turns such a node of its graph into a custom operation just before the node is computed, in the
-/// same threads, and back after the decode.
+/// Computes the products of weights, or of experts, and many tokens, most of the work of reading a prompt,
+/// with kernels of our own where they are faster than the engine's (kernels/choice.h). The engine is not
+/// changed: the eval callback turns such a node of its graph into a custom operation just before the node is
+/// computed, in the same threads, and back after the decode.
 class FastProducts {
  public:
   /// Whether there are kernels for this processor.

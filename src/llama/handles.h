@@ -21,6 +21,7 @@ struct Deleter {
 using ContextHandle = std::unique_ptr<llama_context, Deleter<llama_free>>;
 using GgmlContext = std::unique_ptr<ggml_context, Deleter<ggml_free>>;
 using BackendHandle = std::unique_ptr<ggml_backend, Deleter<ggml_backend_free>>;
+using BufferHandle = std::unique_ptr<ggml_backend_buffer, Deleter<ggml_backend_buffer_free>>;
 using AllocatorHandle = std::unique_ptr<ggml_gallocr, Deleter<ggml_gallocr_free>>;
 
 }  // namespace chunkkv::engine

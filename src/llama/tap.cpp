@@ -21,10 +21,7 @@ bool Tap::callback(ggml_tensor* node, bool ask, void* tap) {
 }
 
 void Tap::accelerate(int n_threads) {
-  if (FastProducts::available()) {
-    products_ = std::make_unique<FastProducts>(n_threads);
-    experts_ = std::make_unique<FastExperts>(n_threads);
-  }
+  if (FastProducts::available()) products_ = std::make_unique<FastProducts>(n_threads);
   if (FastRows::available()) rows_ = std::make_unique<FastRows>();
   if (FastAttention::kernel() != nullptr) attention_ = std::make_unique<FastAttention>(n_threads);
 }
@@ -50,7 +47,6 @@ void Tap::end() {
   is_surveyed_ = true;
   cache_.end_decode();
   if (products_) products_->restore();
-  if (experts_) experts_->restore();
   if (rows_) rows_->restore();
   if (attention_) attention_->restore();
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -77,8 +73,8 @@ bool Tap::ask(ggml_tensor* node) {
       return is_wanted;
     }
     case GGML_OP_MUL_MAT_ID:
-      if (!is_surveyed_) survey_.add(node, experts_ != nullptr);
-      if (experts_) experts_->take(node);
+      if (!is_surveyed_) survey_.add(node, products_ != nullptr);
+      if (products_) products_->take(node);
       return false;
     case GGML_OP_MUL_MAT:
       if (!is_surveyed_) survey_.add(node, products_ != nullptr);

@@ -4,7 +4,6 @@
 #include "llama/cache_layers.h"
 #include "llama/cell_mask.h"
 #include "llama/fast_attention.h"
-#include "llama/fast_experts.h"
 #include "llama/fast_products.h"
 #include "llama/fast_rows.h"
 #include "llama/handles.h"
@@ -81,7 +80,6 @@ class Tap {
   Handler handler_;
   CellMask mask_;
   std::unique_ptr<FastProducts> products_;
-  std::unique_ptr<FastExperts> experts_;
   std::unique_ptr<FastRows> rows_;
   std::unique_ptr<FastAttention> attention_;
   WeightSurvey survey_;

@@ -130,7 +130,7 @@ class Sample {
  private:
   GgmlContext context_;
   std::vector<float> values_;
-  std::unique_ptr<ggml_backend_buffer, Deleter<ggml_backend_buffer_free>> buffer_;
+  BufferHandle buffer_;
   ggml_tensor* tensor_ = nullptr;
   bool laid_out_ = false;
 };

@@ -1,6 +1,5 @@
 #include "llama/weight_survey.h"
 
-#include "llama/fast_experts.h"
 #include "llama/fast_products.h"
 #include "llama/weight_source.h"
 
@@ -14,8 +13,7 @@ void WeightSurvey::add(const ggml_tensor* product, bool ours) {
       ggml_backend_buffer_get_usage(weights->buffer) != GGML_BACKEND_BUFFER_USAGE_WEIGHTS ||
       !seen_.insert(weights).second)
     return;
-  const auto kernel_of = product->op == GGML_OP_MUL_MAT_ID ? &expert_kernel : &prompt_kernel;
-  const kernels::ProductKernel* kernel = ours ? kernel_of(product) : nullptr;
+  const kernels::ProductKernel* kernel = ours ? prompt_kernel(product) : nullptr;
   WeightUse use{.type = ggml_type_name(weights->type),
                 .layout = std::string(kernels::to_string(layout_of(weights))),
                 .product = kernel != nullptr ? kernel->name : "llama.cpp"};

@@ -1,5 +1,6 @@
 // Norms and rotations that our kernels compute in a graph of the engine equal the engine's own.
 #include "llama/fast_rows.h"
+#include "llama/handles.h"
 
 #include "support/relative_difference.h"
 #include "unit/random_seed.h"
@@ -11,10 +12,6 @@
 
 namespace chunkkv::engine {
 namespace {
-
-struct FreeRowsBuffer {
-  void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
-};
 
 /// A graph on the CPU. The allocator puts results in the place of what nobody reads any more.
 class RowsGraph {
@@ -69,7 +66,7 @@ class RowsGraph {
  private:
   BackendHandle backend_;
   GgmlContext context_, leaves_;
-  std::unique_ptr<ggml_backend_buffer, FreeRowsBuffer> buffer_;
+  BufferHandle buffer_;
   AllocatorHandle allocator_;
   ggml_cgraph* graph_ = nullptr;
   ggml_tensor* result_ = nullptr;

@@ -8,17 +8,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace chunkkv::engine {
 namespace {
-
-struct FreeBuffer {
-  void operator()(ggml_backend_buffer_t buffer) const { ggml_backend_buffer_free(buffer); }
-};
 
 /// A matrix of a weight type in a buffer of a type. It has no `extra` where the engine does not lay it out.
 class Matrix {
@@ -37,7 +32,7 @@ class Matrix {
  private:
   GgmlContext context_;
   ggml_tensor* tensor_;
-  std::unique_ptr<ggml_backend_buffer, FreeBuffer> buffer_;
+  BufferHandle buffer_;
 };
 
 TEST(WeightSource, EveryLayoutOfTheEngineIsRead) {

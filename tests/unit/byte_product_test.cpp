@@ -210,12 +210,7 @@ TEST_P(ByteProduct, WhatIsNotFiniteStaysInItsRow) {
 class TilesOfNumbers : public testing::TestWithParam<const ByteQuants*> {};
 
 TEST_P(TilesOfNumbers, AreThoseOfPlainRows) {
-  constexpr ProductKernel tiles = {.arithmetic = Arithmetic::bf16_amx,
-                                   .name = "BF16, emulated AMX",
-                                   .reads_by_depth = true,
-                                   .shared_bytes = amx_shared_bytes,
-                                   .thread_bytes = amx_thread_bytes,
-                                   .run = amx_run<EmulatedTiles>};
+  constexpr ProductKernel tiles = amx_product<EmulatedTiles>("BF16, emulated AMX");
   test::Random random;
   const ByteQuants& quants = *GetParam();
   for (const auto& [tokens, out, depth] :

@@ -60,12 +60,7 @@ struct MatrixProduct {
 };
 
 /// The same source as the kernel for AMX, with the tiles in plain C++.
-constexpr ProductKernel kEmulated = {.arithmetic = Arithmetic::bf16_amx,
-                                     .name = "BF16, emulated AMX",
-                                     .reads_by_depth = true,
-                                     .shared_bytes = amx_shared_bytes,
-                                     .thread_bytes = amx_thread_bytes,
-                                     .run = amx_run<EmulatedTiles>};
+constexpr ProductKernel kEmulated = amx_product<EmulatedTiles>("BF16, emulated AMX");
 
 std::vector<const ProductKernel*> all_kernels() {
   std::vector<const ProductKernel*> kernels = {&kEmulated};
