@@ -57,6 +57,7 @@ void find_similar(benchmark::State& state, const kernels::SimilarKeysKernel& ker
   const kernels::AlignedBlock packed(kernel.packed_bytes(task)), own(kernel.thread_bytes(task));
   task.packed = packed.get();
   for ([[maybe_unused]] auto _ : state) {
+    kernel.prepare(task);
     kernel.pack(task, 0, n, sum.data());
     std::atomic<std::int64_t> next{0};
     kernel.run(task, own.get(), next);

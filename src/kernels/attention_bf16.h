@@ -29,6 +29,7 @@ struct TilePrecision {
   static constexpr int kItemLanes = 1536;
   using Scope = TileScope<T>;
   static constexpr bool kHasSteps = true;
+  static constexpr bool kHasPlaces = false;
   using Logits = LogitSteps<T>;
   using Values = ValueSteps<T>;
   using Totals = StripTotals<T>;

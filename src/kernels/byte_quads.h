@@ -13,6 +13,7 @@ struct ByteQuads {
   using V = Vectors<Width>;
   using I = typename V::I;
   using Number = signed char;
+  static constexpr float kGreatest = 127;
   static constexpr int kOffset = 128;
   static constexpr std::int32_t kOffsets = std::int32_t(0x80808080);  // what adds it to all four of a lane
 

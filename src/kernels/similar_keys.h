@@ -37,6 +37,8 @@ struct SimilarKeysKernel {
 
   const char* name;
   std::size_t (*packed_bytes)(const SimilarKeysTask& task);  ///< a multiple of 64
+  /// Looks at some of the keys to find out how to pack them. To be called first.
+  void (*prepare)(const SimilarKeysTask& task);
   /// Packs the keys `first`, a multiple of kPackedKeys, to `end`, which is one or the number of keys.
   /// sum[depth] = their sum.
   void (*pack)(const SimilarKeysTask& task, std::int64_t first, std::int64_t end, float* sum);

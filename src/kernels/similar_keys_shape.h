@@ -4,6 +4,7 @@
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys.h"
 #include "kernels/similar_keys_exact.h"
+#include "kernels/similar_products.h"
 
 namespace chunkkv::kernels {
 namespace {
@@ -19,6 +20,7 @@ class SimilarKeys {
   using I = typename V::I;
   using Steps = typename A::Logits;
   using Keys = ExactKeys<V>;
+  using Products = SimilarProducts<A>;
   static constexpr std::int64_t kLanes = A::kLanes;
   static_assert(kLanes <= 64);  // lanes are the bits of a word
   /// The most keys that search together: their tiles fill a part of the second-level cache.
@@ -55,7 +57,27 @@ class SimilarKeys {
   static std::size_t thread_bytes(const SimilarKeysTask& task) { return Memory(task.depth, nullptr).bytes; }
 
   static std::size_t packed_bytes(const SimilarKeysTask& task) {
-    return std::size_t(task.n + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit * A::row_bytes(task.depth);
+    const std::int64_t n_rows = (task.n + A::kKeyUnit - 1) / A::kKeyUnit * A::kKeyUnit;
+    return (places_bytes() + std::size_t(n_rows) * A::row_bytes(task.depth) + 63) / 64 * 64;
+  }
+
+  /// Gives depths their places in packed keys by their energies: mean squares in some of the keys.
+  static void prepare(const SimilarKeysTask& task) {
+    if constexpr (A::kHasPlaces) {
+      constexpr std::int64_t kSample = 64;
+      float energies[kMostAttentionDepth] = {};
+      for (std::int64_t k = 0; k < min_of(kSample, task.n); ++k) {
+        const typename Keys::Key key(task, task.n <= kSample ? k : k * task.n / kSample);
+        F sum{};
+        for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sum += square(key.of_any_length(d));
+        float sums[4];
+        V::store_sums(sum, F{}, F{}, F{}, sums);
+        if (!(sums[0] > 0 && sums[0] < 1e30f)) continue;  // nor what is no number
+        for (std::int64_t d = 0; d < task.depth; d += V::kWidth)
+          V::store(energies + d, V::load(energies + d) + square(key.of_any_length(d)) * V::all(1 / sums[0]));
+      }
+      A::find_places(energies, task.depth, *(typename A::Places*)task.packed);
+    }
   }
 
   static void pack(const SimilarKeysTask& task, std::int64_t first, std::int64_t end, float* sum) {
@@ -74,7 +96,11 @@ class SimilarKeys {
         RowStatistics<V>::units(task.rows, i, i + n, task.smallest, task.factors + i, units, sum);
       }
       float* const errors = task.errors + i;
-      A::pack_rows(keys, n, task.depth, task.packed + std::size_t(i) * A::row_bytes(task.depth), errors);
+      char* const packed = rows(task) + std::size_t(i) * A::row_bytes(task.depth);
+      if constexpr (A::kHasPlaces)
+        A::pack_rows(keys, n, task.depth, *(const typename A::Places*)task.packed, packed, errors);
+      else
+        A::pack_rows(keys, n, task.depth, packed, errors);
       // Two keys of length 1 that are a and b away from what is packed: their product changes by at most
       // a + b + a b, so by the sum of two parts such as a + a^2 / 2.
       for (std::int64_t k = 0; k < n; ++k) errors[k] = 1.001f * (errors[k] + 0.5f * errors[k] * errors[k]);
@@ -95,6 +121,15 @@ class SimilarKeys {
   }
 
  private:
+  /// Places stand before the packed keys.
+  static constexpr std::size_t places_bytes() {
+    if constexpr (A::kHasPlaces) return (sizeof(typename A::Places) + 63) / 64 * 64;
+    return 0;
+  }
+  static char* rows(const SimilarKeysTask& task) { return task.packed + places_bytes(); }
+
+  static CHUNKKV_INLINE F square(F x) { return x * x; }
+
   /// The greatest error of the keys of a strip; errors that are no numbers do not count.
   static float error_of(const SimilarKeysTask& task, std::int64_t begin, std::int64_t length) {
     float lanes[V::kWidth] = {}, greatest = 0;
@@ -145,7 +180,7 @@ class SimilarKeys {
         tile.keys[i] = keys[min_of(i, count - 1)];
         tile.bounds[i] = i < count ? lowest_hit(task, tile.keys[i]) : __builtin_inff();
       }
-      A::pack_lanes(task.packed, tile.keys, task.depth, packed(task, memory, t));
+      A::pack_lanes(rows(task), tile.keys, task.depth, packed(task, memory, t));
     }
     return n_tiles;
   }
@@ -174,17 +209,21 @@ class SimilarKeys {
       while (t < n_tiles && memory.tiles[t].searching == 0) ++t;
       return t;
     };
-    const auto products_of = [&](std::int64_t t, float* products) -> Steps {
+    const auto products_of = [&](std::int64_t t, Products& products) -> Steps {
       if (t >= n_tiles) return {};
       const char* lanes = packed(task, memory, t);
       if constexpr (A::kHasSteps) {
-        return {lanes, task.packed, task.depth, begin, end, products};
+        return {lanes, rows(task), task.depth, begin, end, products.numbers};
       } else {
-        A::logits(lanes, task.packed, task.depth, begin, end, products);
+        float bounds[kLanes];
+        for (int c = 0; c < A::kColumns; ++c)
+          V::store(bounds + c * V::kWidth,
+                   V::load(memory.tiles[t].bounds + c * V::kWidth) - V::all(strip.error));
+        A::products(lanes, rows(task), task.depth, begin, end, bounds, products.numbers, products.near);
         return {};
       }
     };
-    float *products = memory.products, *others = products + kStrip * kLanes;
+    Products products{memory.products}, others{memory.products + kStrip * kLanes};
     std::int64_t t = next_of(0);
     Steps steps = products_of(t, products);
     do_all(steps);
@@ -193,7 +232,7 @@ class SimilarKeys {
       steps = products_of(next, others);
       find(task, memory.tiles[t], strip, products, steps, packed(task, memory, later < n_tiles ? later : 0));
       t = next;
-      float* const done = products;
+      const Products done = products;
       products = others;
       others = done;
     }
@@ -207,40 +246,46 @@ class SimilarKeys {
 
   /// Finds the keys of a tile that have a similar one in a strip, by their products. Does all `steps`, and
   /// fetches the lanes of a `later` tile into the first-level cache.
-  static void find(const SimilarKeysTask& task, Tile& tile, const Strip& strip, float* products, Steps& steps,
-                   const char* later) {
+  static void find(const SimilarKeysTask& task, Tile& tile, const Strip& strip, Products& products,
+                   Steps& steps, const char* later) {
     if (tile.keys[kLanes - 1] >= strip.begin && tile.keys[0] < strip.begin + strip.length)
       for (std::int64_t i = 0; i < kLanes; ++i) {  // a key is not like itself
         const std::int64_t own = tile.keys[i] - strip.begin;
-        if (own >= 0 && own < strip.length) products[own * kLanes + i] = -__builtin_inff();
+        if (own >= 0 && own < strip.length) products.at(own, i) = -__builtin_inff();
       }
-    F most[A::kColumns];
-    highest(products, strip.length, most, steps, later);
-    do_all(steps);
+    bool may_hit[A::kColumns];
+    if constexpr (A::kHasSteps) {
+      F most[A::kColumns];
+      products.highest(strip.length, most, steps, later);
+      do_all(steps);
+      for (int c = 0; c < A::kColumns; ++c)
+        may_hit[c] = V::any(most[c] > V::load(tile.bounds + c * V::kWidth) - V::all(strip.error));
+    } else {
+      for (int c = 0; c < A::kColumns; ++c) may_hit[c] = products.near[c] != 0;
+    }
     Unsure unsure;
     for (int c = 0; c < A::kColumns; ++c)
-      if (V::any(most[c] > V::load(tile.bounds + c * V::kWidth) - V::all(strip.error)))
-        find(task, tile, strip, products, c, unsure);
+      if (may_hit[c]) find(task, tile, strip, products, c, unsure);
     for (int i = 0; i < unsure.n; ++i) {
       const int lane = unsure.lanes[i];
-      const std::int32_t last = confirm(task, products + lane, tile, lane, strip, unsure.lasts[i]);
+      const std::int32_t last = confirm(task, products, tile, lane, strip, unsure.lasts[i]);
       if (last >= 0) found(task, tile, strip, lane, last);
     }
   }
 
   /// The same for the keys of one column of vectors, one of which may have a similar key. What is to be
   /// decided in single precision is fetched, and left to be done together.
-  static void find(const SimilarKeysTask& task, Tile& tile, const Strip& strip, const float* products,
+  static void find(const SimilarKeysTask& task, Tile& tile, const Strip& strip, const Products& products,
                    int column, Unsure& unsure) {
     const int first = column * V::kWidth;
     const F bounds = V::load(tile.bounds + first) - V::all(strip.error);
-    const I newest = find_last(products + first, strip.length, bounds);
+    const I newest = products.find_last(column, strip.length, bounds);
     std::int32_t lasts[V::kWidth];
     std::memcpy(lasts, &newest, sizeof newest);
     for (std::uint32_t left = V::signs(~newest); left != 0; left &= left - 1) {
       const int i = first + __builtin_ctz(left);
       const std::int32_t last = lasts[i - first];
-      if (products[last * kLanes + i] > sure(task, tile, strip, i)) {
+      if (products.at(last, i) > sure(task, tile, strip, i)) {
         found(task, tile, strip, i, last);
         continue;
       }
@@ -267,74 +312,28 @@ class SimilarKeys {
   }
 
   /// The last key of a strip, from `last` backwards, that is like the key of a lane in single precision; -1:
-  /// none. `products`: those of the lane.
-  static std::int32_t confirm(const SimilarKeysTask& task, const float* products, const Tile& tile, int lane,
-                              const Strip& strip, std::int32_t last) {
+  /// none.
+  static std::int32_t confirm(const SimilarKeysTask& task, const Products& products, const Tile& tile,
+                              int lane, const Strip& strip, std::int32_t last) {
     const float least = lowest(tile, strip, lane), enough = sure(task, tile, strip, lane);
     for (; last >= 0; --last) {
-      const float rounded = products[last * kLanes];
+      if (!products.has(last, lane)) continue;
+      const float rounded = products.at(last, lane);
       if (!(rounded > least)) continue;
       if (rounded > enough || Keys::product(task, tile.keys[lane], strip.begin + last) > task.threshold)
         break;
     }
     return last;
   }
-
-  /// The last product of each lane of a column that exceeds the lane's bound; -1: none.
-  static CHUNKKV_INLINE I find_last(const float* column, std::int64_t n, F bound) {
-    I found[4], keys[4];  // of every fourth key, so that none waits for another
-    for (int k = 0; k < 4; ++k) {
-      found[k] = I{} - 1;
-      keys[k] = I{} + k;
-    }
-    std::int64_t i = 0;
-    for (; i + 4 <= n; i += 4)
-#pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) {
-        found[k] = V::load(column + (i + k) * kLanes) > bound ? keys[k] : found[k];
-        keys[k] += 4;
-      }
-    for (; i < n; ++i) {
-      found[0] = V::load(column + i * kLanes) > bound ? keys[0] : found[0];
-      keys[0] += 1;
-    }
-    return V::maximum(V::maximum(found[0], found[1]), V::maximum(found[2], found[3]));
-  }
-
-  /// The highest product of each lane. Distributes `steps` over the rows, and fetches a line of `later` with
-  /// each.
-  static CHUNKKV_INLINE void highest(const float* products, std::int64_t n, F* most, Steps& steps,
-                                     const char* later) {
-    F even[A::kColumns], odd[A::kColumns];  // of every second row, so that none waits for another
-    for (int c = 0; c < A::kColumns; ++c) even[c] = odd[c] = V::all(-__builtin_inff());
-    std::int64_t i = 0;
-    const auto take_four = [&](std::int64_t first) __attribute__((always_inline)) {
-#pragma GCC unroll 4
-      for (std::int64_t k = first; k < first + 4; ++k) __builtin_prefetch(later + 64 * k);
-#pragma GCC unroll 4
-      for (std::int64_t k = first; k < first + 4; k += 2)
-#pragma GCC unroll 4
-        for (int c = 0; c < A::kColumns; ++c) {
-          const float* row = products + k * kLanes + c * V::kWidth;
-          even[c] = V::maximum(V::load(row), even[c]);
-          odd[c] = V::maximum(V::load(row + kLanes), odd[c]);
-        }
-    };
-    for (; i + 16 <= n; i += 16) {
-      do_between(
-          [&](int k) __attribute__((always_inline)) { take_four(i + 4 * k); }, steps.left() > 0, steps);
-    }
-    for (; i < n; ++i)
-#pragma GCC unroll 4
-      for (int c = 0; c < A::kColumns; ++c)
-        even[c] = V::maximum(V::load(products + i * kLanes + c * V::kWidth), even[c]);
-    for (int c = 0; c < A::kColumns; ++c) most[c] = V::maximum(even[c], odd[c]);
-  }
 };
 
 template <class A>
 SimilarKeysKernel similar_keys_kernel(const char* name) {
-  return {name, &SimilarKeys<A>::packed_bytes, &SimilarKeys<A>::pack, &SimilarKeys<A>::thread_bytes,
+  return {name,
+          &SimilarKeys<A>::packed_bytes,
+          &SimilarKeys<A>::prepare,
+          &SimilarKeys<A>::pack,
+          &SimilarKeys<A>::thread_bytes,
           &SimilarKeys<A>::run};
 }
 

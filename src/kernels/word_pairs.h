@@ -13,6 +13,7 @@ struct WordPairs {
   using F = typename V::F;
   using I = typename V::I;
   using Number = short;
+  static constexpr float kGreatest = 32767;
   static constexpr int kOffset = 0;
   static constexpr std::int32_t kOffsets = 0;
 

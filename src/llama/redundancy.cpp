@@ -234,7 +234,10 @@ std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& ca
   }
   const std::size_t packed_bytes = kernel.packed_bytes(tasks.front());
   memory.packed.reserve(n_heads * packed_bytes);
-  for (std::size_t h = 0; h < n_heads; ++h) tasks[h].packed = memory.packed.get() + h * packed_bytes;
+  for (std::size_t h = 0; h < n_heads; ++h) {
+    tasks[h].packed = memory.packed.get() + h * packed_bytes;
+    kernel.prepare(tasks[h]);
+  }
 
   const std::vector<double> sums =
       sum_of_row_blocks(compute, cache, keys, heads, cells, [&](const RowBlock& b, float* sum) {

@@ -108,6 +108,7 @@ class SimilarKeys : public testing::TestWithParam<SimilarKeysKernel> {
                          .of_others = of_others.data()};
     const AlignedBlock packed(GetParam().packed_bytes(task));
     task.packed = packed.get();
+    GetParam().prepare(task);
     // In parts, the last one first.
     std::vector<float> sum(std::size_t(search.depth)), part(sum.size(), -7.0f);
     for (std::int64_t first = (search.n - 1) / 192 * 192; first >= 0; first -= 192) {
