@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/attention_finite_values.h"
 #include "kernels/attention_strips.h"
 #include "kernels/attention_sums_shape.h"
 
@@ -59,7 +60,12 @@ class Attention {
         received.finish();
       }
     if (task.received == nullptr) compute_strips(item, nullptr);
-    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) finish(item, tile);
+    if (finish(item) || !FiniteValues<A>::find(item)) return;
+    Item again = item;
+    again.only_finite = true;
+    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(again, tile);
+    compute_strips(again, nullptr);
+    finish(again);
   }
 
   static void compute_strips(const Item& item, Received<A>* received) {
@@ -81,7 +87,9 @@ class Attention {
     Work::pack_keys(item, cell, n);
     if (task.out != nullptr)
       A::pack_values(task.v + task.v_head * std::size_t(item.kv_head) + task.v_cell * std::size_t(cell),
-                     task.v_cell, n, task.depth, task.seen_by_any + cell / 32, item.memory.values);
+                     task.v_cell, n, task.depth,
+                     (item.only_finite ? item.memory.finite_values : task.seen_by_any) + cell / 32,
+                     item.memory.values);
     Strips strips(item, turn, received);
     for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile)
       for (std::int64_t s = 0; s < n; s += A::strip(task.depth))
@@ -111,6 +119,15 @@ class Attention {
     for (std::int64_t i = 0; i < task.depth * kLanes; ++i) sums.values[i] = 0;
   }
 
+  /// Returns whether all values are finite.
+  static bool finish(const Item& item) {
+    bool are_finite = true;
+    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) {
+      finish(item, tile);
+      are_finite = are_finite && FiniteValues<A>::are_sums(item, item.memory.tile(tile, item.task.depth));
+    }
+    return are_finite || item.task.out == nullptr;
+  }
   static void finish(const Item& item, std::int64_t tile) {
     const AttentionTask& task = item.task;
     const TileSums sums = item.memory.tile(tile, task.depth);
@@ -128,7 +145,9 @@ class Attention {
         to[1] = factor;
       }
       factors[n] = factor * A::kValueUnit;
-      if (task.out != nullptr)
+      if (item.only_finite && !FiniteValues<A>::are_seen_by(item, lane.token))
+        rows[n] = item.memory.columns;  // stays as it was
+      else if (task.out != nullptr)
         rows[n] = numbers(task.out + task.out_head * std::size_t(lane.head) +
                           task.out_query * std::size_t(lane.token));
     }

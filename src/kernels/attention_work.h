@@ -19,16 +19,17 @@ struct AttentionWork {
 
   struct Memory {
     char *keys, *values;
-    char* queries;               ///< packed queries, tile after tile
-    float* sums;                 ///< the TileSums of one tile after the other
-    float* logits;               ///< logits of a strip, or of two with kHasSteps
-    char* weights;               ///< weights of as many strips
-    float* columns;              ///< [depth][lanes]: scaled queries of a tile before they are packed
-    float* mean;                 ///< [depth]: the mean key
-    Ends* ends;                  ///< of each token of an item
-    TileEnds* tile_ends;         ///< of each tile
-    float* totals;               ///< attention that the cells of a block receive, a vector for each
-    ReceivedMemory<A> received;  ///< only for tasks that want the attention that cells receive
+    char* queries;                 ///< packed queries, tile after tile
+    float* sums;                   ///< the TileSums of one tile after the other
+    float* logits;                 ///< logits of a strip, or of two with kHasSteps
+    char* weights;                 ///< weights of as many strips
+    float* columns;                ///< [depth][lanes]: scaled queries of a tile before they are packed
+    float* mean;                   ///< [depth]: the mean key
+    Ends* ends;                    ///< of each token of an item
+    TileEnds* tile_ends;           ///< of each tile
+    float* totals;                 ///< attention that the cells of a block receive, a vector for each
+    std::uint32_t* finite_values;  ///< [groups of 32 cells]: see `FiniteValues`
+    ReceivedMemory<A> received;    ///< only for tasks that want the attention that cells receive
     std::size_t bytes;
 
     Memory(const AttentionTask& task, std::int64_t chunk, char* own) {
@@ -49,6 +50,7 @@ struct AttentionWork {
       ends = all.take_array<Ends>(std::size_t(chunk));
       tile_ends = all.take_array<TileEnds>(tiles);
       totals = all.take_floats(std::size_t(A::block(depth) * V::kWidth));
+      finite_values = all.take_array<std::uint32_t>(std::size_t((task.n_cells + 31) / 32));
       if (task.received != nullptr) received = ReceivedMemory<A>(task, std::int64_t(tiles), all);
       bytes = all.bytes;
     }
@@ -74,6 +76,7 @@ struct AttentionWork {
     std::int64_t stride = 1;             ///< from token to token
     bool by_head = false;                ///< a tile holds tokens of one head; else heads change fastest
     bool shares_rest = false;  ///< with by_head: what fills no tile of its head shares tiles, head by head
+    bool only_finite = false;  ///< for queries that see finite values only, of which other cells are left out
 
     std::int64_t group() const { return task.n_head / task.n_head_kv; }
     /// The tiles that hold tokens of one head, for each head; with by_head.

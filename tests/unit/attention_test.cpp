@@ -171,6 +171,36 @@ TEST_P(FastAttention, BadNumbersStayWhereTheyAre) {
     }
 }
 
+/// A weight of 0 does not keep a value that is no number from a sum.
+TEST_P(FastAttention, BadValuesReachOnlyQueriesThatSeeThem) {
+  CHUNKKV_NEEDS_ONE_THREAD();
+  Problem good({70, 200, 4, 2, 64}, random_);
+  for (std::int64_t t = 0; t < 70; ++t)  // sequences of 3 to 6 cells each, which follow each other
+    for (std::int64_t c = 0; c < 200; ++c)
+      good.at(t, c) = c * 45 / 200 == t * 45 / 70 ? kOpenCell : kHiddenCell;
+  const auto before = good.run(GetParam());
+  for (const float value : {std::nanf(""), kInfinity, -kInfinity}) {
+    Problem bad = good;
+    const std::int64_t cell = random_.integer(0, 199);
+    const auto depth = std::size_t(random_.integer(0, 63));
+    bad.v[good.row(cell, 2) + depth] = half_bits(value);
+    const auto after = bad.run(GetParam());
+    int n_spoilt = 0;
+    for (std::int64_t t = 0; t < 70; ++t)
+      for (std::int64_t head = 0; head < 4; ++head)
+        for (std::size_t d = 0; d < 64; ++d) {
+          const std::size_t i = good.output(t, head) + d;
+          if (good.sees(t, cell) && head >= 2 && d == depth) {
+            EXPECT_FALSE(std::isfinite(after[i]));
+            ++n_spoilt;
+          } else {
+            ASSERT_EQ(after[i], before[i]) << "query " << t << ", head " << head << ", cell " << cell;
+          }
+        }
+    EXPECT_GT(n_spoilt, 0);
+  }
+}
+
 TEST_P(FastAttention, LargestNumbersDoNotOverflow) {
   Problem problem({32, 128, 1, 1, 64}, random_);
   for (std::uint16_t& x : problem.v) x = half_bits(60000);
