@@ -1,5 +1,7 @@
 #include "kernels/amx_tiles.h"
 
+#include "kernels/processor.h"
+
 #ifdef __x86_64__
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -10,8 +12,7 @@ namespace {
 
 bool processor_has_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  constexpr unsigned os_saves_state = 1u << 27, amx_bf16 = 1u << 22, amx_tile = 1u << 24,
-                     avx512_bf16 = 1u << 5;
+  constexpr unsigned os_saves_state = 1u << 27, amx_bf16 = 1u << 22, amx_tile = 1u << 24;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & os_saves_state) == 0) return false;
   unsigned saved = 0, upper = 0;
   asm volatile("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
@@ -19,9 +20,7 @@ bool processor_has_amx() {
   if ((saved & tile_state) != tile_state) return false;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & amx_bf16) == 0 || (d & amx_tile) == 0)
     return false;
-  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a & avx512_bf16) == 0) return false;
-  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+  return has_avx512bf16();
 }
 
 /// Linux provides memory for the tiles' state only to a process that asks for it, once for all its threads.

@@ -50,22 +50,28 @@ class Attention {
 
  private:
   static void compute(const Item& item, std::int64_t part) {
-    const AttentionTask& task = item.task;
     if constexpr (A::kCentresKeys) Work::find_mean(item);
-    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(item, tile);
-    if constexpr (A::kAddsUp)
-      if (task.received != nullptr) {
-        Received<A> received(item, task.received + part * task.n_head * task.n_cells);
-        compute_strips(item, &received);
-        received.finish();
-      }
-    if (task.received == nullptr) compute_strips(item, nullptr);
+    const AttentionTask& task = item.task;
+    add_up(item, task.received != nullptr ? task.received + part * task.n_head * task.n_cells : nullptr);
     if (finish(item) || !FiniteValues<A>::find(item)) return;
     Item again = item;
     again.only_finite = true;
-    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(again, tile);
-    compute_strips(again, nullptr);
+    add_up(again, nullptr);
     finish(again);
+  }
+
+  /// Computes the sums of all tiles and, unless it is null, `out`: the attention that cells receive.
+  static void add_up(const Item& item, [[maybe_unused]] float* out) {
+    for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(item, tile);
+    if constexpr (A::kAddsUp) {
+      if (out != nullptr) {
+        Received<A> received(item, out);
+        compute_strips(item, &received);
+        received.finish();
+        return;
+      }
+    }
+    compute_strips(item, nullptr);
   }
 
   static void compute_strips(const Item& item, Received<A>* received) {

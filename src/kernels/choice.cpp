@@ -1,5 +1,7 @@
 #include "kernels/choice.h"
 
+#include "kernels/processor.h"
+
 #include <algorithm>
 #include <initializer_list>
 
@@ -37,11 +39,9 @@ bool are_wide_numbers(const WeightShape& weights, Layout layout) {
 
 Machine this_processor() {
   Machine machine;
-#ifdef __x86_64__
-  machine.avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-  machine.avx512vnni = machine.avx512 && __builtin_cpu_supports("avx512vnni");
-  machine.avx512bf16 = machine.avx512 && __builtin_cpu_supports("avx512bf16");
-#endif
+  machine.avx512 = has_avx512();
+  machine.avx512vnni = has_avx512vnni();
+  machine.avx512bf16 = has_avx512bf16();
   machine.avx2 = product_kernel(Arithmetic::words) != nullptr;
   if (const ProductKernel* bytes = product_kernel(Arithmetic::bytes)) machine.vnni = bytes->widens;
   machine.avx512fp16 = product_kernel(Arithmetic::f16_avx512) != nullptr;

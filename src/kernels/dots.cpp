@@ -1,11 +1,12 @@
 #include "kernels/dots.h"
 
+#include "kernels/processor.h"
+
 namespace chunkkv::kernels {
 
 #ifdef CHUNKKV_AVX512
 bool has_fast_dots() {
-  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+  return has_avx512();
 }
 #else
 bool has_fast_dots() {

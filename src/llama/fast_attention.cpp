@@ -2,8 +2,6 @@
 
 #include <chunkkv/prompt_attention.h>
 
-#include <utility>
-
 namespace chunkkv::engine {
 namespace {
 
@@ -93,17 +91,15 @@ void FastAttention::take(ggml_tensor* node, bool adds_up) {
   call.node = node;
   call.task = attention_of(node);
   call.next = 0;
-  call.engines = Operation::of(node);
   if (call.task.n_queries < kManyQueries) {
     prepare_few(call, mask.lists);
-    Operation::custom(&compute_few, &call).put_into(node);
+    call.taken = TakenNode(node, Operation::custom(&compute_few, &call));
   } else {
     call.task.visible = mask.visible.words.data();
     call.task.seen_by_any = mask.visible.seen_by_any.data();
     prepare_many(call, adds_up);
-    Operation::custom(&compute_many, &call).put_into(node);
+    call.taken = TakenNode(node, Operation::custom(&compute_many, &call));
   }
-  call.is_taken = true;
   ++n_calls_;
 }
 
@@ -128,17 +124,13 @@ void FastAttention::prepare_few(Call& call, const kernels::CellLists& lists) {
     parts_done_ = std::vector<std::atomic<std::int32_t>>(n);
 }
 
-void FastAttention::restore(Call& call) {
-  if (std::exchange(call.is_taken, false)) call.engines.put_into(call.node);
-}
-
 void FastAttention::restore(const ggml_tensor* node) {
   for (std::size_t i = 0; i < n_calls_; ++i)
-    if (calls_[i].node == node) restore(calls_[i]);
+    if (calls_[i].node == node) calls_[i].taken.put_back();
 }
 
 void FastAttention::restore() {
-  for (std::size_t i = 0; i < n_calls_; ++i) restore(calls_[i]);
+  for (std::size_t i = 0; i < n_calls_; ++i) calls_[i].taken.put_back();
   n_calls_ = 0;
   received_ = {};  // these are many numbers, and few decodes want them
 }

@@ -45,9 +45,8 @@ class FastAttention {
  private:
   struct Call {
     FastAttention* owner = nullptr;
-    ggml_tensor* node = nullptr;
-    bool is_taken = false;
-    Operation engines;  // what the node was before it was taken
+    const ggml_tensor* node = nullptr;
+    TakenNode taken;
     kernels::AttentionTask task;
     std::vector<float> statistics;  // only for many queries
     kernels::DecodeAttentionTask decode_task;
@@ -62,7 +61,6 @@ class FastAttention {
   const Mask& read(const ggml_tensor* mask);
   void prepare_many(Call& call, bool adds_up);
   void prepare_few(Call& call, const kernels::CellLists& lists);
-  static void restore(Call& call);
   static void compute_many(ggml_tensor* node, int thread, int n_threads, void* call);
   static void compute_few(ggml_tensor* node, int thread, int n_threads, void* call);
 

@@ -10,14 +10,15 @@ namespace chunkkv::engine {
 namespace {
 
 constexpr double kUsualTokens = 512;  // of a micro-batch
+// Where ggml_prec_set_acc and ggml_prec_set_src put what a model asks of sums and of tokens' numbers.
+constexpr int kPrecisionOfSums = 0, kPrecisionOfTokens = 3;
 
 /// Whether our kernels can compute this product, apart from the type and layout of its weights.
 bool is_plain_product(const ggml_tensor* node) {
   const ggml_tensor *w = node->src[0], *x = node->src[1];
   return x->type == GGML_TYPE_F32 && node->type == GGML_TYPE_F32 && ggml_n_dims(w) == 2 &&
          ggml_n_dims(x) <= 2 && ggml_is_contiguous(w) && x->nb[0] == sizeof(float) &&
-         node->nb[0] == sizeof(float) && node->op_params[0] == GGML_PREC_DEFAULT && in_host_memory(x) &&
-         in_host_memory(node);
+         node->nb[0] == sizeof(float) && in_host_memory(x) && in_host_memory(node);
 }
 
 std::optional<kernels::ProductTask> task_of(const ggml_tensor* node) {
@@ -39,8 +40,8 @@ bool is_plain_expert_product(const ggml_tensor* node) {
   return x->type == GGML_TYPE_F32 && node->type == GGML_TYPE_F32 && experts->type == GGML_TYPE_I32 &&
          ggml_n_dims(w) <= 3 && ggml_is_contiguous(w) && x->nb[0] == sizeof(float) &&
          node->nb[0] == sizeof(float) && experts->nb[0] == sizeof(std::int32_t) && x->ne[3] == 1 &&
-         (x->ne[1] == 1 || x->ne[1] == experts->ne[0]) && node->op_params[0] == GGML_PREC_DEFAULT &&
-         in_host_memory(x) && in_host_memory(node) && in_host_memory(experts);
+         (x->ne[1] == 1 || x->ne[1] == experts->ne[0]) && in_host_memory(x) && in_host_memory(node) &&
+         in_host_memory(experts);
 }
 
 std::optional<kernels::ExpertTask> expert_task_of(const ggml_tensor* node) {
@@ -70,9 +71,8 @@ std::int64_t n_tokens_of(const ggml_tensor* node) {
   return 0;
 }
 
-}  // namespace
-
-const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product) {
+/// The kernel that a product's weights ask for.
+const kernels::ProductKernel* kernel_of(const ggml_tensor* product) {
   const ggml_tensor *w = product->src[0], *experts = product->src[2];
   if (experts == nullptr && ggml_n_dims(w) != 2) return nullptr;
   const auto source = source_of(w);
@@ -83,8 +83,20 @@ const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product) {
   return kernel_for(*source, best_expert_product(machine(), shape, layout_of(w), tokens));
 }
 
+}  // namespace
+
+const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product) {
+  const kernels::ProductKernel* kernel = kernel_of(product);
+  const bool asks_for_more = product->op_params[kPrecisionOfSums] != GGML_PREC_DEFAULT ||
+                             product->op_params[kPrecisionOfTokens] != GGML_PREC_DEFAULT;
+  const bool is_f16 = kernel != nullptr && kernel->arithmetic == kernels::Arithmetic::f16_avx512;
+  return is_f16 && asks_for_more ? nullptr : kernel;
+}
+
 bool FastProducts::available() {
-  return !kernels::product_kernels().empty();
+  // A library for products (BLAS), which the engine may be built with, takes their nodes as they are.
+  return !kernels::product_kernels().empty() &&
+         ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_ACCEL) == nullptr;
 }
 
 FastProducts::FastProducts(int n_threads)
@@ -107,18 +119,17 @@ void FastProducts::take(ggml_tensor* node) {
     if (!task) return;
     reserve(kernel->shared_bytes(*task), kernel->thread_bytes(*task));
   }
-  taken_.emplace_back(node, Operation::of(node));
-  ours_.put_into(node);
+  taken_.emplace_back(node, ours_);
 }
 
 void FastProducts::restore() {
-  for (const auto& [node, engines] : taken_) engines.put_into(node);
+  for (TakenNode& node : taken_) node.put_back();
   taken_.clear();
 }
 
 void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
   auto& products = *static_cast<FastProducts*>(self);
-  const kernels::ProductKernel& kernel = *prompt_kernel(node);
+  const kernels::ProductKernel& kernel = *kernel_of(node);
   char* const shared = products.shared_memory_.get();
   char* const own = products.thread_memory_[std::size_t(thread)].get();
   if (node->src[2] != nullptr)

@@ -4,7 +4,6 @@
 #include "kernels/product.h"
 #include "llama/nodes.h"
 
-#include <utility>
 #include <vector>
 
 namespace chunkkv::engine {
@@ -33,7 +32,7 @@ class FastProducts {
  private:
   static void compute(ggml_tensor* node, int thread, int n_threads, void* self);
 
-  std::vector<std::pair<ggml_tensor*, Operation>> taken_;  // nodes, and what they were
+  std::vector<TakenNode> taken_;
   Operation ours_;
   kernels::AlignedBlock shared_memory_;
   std::vector<kernels::AlignedBlock> thread_memory_;

@@ -55,13 +55,11 @@ bool FastRows::available() {
 
 FastRows::FastRows() : kernel_(kernels::token_rows_kernels().front()) {}
 
-FastRows::Call& FastRows::new_call(ggml_tensor* node) {
+FastRows::Call& FastRows::new_call() {
   if (n_calls_ == calls_.size()) calls_.emplace_back();
   Call& call = calls_[n_calls_++];
   call = Call{};
   call.owner = this;
-  call.node = node;
-  call.engines = Operation::of(node);
   return call;
 }
 
@@ -70,7 +68,7 @@ void FastRows::take(ggml_tensor* node) {
   if (node->op == GGML_OP_ROPE && is_plain_rotation(node)) take_rotation(node);
   if (node->op == GGML_OP_CUSTOM)  // the graph is computed again: for other positions
     for (std::size_t i = 0; i < n_calls_; ++i)
-      if (calls_[i].node == node && calls_[i].turns != nullptr) update(*calls_[i].turns, node);
+      if (calls_[i].node.node() == node && calls_[i].turns != nullptr) update(*calls_[i].turns, node);
   last_ = node;
 }
 
@@ -82,10 +80,9 @@ void FastRows::take_norm(ggml_tensor* product) {
   if (product->data != norm->data || !is_rows_of_tokens(product) || !is_plain(product) || !is_plain(from) ||
       !is_plain(weights) || ggml_nelements(weights) != product->ne[0] || !ggml_are_same_shape(from, product))
     return;
-  Call& call = new_call(product);
-  call.engines_norm = Operation::of(norm);
-  Operation{}.put_into(norm);  // does nothing
-  Operation::custom(&compute_norm, &call).put_into(product);
+  Call& call = new_call();
+  call.norm = TakenNode(norm, Operation{});  // does nothing
+  call.node = TakenNode(product, Operation::custom(&compute_norm, &call));
 }
 
 void FastRows::take_rotation(ggml_tensor* node) {
@@ -100,9 +97,9 @@ void FastRows::take_rotation(ggml_tensor* node) {
     turns->factors = factors;
   }
   update(*turns, node);
-  Call& call = new_call(node);
+  Call& call = new_call();
   call.turns = &*turns;
-  Operation::custom(&compute_rotation, &call).put_into(node);
+  call.node = TakenNode(node, Operation::custom(&compute_rotation, &call));
 }
 
 /// Computes the turns for the positions of the rotation `node`, unless they are known.
@@ -131,8 +128,8 @@ void FastRows::update(Turns& turns, const ggml_tensor* node) {
 
 void FastRows::restore() {
   for (std::size_t i = 0; i < n_calls_; ++i) {
-    calls_[i].engines.put_into(calls_[i].node);
-    if (calls_[i].turns == nullptr) calls_[i].engines_norm.put_into(calls_[i].node->src[0]);
+    calls_[i].node.put_back();
+    calls_[i].norm.put_back();
   }
   n_calls_ = 0;
   last_ = nullptr;
@@ -142,7 +139,7 @@ void FastRows::compute_norm(ggml_tensor* node, int thread, int n_threads, void* 
   const Call& call = *static_cast<const Call*>(data);
   const ggml_tensor* from = node->src[0]->src[0];
   const auto* weights = static_cast<const float*>(node->src[1]->data);
-  const float epsilon = op_float(call.engines_norm.parameters.data(), 0);
+  const float epsilon = op_float(call.norm.engines().parameters.data(), 0);
   const std::int64_t n_tokens = node->ne[1];
   for (std::int64_t t = n_tokens * thread / n_threads; t < n_tokens * (thread + 1) / n_threads; ++t)
     call.owner->kernel_.rms_norm(row_at(from, t, 0), weights, node->ne[0], epsilon, row_at(node, t, 0));

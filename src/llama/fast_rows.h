@@ -40,16 +40,15 @@ class FastRows {
   };
   struct Call {
     FastRows* owner = nullptr;
-    ggml_tensor* node = nullptr;
-    Operation engines;       // what the node was
-    Operation engines_norm;  // what the norm was that is taken with the product `node`
+    TakenNode node;
+    TakenNode norm;          // the norm that is taken with the product `node`
     Turns* turns = nullptr;  // null: a norm
   };
 
   void take_norm(ggml_tensor* product);
   void take_rotation(ggml_tensor* node);
   static void update(Turns& turns, const ggml_tensor* node);
-  Call& new_call(ggml_tensor* node);
+  Call& new_call();
   static void compute_norm(ggml_tensor* node, int thread, int n_threads, void* call);
   static void compute_rotation(ggml_tensor* node, int thread, int n_threads, void* call);
 

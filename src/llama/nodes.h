@@ -56,6 +56,29 @@ struct Operation {
     node->op = op;
     std::memcpy(node->op_params, parameters.data(), sizeof parameters);
   }
+  bool operator==(const Operation&) const = default;
+};
+
+/// A node that has another operation than the engine's, until it is put back.
+class TakenNode {
+ public:
+  TakenNode() = default;
+  TakenNode(ggml_tensor* node, const Operation& ours)
+      : node_(node), engines_(Operation::of(node)), ours_(ours) {
+    ours.put_into(node);
+  }
+  const ggml_tensor* node() const { return node_; }
+  const Operation& engines() const { return engines_; }
+  /// Gives the node the engine's operation again, once. Where the engine has built another graph in the same
+  /// memory since, its nodes stay as they are.
+  void put_back() {
+    if (node_ != nullptr && Operation::of(node_) == ours_) engines_.put_into(node_);
+    node_ = nullptr;
+  }
+
+ private:
+  ggml_tensor* node_ = nullptr;
+  Operation engines_, ours_;
 };
 
 }  // namespace chunkkv::engine
