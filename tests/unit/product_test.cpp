@@ -10,6 +10,7 @@
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -110,6 +111,46 @@ TEST_P(FastProduct, IsExactForSmallWholeNumbers) {
     }
   const auto result = problem.run(kernel(), 1);
   for (std::int64_t t = 0; t < 64; ++t) EXPECT_EQ(problem.error(result, t), 0) << "token " << t;
+}
+
+/// Layouts of F32 weights like the engine's: blocks of `Outputs` x 32.
+template <std::int64_t Outputs, bool ByDepth>
+constexpr BlockLayout kBlocks = {
+    .outputs = Outputs,
+    .depth = 32,
+    .bytes = Outputs * 32 * sizeof(float),
+    .by_depth = ByDepth,
+    .read = [](const char* block, ToFloat, float* to, std::int64_t row) {
+      constexpr std::int64_t n_rows = ByDepth ? 32 : Outputs, length = Outputs * 32 / n_rows;
+      for (std::int64_t r = 0; r < n_rows; ++r)
+        std::memcpy(to + r * row, block + r * length * std::int64_t(sizeof(float)),
+                    std::size_t(length) * sizeof(float));
+    }};
+
+TEST_P(FastProduct, WeightsInBlocksGiveWhatRowsGive) {
+  for (const BlockLayout* layout : {&kBlocks<8, false>, &kBlocks<16, true>}) {
+    if (layout->by_depth && !kernel().reads_by_depth) continue;
+    for (const auto& [tokens, out, depth] :
+         std::vector<std::array<std::int64_t, 3>>{{33, 128, 64}, {70, 192, 3104}, {5, 64, 1568}}) {
+      const MatrixProduct problem(tokens, out, depth, random_);
+      std::vector<float> blocks;
+      for (std::int64_t o = 0; o < out; o += layout->outputs)
+        for (std::int64_t k = 0; k < depth; k += 32)
+          for (std::int64_t i = 0; i < layout->outputs * 32; ++i) {
+            const std::int64_t output = layout->by_depth ? i % layout->outputs : i / 32;
+            const std::int64_t d = layout->by_depth ? i / layout->outputs : i % 32;
+            blocks.push_back(problem.weights[std::size_t((o + output) * depth + k + d)]);
+          }
+      const ProductTask task{
+          .n_tokens = tokens,
+          .n_out = out,
+          .weights = {.data = reinterpret_cast<const char*>(blocks.data()), .depth = depth, .layout = layout},
+          .x = reinterpret_cast<const char*>(problem.x.data()),
+          .x_row = std::size_t(depth) * sizeof(float)};
+      EXPECT_EQ(run_product(kernel(), task, 2), problem.run(kernel(), 2))
+          << (layout->by_depth ? "by depth, " : "") << tokens << " x " << out << " x " << depth;
+    }
+  }
 }
 
 TEST_P(FastProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
