@@ -1,5 +1,5 @@
 // Measures what observing an answer's first tokens adds to their steps, and the choice after them.
-// Needs a model: CHUNKKV_BENCH_MODEL=MODEL.gguf build/release/bench/chunkkv_bench --benchmark_filter=after
+// Needs a model: CHUNKKV_BENCH_MODEL=MODEL.gguf build/dev/bench/chunkkv_bench --benchmark_filter=after
 #include <chunkkv/chunkkv.h>
 
 #include <benchmark/benchmark.h>

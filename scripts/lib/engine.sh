@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # The engine, llama.cpp, built once per set of options into the cache. Sets engine_prefix.
 # CHUNKKV_ENGINE_OPTIONS holds more CMake options for it, as in "-DGGML_CUDA=ON".
-# Clang builds it where there is one, unless CC and CXX name another compiler: it vectorises attention,
-# and long prompts are read 1.5 times as fast (docs/performance.md).
+# Clang builds it where there is one, unless CC and CXX name another compiler: it vectorises the engine's
+# attention, which counts where ours is not used (docs/performance.md).
 
 engine_prefix=""
 
