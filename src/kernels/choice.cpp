@@ -75,7 +75,9 @@ Layout best_layout(const Machine& machine, const WeightShape& weights) {
   return engines == Layout::amx && weights.type == "f16" ? Layout::plain : engines;
 }
 
-Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout) {
+namespace {
+
+Arithmetic product_of_many(const Machine& machine, const WeightShape& weights, Layout layout) {
   // F32 weights stay with the engine: our arithmetics would round them.
   if (layout == Layout::other || weights.type == "f32" || weights.n_out % kProductOutputs != 0 ||
       weights.depth % kProductDepth != 0)
@@ -93,19 +95,35 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
   return !machine.avx512 || engine_is_slow ? ours : Arithmetic::engine;
 }
 
+/// The same where there are few tokens, before `for_tokens`: tiles of BF16 are for many.
+Machine without_tiles(Machine machine) {
+  machine.amx = false;
+  return machine;
+}
+
+/// Small whole numbers are unpacked fast enough for any number of tokens, other weights only for many.
+Arithmetic for_tokens(Arithmetic product, bool are_many) {
+  return are_many || product == Arithmetic::bytes ? product : Arithmetic::engine;
+}
+
+}  // namespace
+
+Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout,
+                        std::int64_t n_tokens) {
+  if (n_tokens < kFewestTokens) return Arithmetic::engine;
+  const bool are_many = n_tokens >= kManyTokens;
+  return for_tokens(product_of_many(are_many ? machine : without_tiles(machine), weights, layout), are_many);
+}
+
 Arithmetic best_expert_product(const Machine& machine, const WeightShape& weights, Layout layout,
                                double tokens) {
-  // Small whole numbers are unpacked fast enough for any number of tokens, other weights, and tiles of BF16,
-  // only for many.
-  const bool are_many = tokens >= 64;
-  Machine usable = machine;
-  usable.amx = machine.amx && are_many;
-  Arithmetic product = best_product(usable, weights, layout);
+  const bool are_many = tokens >= double(kManyTokens);
+  Arithmetic product = product_of_many(are_many ? machine : without_tiles(machine), weights, layout);
   // With 16 bits for sums these are as fast in 8 bits as in 16, and unpacked in less time.
   if (product == Arithmetic::words && layout == Layout::plain &&
       one_of(weights.type, {"q2_K", "q3_K", "q6_K"}))
     product = Arithmetic::bytes;
-  return are_many || product == Arithmetic::bytes ? product : Arithmetic::engine;
+  return for_tokens(product, are_many);
 }
 
 }  // namespace chunkkv::kernels

@@ -48,8 +48,13 @@ Layout best_layout(const Machine& machine, const WeightShape& weights);
 /// The layout that the engine makes if it is free to choose.
 Layout engine_layout(const Machine& machine, const WeightShape& weights);
 
-/// The arithmetic that is fastest for the product with many tokens, if the weights lie in `layout`.
-Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout);
+/// With fewer tokens than these the engine's products are faster than any of ours, since unpacking weights
+/// costs more than is saved; with fewer than many, than all but those of small whole numbers.
+constexpr std::int64_t kFewestTokens = 8, kManyTokens = 64;
+
+/// The arithmetic that is fastest for the product with so many tokens, if the weights lie in `layout`.
+Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout,
+                        std::int64_t n_tokens);
 
 /// The same for one of several experts, each of which gets some of the tokens: `tokens`, in the mean.
 Arithmetic best_expert_product(const Machine& machine, const WeightShape& weights, Layout layout,

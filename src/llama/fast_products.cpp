@@ -9,7 +9,7 @@
 namespace chunkkv::engine {
 namespace {
 
-constexpr double kUsualTokens = 512;  // of a micro-batch
+constexpr std::int64_t kUsualTokens = 512;  // of a micro-batch
 // Where ggml_prec_set_acc and ggml_prec_set_src put what a model asks of sums and of tokens' numbers.
 constexpr int kPrecisionOfSums = 0, kPrecisionOfTokens = 3;
 
@@ -71,26 +71,37 @@ std::int64_t n_tokens_of(const ggml_tensor* node) {
   return 0;
 }
 
-/// The kernel that a product's weights ask for.
-const kernels::ProductKernel* kernel_of(const ggml_tensor* product) {
+/// The kernel that a product's weights ask for, with so many tokens.
+const kernels::ProductKernel* kernel_of(const ggml_tensor* product, std::int64_t n_tokens) {
   const ggml_tensor *w = product->src[0], *experts = product->src[2];
   if (experts == nullptr && ggml_n_dims(w) != 2) return nullptr;
   const auto source = source_of(w);
   if (!source) return nullptr;
   const kernels::WeightShape shape{.type = ggml_type_name(w->type), .n_out = w->ne[1], .depth = w->ne[0]};
-  if (experts == nullptr) return kernel_for(*source, best_product(machine(), shape, layout_of(w)));
-  const double tokens = kUsualTokens * double(experts->ne[0]) / double(w->ne[2]);
-  return kernel_for(*source, best_expert_product(machine(), shape, layout_of(w), tokens));
+  if (experts != nullptr) {
+    if (n_tokens < kernels::kManyTokens) return nullptr;
+    const double tokens = double(kUsualTokens * experts->ne[0]) / double(w->ne[2]);
+    return kernel_for(*source, best_expert_product(machine(), shape, layout_of(w), tokens));
+  }
+  const kernels::Arithmetic wanted = best_product(machine(), shape, layout_of(w), n_tokens);
+  const kernels::ProductKernel* kernel = kernel_for(*source, wanted);
+  const bool is_other = kernel != nullptr && kernel->arithmetic != wanted;  // which is good for many tokens
+  return is_other && n_tokens < kernels::kManyTokens ? nullptr : kernel;
+}
+
+/// The same for an operation of the engine's.
+const kernels::ProductKernel* engines_kernel(const ggml_tensor* product, std::int64_t n_tokens) {
+  const kernels::ProductKernel* kernel = kernel_of(product, n_tokens);
+  const bool asks_for_more = product->op_params[kPrecisionOfSums] != GGML_PREC_DEFAULT ||
+                             product->op_params[kPrecisionOfTokens] != GGML_PREC_DEFAULT;
+  const bool is_f16 = kernel != nullptr && kernel->arithmetic == kernels::Arithmetic::f16_avx512;
+  return is_f16 && asks_for_more ? nullptr : kernel;
 }
 
 }  // namespace
 
 const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product) {
-  const kernels::ProductKernel* kernel = kernel_of(product);
-  const bool asks_for_more = product->op_params[kPrecisionOfSums] != GGML_PREC_DEFAULT ||
-                             product->op_params[kPrecisionOfTokens] != GGML_PREC_DEFAULT;
-  const bool is_f16 = kernel != nullptr && kernel->arithmetic == kernels::Arithmetic::f16_avx512;
-  return is_f16 && asks_for_more ? nullptr : kernel;
+  return engines_kernel(product, kUsualTokens);
 }
 
 bool FastProducts::available() {
@@ -103,8 +114,9 @@ FastProducts::FastProducts(int n_threads)
     : ours_(Operation::custom(&compute, this)), thread_memory_(std::size_t(n_threads)) {}
 
 void FastProducts::take(ggml_tensor* node) {
-  if (n_tokens_of(node) < kFewestTokens) return;
-  const kernels::ProductKernel* kernel = prompt_kernel(node);
+  const std::int64_t n_tokens = n_tokens_of(node);
+  if (n_tokens < kernels::kFewestTokens) return;
+  const kernels::ProductKernel* kernel = engines_kernel(node, n_tokens);
   if (kernel == nullptr) return;
   const auto reserve = [&](std::size_t shared, std::size_t own) {
     shared_memory_.reserve(shared);
@@ -129,7 +141,8 @@ void FastProducts::restore() {
 
 void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
   auto& products = *static_cast<FastProducts*>(self);
-  const kernels::ProductKernel& kernel = *kernel_of(node);
+  const std::int64_t n_tokens = node->src[2] != nullptr ? node->src[2]->ne[1] : node->src[1]->ne[1];
+  const kernels::ProductKernel& kernel = *kernel_of(node, n_tokens);
   char* const shared = products.shared_memory_.get();
   char* const own = products.thread_memory_[std::size_t(thread)].get();
   if (node->src[2] != nullptr)

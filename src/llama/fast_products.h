@@ -9,7 +9,7 @@
 namespace chunkkv::engine {
 
 /// Our kernel for a node that multiplies a matrix of weights, or the experts of a mixture, with the tokens of
-/// a prompt; null: the engine does it.
+/// a usual micro-batch; null: the engine does it.
 const kernels::ProductKernel* prompt_kernel(const ggml_tensor* product);
 
 /// Computes the products of weights, or of experts, and many tokens, most of the work of reading a prompt,

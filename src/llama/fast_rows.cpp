@@ -1,6 +1,7 @@
 #include "llama/fast_rows.h"
 
 #include "kernels/attention.h"
+#include "kernels/choice.h"
 
 #include <algorithm>
 #include <cmath>
@@ -24,13 +25,13 @@ constexpr int kNRotated = 1, kMode = 2, kFrequencyBase = 5, kFrequencyScale = 6,
 /// Whether a norm is of whole tokens, and of so many that products of ours take them. The norms of heads have
 /// shorter rows; in a batch of one token their rows are heads.
 bool is_rows_of_tokens(const ggml_tensor* t) {
-  return t->ne[0] > kernels::kMostAttentionDepth && t->ne[1] >= kFewestTokens && t->ne[2] == 1;
+  return t->ne[0] > kernels::kMostAttentionDepth && t->ne[1] >= kernels::kFewestTokens && t->ne[2] == 1;
 }
 
 bool is_plain_rotation(const ggml_tensor* node) {
   const ggml_tensor *x = node->src[0], *positions = node->src[1], *factors = node->src[2];
   const std::int32_t mode = node->op_params[kMode], n = node->op_params[kNRotated];
-  return is_plain(node) && is_plain(x) && node->ne[2] >= kFewestTokens &&
+  return is_plain(node) && is_plain(x) && node->ne[2] >= kernels::kFewestTokens &&
          (mode == GGML_ROPE_TYPE_NORMAL || mode == GGML_ROPE_TYPE_NEOX) && op_float(node, kExtension) == 0 &&
          node->op_params[kOffset] == 0 && n > 0 && n % 2 == 0 && n <= node->ne[0] &&
          positions->type == GGML_TYPE_I32 && positions->op == GGML_OP_NONE &&

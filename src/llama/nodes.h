@@ -12,11 +12,6 @@
 // What our kernels ask of nodes of the engine's graph, and how they take their place.
 namespace chunkkv::engine {
 
-/// From how many tokens on our kernels compute products and rows: with fewer, unpacking the weights costs
-/// more than they save. The engine's attention changes its path at this number as well, so one rule for
-/// cutting prompts serves all (session/micro_batches.h).
-constexpr std::int64_t kFewestTokens = 64;
-
 /// Whether a tensor's data lies where our kernels can read and write it. False before it is allocated.
 inline bool in_host_memory(const ggml_tensor* t) {
   const ggml_backend_buffer_t buffer = t->view_src != nullptr ? t->view_src->buffer : t->buffer;

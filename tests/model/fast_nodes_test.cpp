@@ -37,12 +37,13 @@ class FastProductNodes : public testing::Test {
   }
 };
 
-// Types that our kernels multiply on every processor for which there are any.
+/// Types that our kernels multiply on every processor for which there are any. Of fewer than 64 tokens only
+/// the last, where it is multiplied in 8 bits.
 constexpr ggml_type kTypes[] = {GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q5_0};
 
 TEST_F(FastProductNodes, ProductsOfManyTokensAreOurs) {
   for (const ggml_type type : kTypes)
-    for (const std::int64_t n_tokens : {63, 64, 70})
+    for (const std::int64_t n_tokens : {7, 8, 63, 64, 70})
       for (const ggml_prec precision : {GGML_PREC_DEFAULT, GGML_PREC_F32}) {
         SCOPED_TRACE(testing::Message() << ggml_type_name(type) << ", " << n_tokens << " tokens");
         test::CpuGraph graph;
@@ -54,7 +55,9 @@ TEST_F(FastProductNodes, ProductsOfManyTokensAreOurs) {
         graph.set_random(x);
         const kernels::ProductKernel* kernel = prompt_kernel(product);
         EXPECT_TRUE(kernel != nullptr || precision != GGML_PREC_DEFAULT);
-        expect_taken(graph, n_tokens >= 64 && kernel != nullptr ? 1 : 0);
+        const bool in_bytes =
+            type == GGML_TYPE_Q5_0 && kernels::product_kernel(kernels::Arithmetic::bytes) != nullptr;
+        expect_taken(graph, n_tokens >= (in_bytes ? 8 : 64) && (in_bytes || kernel != nullptr) ? 1 : 0);
       }
 }
 

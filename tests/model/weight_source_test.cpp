@@ -61,7 +61,7 @@ TEST(WeightSource, EveryLayoutOfTheEngineIsRead) {
           machine().avx2 && layout != kernels::Layout::amx &&
           kernels::byte_quants(shape.type, layout == kernels::Layout::interleaved) != nullptr;
       EXPECT_EQ(source->quants != nullptr, in_bytes);
-      EXPECT_TRUE(best_product(machine(), shape, layout) != kernels::Arithmetic::bytes || in_bytes);
+      EXPECT_TRUE(best_product(machine(), shape, layout, 512) != kernels::Arithmetic::bytes || in_bytes);
     }
 }
 

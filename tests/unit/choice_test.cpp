@@ -35,7 +35,7 @@ void expect(const Machine& machine, const std::vector<Case>& cases) {
   for (const Case& c : cases) {
     const WeightShape weights{.type = c.type, .n_out = 1536, .depth = 1536};
     EXPECT_EQ(best_layout(machine, weights), c.layout) << c.type;
-    EXPECT_EQ(best_product(machine, weights, c.layout), c.product) << c.type;
+    EXPECT_EQ(best_product(machine, weights, c.layout, 64), c.product) << c.type;
   }
 }
 
@@ -145,29 +145,45 @@ TEST(Choice, AmxThatOnlyTheEngineHas) {
   refused.amx = false;
   const WeightShape weights{.type = "q4_1", .n_out = 1536, .depth = 1536};
   EXPECT_EQ(best_layout(refused, weights), Layout::amx);
-  EXPECT_EQ(best_product(refused, weights, Layout::amx), Arithmetic::engine);
-  EXPECT_EQ(best_product(refused, weights, Layout::plain), Arithmetic::bytes);
+  EXPECT_EQ(best_product(refused, weights, Layout::amx, 512), Arithmetic::engine);
+  EXPECT_EQ(best_product(refused, weights, Layout::plain, 512), Arithmetic::bytes);
 }
 
 TEST(Choice, OtherProcessorsAreTheEngines) {
   for (const char* type : {"q4_0", "q4_1", "f16"})
     for (const Layout layout : {Layout::plain, Layout::interleaved, Layout::other})
-      EXPECT_EQ(best_product(kArm, {.type = type, .n_out = 1536, .depth = 1536}, layout), Arithmetic::engine);
+      EXPECT_EQ(best_product(kArm, {.type = type, .n_out = 1536, .depth = 1536}, layout, 512),
+                Arithmetic::engine);
 }
 
 TEST(Choice, ShapesThatNoKernelHasAreTheEngines) {
   for (const auto& machine : {kAvx2, kAvx512, kAvxVnni, kAvx512Vnni, kAvx512fp16, kAmx})
     for (const WeightShape& w : {WeightShape{.type = "q4_1", .n_out = 100, .depth = 1536},
                                  WeightShape{.type = "f16", .n_out = 64, .depth = 40}})
-      EXPECT_EQ(best_product(machine, w, Layout::plain), Arithmetic::engine);
+      EXPECT_EQ(best_product(machine, w, Layout::plain, 512), Arithmetic::engine);
   EXPECT_EQ(best_layout(kAmx, {.type = "q4_1", .n_out = 48, .depth = 1536}), Layout::plain);
   EXPECT_EQ(best_layout(kAmx, {.type = "q4_K", .n_out = 64, .depth = 544}), Layout::interleaved);
 }
 
 /// Products with weights in the memory of a GPU are computed there.
 TEST(Choice, WeightsElsewhereAreTheEngines) {
-  EXPECT_EQ(best_product(kAmx, {.type = "q4_1", .n_out = 64, .depth = 64}, Layout::other),
+  EXPECT_EQ(best_product(kAmx, {.type = "q4_1", .n_out = 64, .depth = 64}, Layout::other, 512),
             Arithmetic::engine);
+}
+
+TEST(Choice, FewTokensAreOursWhereWeightsAreSmallWholeNumbers) {
+  const auto product = [](const Machine& machine, const char* type, Layout layout, std::int64_t n_tokens) {
+    return best_product(machine, {.type = type, .n_out = 1536, .depth = 1536}, layout, n_tokens);
+  };
+  for (const Machine* machine : {&kAvx2, &kAvx512Vnni, &kAvx512fp16, &kAmx})
+    for (const std::int64_t n_tokens : {1, 7, 8, 63})
+      EXPECT_EQ(product(*machine, "q5_0", Layout::plain, n_tokens),
+                n_tokens < 8 ? Arithmetic::engine : Arithmetic::bytes);
+  EXPECT_EQ(product(kAmx, "q5_0", Layout::plain, 64), Arithmetic::bf16_amx);
+  EXPECT_EQ(product(kAmx, "q4_1", Layout::amx, 63), Arithmetic::engine);
+  EXPECT_EQ(product(kAvx512Vnni, "f16", Layout::plain, 63), Arithmetic::engine);
+  EXPECT_EQ(product(kAvx512Vnni, "f16", Layout::plain, 64), Arithmetic::words);
+  EXPECT_EQ(product(kAvx2, "q6_K", Layout::plain, 63), Arithmetic::engine);
 }
 
 }  // namespace
