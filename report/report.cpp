@@ -20,7 +20,7 @@ namespace {
 struct Lines {
   std::map<Setting, std::vector<const Answer*>> answers;
   std::map<Setting, std::vector<const Fidelity*>> fidelity;
-  std::map<std::string, std::vector<const Speed*>> speed;  // by machine
+  std::map<std::string, std::vector<const Speed*>> speed;  // by set-up
   std::set<std::string> methods;
   ModelReport model;  ///< what the lines' origins tell of it
 };
@@ -89,7 +89,7 @@ ModelReport model_report(Lines lines, const std::string& baseline) {
   });
   for (const auto& [setting, fidelity] : lines.fidelity)
     model.fidelity.push_back(fidelity_section(fidelity, baseline));
-  for (const auto& [machine, speed] : lines.speed) model.speed.push_back(speed_section(speed));
+  for (const auto& [set_up, speed] : lines.speed) model.speed.push_back(speed_section(speed));
   return model;
 }
 
@@ -113,7 +113,7 @@ Report make_report(const Results& results, const std::string& baseline) {
   for (const Fidelity& line : results.fidelity)
     models.of(line.origin, line.pair).fidelity[line.setting].push_back(&line);
   for (const Speed& line : results.speed)
-    models.of(line.origin, line.pair).speed[line.origin.machine].push_back(&line);
+    models.of(line.origin, line.pair).speed[set_up(line)].push_back(&line);
 
   Report report{
       .files = results.files, .n_lines = results.n_lines, .n_repeated = results.n_repeated, .models = {}};

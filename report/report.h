@@ -25,7 +25,7 @@ struct ModelReport {
   std::vector<MethodShown> methods = {};    ///< in the order of method_listed_before()
   std::vector<AnswerSection> answers = {};  ///< one a setting
   std::vector<FidelitySection> fidelity = {};
-  std::vector<SpeedSection> speed = {};  ///< one a machine
+  std::vector<SpeedSection> speed = {};  ///< one a machine and settings
 };
 
 struct Report {

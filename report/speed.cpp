@@ -40,6 +40,11 @@ std::vector<Ablation> longest_ablations(const std::vector<SpeedSection::Row>& ro
 
 }  // namespace
 
+std::string set_up(const Speed& line) {
+  const bool has_both = !line.origin.machine.empty() && !line.settings.empty();
+  return line.origin.machine + (has_both ? ", " : "") + line.settings;
+}
+
 SpeedSection speed_section(std::span<const Speed* const> lines) {
   using Key = std::tuple<std::int64_t, std::int64_t, Pair>;
   std::map<Key, std::map<std::string, std::vector<double>>> figures;
@@ -50,7 +55,7 @@ SpeedSection speed_section(std::span<const Speed* const> lines) {
     for (const auto& [name, value] : line->figures) figures[key][name].push_back(value);
   }
 
-  SpeedSection section{.machine = lines.front()->origin.machine, .rows = {}, .ablations = {}};
+  SpeedSection section{.machine = set_up(*lines.front()), .rows = {}, .ablations = {}};
   for (const auto& [key, count] : repetitions) {
     const auto& [input, output, pair] = key;
     auto& row = section.rows.emplace_back(SpeedSection::Row{input, output, pair, count, {}});

@@ -17,7 +17,7 @@ struct Spread {
   double max = 0;
 };
 
-/// Speed and memory on one machine.
+/// Speed and memory on one machine with the same settings.
 struct SpeedSection {
   struct Row {
     std::int64_t input = 0;   ///< tokens
@@ -27,12 +27,15 @@ struct SpeedSection {
     std::map<std::string, Spread> figures;  ///< by the keys of speed_figures()
   };
 
-  std::string machine;
+  std::string machine;              ///< and the settings that are not at their defaults
   std::vector<Row> rows;            ///< by input and output, then in the order of listed_before()
   std::vector<Ablation> ablations;  ///< at the longest input and output; intervals are lowest to highest
 };
 
-/// `lines` must be of one model and one machine, and not empty.
+/// A line's machine and its settings.
+std::string set_up(const Speed& line);
+
+/// `lines` must be of one model and one set-up, and not empty.
 SpeedSection speed_section(std::span<const Speed* const> lines);
 
 }  // namespace chunkkv::report

@@ -20,7 +20,7 @@ void add_sum(std::map<std::string, double>& figures, const char* figure, Part...
 
 std::string key(const SpeedRecord& record) {
   return key_of_parts("perf", record.input, record.output, record.repetition, record.pair.method,
-                      record.pair.keep, model_key(record.origin), record.origin.machine);
+                      record.pair.keep, model_key(record.origin), record.origin.machine, record.settings);
 }
 
 Json identity(const SpeedRecord& record) {
@@ -63,7 +63,8 @@ SpeedRecord speed_record(const Json& json) {
                    .input = fields.count("input"),
                    .output = fields.count("output"),
                    .repetition = fields.count("repetition"),
-                   .figures = {}};
+                   .figures = {},
+                   .settings = fields.text_or("settings", "")};
   if (line.input == 0 || line.output == 0) throw UsageError("it has no \"input\" and \"output\" above 0");
 
   const Json times = fields.object("ms");

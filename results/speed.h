@@ -35,13 +35,11 @@ struct SpeedRecord {
   std::int64_t output = 0;  ///< tokens
   std::int64_t repetition = 0;
   std::map<std::string, double> figures;  ///< "total", "reading", ...: those that the line has
-
-  // Only written, not read back.
-  std::string settings = {};
-  std::int32_t window = 0;  ///< tokens of the method's window that a small budget left; 0: all
+  std::string settings = {};              ///< options that are not at their defaults
+  std::int32_t window = 0;  ///< tokens of the method's window that a small budget left; 0: all. Not read back
 };
 
-/// Identifies the measurement. The machine is part of it: speed depends on it.
+/// Identifies the measurement. Machine and settings are part of it: speed depends on them.
 std::string key(const SpeedRecord& record);
 
 /// The columns that identify the measurement; their `result_key` is that of the whole line.

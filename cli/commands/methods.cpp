@@ -69,11 +69,11 @@ Json to_json(const MethodInfo& method) {
 std::string to_text(const MethodInfo& method) {
   std::string text = fmt::format("{}\n  {}\n  {}\n", method.name, method.summary, method.paper);
   for (const ParameterInfo& parameter : method.parameters) {
-    text += fmt::format("    {:<16}{:<20}{}\n", fmt::format("{}={}", parameter.name, parameter.default_value),
+    text += fmt::format("    {:<16}{:<25}{}\n", fmt::format("{}={}", parameter.name, parameter.default_value),
                         allowed(parameter), parameter.help);
     for (const auto& other : parameter.otherwise)
       text +=
-          fmt::format("    {:<16}{:<20}{}\n", "", "",
+          fmt::format("    {:<16}{:<25}{}\n", "", "",
                       fmt::format("default with {}={}: {}", other.choice, other.value, other.default_value));
   }
   return text;

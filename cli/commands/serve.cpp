@@ -118,10 +118,11 @@ void print_banner(const serve::Service& service, const serve::HttpOptions& http,
                                ? fmt::format("prompts are kept by {} at {} (--method full keeps all)",
                                              service.kv.method->spec(), service.kv.keep_text)
                                : "prompts are kept whole (--method and --keep compress them)";
+  const bool is_ipv6 = http.host.find(':') != std::string::npos;
   print_error(fmt::format(
       "{}: {} cells, {} of cache, {} of host memory for prompts at most\n{}\nlistening on http://{}:{}\n",
       service.alias, use.cells_allocated, mebibytes(use.bytes_allocated + use.bytes_fixed),
-      mebibytes(service.source_bytes), held, http.host, port));
+      mebibytes(service.source_bytes), held, is_ipv6 ? "[" + http.host + "]" : http.host, port));
 }
 
 /// Serves until a signal or a failure stops it, and throws the failure.
@@ -213,7 +214,12 @@ void add_server_options(CLI::App& app, ServeArguments& a) {
       .add("--api-key", a.http.api_keys,
            "key that requests must bring; several with commas (or LLAMA_API_KEY)", "KEY")
       ->delimiter(',')
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->check(
+          [](const std::string& key) {
+            return key.empty() ? "is empty: give a key, or leave the option out to serve everyone" : "";
+          },
+          "", "");
   options.add("--api-key-file", a.key_file, "file with a key a line", "FILE");
   options.add("-a,--alias", a.requests.alias, "the model's name in replies (default: its file's)", "NAME");
   options.add("--parallel", a.parallel, "-np: answers in work at once; others wait (default: 4)", "N", 1,

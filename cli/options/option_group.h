@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdlib>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace chunkkv::cli {
@@ -23,7 +25,7 @@ class OptionGroup {
   template <class Value, class Bound>
   CLI::Option* add(const char* names, Value& value, const std::string& help, const char* text, Bound least,
                    Bound most) const {
-    return add(names, value, help, text)->check(CLI::Range(least, most));
+    return add(names, value, help, text)->check(is_within(least, most));
   }
   /// Numbers from `least` to `most`, separated by commas.
   template <class Value, class Bound>
@@ -33,13 +35,25 @@ class OptionGroup {
         ->delimiter(',')
         ->take_all()
         ->allow_extra_args(false)
-        ->check(CLI::Range(least, most));
+        ->check(is_within(least, most));
   }
   CLI::Option* flag(const char* names, bool& value, const std::string& help) const {
     return placed(command_.add_flag(names, value, help));
   }
 
  private:
+  /// CLI::Range that refuses what is no number as well: "nan" is neither below nor above anything.
+  template <class Bound>
+  static CLI::Validator is_within(Bound least, Bound most) {
+    CLI::Validator range = CLI::Range(least, most);
+    if constexpr (!std::is_floating_point_v<Bound>) return range;
+    return range & CLI::Validator(
+                       [](const std::string& text) {
+                         const double number = std::strtod(text.c_str(), nullptr);
+                         return number == number ? std::string() : "'" + text + "' is no number";
+                       },
+                       "");
+  }
   CLI::Option* placed(CLI::Option* option) const { return name_.empty() ? option : option->group(name_); }
 
   CLI::App& command_;

@@ -280,6 +280,11 @@ HttpServer::~HttpServer() = default;
 int HttpServer::bind() {
   HttpOptions& options = impl_->options;
   httplib::Server& server = impl_->server;
+  // The library's own options would let two servers listen on one port, and share its clients.
+  server.set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
   if (options.port == 0) {
     const int port = server.bind_to_any_port(options.host);
     if (port < 0)

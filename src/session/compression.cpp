@@ -13,8 +13,6 @@ void check_heads(const engine::Context& context, std::span<const LayerKept> kept
   const auto n_layer = std::size_t(context.n_layer());
   if (kept.size() != n_layer)
     throw UsageError(fmt::format("kept sets for {} layers; this model has {}", kept.size(), n_layer));
-  if (!context.can_move_rows())
-    throw UsageError("a cache without flash attention can be observed but not compressed; use -fa on");
   for (std::size_t layer = 0; layer < n_layer; ++layer) {
     const std::int32_t n_head_kv = context.parts().n_head_kv[layer];
     const std::size_t heads = kept[layer].heads.size();
@@ -56,8 +54,11 @@ void Sequence::compress(std::span<const LayerKept> layers, Uneven uneven) {
   const auto count = std::int32_t(kept.front().heads.front().size());
   const bool hides =
       std::any_of(visible.begin(), visible.end(), [&](std::size_t v) { return v < std::size_t(count); });
+  const bool keeps_all = count == n && !hides;
+  if (!keeps_all && !state_.context.can_move_rows())
+    throw UsageError("a cache without flash attention can be observed but not compressed; use -fa on");
   state_.cancel_waiting();
-  if (count == n && !hides) return;
+  if (keeps_all) return;
 
   Stopwatch watch(session.timings.move);
   if (session.options.cache_positions)

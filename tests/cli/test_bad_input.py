@@ -213,8 +213,12 @@ class Options(BadInput):
         self.check(run("-p", TEXT, "--budget", "10%"), USAGE, "--budget", "--help")
 
     def test_values_out_of_range(self):
-        for option, value in (("-n", -2), ("-t", -1), ("-c", "many"), ("-ub", 0), ("--temp", -1), ("--top-p", 2)):
+        for option, value in (("-n", -2), ("-t", -1), ("-c", "many"), ("-ub", 0), ("--temp", -1), ("--top-p", 2),
+                              ("--temp", "nan"), ("--min-p", "NaN")):
             self.check(run("-p", TEXT, option, value), USAGE, value, "--help")
+
+    def test_an_empty_key_would_serve_everyone(self):
+        self.check(chunkkv("serve", "-m", MODEL, "--port", 0, "--api-key", "", timeout=60), USAGE, "--api-key", "empty")
 
     def test_unknown_words(self):
         self.check(run("-p", TEXT, "-ctk", "f15"), USAGE, "f15", "f16", "q8_0")

@@ -143,6 +143,10 @@ class Answers(unittest.TestCase):
             self.assertEqual(kept["kept_tokens"], kept["prompt_tokens"])
             self.assertEqual(kept["answer"], full["answer"], method)
 
+    def test_all_is_kept_without_flash_attention(self):
+        result = run_json(*SHORT, "--method", "full", "-fa", "off")
+        self.assertEqual((result["compressions"], result["kept_tokens"]), (0, result["prompt_tokens"]))
+
     def test_compare_gives_the_answers_of_separate_runs(self):
         both = run_json(*SHORT, *METHOD, "--compare")
         full = run_json(*SHORT, "--method", "full")

@@ -172,6 +172,19 @@ TEST(FidelitySection, AveragesFiguresAndLayers) {
   expect_mentions(message_of<Error>([&] { fidelity_section(lines, "chunkkv"); }), {"2 and 1", "model_hash"});
 }
 
+TEST(SpeedSection, OtherSettingsAreASectionOfTheirOwn) {
+  ResultReader reader;
+  for (const char* settings : {"", R"("settings":"no-fast-prefill",)", R"("settings":"ub=64",)"})
+    reader.read("perf.jsonl",
+                std::string(R"({"benchmark":"perf","method":"h2o","keep":"10%","input":4096,)") + settings +
+                    R"("machine":"M","output":100,"repetition":1,"ms":{"total":1000}})");
+  const Report report = make_report(reader.results());
+  ASSERT_EQ(report.models.size(), 1u);
+  std::vector<std::string> machines;
+  for (const SpeedSection& section : report.models.front().speed) machines.push_back(section.machine);
+  EXPECT_EQ(machines, (std::vector<std::string>{"M", "M, no-fast-prefill", "M, ub=64"}));
+}
+
 TEST(SpeedSection, GivesMediansAndExtremes) {
   const std::vector<Speed> lines = {test::speed("full", "100%", 0, 9), test::speed("full", "100%", 1, 5),
                                     test::speed("full", "100%", 2, 6), test::speed("h2o", "10%", 0, 2),

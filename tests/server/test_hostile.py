@@ -9,6 +9,7 @@ import time
 import unittest
 
 from running_server import PATIENCE, Server
+from command import MODEL, chunkkv
 
 ASKED = [{"role": "user", "content": "hi"}]
 # A body that each path answers, with one token.
@@ -371,6 +372,11 @@ class Keys(unittest.TestCase):
     def setUpClass(cls):
         cls.server = Server("-c", 512, "--parallel", 1, "--api-key", "right-key,second")
         cls.addClassCleanup(cls.server.kill)
+
+    def test_a_second_server_does_not_share_the_port(self):
+        second = chunkkv("serve", "-m", MODEL, "-c", 512, "--port", self.server.port, timeout=PATIENCE)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("the port is in use", second.stderr)
 
     def test_keys(self):
         for header in [
