@@ -45,7 +45,6 @@ std::string settings(const EvalArguments& a) {
   settings.add("n", a.sweep.n_predict, standard.sweep.n_predict);
   settings.add("ctk", a.model.type_k, standard.model.type_k);
   settings.add("ctv", a.model.type_v, standard.model.type_v);
-  settings.add("no-fast-prefill", a.model.no_fast_prefill, false);
   settings.add("no-chat-template", a.no_chat_template, false);
   settings.add("separate-questions", a.sweep.separate_questions, false);
   settings.add("temp", a.sweep.sampling.temperature, standard.sweep.sampling.temperature);
