@@ -200,7 +200,7 @@ void add_eval(CLI::App& app) {
   add_comparison_options(command, *arguments);
   add_result_options(command, *arguments);
   add_progress_options(command, arguments->progress);
-  add_model_options(command, arguments->model);
+  add_model_options(command, arguments->model, "what the model was trained for");
   add_sampling_options(command, arguments->sweep.sampling);
   command.callback([arguments, &command] {
     if (!command.get_subcommands().empty()) return;

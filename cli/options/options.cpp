@@ -47,11 +47,11 @@ std::int32_t limited_threads(std::int32_t asked) {
 
 }  // namespace
 
-void add_model_options(CLI::App& app, ModelArguments& arguments) {
+void add_model_options(CLI::App& app, ModelArguments& arguments, const std::string& cells) {
   const OptionGroup options(app, "Model and cache");
   reads_model(options.add("-m,--model", arguments.model, "GGUF file", "FILE"));
-  options.add("-c,--ctx-size", arguments.ctx_size,
-              "cells of the cache (default: what prompt and answer need)", "N", 0, kMaxCount);
+  options.add("-c,--ctx-size", arguments.ctx_size, fmt::format("cells of the cache (default: {})", cells),
+              "N", 0, kMaxCount);
   options.add("-t,--threads", arguments.threads, "CPU threads (default: all cores)", "N", 0, 1024);
   options.add("--ubatch-size", arguments.ubatch,
               fmt::format("-ub: prompt tokens computed together (default: {})", arguments.ubatch), "N", 1,

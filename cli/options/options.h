@@ -41,7 +41,9 @@ struct CompressionArguments {
   std::int32_t keep_at_least = 0;  ///< tokens to keep of any prompt where `keep` is a share
 };
 
-void add_model_options(CLI::App& app, ModelArguments& arguments);
+/// `cells`: how many cells there are without -c, for the help.
+void add_model_options(CLI::App& app, ModelArguments& arguments,
+                       const std::string& cells = "what prompt and answer need");
 void add_compression_options(CLI::App& app, CompressionArguments& arguments);
 /// --keep-at-least, for commands that answer: a short prompt is kept whole there.
 void add_keep_at_least(CLI::App& app, CompressionArguments& arguments);
