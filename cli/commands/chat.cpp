@@ -287,7 +287,7 @@ void chat(const ChatArguments& arguments) {
 void add_chat(CLI::App& app) {
   auto arguments = std::make_shared<ChatArguments>();
   CLI::App& command = *app.add_subcommand("chat", "talk about a document whose cache stays small");
-  add_model_options(command, arguments->model, "8192");
+  add_model_options(command, arguments->model, fmt::format("{}", kCells));
   const OptionGroup options(command, "Conversation");
   reads_file(options.add("-f,--file", arguments->prompt.file, "document to talk about", "FILE"));
   reads_file(options.add("--cache", arguments->cache, "go on from a cache file instead", "FILE"));

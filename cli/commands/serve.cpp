@@ -267,7 +267,8 @@ void add_serve(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("serve", "serve a model to the clients of OpenAI's and Anthropic's APIs");
   const auto arguments = std::make_shared<ServeArguments>();
-  add_model_options(*command, arguments->model, "what the model was trained for, 32768 at most");
+  add_model_options(*command, arguments->model,
+                    fmt::format("what the model was trained for, {} at most", kMostDefaultCells));
   add_compression_options(*command, arguments->compression);
   add_keep_at_least(*command, arguments->compression);
   add_cache_options(*command, *arguments);

@@ -16,7 +16,7 @@ struct FiniteValues {
 
   /// Whether the sums of a tile are finite.
   static bool are_sums(const Item& item, const TileSums& sums) {
-    return is_finite(
+    return Work::are_finite(
         item.task.depth * A::kLanes, [&](std::int64_t i)
                                          __attribute__((always_inline)) { return V::load(sums.values + i); });
   }
@@ -32,10 +32,7 @@ struct FiniteValues {
       for (std::uint32_t left = finite; left != 0; left &= left - 1) {
         const int bit = __builtin_ctz(left);
         const char* value = values + task.v_cell * std::size_t(32 * group + bit);
-        if (is_finite(
-                task.depth, [&](std::int64_t d)
-                                __attribute__((always_inline)) { return V::from_half(value + 2 * d); }))
-          continue;
+        if (Work::is_finite_row(value, task.depth)) continue;
         finite &= ~(std::uint32_t(1) << bit);
         any_bad = true;
       }
@@ -50,14 +47,6 @@ struct FiniteValues {
       if ((task.visible[group * task.n_queries + token] & ~item.memory.finite_values[group]) != 0)
         return false;
     return true;
-  }
-
- private:
-  template <class At>
-  static CHUNKKV_INLINE bool is_finite(std::int64_t n, const At& at) {
-    typename V::F difference{};  // of each number and itself: 0, or NaN if it is not finite
-    for (std::int64_t i = 0; i < n; i += V::kWidth) difference += at(i) - at(i);
-    return !V::any(difference != typename V::F{});
   }
 };
 

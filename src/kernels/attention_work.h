@@ -130,6 +130,19 @@ struct AttentionWork {
     return (even + unit - 1) / unit * unit;
   }
 
+  /// Whether all vectors at(0), at(width), ... of `n` numbers are finite.
+  template <class At>
+  static CHUNKKV_INLINE bool are_finite(std::int64_t n, const At& at) {
+    typename V::F difference{};  // of each number and itself: 0, or NaN if it is not finite
+    for (std::int64_t i = 0; i < n; i += V::kWidth) difference += at(i) - at(i);
+    return !V::any(difference != typename V::F{});
+  }
+  /// The same for a row of a cache.
+  static bool is_finite_row(const char* row, std::int64_t depth) {
+    return are_finite(
+        depth, [&](std::int64_t d) __attribute__((always_inline)) { return V::from_half(row + 2 * d); });
+  }
+
   /// Finds the mean key of the first cells that any query sees, wherever they lie. Subtracting it from all
   /// keys leaves the weights as they are, and smaller keys round with less error. It is 0 with a soft cap:
   /// then the soft max is not of the plain logits.
@@ -144,14 +157,7 @@ struct AttentionWork {
       for (std::uint32_t left = task.seen_by_any[group]; left != 0 && n < most_cells; left &= left - 1) {
         const std::int64_t cell = 32 * group + __builtin_ctz(left);
         const char* key = task.k + task.k_head * std::size_t(item.kv_head) + task.k_cell * std::size_t(cell);
-        typename V::F difference{};  // of each number and itself: 0, or NaN if any is not finite
-        for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
-          const typename V::F x = V::from_half(key + 2 * d);
-          difference += x - x;
-        }
-        float sums[4];
-        V::store_sums(difference, difference, difference, difference, sums);
-        if (sums[0] != 0) continue;
+        if (!is_finite_row(key, task.depth)) continue;
         ++n;
         for (std::int64_t d = 0; d < task.depth; d += V::kWidth)
           V::store(mean + d, V::load(mean + d) + V::from_half(key + 2 * d));

@@ -77,6 +77,7 @@ Layout best_layout(const Machine& machine, const WeightShape& weights) {
 
 namespace {
 
+/// The arithmetic that is fastest with many tokens.
 Arithmetic product_of_many(const Machine& machine, const WeightShape& weights, Layout layout) {
   // F32 weights stay with the engine: our arithmetics would round them.
   if (layout == Layout::other || weights.type == "f32" || weights.n_out % kProductOutputs != 0 ||
@@ -95,7 +96,7 @@ Arithmetic product_of_many(const Machine& machine, const WeightShape& weights, L
   return !machine.avx512 || engine_is_slow ? ours : Arithmetic::engine;
 }
 
-/// The same where there are few tokens, before `for_tokens`: tiles of BF16 are for many.
+/// What is chosen from where there are few tokens: tiles of BF16 are for many.
 Machine without_tiles(Machine machine) {
   machine.amx = false;
   return machine;

@@ -25,7 +25,7 @@ struct ExactKeys {
       }
     }
     CHUNKKV_INLINE F at(std::int64_t d) const {
-      return numbers != nullptr ? V::load(numbers + d) : V::from_half(row + 2 * d) * V::all(factor);
+      return numbers != nullptr ? of_any_length(d) : of_any_length(d) * V::all(factor);
     }
     /// Before its factor is known.
     CHUNKKV_INLINE F of_any_length(std::int64_t d) const {

@@ -64,11 +64,15 @@ std::optional<kernels::ExpertTask> expert_task_of(const ggml_tensor* node) {
                              .out_slot = node->nb[1]};
 }
 
-/// How many tokens a product takes that our kernels can compute; 0 if they cannot.
-std::int64_t n_tokens_of(const ggml_tensor* node) {
-  if (node->op == GGML_OP_MUL_MAT) return is_plain_product(node) ? node->src[1]->ne[1] : 0;
-  if (node->op == GGML_OP_MUL_MAT_ID) return is_plain_expert_product(node) ? node->src[2]->ne[1] : 0;
-  return 0;
+/// Whether our kernels can compute this operation, apart from the type and layout of its weights.
+bool is_our_product(const ggml_tensor* node) {
+  return (node->op == GGML_OP_MUL_MAT && is_plain_product(node)) ||
+         (node->op == GGML_OP_MUL_MAT_ID && is_plain_expert_product(node));
+}
+
+std::int64_t n_tokens_of(const ggml_tensor* product) {
+  const ggml_tensor* experts = product->src[2];
+  return experts != nullptr ? experts->ne[1] : product->src[1]->ne[1];
 }
 
 /// The kernel that a product's weights ask for, with so many tokens.
@@ -114,9 +118,8 @@ FastProducts::FastProducts(int n_threads)
     : ours_(Operation::custom(&compute, this)), thread_memory_(std::size_t(n_threads)) {}
 
 void FastProducts::take(ggml_tensor* node) {
-  const std::int64_t n_tokens = n_tokens_of(node);
-  if (n_tokens < kernels::kFewestTokens) return;
-  const kernels::ProductKernel* kernel = engines_kernel(node, n_tokens);
+  if (!is_our_product(node) || n_tokens_of(node) < kernels::kFewestTokens) return;
+  const kernels::ProductKernel* kernel = engines_kernel(node, n_tokens_of(node));
   if (kernel == nullptr) return;
   const auto reserve = [&](std::size_t shared, std::size_t own) {
     shared_memory_.reserve(shared);
@@ -141,8 +144,7 @@ void FastProducts::restore() {
 
 void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
   auto& products = *static_cast<FastProducts*>(self);
-  const std::int64_t n_tokens = node->src[2] != nullptr ? node->src[2]->ne[1] : node->src[1]->ne[1];
-  const kernels::ProductKernel& kernel = *kernel_of(node, n_tokens);
+  const kernels::ProductKernel& kernel = *kernel_of(node, n_tokens_of(node));
   char* const shared = products.shared_memory_.get();
   char* const own = products.thread_memory_[std::size_t(thread)].get();
   if (node->src[2] != nullptr)

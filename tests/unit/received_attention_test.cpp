@@ -112,8 +112,6 @@ TEST_P(ReceivedAttention, IsExactInTheFirstAndInLocalStrips) {
   }
 }
 
-/// Queries attend to a first cell, to their neighbours and to some cells that all of them like, each to its
-/// own degree: as in models, the shares differ between queries.
 TEST_P(ReceivedAttention, DoesNotDependOnValues) {
   CHUNKKV_NEEDS_ONE_THREAD();
   Problem problem({70, 600, 4, 2, 64}, random_);
@@ -123,6 +121,8 @@ TEST_P(ReceivedAttention, DoesNotDependOnValues) {
   EXPECT_EQ(received(problem, 2), sums);
 }
 
+/// Queries attend to a first cell, to their neighbours and to some cells that all of them like, each to its
+/// own degree: as in models, the shares differ between queries.
 TEST_P(ReceivedAttention, SharesItNearlyAsItShould) {
   Problem p({192, 1400, 2, 1, 64}, random_);
   for (std::int64_t c = 0; c < 1400; ++c) {
