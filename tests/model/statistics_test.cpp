@@ -136,8 +136,10 @@ TEST_P(AttentionSums, EqualTheEnginesWeights) {
   const AttentionOracle oracle(*model, tokens);
 
   const std::int32_t n_queries = window > 0 ? window : kNObserved;
-  // Flash attention rounds the keys to F16 on the way to the next layer.
-  const double tolerance = flash_attention ? 2e-2 : has_gpu() ? 5e-3 : 1e-4;
+  // Flash attention rounds the keys to F16 on the way to the next layer. Our norms and rotations differ from
+  // the engine's in the last bit, which its GELU, a table of F16 numbers, makes a step of 0.05 %.
+  const bool has_gelu = named.model.architecture == "gemma";
+  const double tolerance = flash_attention ? 2e-2 : has_gpu() ? 5e-3 : has_gelu ? 1e-3 : 2e-5;
   ASSERT_EQ(seen.size(), std::size_t(model->info().n_layer));
   for (const auto& [layer, o] : seen) {
     EXPECT_EQ(o.n_queries, n_queries);
