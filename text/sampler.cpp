@@ -1,5 +1,7 @@
 #include "text/sampler.h"
 
+#include "base/finite.h"
+
 #include <llama.h>
 
 #include <cmath>
@@ -56,6 +58,7 @@ Sampler::Sampler(const Sampler& other)
 Sampler::~Sampler() = default;
 
 Token Sampler::sample(std::span<const float> logits) {
+  require_finite(logits);
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     candidates_[i] = {Token(i), logits[i], 0.0F};
   }

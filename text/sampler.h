@@ -32,6 +32,7 @@ class Sampler {
   Sampler(const Sampler& other);
   Sampler& operator=(const Sampler&) = delete;
 
+  /// Error for logits that are no numbers.
   Token sample(std::span<const float> logits);
 
  private:

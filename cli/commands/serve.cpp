@@ -112,6 +112,17 @@ serve::KvSettings settings(const ServeArguments& a) {
   return kv;
 }
 
+/// UsageError for --cells in which no longer prompt could be read.
+void require_room(const serve::KvSettings& kv, std::int32_t n_cells) {
+  if (kv.cells == 0 || kv.cells >= n_cells || !kv.compresses()) return;
+  const std::int32_t least = serve::least_cells(kv, n_cells);
+  if (least == kv.cells) return;
+  throw UsageError(
+      fmt::format("--cells {} does not hold what is kept of a longer prompt and a piece of it; {}keep less "
+                  "(--keep, --keep-at-least)",
+                  kv.cells, least > 0 ? fmt::format("give at least {}, or ", least) : ""));
+}
+
 void print_banner(const serve::Service& service, const serve::HttpOptions& http, int port) {
   const CacheUse use = service.session.use();
   const std::string held = service.kv.compresses()
@@ -162,9 +173,13 @@ void serve_model(ServeArguments a) {
   read_keys(a);
   const std::uint64_t source_bytes = bytes_of(a.source_bytes);
   const serve::KvSettings kv = settings(a);
-  if (!a.template_file.empty()) a.requests.chat_template = read_text(a.template_file);
+  if (!a.template_file.empty()) {
+    a.requests.chat_template = read_text(a.template_file);
+    if (a.requests.chat_template.empty()) throw UsageError(fmt::format("'{}' is empty", a.template_file));
+  }
   const std::shared_ptr<Model> model = load_model(a.model);
   const std::unique_ptr<Session> session = open_served(a, model);
+  require_room(kv, session->options().n_cells);
   if (a.requests.alias.empty()) a.requests.alias = std::filesystem::path(a.model.model).filename().string();
   a.requests.most_answers = session->options().n_sequences;
   serve::RequestParser parser(model, a.requests);

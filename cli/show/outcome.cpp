@@ -35,8 +35,9 @@ std::string describe(text::Stop stop) {
 }
 
 std::string compressed(const Outcome& outcome) {
-  if (outcome.ended_before_choice) return "not: short answer";
+  if (outcome.ended_before_choice && outcome.compressions == 0) return "not: short answer";
   std::string text = fmt::format("{} times", outcome.compressions);
+  if (outcome.ended_before_choice) return text + ", not after";
   if (outcome.n_observed > 0) text += fmt::format(", {} tokens on", outcome.n_observed);
   return text;
 }

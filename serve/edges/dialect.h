@@ -18,6 +18,7 @@ enum class Fault : std::uint8_t {
   invalid,         ///< 400
   authentication,  ///< 401
   not_found,       ///< 404
+  wrong_method,    ///< 405
   too_long,        ///< 400, context_length_exceeded
   too_large,       ///< 413
   busy,            ///< 503

@@ -21,6 +21,7 @@ constexpr FaultKind kFaults[] = {
     {400, ERROR_TYPE_INVALID_REQUEST, "invalid_request_error"},
     {401, ERROR_TYPE_AUTHENTICATION, "authentication_error"},
     {404, ERROR_TYPE_NOT_FOUND, "not_found_error"},
+    {405, ERROR_TYPE_INVALID_REQUEST, "invalid_request_error"},
     {400, ERROR_TYPE_EXCEED_CONTEXT_SIZE, "invalid_request_error"},
     {413, ERROR_TYPE_INVALID_REQUEST, "request_too_large"},
     {503, ERROR_TYPE_UNAVAILABLE, "overloaded_error"},

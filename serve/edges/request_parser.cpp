@@ -1,5 +1,6 @@
 #include "serve/edges/request_parser.h"
 
+#include "serve/edges/request_fields.h"
 #include "serve/edges/request_limits.h"
 #include "serve/edges/request_rules.h"
 
@@ -38,78 +39,6 @@ auto checked(Do&& act) -> decltype(act()) {
 Json parse_json(const std::string& body) {
   parse_object(body);  // throws for a wrong body, and bounds its depth
   return Json::parse(body);
-}
-
-/// Replaces the field `asked` by `looked_for`, which is at least 1, and returns `asked`: how many of the most
-/// likely tokens the reply lists.
-std::int32_t most_likely(Json& body, const char* asked, const char* looked_for) {
-  const std::int32_t n = json_value(body, asked, 0);
-  if (n < 0) throw UsageError(fmt::format("{} is a number of tokens", asked));
-  body.erase(asked);
-  body[looked_for] = std::max(n, 1);
-  return n;
-}
-
-/// UsageError for fields that ask for answers which this server does not give.
-void refuse_unsupported(Dialect dialect, const Json& body) {
-  if (dialect != Dialect::completions) return;
-  if (!json_value(body, "suffix", std::string()).empty())
-    throw UsageError("suffix: text is not filled in between two others here");
-  if (json_value(body, "best_of", 1) > json_value(body, "n", 1))
-    throw UsageError("best_of: answers are not chosen among here; ask for all with n");
-}
-
-/// Adds what llama.cpp's converter of Responses leaves out: types of assistant messages, and text.format.
-void complete_response_request(Json& body) {
-  if (body.contains("input") && body.at("input").is_array())
-    for (std::size_t i = 0; i < body.at("input").size(); ++i) {
-      Json& item = body.at("input").at(i);
-      if (json_value(item, "role", std::string()) == "assistant" && !item.contains("type"))
-        item["type"] = "message";
-    }
-  const Json format = json_value(json_value(body, "text", Json::object()), "format", Json::object());
-  const std::string type = json_value(format, "type", std::string());
-  if (type.empty() || type == "text") return;
-  Json wanted = Json::object();
-  wanted["type"] = type;
-  if (type == "json_schema") wanted["json_schema"] = format;
-  body["response_format"] = wanted;
-}
-
-/// Returns the fields that a reply of /v1/responses repeats of its request, or their defaults.
-nlohmann::ordered_json repeated_fields_of(const std::string& text) {
-  nlohmann::ordered_json fields = {
-      {"instructions", nullptr}, {"metadata", nullptr}, {"parallel_tool_calls", true},
-      {"temperature", nullptr},  {"top_p", nullptr},    {"max_output_tokens", nullptr},
-      {"tool_choice", "auto"},   {"tools", nullptr}};
-  const auto body = parse_object(text);
-  for (auto& [name, value] : fields.items())
-    if (body.contains(name) && !body[name].is_null()) value = body[name];
-  if (fields["tools"].is_null()) fields["tools"] = nlohmann::ordered_json::array();
-  return fields;
-}
-
-/// Rewrites or removes the fields that llama.cpp's schema would refuse or misread. Returns how many of the
-/// most likely tokens the reply lists.
-std::int32_t normalise(Dialect dialect, Json& body) {
-  std::int32_t n_listed_probs = 0;
-  refuse_unsupported(dialect, body);
-  if (dialect == Dialect::responses) complete_response_request(body);
-  for (const char* number : {"seed", "max_tokens", "max_completion_tokens", "n_predict"})
-    if (body.contains(number) && body.at(number).is_null()) body.erase(number);
-  if (dialect == Dialect::completions && body.contains("logprobs")) {
-    const Json logprobs = body.at("logprobs");
-    if (logprobs.is_boolean()) body["logprobs"] = 1;
-    if (logprobs.is_null() || (logprobs.is_boolean() && !logprobs.get<bool>()))
-      body.erase("logprobs");
-    else
-      n_listed_probs = most_likely(body, "logprobs", "n_probs");
-  }
-  if (dialect == Dialect::chat && json_value(body, "logprobs", false))
-    n_listed_probs = most_likely(body, "top_logprobs", "top_logprobs");
-  for (const char* flag : {"echo", "best_of", "suffix"})
-    if (dialect == Dialect::completions && body.contains(flag)) body.erase(flag);
-  return n_listed_probs;
 }
 
 /// The function that a request's tool_choice names, in any dialect; empty: none.
@@ -225,12 +154,24 @@ struct RequestParser::Impl {
     return body;
   }
 
+  /// UsageError unless all numbers in a text or a list of texts and tokens are tokens: llama.cpp would cut
+  /// them down to 32 bits.
+  void require_tokens(const Json& prompt) const {
+    if (prompt.is_array())
+      for (const Json& part : prompt) require_tokens(part);
+    if (!prompt.is_number()) return;
+    const Token n_vocab = model->info().n_vocab;
+    if (!prompt.is_number_integer() || prompt.get<double>() < 0 || prompt.get<double>() >= n_vocab)
+      throw UsageError(
+          fmt::format("{} is no token of this model; its tokens are 0 to {}", prompt.dump(), n_vocab - 1));
+  }
+
   std::vector<std::vector<Token>> tokens(const Json& prompt) const {
+    require_tokens(prompt);
     std::vector<std::vector<Token>> result;
     for (const server_tokens& part : tokenize_input_prompts(vocab(), nullptr, prompt, true, true, {})) {
       const llama_tokens& ids = part.get_tokens();
       result.emplace_back(ids.begin(), ids.end());
-      model->require_tokens(result.back());
     }
     return result;
   }
@@ -284,6 +225,20 @@ struct RequestParser::Impl {
     const Json prompt = rendered(body).at("prompt");
     return prompt.get<std::string>();
   }
+
+  /// UsageError for a template that leaves out what users say, as a file without Jinja does.
+  void check_template() const {
+    Json said = Json::object();
+    said["role"] = "user";
+    said["content"] = kLeftOut;
+    Json body = Json::object();
+    body["messages"] = Json::array();
+    body["messages"].push_back(said);
+    if (checked([&] { return prompt_of(body); }).find(kLeftOut) == std::string::npos)
+      throw UsageError(
+          "the chat template does not write a user's message into the prompt; give --chat-template-file a "
+          "Jinja template");
+  }
 };
 
 RequestParser::RequestParser(std::shared_ptr<Model> model, const RequestDefaults& defaults)
@@ -310,6 +265,7 @@ RequestParser::RequestParser(std::shared_ptr<Model> model, const RequestDefaults
   impl.chat.allow_image = impl.chat.allow_audio = impl.chat.allow_video = false;
   impl.chat.enable_thinking = common_chat_templates_support_enable_thinking(impl.chat.tmpls.get());
   impl.template_source = common_chat_templates_source(impl.chat.tmpls.get());
+  if (!defaults.chat_template.empty()) impl.check_template();
 }
 
 RequestParser::~RequestParser() = default;
@@ -373,8 +329,12 @@ std::string RequestParser::render(const std::string& text) const {
 std::vector<Token> RequestParser::tokenize(const nlohmann::ordered_json& content, bool add_special,
                                            bool parse_special) const {
   return checked([&] {
-    const llama_tokens tokens =
-        tokenize_mixed(impl_->vocab(), Json::parse(content.dump()), add_special, parse_special);
+    const Json parts = Json::parse(content.dump());
+    const auto is_part = [](const Json& part) { return part.is_string() || part.is_number(); };
+    if (!parts.is_string() && !(parts.is_array() && std::all_of(parts.begin(), parts.end(), is_part)))
+      throw UsageError("what is to be tokenized is a text, or a list of texts and tokens");
+    impl_->require_tokens(parts);
+    const llama_tokens tokens = tokenize_mixed(impl_->vocab(), parts, add_special, parse_special);
     return std::vector<Token>(tokens.begin(), tokens.end());
   });
 }

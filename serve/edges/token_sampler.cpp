@@ -1,5 +1,6 @@
 #include "serve/edges/token_sampler.h"
 
+#include "base/finite.h"
 #include "serve/edges/request_rules.h"
 
 #include <sampling.h>
@@ -96,6 +97,9 @@ void TokenSampler::accept_prompt(std::span<const Token> tokens) {
 TokenOutput TokenSampler::sample(Session& session, std::int32_t index) {
   common_sampler* sampler = impl_->sampler.get();
   const std::int32_t n = impl_->params.n_probs;
+  const auto n_vocab = std::size_t(llama_vocab_n_tokens(llama_model_get_vocab(impl_->model.handle())));
+  const std::span<const float> logits(llama_get_logits_ith(session.handle(), index), n_vocab);
+  require_finite(logits);
   const double start = seconds_computed();
   const Token token = common_sampler_sample(sampler, session.handle(), index);
   TokenOutput output{.token = token, .text = piece(impl_->model, token)};
@@ -108,9 +112,7 @@ TokenOutput TokenSampler::sample(Session& session, std::int32_t index) {
         output.most_likely.push_back({candidate.id, piece(impl_->model, candidate.id), candidate.p});
     }
   } else if (n > 0) {
-    const float* logits = llama_get_logits_ith(session.handle(), index);
-    const auto n_vocab = std::size_t(llama_vocab_n_tokens(llama_model_get_vocab(impl_->model.handle())));
-    output = probabilities(impl_->model, {logits, n_vocab}, token, n);
+    output = probabilities(impl_->model, logits, token, n);
   }
   common_sampler_accept(sampler, token, true);
   // All other answers wait while a token is chosen.

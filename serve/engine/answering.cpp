@@ -3,17 +3,29 @@
 #include "serve/engine/answer.h"
 #include "serve/engine/scheduler.h"
 
+#include <chunkkv/error.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <exception>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace chunkkv::serve {
 namespace {
 
 /// One of this many micro-batches goes to the prompt that was admitted first.
 constexpr std::int64_t kOldestEvery = 4;
+
+/// Whose fault it is that no token can be chosen: a grammar without a way on is the request's; logits that
+/// are no numbers are the model's.
+Fault fault_of_sampling(const std::exception& error) {
+  const bool is_own = dynamic_cast<const Error*>(&error) != nullptr;
+  return is_own && dynamic_cast<const UsageError*>(&error) == nullptr ? Fault::internal : Fault::invalid;
+}
 
 }  // namespace
 
@@ -110,7 +122,7 @@ void Scheduler::take_first(Answer& answer) {
     task.sampler->accept_prompt(task.prompt.tokens);
     first = task.sampler->sample(session_, answer.conversation->logits);
   } catch (const std::exception& error) {
-    return fail(answer, Fault::invalid, error.what());
+    return fail(answer, fault_of_sampling(error), error.what());
   }
   take_token(answer, std::move(first));
 }
@@ -198,12 +210,16 @@ void Scheduler::generate() {
     sequences.push_back(answer->conversation->sequence->id());
   }
   std::vector<TokenOutput> outputs(writing.size());
-  std::vector<std::string> failures(writing.size());
+  struct Failure {
+    Fault fault;
+    std::string message;
+  };
+  std::vector<std::optional<Failure>> failures(writing.size());
   const auto sample = [&](std::size_t i, std::int32_t row) {
     try {
       outputs[i] = writing[i]->task->sampler->sample(session_, row);
     } catch (const std::exception& error) {
-      failures[i] = error.what();
+      failures[i] = {fault_of_sampling(error), error.what()};
     }
   };
   try {
@@ -220,10 +236,10 @@ void Scheduler::generate() {
   }
   for (std::size_t i = 0; i < writing.size(); ++i) {
     after_step(*writing[i]);
-    if (failures[i].empty())
-      take_token(*writing[i], std::move(outputs[i]));
+    if (failures[i])
+      fail(*writing[i], failures[i]->fault, failures[i]->message);
     else
-      fail(*writing[i], Fault::invalid, failures[i]);
+      take_token(*writing[i], std::move(outputs[i]));
   }
 }
 

@@ -94,6 +94,16 @@ ReadingShape shape_of(const Task& task, const ReadingBase& base, const Session& 
   return shape;
 }
 
+std::int32_t least_cells(const KvSettings& kv, std::int32_t most) {
+  const Plan plan{
+      .method = kv.method, .budget = kv.keep, .fit_window = true, .keep_at_least = kv.keep_at_least};
+  const ObservationRequest request = kv.method->request();
+  const std::int32_t piece = std::max(kShortestPiece, request.window + request.after);
+  for (std::int32_t cells = std::max(kv.cells, 1); cells <= most; ++cells)
+    if (std::int64_t(plan.n_to_keep(cells + 1)) + piece <= cells) return cells;
+  return 0;
+}
+
 PromptReading::PromptReading(Sequence& sequence, const Task& task, const ReadingShape& shape,
                              std::function<void(Snapshot)> on_source)
     : sequence_(sequence),

@@ -40,6 +40,10 @@ Plan plan_of(const Task& task);
 /// cells, and when kv.source lacks cells for the whole prompt.
 ReadingShape shape_of(const Task& task, const ReadingBase& base, const Session& session);
 
+/// The least cells of a conversation, `kv.cells` to `most`, that hold what is kept of a longer prompt and a
+/// piece of it; 0 if what is kept grows with them.
+std::int32_t least_cells(const KvSettings& kv, std::int32_t most);
+
 /// Reads a prompt into a sequence, one micro-batch at a time. Throws the errors of the session.
 class PromptReading {
  public:

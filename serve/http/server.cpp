@@ -88,16 +88,24 @@ Reply properties(const Service& service) {
                {"source_bytes", service.source_bytes}}}});
 }
 
+bool flag(const Json& body, const char* name, bool usual) {
+  const auto at = body.find(name);
+  if (at == body.end() || at->is_null()) return usual;
+  if (!at->is_boolean()) throw UsageError(fmt::format("'{}' is true or false, not {}", name, at->dump()));
+  return at->get<bool>();
+}
+
 /// Accepts llama-server's names of fields, and vLLM's.
 Reply tokenize(const Service& service, const std::string& text) {
   const Json body = parse_object(text);
   Json tokens = Json::array();
   if (const char* const field = body.contains("prompt") ? "prompt" : "content"; body.contains(field)) {
     const auto ids = service.parser.tokenize(
-        body[field], body.value("add_special", body.value("add_special_tokens", false)),
-        body.value("parse_special", true));
+        body[field], flag(body, "add_special", flag(body, "add_special_tokens", false)),
+        flag(body, "parse_special", true));
+    const bool with_pieces = flag(body, "with_pieces", false);
     for (const Token id : ids) {
-      if (!body.value("with_pieces", false))
+      if (!with_pieces)
         tokens.push_back(id);
       else
         tokens.push_back({{"id", id}, {"piece", service.model->detokenize(id)}});
@@ -112,8 +120,12 @@ Reply tokenize(const Service& service, const std::string& text) {
 Reply detokenize(const Service& service, const std::string& text) {
   const Json body = parse_object(text);
   std::vector<Token> tokens;
-  if (body.contains("tokens")) tokens = body["tokens"].get<std::vector<Token>>();
-  service.model->require_tokens(tokens);
+  if (body.contains("tokens")) {
+    const Json& ids = body["tokens"];
+    if (!ids.is_array() || !std::ranges::all_of(ids, [](const Json& id) { return id.is_number(); }))
+      throw UsageError("'tokens' is a list of tokens");
+    tokens = service.parser.tokenize(ids, false, false);
+  }
   const std::string content = service.model->detokenize(tokens);
   return ok({{"content", content}, {"prompt", content}});
 }
@@ -167,10 +179,34 @@ struct HttpServer::Impl {
     return is_right;
   }
 
+  void get(const std::string& path, httplib::Server::Handler handler) {
+    server.Get(path, std::move(handler));
+    refuse_others(path, "GET");
+  }
+  void post(const std::string& path, httplib::Server::Handler handler) {
+    server.Post(path, std::move(handler));
+    refuse_others(path, "POST");
+  }
+
+  void refuse_others(const std::string& path, const std::string& allowed);
   void set_limits();
   void set_routes();
   void set_slot_routes();
 };
+
+/// Tells requests by another method than the one allowed at `path` so.
+void HttpServer::Impl::refuse_others(const std::string& path, const std::string& allowed) {
+  const auto refuse = [allowed](const httplib::Request& request, httplib::Response& response) {
+    response.set_header("Allow", allowed);
+    answer_error(dialect_of(request.path), Fault::wrong_method,
+                 fmt::format("{} takes {}, not {}", request.path, allowed, request.method), response);
+  };
+  if (allowed != "GET") server.Get(path, refuse);
+  if (allowed != "POST") server.Post(path, refuse);
+  server.Put(path, refuse);
+  server.Patch(path, refuse);
+  server.Delete(path, refuse);
+}
 
 void HttpServer::Impl::set_limits() {
   server.set_payload_max_length(options.most_bytes);
@@ -219,53 +255,52 @@ void HttpServer::Impl::set_limits() {
 void HttpServer::Impl::set_routes() {
   const auto health = plain([](const auto&) { return ok({{"status", "ok"}}); });
   const auto list = plain([this](const auto&) { return models(service); });
-  for (const char* path : {"/health", "/v1/health"}) server.Get(path, health);
-  for (const char* path : {"/models", "/v1/models"}) server.Get(path, list);
-  server.Get("/v1/models/:id", [this](const httplib::Request& request, httplib::Response& response) {
+  for (const char* path : {"/health", "/v1/health"}) get(path, health);
+  for (const char* path : {"/models", "/v1/models"}) get(path, list);
+  get("/v1/models/:id", [this](const httplib::Request& request, httplib::Response& response) {
     const std::string& id = request.path_params.at("id");
     if (id != service.alias)
       return answer_error(Dialect::chat, Fault::not_found, fmt::format("there is no model '{}'", id),
                           response);
     send(ok(model_entry(service)), response);
   });
-  server.Get("/props", plain([this](const auto&) { return properties(service); }));
-  server.Get("/metrics", plain([this](const auto&) -> Reply {
-               if (!service.has_metrics) throw UsageError("start the server with --metrics for this");
-               return {.body = service.metrics.text(), .type = "text/plain; version=0.0.4; charset=utf-8"};
-             }));
-  server.Get("/", plain([](const auto&) -> Reply {
-               return {.body = std::string(web::assets::serve_page), .type = "text/html; charset=utf-8"};
-             }));
+  get("/props", plain([this](const auto&) { return properties(service); }));
+  get("/metrics", plain([this](const auto&) -> Reply {
+        if (!service.has_metrics) throw UsageError("start the server with --metrics for this");
+        return {.body = service.metrics.text(), .type = "text/plain; version=0.0.4; charset=utf-8"};
+      }));
+  get("/", plain([](const auto&) -> Reply {
+        return {.body = std::string(web::assets::serve_page), .type = "text/html; charset=utf-8"};
+      }));
 
   for (const char* path : {"/v1/chat/completions", "/chat/completions"})
-    server.Post(path, completions(Dialect::chat));
-  server.Post("/v1/completions", completions(Dialect::completions));
-  for (const char* path : {"/completion", "/completions"}) server.Post(path, completions(Dialect::native));
-  for (const char* path : {"/v1/responses", "/responses"}) server.Post(path, completions(Dialect::responses));
-  server.Post("/v1/messages", completions(Dialect::messages));
-  server.Post("/v1/messages/count_tokens", plain([this](const auto& request) {
-                return ok({{"input_tokens", service.parser.count(Dialect::messages, request.body)}});
-              }));
-  server.Post("/tokenize", plain([this](const auto& request) { return tokenize(service, request.body); }));
-  server.Post("/detokenize",
-              plain([this](const auto& request) { return detokenize(service, request.body); }));
-  server.Get("/tokenizer_info", plain([this](const auto&) { return tokenizer_info(service); }));
-  server.Post("/apply-template", plain([this](const auto& request) {
-                return ok({{"prompt", service.parser.render(request.body)}});
-              }));
+    post(path, completions(Dialect::chat));
+  post("/v1/completions", completions(Dialect::completions));
+  for (const char* path : {"/completion", "/completions"}) post(path, completions(Dialect::native));
+  for (const char* path : {"/v1/responses", "/responses"}) post(path, completions(Dialect::responses));
+  post("/v1/messages", completions(Dialect::messages));
+  post("/v1/messages/count_tokens", plain([this](const auto& request) {
+         return ok({{"input_tokens", service.parser.count(Dialect::messages, request.body)}});
+       }));
+  post("/tokenize", plain([this](const auto& request) { return tokenize(service, request.body); }));
+  post("/detokenize", plain([this](const auto& request) { return detokenize(service, request.body); }));
+  get("/tokenizer_info", plain([this](const auto&) { return tokenizer_info(service); }));
+  post("/apply-template", plain([this](const auto& request) {
+         return ok({{"prompt", service.parser.render(request.body)}});
+       }));
 }
 
 void HttpServer::Impl::set_slot_routes() {
-  server.Get("/slots", plain([this](const auto&) { return list_slots(service); }));
-  server.Post("/slots/:id", plain([this](const auto& request) {
-                return act_on_slot(service, number(request.path_params.at("id"), "the slot"),
-                                   request.get_param_value("action"), request.body);
-              }));
-  server.Get("/slots/:id/kept", plain([this](const auto& request) {
-               const std::string layer = request.has_param("layer") ? request.get_param_value("layer") : "0";
-               return show_kept(service, number(request.path_params.at("id"), "the slot"),
-                                number(layer, "the layer"));
-             }));
+  get("/slots", plain([this](const auto&) { return list_slots(service); }));
+  post("/slots/:id", plain([this](const auto& request) {
+         return act_on_slot(service, number(request.path_params.at("id"), "the slot"),
+                            request.get_param_value("action"), request.body);
+       }));
+  get("/slots/:id/kept", plain([this](const auto& request) {
+        const std::string layer = request.has_param("layer") ? request.get_param_value("layer") : "0";
+        return show_kept(service, number(request.path_params.at("id"), "the slot"),
+                         number(layer, "the layer"));
+      }));
 }
 
 HttpServer::HttpServer(const Service& service, const HttpOptions& options)

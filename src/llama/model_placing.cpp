@@ -5,9 +5,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <regex>
 #include <string>
 
 namespace chunkkv::engine {
+namespace {
+
+/// The engine searches names of tensors by std::regex, and takes a wrong pattern for a wrong model.
+void require_pattern(const std::string& pattern) {
+  try {
+    const std::regex compiled(pattern);
+  } catch (const std::regex_error& error) {
+    throw UsageError(
+        fmt::format("'{}' is no regular expression for names of tensors: {}", pattern, error.what()));
+  }
+}
+
+}  // namespace
 
 ModelPlacing::ModelPlacing(const ModelOptions& options) {
   for (const std::string& name : options.devices) {
@@ -44,6 +58,7 @@ ModelPlacing::ModelPlacing(const ModelOptions& options) {
     }
     if (type == nullptr)
       throw UsageError(fmt::format("there is no memory '{}' for tensors; there are {}", buffer, names));
+    require_pattern(pattern);
     overrides_.push_back({pattern.c_str(), type});
   }
   if (!overrides_.empty()) overrides_.push_back({nullptr, nullptr});

@@ -1,11 +1,14 @@
 #include "metrics/distributions.h"
 
+#include "base/finite.h"
+
 #include <algorithm>
 #include <cmath>
 
 namespace chunkkv {
 
 std::vector<float> log_softmax(std::span<const float> logits) {
+  require_finite(logits);
   const float largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float x : logits) sum += std::exp(double(x) - largest);

@@ -6,7 +6,7 @@
 
 namespace chunkkv {
 
-/// Log-probabilities of `logits`.
+/// Log-probabilities of `logits`. Error for logits that are no numbers.
 std::vector<float> log_softmax(std::span<const float> logits);
 
 /// Sum of p (log p - log q) in nats, of log-probabilities of equal length. Never negative.

@@ -218,7 +218,26 @@ class Options(BadInput):
             self.check(run("-p", TEXT, option, value), USAGE, value, "--help")
 
     def test_an_empty_key_would_serve_everyone(self):
-        self.check(chunkkv("serve", "-m", MODEL, "--port", 0, "--api-key", "", timeout=60), USAGE, "--api-key", "empty")
+        self.check(self.serve("--api-key", ""), USAGE, "--api-key", "empty")
+
+    def serve(self, *arguments):
+        return chunkkv("serve", "-m", MODEL, "--port", 0, *arguments, timeout=60)
+
+    def test_cells_that_hold_no_longer_prompt(self):
+        self.check(self.serve("--cells", 200), USAGE, "200", "at least 320", "--keep")
+        self.check(self.serve("--cells", 60, "--keep", 16), USAGE, "60", "at least 80")
+        self.check(self.serve("--cells", 60, "--keep", "100%"), USAGE, "60", "--keep")
+
+    def test_files_without_a_chat_template(self):
+        template = self.folder / "template.jinja"
+        template.write_text("")
+        self.check(self.serve("--chat-template-file", template), USAGE, template, "empty")
+        template.write_text("a text without any message")
+        self.check(self.serve("--chat-template-file", template), USAGE, "--chat-template-file", "Jinja")
+
+    def test_patterns_of_tensors(self):
+        for pattern in ("(", "[", "blk.*("):
+            self.check(run("-p", TEXT, "-ot", f"{pattern}=CPU"), USAGE, f"'{pattern}'", "regular expression")
 
     def test_unknown_words(self):
         self.check(run("-p", TEXT, "-ctk", "f15"), USAGE, "f15", "f16", "q8_0")

@@ -125,6 +125,12 @@ class After(unittest.TestCase):
         self.assertEqual(result["kept_tokens"], result["prompt_tokens"])
         self.assertIn("not: short answer", run(*SHORT[:-1], 5, *self.METHOD).stderr)
 
+    def test_compressions_while_reading_are_said_after_a_short_answer(self):
+        pieces = (*SHORT[:-1], 5, *self.METHOD, "-ub", 32, "--cells", "auto")
+        n = run_json(*pieces)["compressions"]
+        self.assertGreater(n, 0)
+        self.assertIn(f"{n} times, not after", run(*pieces).stderr)
+
     def test_other_types_and_comparison_change_nothing_of_it(self):
         result = run_json(*SHORT, *self.METHOD)
         both = run_json(*SHORT, *self.METHOD, "--compare")

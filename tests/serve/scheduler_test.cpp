@@ -1,6 +1,7 @@
 // Requests to a scheduler, which runs over one session in a thread of its own, as in the server.
 #include "serve/serving.h"
 
+#include "support/damaged_model.h"
 #include "unit/expect_throw.h"
 #include "unit/random_seed.h"
 
@@ -68,6 +69,14 @@ TEST(Scheduler, APromptGoesOnOtherwiseAfterACompressionWhileAnswering) {
   const Reply second = world.ask(request);
   ASSERT_TRUE(second.end) << second.message;
   EXPECT_EQ(second.reused(), 0);
+}
+
+TEST(Scheduler, LogitsThatAreNoNumbersFailARequest) {
+  SchedulerFixture world(options(1024), {}, Model::load(write_damaged_model()));
+  world.start();
+  const Reply reply = world.ask({.prompt = prompt_of(13, 40), .n_predict = 4});
+  EXPECT_EQ(reply.fault, Fault::internal);
+  EXPECT_NE(reply.message.find("token 0 is nan"), std::string::npos) << reply.message;
 }
 
 TEST(Scheduler, SeveralAtOnce) {

@@ -116,10 +116,23 @@ class Hostile(unittest.TestCase):
     def test_prompts_that_are_none(self):
         for prompt in [None, "", [], {}, 5, True, [None], [[]], [""], ["", ""], [-1], [10**9], [1.5], [1e300], [True], [["a"], 5]]:
             self.refuse("/completion", {"prompt": prompt, "n_predict": 1})
-        self.refuse("/v1/completions", {"prompt": [10**9], "max_tokens": 1}, "no token")
         self.refuse("/completion", {"n_predict": 1}, "prompt")
-        for tokens in [[-1], [10**9], [2**70], "x", {}, [None], 5]:
-            self.refuse("/detokenize", {"tokens": tokens})
+
+    def test_tokens_that_are_none(self):
+        for token in [-1, 10**9, 2**32 + 5, 2**70, 1.5]:
+            self.refuse("/v1/completions", {"prompt": [token], "max_tokens": 1}, "no token")
+            self.refuse("/v1/completions", {"prompt": [[3], ["a", token]], "max_tokens": 1}, "no token")
+            self.refuse("/tokenize", {"content": ["a", token]}, "no token")
+            self.refuse("/detokenize", {"tokens": [token]}, "no token")
+        for tokens in ["x", {}, [None], 5, ["a"]]:
+            self.refuse("/detokenize", {"tokens": tokens}, "'tokens' is a list")
+        for content in [{}, None, 5, True, [{}], ["a", ["b"]]]:
+            self.refuse("/tokenize", {"content": content}, "a text, or a list")
+        for flag in ["add_special", "add_special_tokens", "parse_special", "with_pieces"]:
+            self.refuse("/tokenize", {"content": "a", flag: "yes"}, f"'{flag}' is true or false")
+
+    def test_an_error_names_the_wrong_field(self):
+        self.refuse("/v1/completions", {"prompt": "hi", "n": 0}, "'n'")
 
     def test_images(self):
         data = "data:image/png;base64,AAAA"
@@ -313,7 +326,14 @@ class Hostile(unittest.TestCase):
         for path in ["/nothing", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/v1//chat/completions", "/" + "x" * 5000, "/\xff"]:
             self.assertIn(self.server.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode("latin-1"), ends=True), [400, 404, 414])
         for method in ["GET", "PUT", "DELETE", "PATCH"]:
-            self.assertIn(self.server.request(method, "/completion", "{}").status, [400, 404, 405])
+            for path in ["/completion", "/v1/messages", "/tokenize", "/slots/0"]:
+                reply = self.server.request(method, path, "{}")
+                self.assertEqual((reply.status, reply.headers["Allow"]), (405, "POST"), path)
+        for method in ["POST", "PUT", "DELETE", "PATCH"]:
+            for path in ["/health", "/v1/models", "/slots", "/slots/0/kept"]:
+                reply = self.server.request(method, path, "{}")
+                self.assertEqual((reply.status, reply.headers["Allow"]), (405, "GET"), path)
+                self.assertIn(path, reply.message())
         for line in ["BREW / HTTP/1.1", "GET /", "GET / HTTP/9.9", "GET", "\0\0\0", "x" * 100_000]:
             self.assertIn(self.server.raw(f"{line}\r\n\r\n".encode(), ends=True), [None, 400, 404, 405, 414, 431, 505])
 

@@ -1,5 +1,9 @@
 #include "metrics/distributions.h"
 
+#include <chunkkv/error.h>
+
+#include "unit/expect_throw.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -27,6 +31,14 @@ TEST(Distributions, ATokenThatCannotComeCountsNothing) {
   const auto p = log_softmax(std::vector<float>{0, 0, never});
   const auto q = log_softmax(std::vector<float>{0, 0, 0});
   EXPECT_NEAR(kl_divergence(p, q), std::log(1.5), 1e-6);
+}
+
+TEST(Distributions, LogitsThatAreNoNumbersAreRefused) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
+    EXPECT_NE(test::message_of<Error>([&] {
+                log_softmax(std::vector<float>{0, bad, 1});
+              }).find("token 1"),
+              std::string::npos);
 }
 
 }  // namespace
