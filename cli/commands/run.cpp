@@ -173,6 +173,19 @@ class Run {
   double prefill_ms_ = 0;
 };
 
+/// What to tell of an answer that ends before a method has observed what it chooses by; empty if it does not.
+std::string short_answer_note(const RunArguments& arguments, const ResolvedPlan& plan,
+                              std::int32_t n_answer) {
+  const std::int32_t n_observed = plan.method->request().after;
+  if (n_observed == 0 || n_answer > n_observed || plan.keeps_all() || arguments.bounded.in_pieces())
+    return {};
+  return fmt::format(
+      "nothing is compressed: {} observes {} tokens of the answer first, and -n allows {}; allow more, or "
+      "choose "
+      "with after=0\n",
+      plan.method->spec(), n_observed, n_answer);
+}
+
 void run(const RunArguments& arguments) {
   // Errors in the arguments are found before the model is loaded.
   Plan wanted = plan(arguments.compression);
@@ -192,8 +205,9 @@ void run(const RunArguments& arguments) {
   wanted = plan_of(arguments.compression, arguments.prompt, *model);
   const auto n_prompt = std::int32_t(prompt.tokens.size());
   const ResolvedPlan resolved = wanted.at(n_prompt, n_prompt, model->info().n_layer);
-  print_error(small_budget_note(resolved));
   const std::int32_t n_answer = n_predict(arguments, *model, prompt.tokens.size());
+  const std::string short_answer = short_answer_note(arguments, resolved, n_answer);
+  print_error(short_answer.empty() ? small_budget_note(resolved) : short_answer);
   options.n_cells = arguments.bounded.in_pieces()
                         ? bounded_cells(arguments.bounded, *model, options, prompt, wanted, n_answer)
                         : cells_for(arguments.model, *model, prompt.tokens.size(), n_answer);

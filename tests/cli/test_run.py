@@ -123,7 +123,10 @@ class After(unittest.TestCase):
         result = run_json(*SHORT[:-1], 5, *self.METHOD)
         self.assertEqual((result["after"], result["compressions"]), (6, 0))
         self.assertEqual(result["kept_tokens"], result["prompt_tokens"])
-        self.assertIn("not: short answer", run(*SHORT[:-1], 5, *self.METHOD).stderr)
+        for n in (0, 5, 6):
+            self.assertIn("not: short answer", said := run(*SHORT[:-1], n, *self.METHOD).stderr)
+            self.assertIn(f"nothing is compressed: {self.METHOD[1]} observes 6 tokens of the answer first, and -n allows {n};", said)
+        self.assertNotIn("nothing is compressed", run(*SHORT[:-1], 7, *self.METHOD).stderr)
 
     def test_compressions_while_reading_are_said_after_a_short_answer(self):
         pieces = (*SHORT[:-1], 5, *self.METHOD, "-ub", 32, "--cells", "auto")
