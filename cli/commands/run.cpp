@@ -181,8 +181,7 @@ std::string short_answer_note(const RunArguments& arguments, const ResolvedPlan&
     return {};
   return fmt::format(
       "nothing is compressed: {} observes {} tokens of the answer first, and -n allows {}; allow more, or "
-      "choose "
-      "with after=0\n",
+      "choose with after=0\n",
       plan.method->spec(), n_observed, n_answer);
 }
 
