@@ -53,13 +53,9 @@ std::vector<std::int64_t> read_token_ids(const std::string& path) {
 
 /// The ids as tokens of `model`. UsageError for an id outside its vocabulary.
 std::vector<Token> to_tokens(const std::vector<std::int64_t>& ids, const Model& model) {
-  const Token n_vocab = model.info().n_vocab;
-  for (const std::int64_t id : ids) {
-    if (id < 0 || id >= n_vocab) {
-      throw UsageError(fmt::format("{} is no token of this model; its tokens are 0 to {}", id, n_vocab - 1));
-    }
-  }
-  return {ids.begin(), ids.end()};
+  std::vector<Token> tokens;
+  for (const std::int64_t id : ids) tokens.push_back(model.token(id));
+  return tokens;
 }
 
 /// The input to be read: a prompt, or token ids.

@@ -72,6 +72,8 @@ class Model {
   std::string detokenize(Token token) const;
   std::string detokenize(std::span<const Token> tokens) const;
   bool is_end(Token token) const;
+  /// The token with this id; UsageError for one outside the vocabulary.
+  Token token(std::int64_t id) const;
   /// UsageError, which names the first token id outside the vocabulary, if there is one.
   void require_tokens(std::span<const Token> tokens) const;
 

@@ -68,6 +68,14 @@ Json with_tool(const Json& body, const std::string& name) {
   return with;
 }
 
+/// A message that stands for one that is left out.
+Json left_out() {
+  Json message = Json::object();
+  message["role"] = "user";
+  message["content"] = kLeftOut;
+  return message;
+}
+
 Json& last_user_message(Json& messages) {
   for (std::size_t i = messages.size(); i-- > 0;)
     if (json_value(messages.at(i), "role", std::string()) == "user") return messages.at(i);
@@ -160,10 +168,10 @@ struct RequestParser::Impl {
     if (prompt.is_array())
       for (const Json& part : prompt) require_tokens(part);
     if (!prompt.is_number()) return;
-    const Token n_vocab = model->info().n_vocab;
-    if (!prompt.is_number_integer() || prompt.get<double>() < 0 || prompt.get<double>() >= n_vocab)
-      throw UsageError(
-          fmt::format("{} is no token of this model; its tokens are 0 to {}", prompt.dump(), n_vocab - 1));
+    if (!prompt.is_number_integer() || prompt.get<double>() >= 0x1p63)
+      throw UsageError(fmt::format("{} is no token; tokens are whole numbers, 0 to {}", prompt.dump(),
+                                   model->info().n_vocab - 1));
+    model->token(prompt.get<std::int64_t>());
   }
 
   std::vector<std::vector<Token>> tokens(const Json& prompt) const {
@@ -202,10 +210,7 @@ struct RequestParser::Impl {
                                  : std::string();
     if (!system.empty() || body.contains("tools")) {
       Json only = body;
-      Json dummy = Json::object();
-      dummy["role"] = "user";
-      dummy["content"] = kLeftOut;
-      system.push_back(dummy);
+      system.push_back(left_out());
       only["messages"] = system;
       prompt.n_system = tokens_within(prompt.tokens, common_prefix(text, prompt_of(only)));
     }
@@ -228,12 +233,9 @@ struct RequestParser::Impl {
 
   /// UsageError for a template that leaves out what users say, as a file without Jinja does.
   void check_template() const {
-    Json said = Json::object();
-    said["role"] = "user";
-    said["content"] = kLeftOut;
     Json body = Json::object();
     body["messages"] = Json::array();
-    body["messages"].push_back(said);
+    body["messages"].push_back(left_out());
     if (checked([&] { return prompt_of(body); }).find(kLeftOut) == std::string::npos)
       throw UsageError(
           "the chat template does not write a user's message into the prompt; give --chat-template-file a "

@@ -97,8 +97,8 @@ void TokenSampler::accept_prompt(std::span<const Token> tokens) {
 TokenOutput TokenSampler::sample(Session& session, std::int32_t index) {
   common_sampler* sampler = impl_->sampler.get();
   const std::int32_t n = impl_->params.n_probs;
-  const auto n_vocab = std::size_t(llama_vocab_n_tokens(llama_model_get_vocab(impl_->model.handle())));
-  const std::span<const float> logits(llama_get_logits_ith(session.handle(), index), n_vocab);
+  const std::span<const float> logits(llama_get_logits_ith(session.handle(), index),
+                                      std::size_t(impl_->model.info().n_vocab));
   require_finite(logits);
   const double start = seconds_computed();
   const Token token = common_sampler_sample(sampler, session.handle(), index);

@@ -74,12 +74,15 @@ std::vector<Token> Model::tokenize(std::string_view text, bool add_special, bool
   return engine::tokenize(llama_model_get_vocab(model_), text, add_special, parse_special);
 }
 
+Token Model::token(std::int64_t id) const {
+  if (id < 0 || id >= info_.n_vocab)
+    throw UsageError(
+        fmt::format("{} is no token of this model; its tokens are 0 to {}", id, info_.n_vocab - 1));
+  return Token(id);
+}
+
 void Model::require_tokens(std::span<const Token> tokens) const {
-  const Token n_vocab = info_.n_vocab;
-  for (const Token token : tokens)
-    if (token < 0 || token >= n_vocab)
-      throw UsageError(
-          fmt::format("{} is no token of this model; its tokens are 0 to {}", token, n_vocab - 1));
+  for (const Token id : tokens) token(id);
 }
 
 std::string Model::detokenize(Token token) const {
