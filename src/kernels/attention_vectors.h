@@ -82,6 +82,14 @@ struct Vectors {
     return bits != 0;
   }
 
+  /// The lanes in which `a` exceeds `b`, as the bits of a number.
+  static CHUNKKV_INLINE std::uint32_t above(F a, F b) {
+#if defined(__AVX512F__)
+    if constexpr (Width == 16) return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+#endif
+    return signs(a > b);
+  }
+
   /// The lanes whose sign bit is set, as the bits of a number.
   static CHUNKKV_INLINE std::uint32_t signs(I x) {
 #if defined(__AVX512DQ__)

@@ -75,23 +75,15 @@ struct IntegerKeys {
   /// same order.
   static void pack_lanes(const char* packed_rows, const std::int32_t* rows, std::int64_t depth,
                          char* packed) {
-    const std::int64_t n_groups = depth / kGroup, n_leading = leading(n_groups);
-    for (std::int64_t i = 0; i < kLanes; ++i) {
-      const char* from =
-          packed_rows + std::size_t(rows[i] / Rows * Rows) * row_bytes(depth) + rows[i] % Rows * 4;
-      char* to = packed + 4 * i;
-      const auto copy = [&](std::int64_t n, std::int32_t offsets) __attribute__((always_inline)) {
-        for (; n > 0; --n, from += Rows * 4, to += kLanes * 4) {
-          std::int32_t bits;
-          std::memcpy(&bits, from, sizeof bits);
-          bits ^= offsets;
-          std::memcpy(to, &bits, sizeof bits);
-        }
-      };
-      copy(n_leading, N::kOffsets);
-      copy(1, 0);  // lengths
-      copy(n_groups - n_leading, N::kOffsets);
-      copy(1, 0);  // the unit
+    for (std::int64_t i = 0; i < kLanes;) {
+      const char* panel = packed_rows + std::size_t(rows[i] / Rows * Rows) * row_bytes(depth);
+      if (i + Rows <= kLanes && are_panel(rows + i)) {
+        copy_lanes<Rows>(panel, depth / kGroup, packed + 4 * i);
+        i += Rows;
+      } else {
+        copy_lanes<1>(panel + rows[i] % Rows * 4, depth / kGroup, packed + 4 * i);
+        ++i;
+      }
     }
   }
 
@@ -113,6 +105,30 @@ struct IntegerKeys {
 
   /// How many groups lead.
   static constexpr std::int64_t leading(std::int64_t n_groups) { return (9 * n_groups + 8) / 16; }
+
+  /// Whether `Rows` keys are those of a panel.
+  static CHUNKKV_INLINE bool are_panel(const std::int32_t* rows) {
+    bool are = rows[0] % Rows == 0;
+    for (int r = 1; r < Rows; ++r) are &= rows[r] == rows[0] + r;
+    return are;
+  }
+
+  /// Copies neighbouring rows of a panel to lanes.
+  template <int Count>
+  static CHUNKKV_INLINE void copy_lanes(const char* from, std::int64_t n_groups, char* to) {
+    const auto copy = [&](std::int64_t n, std::int32_t offsets) __attribute__((always_inline)) {
+      for (; n > 0; --n, from += Rows * 4, to += kLanes * 4) {
+        std::int32_t groups[Count];
+        std::memcpy(groups, from, sizeof groups);
+        for (std::int32_t& group : groups) group ^= offsets;
+        std::memcpy(to, groups, sizeof groups);
+      }
+    };
+    copy(leading(n_groups), N::kOffsets);
+    copy(1, 0);  // lengths
+    copy(n_groups - leading(n_groups), N::kOffsets);
+    copy(1, 0);  // units
+  }
 
   static CHUNKKV_INLINE I all(const char* group) {
     std::int32_t bits;
@@ -199,18 +215,17 @@ struct IntegerKeys {
 
   using Sums = I[Rows][Columns];
 
-  /// Adds the products of `n` groups to the sums of some columns.
-  template <int First, int End>
+  /// Adds the products of `n` groups.
   static CHUNKKV_INLINE void add_groups(const char* panel, const char* lanes, std::int64_t n, Sums& sums) {
     for (std::int64_t group = 0; group < n; ++group, panel += Rows * 4, lanes += kLanes * 4) {
       I column[Columns];
 #pragma GCC unroll 4
-      for (int c = First; c < End; ++c) column[c] = load(lanes + sizeof(I) * c);
+      for (int c = 0; c < Columns; ++c) column[c] = load(lanes + sizeof(I) * c);
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {
         const I x = all(panel + 4 * r);
 #pragma GCC unroll 4
-        for (int c = First; c < End; ++c) sums[r][c] = N::add_products(column[c], x, sums[r][c]);
+        for (int c = 0; c < Columns; ++c) sums[r][c] = N::add_products(column[c], x, sums[r][c]);
       }
     }
   }
@@ -226,37 +241,43 @@ struct IntegerKeys {
     const char *const panel_unit = begins_of_others + Rows * 4, *const length = panel_unit + 4;
     const auto may_hit = [&](I most, int c) __attribute__((always_inline)) {
       const F unit = V::all(*numbers(panel_unit)) * V::load(numbers(lane_units) + V::kWidth * c);
-      return V::any(__builtin_convertvector(most, F) * unit > V::load(bounds + V::kWidth * c));
+      return V::above(__builtin_convertvector(most, F) * unit, V::load(bounds + V::kWidth * c)) != 0;
     };
     Sums sums;
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
       for (int c = 0; c < Columns; ++c) sums[r][c] = N::kOffset != 0 ? all(begins + 4 * r) : I{};
-    add_groups<0, Columns>(panel, lanes, n_leading, sums);
+    add_groups(panel, lanes, n_leading, sums);
     panel += n_leading * Rows * 4;
     lanes += n_leading * kLanes * 4;
-    const auto finish = [&]<int C>() __attribute__((always_inline)) {
-      I most = sums[0][C];
+    // Columns are decided together: a jump that the processor guesses wrong costs as much as some groups.
+    bool any = false;
+#pragma GCC unroll 4
+    for (int c = 0; c < Columns; ++c) {
+      I most = sums[0][c];
 #pragma GCC unroll 8
-      for (int r = 1; r < Rows; ++r) most = V::maximum(sums[r][C], most);
-      if (!may_hit(N::add_products(load(lanes + sizeof(I) * C), all(length), most), C)) return;
-      add_groups<C, C + 1>(panel + Rows * 4, lanes + kLanes * 4, n_others, sums);
+      for (int r = 1; r < Rows; ++r) most = V::maximum(sums[r][c], most);
+      any |= may_hit(N::add_products(load(lanes + sizeof(I) * c), all(length), most), c);
+    }
+    if (!any) return;
+    add_groups(panel + Rows * 4, lanes + kLanes * 4, n_others, sums);
+#pragma GCC unroll 4
+    for (int c = 0; c < Columns; ++c) {
+      I most{};
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {
-        if (N::kOffset != 0) sums[r][C] += all(begins_of_others + 4 * r);
-        most = r == 0 ? sums[r][C] : V::maximum(sums[r][C], most);
+        if (N::kOffset != 0) sums[r][c] += all(begins_of_others + 4 * r);
+        most = r == 0 ? sums[r][c] : V::maximum(sums[r][c], most);
       }
-      if (!may_hit(most, C)) return;
-      near[C] |= bit;
-      const F lane_unit = V::load(numbers(lane_units) + V::kWidth * C);
+      if (!may_hit(most, c)) continue;
+      near[c] |= bit;
+      const F lane_unit = V::load(numbers(lane_units) + V::kWidth * c);
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r)
-        V::store(out + r * kLanes + V::kWidth * C,
-                 __builtin_convertvector(sums[r][C], F) * (V::all(numbers(units)[r]) * lane_unit));
-    };
-    finish.template operator()<0>();
-    if constexpr (Columns > 1) finish.template operator()<1>();
+        V::store(out + r * kLanes + V::kWidth * c,
+                 __builtin_convertvector(sums[r][c], F) * (V::all(numbers(units)[r]) * lane_unit));
+    }
   }
 };
 

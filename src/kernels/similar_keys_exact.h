@@ -60,14 +60,17 @@ struct ExactKeys {
       task.of_others[first + k] = sums[2 * k + 1];
     }
   }
-  /// The product of the keys `i` and `j`.
-  static float product(const SimilarKeysTask& task, std::int64_t i, std::int64_t j) {
-    const Key a(task, i), b(task, j);
-    F sum{};
-    for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sum += a.at(d) * b.at(d);
-    float sums[4];
-    V::store_sums(sum, F{}, F{}, F{}, sums);
-    return sums[0];
+  /// products[n] = those of the keys lefts[n] and rights[n]; n <= 4.
+  static CHUNKKV_INLINE void multiply_pairs(const SimilarKeysTask& task, const std::int32_t* lefts,
+                                            const std::int32_t* rights, int n, float* products) {
+    F sums[4] = {};
+    for (int k = 0; k < n; ++k) {
+      const Key a(task, lefts[k]), b(task, rights[k]);
+      for (std::int64_t d = 0; d < task.depth; d += V::kWidth) sums[k] += a.at(d) * b.at(d);
+    }
+    float own[4];
+    V::store_sums(sums[0], sums[1], sums[2], sums[3], own);
+    for (int k = 0; k < n; ++k) products[k] = own[k];
   }
 };
 

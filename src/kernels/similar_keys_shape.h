@@ -17,7 +17,6 @@ template <class A>
 class SimilarKeys {
   using V = typename A::Vector;
   using F = typename V::F;
-  using I = typename V::I;
   using Steps = typename A::Logits;
   using Keys = ExactKeys<V>;
   using Products = SimilarProducts<A>;
@@ -27,6 +26,7 @@ class SimilarKeys {
   static constexpr std::int64_t kItemTiles = 1536 / kLanes, kItemKeys = kItemTiles * kLanes;
   /// The keys of a strip.
   static constexpr std::int64_t kStrip = 64;
+  static_assert(kStrip <= Products::kMostKeys);
   static_assert(SimilarKeysKernel::kPackedKeys % A::kKeyUnit == 0);
   /// How far products may be off because they are added up in single precision.
   static constexpr float kMargin = 0x1p-13f;
@@ -238,10 +238,15 @@ class SimilarKeys {
     }
   }
 
-  /// Lanes of a tile, and keys of a strip that rounded products do not tell from similar ones.
+  /// Lanes of a tile, and the keys of a strip, as bits, that rounded products do not tell from similar ones.
   struct Unsure {
     int n = 0, lanes[kLanes];
-    std::int32_t lasts[kLanes];
+    std::uint64_t keys[kLanes];
+
+    CHUNKKV_INLINE void add(int lane, std::uint64_t own) {
+      lanes[n] = lane;
+      keys[n++] = own;
+    }
   };
 
   /// Finds the keys of a tile that have a similar one in a strip, by their products. Does all `steps`, and
@@ -259,18 +264,14 @@ class SimilarKeys {
       products.highest(strip.length, most, steps, later);
       do_all(steps);
       for (int c = 0; c < A::kColumns; ++c)
-        may_hit[c] = V::any(most[c] > V::load(tile.bounds + c * V::kWidth) - V::all(strip.error));
+        may_hit[c] = V::above(most[c], V::load(tile.bounds + c * V::kWidth) - V::all(strip.error)) != 0;
     } else {
       for (int c = 0; c < A::kColumns; ++c) may_hit[c] = products.near[c] != 0;
     }
     Unsure unsure;
     for (int c = 0; c < A::kColumns; ++c)
       if (may_hit[c]) find(task, tile, strip, products, c, unsure);
-    for (int i = 0; i < unsure.n; ++i) {
-      const int lane = unsure.lanes[i];
-      const std::int32_t last = confirm(task, products, tile, lane, strip, unsure.lasts[i]);
-      if (last >= 0) found(task, tile, strip, lane, last);
-    }
+    while (unsure.n > 0) decide(task, tile, strip, products, unsure);
   }
 
   /// The same for the keys of one column of vectors, one of which may have a similar key. What is to be
@@ -279,22 +280,57 @@ class SimilarKeys {
                    int column, Unsure& unsure) {
     const int first = column * V::kWidth;
     const F bounds = V::load(tile.bounds + first) - V::all(strip.error);
-    const I newest = products.find_last(column, strip.length, bounds);
-    std::int32_t lasts[V::kWidth];
-    std::memcpy(lasts, &newest, sizeof newest);
-    for (std::uint32_t left = V::signs(~newest); left != 0; left &= left - 1) {
-      const int i = first + __builtin_ctz(left);
-      const std::int32_t last = lasts[i - first];
-      if (products.at(last, i) > sure(task, tile, strip, i)) {
-        found(task, tile, strip, i, last);
-        continue;
-      }
-      Keys::fetch(task, tile.keys[i]);
-      Keys::fetch(task, strip.begin + last);
-      unsure.lanes[unsure.n] = i;
-      unsure.lasts[unsure.n++] = last;
+    typename Products::Hits hits;
+    for (std::uint32_t left = products.find(column, strip.length, bounds, hits); left != 0;
+         left &= left - 1) {
+      const int i = __builtin_ctz(left);
+      look(task, tile, strip, products, first + i, hits.keys_of(i), unsure);
     }
   }
+
+  /// Looks at the last of the `keys` of a strip that may be like that of a lane.
+  static CHUNKKV_INLINE void look(const SimilarKeysTask& task, Tile& tile, const Strip& strip,
+                                  const Products& products, int lane, std::uint64_t keys, Unsure& unsure) {
+    const int last = last_of(keys);
+    if (products.at(last, lane) > sure(task, tile, strip, lane)) return found(task, tile, strip, lane, last);
+    Keys::fetch(task, tile.keys[lane]);
+    Keys::fetch(task, strip.begin + last);
+    unsure.add(lane, keys);
+  }
+  static int last_of(std::uint64_t keys) { return 63 - __builtin_clzll(keys); }
+
+  /// Decides in single precision whether the last key of each unsure lane is like the lane's, four at a time.
+  /// Where it is not, looks at the key before it.
+  static void decide(const SimilarKeysTask& task, Tile& tile, const Strip& strip, const Products& products,
+                     Unsure& unsure) {
+    constexpr int kTogether = 4;
+    const int n = unsure.n;
+    unsure.n = 0;  // what is added takes the places of those that have been looked at
+    for (int first = 0; first < n; first += kTogether) {
+      const int count = int(min_of(kTogether, n - first));
+      int lanes[kTogether];
+      std::uint64_t keys[kTogether];
+      std::int32_t lefts[kTogether], rights[kTogether];
+      for (int i = 0; i < count; ++i) {
+        lanes[i] = unsure.lanes[first + i];
+        keys[i] = unsure.keys[first + i];
+        lefts[i] = tile.keys[lanes[i]];
+        rights[i] = std::int32_t(strip.begin) + last_of(keys[i]);
+      }
+      float exact[kTogether];
+      Keys::multiply_pairs(task, lefts, rights, count, exact);
+      for (int i = 0; i < count; ++i) {
+        const int last = last_of(keys[i]);
+        if (exact[i] > task.threshold) {
+          found(task, tile, strip, lanes[i], last);
+          continue;
+        }
+        keys[i] &= ~(std::uint64_t(1) << last);
+        if (keys[i] != 0) look(task, tile, strip, products, lanes[i], keys[i], unsure);
+      }
+    }
+  }
+
   /// Ends the search of a lane's key.
   static void found(const SimilarKeysTask& task, Tile& tile, const Strip& strip, int lane,
                     std::int32_t last) {
@@ -309,21 +345,6 @@ class SimilarKeys {
   /// A product of a lane above it is one of a similar key: the threshold lies in the middle.
   static float sure(const SimilarKeysTask& task, const Tile& tile, const Strip& strip, int lane) {
     return 2 * task.threshold - lowest(tile, strip, lane);
-  }
-
-  /// The last key of a strip, from `last` backwards, that is like the key of a lane in single precision; -1:
-  /// none.
-  static std::int32_t confirm(const SimilarKeysTask& task, const Products& products, const Tile& tile,
-                              int lane, const Strip& strip, std::int32_t last) {
-    const float least = lowest(tile, strip, lane), enough = sure(task, tile, strip, lane);
-    for (; last >= 0; --last) {
-      if (!products.has(last, lane)) continue;
-      const float rounded = products.at(last, lane);
-      if (!(rounded > least)) continue;
-      if (rounded > enough || Keys::product(task, tile.keys[lane], strip.begin + last) > task.threshold)
-        break;
-    }
-    return last;
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include "kernels/attention_vectors.h"
 
+#include <type_traits>
+
 namespace chunkkv::kernels {
 namespace {
 
@@ -10,9 +12,10 @@ template <class A>
 struct SimilarProducts {
   using V = typename A::Vector;
   using F = typename V::F;
-  using I = typename V::I;
   using Steps = typename A::Logits;
   static constexpr std::int64_t kLanes = A::kLanes;
+  /// The most keys of a strip: they are the bits of a word.
+  static constexpr std::int64_t kMostKeys = 64;
 
   float* numbers;  ///< [strip][lanes]
   /// For each column of vectors a bit for each kKeyUnit keys: those whose products are there. The others' are
@@ -23,36 +26,66 @@ struct SimilarProducts {
     for (std::uint64_t& all : near) all = ~std::uint64_t(0);
   }
 
-  bool has(std::int64_t key, int lane) const {
-    return (near[lane / V::kWidth] >> (key / A::kKeyUnit) & 1) != 0;
-  }
   float& at(std::int64_t key, std::int64_t lane) const { return numbers[key * kLanes + lane]; }
 
-  /// The last of `n` keys for each lane of a column whose product exceeds the lane's bound; -1: none.
-  CHUNKKV_INLINE I find_last(int column, std::int64_t n, F bound) const {
-    const float* const at = numbers + column * V::kWidth;
-    I found[4], keys[4];  // of every fourth key, so that none waits for another
-    for (int k = 0; k < 4; ++k) {
-      found[k] = I{} - 1;
-      keys[k] = I{} + k;
+  /// The lanes of a column that each key of a strip hits, as bits.
+  class Hits {
+   public:
+    CHUNKKV_INLINE void set(std::int64_t key, std::uint32_t lanes) { lanes_[key] = Lanes(lanes); }
+
+    /// The keys that hit a lane, as bits.
+    CHUNKKV_INLINE std::uint64_t keys_of(int lane) const {
+#if defined(__AVX512BW__)
+      if constexpr (V::kWidth == 16) {
+        const __m512i bit = _mm512_set1_epi16(std::int16_t(1 << lane));
+        return std::uint64_t(_mm512_test_epi16_mask(_mm512_loadu_si512(lanes_), bit)) |
+               std::uint64_t(_mm512_test_epi16_mask(_mm512_loadu_si512(lanes_ + 32), bit)) << 32;
+      }
+#endif
+#if defined(__AVX2__)
+      if constexpr (V::kWidth == 8) {
+        const __m128i places = _mm_cvtsi32_si128(7 - lane);  // brings the lane's bit to the highest of a byte
+        std::uint64_t keys = 0;
+        for (int half = 0; half < 2; ++half) {
+          const __m256i lanes = _mm256_loadu_si256((const __m256i*)(lanes_ + 32 * half));
+          keys |= std::uint64_t(std::uint32_t(_mm256_movemask_epi8(_mm256_sll_epi16(lanes, places))))
+                  << 32 * half;
+        }
+        return keys;
+      }
+#endif
+      std::uint64_t keys = 0;
+      for (int key = 0; key < kMostKeys; ++key) keys |= std::uint64_t(lanes_[key] >> lane & 1) << key;
+      return keys;
     }
-    const auto look = [&](std::int64_t i, int k) __attribute__((always_inline)) {
-      found[k] = V::load(at + i * kLanes) > bound ? keys[k] : found[k];
-      keys[k] += 4;
+
+   private:
+    using Lanes = std::conditional_t<V::kWidth == 8, std::uint8_t, std::uint16_t>;
+    static_assert(V::kWidth <= 16);
+    Lanes lanes_[kMostKeys] = {};
+  };
+
+  /// Finds the products of `n` keys with a column that exceed the lane's bound. Returns the lanes of all
+  /// hits.
+  CHUNKKV_INLINE std::uint32_t find(int column, std::int64_t n, F bound, Hits& hits) const {
+    const float* const at = numbers + column * V::kWidth;
+    std::uint32_t all = 0;
+    const auto look = [&](std::int64_t key) __attribute__((always_inline)) {
+      const std::uint32_t lanes = V::above(V::load(at + key * kLanes), bound);
+      hits.set(key, lanes);
+      all |= lanes;
     };
     std::uint64_t bits = near[column];
-    for (std::int64_t i = 0, end; i < n; bits >>= 1, i = end) {
-      end = i + A::kKeyUnit;
-      if ((bits & 1) == 0) {
-        for (I& key : keys) key += A::kKeyUnit;
-        continue;
+    for (std::int64_t first = 0; first < n; first += A::kKeyUnit, bits >>= 1) {
+      if ((bits & 1) == 0) continue;
+      if (first + A::kKeyUnit <= n) {
+#pragma GCC unroll 8
+        for (std::int64_t k = 0; k < A::kKeyUnit; ++k) look(first + k);
+      } else {
+        for (std::int64_t key = first; key < n; ++key) look(key);
       }
-      for (; i + 4 <= min_of(n, end); i += 4)
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; ++k) look(i + k, k);
-      for (int k = 0; i + k < min_of(n, end); ++k) look(i + k, k);
     }
-    return V::maximum(V::maximum(found[0], found[1]), V::maximum(found[2], found[3]));
+    return all;
   }
 
   /// The highest product of each lane. Distributes `steps` over the rows, and fetches a line of `later` with
