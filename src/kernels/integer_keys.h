@@ -104,7 +104,7 @@ struct IntegerKeys {
   typedef Number Numbers __attribute__((vector_size(V::kWidth * sizeof(Number))));
 
   /// How many groups lead.
-  static constexpr std::int64_t leading(std::int64_t n_groups) { return (9 * n_groups + 8) / 16; }
+  static constexpr std::int64_t leading(std::int64_t n_groups) { return (7 * n_groups + 8) / 16; }
 
   /// Whether `Rows` keys are those of a panel.
   static CHUNKKV_INLINE bool are_panel(const std::int32_t* rows) {
