@@ -1,12 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <new>
 
 namespace chunkkv::kernels {
 
-/// A block of memory for kernels, aligned to 64 bytes. It only grows, and loses its contents when it does.
+/// A block of memory for kernels, aligned to 64 bytes. It only grows, by half of its size at least, since new
+/// memory costs time when it is first used, and loses its contents when it does.
 class AlignedBlock {
  public:
   AlignedBlock() = default;
@@ -15,6 +17,7 @@ class AlignedBlock {
   char* get() const { return memory_.get(); }
   void reserve(std::size_t n) {
     if (n <= size_) return;
+    n = std::max(n, size_ + size_ / 2);
     memory_.reset();
     size_ = 0;  // stays 0 if the allocation throws
     memory_.reset(static_cast<char*>(::operator new[](n, std::align_val_t(64))));
