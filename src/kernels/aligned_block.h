@@ -15,13 +15,15 @@ class AlignedBlock {
   explicit AlignedBlock(std::size_t n) { reserve(n); }
 
   char* get() const { return memory_.get(); }
-  void reserve(std::size_t n) {
-    if (n <= size_) return;
+  /// Returns whether it has grown.
+  bool reserve(std::size_t n) {
+    if (n <= size_) return false;
     n = std::max(n, size_ + size_ / 2);
     memory_.reset();
     size_ = 0;  // stays 0 if the allocation throws
     memory_.reset(static_cast<char*>(::operator new[](n, std::align_val_t(64))));
     size_ = n;
+    return true;
   }
 
  private:

@@ -16,6 +16,9 @@ struct ProductTask {
   Weights weights;          ///< their depth is a multiple of kProductDepth
   const char* x = nullptr;  ///< [n_tokens][depth] floats
   std::size_t x_row = 0;    ///< bytes from token to token
+  /// Shared memory holds what the kernel has made of x, with weights whose `quants` have the same offset and
+  /// part.
+  bool is_packed = false;
   char* out = nullptr;      ///< [n_tokens][n_out] floats
   std::size_t out_row = 0;  ///< bytes from token to token
 };

@@ -258,7 +258,7 @@ template <class T>
 void amx_run(const ProductTask& task, int thread, int n_threads, char* shared, char* own, Team& team) {
   const AmxOwnOffsets at;
   const std::int64_t depth = task.weights.depth;
-  for (std::int64_t t = thread; t < token_tiles(task); t += n_threads)
+  for (std::int64_t t = thread; t < token_tiles(task) && !task.is_packed; t += n_threads)
     take_tokens(task, t, shared + t * (depth / kTileDepth) * kTileBytes);
   barrier(team, n_threads);
 

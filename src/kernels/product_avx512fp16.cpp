@@ -171,7 +171,7 @@ void run(const ProductTask& task, int thread, int n_threads, char* shared, char*
   const OwnOffsets at(task);
   const std::int64_t depth = task.weights.depth;
   float* x_scales = (float*)(shared + in.scales);
-  for (std::int64_t t = thread; t < task.n_tokens; t += n_threads)
+  for (std::int64_t t = thread; t < task.n_tokens && !task.is_packed; t += n_threads)
     x_scales[t] = to_half((const float*)(task.x + task.x_row * std::size_t(t)), depth, kHighestActivation,
                           shared + std::size_t(depth) * 2 * std::size_t(t));
   barrier(team, n_threads);

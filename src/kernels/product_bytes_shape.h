@@ -88,7 +88,7 @@ class ByteProduct {
     const Own at(own);
     const std::int64_t depth = task.weights.depth;
     const ByteQuants& quants = *task.weights.quants;
-    for (std::int64_t t = thread; t < task.n_tokens; t += n_threads) {
+    for (std::int64_t t = thread; t < task.n_tokens && !task.is_packed; t += n_threads) {
       const float* from = numbers(task.x + task.x_row * std::size_t(t));
       for (std::int64_t k = 0; k < depth; k += kBlock) {
         std::int32_t halves[2];

@@ -81,7 +81,7 @@ class WordProduct {
     const Shared in(task, shared);
     const Own at(own);
     const std::int64_t depth = task.weights.depth, n_chains = chains(depth);
-    for (std::int64_t t = thread; t < task.n_tokens; t += n_threads) {
+    for (std::int64_t t = thread; t < task.n_tokens && !task.is_packed; t += n_threads) {
       const float* from = numbers(task.x + task.x_row * std::size_t(t));
       for (std::int64_t k = 0; k < depth; k += kChain)
         in.factors[n_chains * t + k / kChain] =

@@ -115,42 +115,76 @@ bool FastProducts::available() {
 }
 
 FastProducts::FastProducts(int n_threads)
-    : ours_(Operation::custom(&compute, this)), thread_memory_(std::size_t(n_threads)) {}
+    : ours_(Operation::custom(&compute_all, this)),
+      of_packed_(Operation::custom(&compute_packed, this)),
+      thread_memory_(std::size_t(n_threads)) {}
 
 void FastProducts::take(ggml_tensor* node) {
   if (!is_our_product(node) || n_tokens_of(node) < kernels::kFewestTokens) return;
   const kernels::ProductKernel* kernel = engines_kernel(node, n_tokens_of(node));
   if (kernel == nullptr) return;
-  const auto reserve = [&](std::size_t shared, std::size_t own) {
-    shared_memory_.reserve(shared);
-    for (kernels::AlignedBlock& memory : thread_memory_) memory.reserve(own);
-  };
-  if (node->src[2] != nullptr) {
-    const auto task = expert_task_of(node);
-    if (!task) return;
-    reserve(kernels::shared_bytes(*kernel, *task), kernels::thread_bytes(*kernel, *task));
-  } else {
-    const auto task = task_of(node);
-    if (!task) return;
-    reserve(kernel->shared_bytes(*task), kernel->thread_bytes(*task));
+  if (node->src[2] != nullptr)
+    take_experts(node, *kernel);
+  else
+    take(node, *kernel);
+}
+
+void FastProducts::take(ggml_tensor* node, const kernels::ProductKernel& kernel) {
+  const auto task = task_of(node);
+  if (!task) return;
+  reserve(kernel.shared_bytes(*task), kernel.thread_bytes(*task));
+  Packed packed{.x = node->src[1], .kernel = &kernel};
+  if (kernel.arithmetic == kernels::Arithmetic::bytes) {
+    packed.offset = task->weights.quants->offset;
+    packed.part = task->weights.quants->part;
   }
+  // What is no operation's result, an input of the graph, may change unseen.
+  const bool is_packed = packed == packed_ && packed.x->op != GGML_OP_NONE;
+  taken_.emplace_back(node, is_packed ? of_packed_ : ours_);
+  packed_ = packed;
+}
+
+void FastProducts::take_experts(ggml_tensor* node, const kernels::ProductKernel& kernel) {
+  const auto task = expert_task_of(node);
+  if (!task) return;
+  reserve(kernels::shared_bytes(kernel, *task), kernels::thread_bytes(kernel, *task));
   taken_.emplace_back(node, ours_);
+  packed_ = {};
+}
+
+void FastProducts::reserve(std::size_t shared, std::size_t own) {
+  for (kernels::AlignedBlock& memory : thread_memory_) memory.reserve(own);
+  if (!shared_memory_.reserve(shared)) return;
+  // Nodes that are not computed yet find nothing there.
+  packed_ = {};
+  for (TakenNode& node : taken_) node.change(ours_);
 }
 
 void FastProducts::restore() {
   for (TakenNode& node : taken_) node.put_back();
   taken_.clear();
+  packed_ = {};
 }
 
-void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
-  auto& products = *static_cast<FastProducts*>(self);
+void FastProducts::compute(const ggml_tensor* node, int thread, int n_threads, bool is_packed) {
   const kernels::ProductKernel& kernel = *kernel_of(node, n_tokens_of(node));
-  char* const shared = products.shared_memory_.get();
-  char* const own = products.thread_memory_[std::size_t(thread)].get();
-  if (node->src[2] != nullptr)
-    kernels::run_experts(kernel, *expert_task_of(node), thread, n_threads, shared, own, products.team_);
-  else
-    kernel.run(*task_of(node), thread, n_threads, shared, own, products.team_);
+  char* const shared = shared_memory_.get();
+  char* const own = thread_memory_[std::size_t(thread)].get();
+  if (node->src[2] != nullptr) {
+    kernels::run_experts(kernel, *expert_task_of(node), thread, n_threads, shared, own, team_);
+    return;
+  }
+  kernels::ProductTask task = *task_of(node);
+  task.is_packed = is_packed;
+  kernel.run(task, thread, n_threads, shared, own, team_);
+}
+
+void FastProducts::compute_all(ggml_tensor* node, int thread, int n_threads, void* self) {
+  static_cast<FastProducts*>(self)->compute(node, thread, n_threads, false);
+}
+
+void FastProducts::compute_packed(ggml_tensor* node, int thread, int n_threads, void* self) {
+  static_cast<FastProducts*>(self)->compute(node, thread, n_threads, true);
 }
 
 }  // namespace chunkkv::engine

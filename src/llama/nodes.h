@@ -62,6 +62,12 @@ class TakenNode {
       : node_(node), engines_(Operation::of(node)), ours_(ours) {
     ours.put_into(node);
   }
+  /// Gives the node another operation of ours, if it still has the one that it was given.
+  void change(const Operation& ours) {
+    if (node_ == nullptr || Operation::of(node_) != ours_) return;
+    ours_ = ours;
+    ours.put_into(node_);
+  }
   const ggml_tensor* node() const { return node_; }
   const Operation& engines() const { return engines_; }
   /// Gives the node the engine's operation again, once. Where the engine has built another graph in the same

@@ -59,6 +59,7 @@ bool Tap::has(const std::vector<bool>& layers, std::int32_t layer) {
 bool Tap::ask(ggml_tensor* node) {
   if (!cache_.is_known()) cache_.add(node);
   if (rows_) rows_->take(node);
+  if (products_) products_->see(node);
   switch (node->op) {
     case GGML_OP_SET_ROWS:
       on_store(node);

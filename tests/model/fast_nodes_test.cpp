@@ -8,6 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <vector>
+
 namespace chunkkv::engine {
 namespace {
 
@@ -100,6 +103,107 @@ TEST(FastAttentionNodes, AttentionOfAnyNumberOfTokensIsOurs) {
     expect_taken(
         graph, 1, [&](ggml_tensor* node) { attention.take(node, false); }, [&] { attention.restore(); });
   }
+}
+
+/// Products of one graph, added up: of the same activations, of others, and of the first ones again.
+struct ManyProducts {
+  test::CpuGraph graph;
+  ggml_tensor* input = graph.leaf(GGML_TYPE_F32, 256, 70);
+  ggml_tensor *x = ggml_scale(graph.ctx(), input, 2), *y = ggml_scale(graph.ctx(), input, 3);
+  std::vector<ggml_tensor*> weights, products;
+
+  ggml_tensor* multiply(ggml_type type, ggml_tensor* activations) {
+    weights.push_back(graph.leaf(type, 256, 128));
+    products.push_back(ggml_mul_mat(graph.ctx(), weights.back(), activations));
+    return products.back();
+  }
+  void build() {
+    ggml_tensor* sum = products.front();
+    for (std::size_t i = 1; i < products.size(); ++i) sum = ggml_add(graph.ctx(), sum, products[i]);
+    graph.build(sum);
+    for (ggml_tensor* w : weights) graph.set_random(w);
+    graph.set_random(input);
+  }
+  /// Takes all nodes.
+  void take(FastProducts& ours) {
+    graph.for_nodes([&](ggml_tensor* node) {
+      ours.see(node);
+      ours.take(node);
+    });
+  }
+  /// Whether a product uses what the one before it has packed. The first one never does.
+  bool is_of_packed(std::size_t i) const {
+    return Operation::of(products[i]) != Operation::of(products.front());
+  }
+};
+
+TEST_F(FastProductNodes, TheSameActivationsArePackedOnce) {
+  ManyProducts all;
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_F16, GGML_TYPE_BF16}) all.multiply(type, all.x);
+  all.multiply(GGML_TYPE_F16, all.y);
+  all.multiply(GGML_TYPE_F16, all.x);
+  all.multiply(GGML_TYPE_Q5_0, all.x);  // may have another kernel
+  all.multiply(GGML_TYPE_Q5_0, all.x);
+  all.multiply(GGML_TYPE_F16, all.input);  // which may change unseen
+  all.multiply(GGML_TYPE_F16, all.input);
+  all.build();
+
+  // One object for each node: none knows what another has packed.
+  std::deque<FastProducts> alone;
+  for (ggml_tensor* product : all.products) alone.emplace_back(kThreads).take(product);
+  const std::vector<float> expected = all.graph.compute();
+  for (FastProducts& product : alone) product.restore();
+
+  FastProducts ours(kThreads);
+  all.take(ours);
+  for (const std::size_t i : {1, 6}) EXPECT_TRUE(all.is_of_packed(i)) << i;
+  for (const std::size_t i : {3, 4, 7, 8}) EXPECT_FALSE(all.is_of_packed(i)) << i;
+  EXPECT_EQ(all.graph.compute(), expected);
+  // The engine may compute a graph several times in a decode.
+  all.graph.set_random(all.input);
+  const std::vector<float> again = all.graph.compute();
+  EXPECT_NE(again, expected);
+  ours.restore();
+  EXPECT_EQ(all.graph.count(GGML_OP_CUSTOM), 0);
+  EXPECT_LT(test::relative_difference(all.graph.compute(), again), 2e-2);
+}
+
+TEST_F(FastProductNodes, ActivationsOfAnotherGraphAreNotKnown) {
+  ManyProducts all;
+  all.multiply(GGML_TYPE_F16, all.x);
+  all.multiply(GGML_TYPE_F16, all.x);
+  all.build();
+  FastProducts ours(kThreads);
+  all.take(ours);
+  EXPECT_TRUE(all.is_of_packed(1));
+  // The same graph once more, as in the next decode, and as another one in the same memory.
+  for (const bool is_next_decode : {true, false}) {
+    if (is_next_decode) {
+      ours.restore();
+    } else {
+      for (ggml_tensor* product : all.products) product->op = GGML_OP_MUL_MAT;
+    }
+    all.take(ours);
+    EXPECT_TRUE(all.is_of_packed(1));  // so the first one is not
+  }
+}
+
+TEST_F(FastProductNodes, NothingIsPackedAfterMemoryHasGrown) {
+  ManyProducts all;
+  all.multiply(GGML_TYPE_F16, all.x);
+  all.multiply(GGML_TYPE_F16, all.x);
+  all.build();
+  const std::vector<float> engines = all.graph.compute();
+  FastProducts ours(kThreads);
+  all.take(ours);
+  EXPECT_TRUE(all.is_of_packed(1));
+  test::CpuGraph larger;  // more activations than fit beside those of the graph above
+  ggml_tensor *w = larger.leaf(GGML_TYPE_F16, 2048, 128), *x = larger.leaf(GGML_TYPE_F32, 2048, 128);
+  ggml_tensor* product = ggml_mul_mat(larger.ctx(), w, x);
+  larger.build(product);
+  ours.take(product);
+  EXPECT_FALSE(all.is_of_packed(1));
+  EXPECT_LT(test::relative_difference(engines, all.graph.compute()), 2e-2);
 }
 
 /// Nodes of another graph in the same memory stay as they are.

@@ -90,18 +90,19 @@ struct ByteProblem {
          [&] { return 8 * (random.real() - 0.5f); }, [&] { return random.real() - 0.5f; });
   }
 
+  ProductTask task(std::int64_t first = 0, std::int64_t count = -1) const {
+    return {.n_tokens = count < 0 ? n_tokens : count,
+            .n_out = n_out,
+            .weights = {.data = data.data(),
+                        .depth = depth,
+                        .row = std::size_t(depth / quants.depth) * quants.bytes,
+                        .quants = &quants},
+            .x = reinterpret_cast<const char*>(x.data() + first * depth),
+            .x_row = std::size_t(depth) * sizeof(float)};
+  }
   std::vector<float> run(const ProductKernel& kernel, int n_threads, std::int64_t first = 0,
                          std::int64_t count = -1) const {
-    return run_product(kernel,
-                       {.n_tokens = count < 0 ? n_tokens : count,
-                        .n_out = n_out,
-                        .weights = {.data = data.data(),
-                                    .depth = depth,
-                                    .row = std::size_t(depth / quants.depth) * quants.bytes,
-                                    .quants = &quants},
-                        .x = reinterpret_cast<const char*>(x.data() + first * depth),
-                        .x_row = std::size_t(depth) * sizeof(float)},
-                       n_threads);
+    return run_product(kernel, task(first, count), n_threads);
   }
 
   double exact(std::int64_t token, std::int64_t output) const {
@@ -187,6 +188,14 @@ TEST_P(ByteProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
     const auto part = problem.run(kernel(), 2, first, 64);
     EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + first * 320)) << "from " << first;
   }
+}
+
+TEST_P(ByteProduct, OtherWeightsUseWhatIsPacked) {
+  ByteProblem problem(quants(), 70, 128, 512), other(quants(), 70, 64, 512);
+  problem.fill(random_);
+  other.fill(random_);
+  other.x = problem.x;
+  EXPECT_EQ(run_packed(kernel(), problem.task(), other.task(), 2), other.run(kernel(), 2));
 }
 
 TEST_P(ByteProduct, WhatIsNotFiniteStaysInItsRow) {

@@ -28,18 +28,20 @@ struct MatrixProduct {
     for (float& value : x) value = random.real() - 0.5f;
   }
 
+  /// For `count` tokens from `first` on.
+  ProductTask task(std::int64_t first = 0, std::int64_t count = -1) const {
+    return {.n_tokens = count < 0 ? n_tokens : count,
+            .n_out = n_out,
+            .weights = {.data = reinterpret_cast<const char*>(weights.data()),
+                        .depth = depth,
+                        .row = std::size_t(depth) * sizeof(float)},
+            .x = reinterpret_cast<const char*>(x.data() + first * depth),
+            .x_row = std::size_t(depth) * sizeof(float)};
+  }
   /// Computes the rows of `count` tokens from `first` on with `n_threads` threads.
   std::vector<float> run(const ProductKernel& kernel, int n_threads, std::int64_t first = 0,
                          std::int64_t count = -1) const {
-    return run_product(kernel,
-                       {.n_tokens = count < 0 ? n_tokens : count,
-                        .n_out = n_out,
-                        .weights = {.data = reinterpret_cast<const char*>(weights.data()),
-                                    .depth = depth,
-                                    .row = std::size_t(depth) * sizeof(float)},
-                        .x = reinterpret_cast<const char*>(x.data() + first * depth),
-                        .x_row = std::size_t(depth) * sizeof(float)},
-                       n_threads);
+    return run_product(kernel, task(first, count), n_threads);
   }
 
   /// The error of a token's row, relative to the root of the sum of all squared products in it.
@@ -162,6 +164,13 @@ TEST_P(FastProduct, RowsDependNeitherOnTheBatchNorOnTheThreads) {
     const auto part = problem.run(kernel(), 2, first, 64);
     EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + first * 320)) << "from " << first;
   }
+}
+
+TEST_P(FastProduct, OtherWeightsUseWhatIsPacked) {
+  const MatrixProduct problem(70, 128, 288, random_);
+  MatrixProduct other(70, 192, 288, random_);
+  other.x = problem.x;
+  EXPECT_EQ(run_packed(kernel(), problem.task(), other.task(), 2), other.run(kernel(), 2));
 }
 
 TEST_P(FastProduct, NeitherOverflowsNorVanishes) {
