@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 
 
@@ -32,11 +33,13 @@ def measure(arguments, model, fast):
 def synthetic_models(arguments, folder):
     for kind in arguments.types.split(","):
         path = os.path.join(folder, f"{arguments.synthetic.split(':')[0]}-{kind}.gguf")
-        subprocess.run(
+        made = subprocess.run(
             [arguments.chunkkv, "perf", "--synthetic", arguments.synthetic, "--synthetic-type", kind, "-m", path,
              "--inputs", "64", "--outputs", "2", "--methods", "streamingllm", "-r", "1", "--progress", "off"],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        if made.returncode != 0:
+            sys.exit(made.stderr[-2000:])
         yield path
 
 
