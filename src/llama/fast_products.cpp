@@ -138,8 +138,9 @@ void FastProducts::take(ggml_tensor* node, const kernels::ProductKernel& kernel)
     packed.offset = task->weights.quants->offset;
     packed.part = task->weights.quants->part;
   }
-  // What is no operation's result, an input of the graph, may change unseen.
-  const bool is_packed = packed == packed_ && packed.x->op != GGML_OP_NONE;
+  // An input of the graph, or a view of other memory, may change unseen.
+  const bool may_change = packed.x->op == GGML_OP_NONE || packed.x->view_src != nullptr;
+  const bool is_packed = packed == packed_ && !may_change;
   taken_.emplace_back(node, is_packed ? of_packed_ : ours_);
   packed_ = packed;
 }

@@ -146,6 +146,9 @@ TEST_F(FastProductNodes, TheSameActivationsArePackedOnce) {
   all.multiply(GGML_TYPE_Q5_0, all.x);
   all.multiply(GGML_TYPE_F16, all.input);  // which may change unseen
   all.multiply(GGML_TYPE_F16, all.input);
+  ggml_tensor* view = ggml_reshape_2d(all.graph.ctx(), all.x, 256, 70);
+  all.multiply(GGML_TYPE_F16, view);  // as what a view shows
+  all.multiply(GGML_TYPE_F16, view);
   all.build();
 
   // One object for each node: none knows what another has packed.
@@ -157,7 +160,7 @@ TEST_F(FastProductNodes, TheSameActivationsArePackedOnce) {
   FastProducts ours(kThreads);
   all.take(ours);
   for (const std::size_t i : {1, 6}) EXPECT_TRUE(all.is_of_packed(i)) << i;
-  for (const std::size_t i : {3, 4, 7, 8}) EXPECT_FALSE(all.is_of_packed(i)) << i;
+  for (const std::size_t i : {3, 4, 7, 8, 9, 10}) EXPECT_FALSE(all.is_of_packed(i)) << i;
   EXPECT_EQ(all.graph.compute(), expected);
   // The engine may compute a graph several times in a decode.
   all.graph.set_random(all.input);
