@@ -87,19 +87,12 @@ struct Vectors {
 #if defined(__AVX512F__)
     if constexpr (Width == 16) return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
 #endif
-    return signs(a > b);
-  }
-
-  /// The lanes whose sign bit is set, as the bits of a number.
-  static CHUNKKV_INLINE std::uint32_t signs(I x) {
-#if defined(__AVX512DQ__)
-    if constexpr (Width == 16) return _mm512_movepi32_mask((__m512i)x);
-#endif
+    const I is_above = a > b;
 #if defined(__AVX2__)
-    if constexpr (Width == 8) return std::uint32_t(_mm256_movemask_ps((__m256)x));
+    if constexpr (Width == 8) return std::uint32_t(_mm256_movemask_ps((__m256)is_above));
 #endif
     std::uint32_t bits = 0;
-    for (int i = 0; i < Width; ++i) bits |= std::uint32_t(x[i] < 0) << i;
+    for (int i = 0; i < Width; ++i) bits |= std::uint32_t(is_above[i] != 0) << i;
     return bits;
   }
 

@@ -338,13 +338,10 @@ class SimilarKeys {
     tile.searching &= ~(std::uint64_t(1) << lane);
     tile.bounds[lane] = __builtin_inff();
   }
-  /// A product of a lane above it may be one of a similar key.
-  static float lowest(const Tile& tile, const Strip& strip, int lane) {
-    return tile.bounds[lane] - strip.error;
-  }
-  /// A product of a lane above it is one of a similar key: the threshold lies in the middle.
+  /// A product of a lane above it is one of a similar key. The threshold lies in the middle between it and
+  /// what the product of a similar key exceeds.
   static float sure(const SimilarKeysTask& task, const Tile& tile, const Strip& strip, int lane) {
-    return 2 * task.threshold - lowest(tile, strip, lane);
+    return 2 * task.threshold - (tile.bounds[lane] - strip.error);
   }
 };
 

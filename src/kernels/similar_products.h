@@ -78,12 +78,7 @@ struct SimilarProducts {
     std::uint64_t bits = near[column];
     for (std::int64_t first = 0; first < n; first += A::kKeyUnit, bits >>= 1) {
       if ((bits & 1) == 0) continue;
-      if (first + A::kKeyUnit <= n) {
-#pragma GCC unroll 8
-        for (std::int64_t k = 0; k < A::kKeyUnit; ++k) look(first + k);
-      } else {
-        for (std::int64_t key = first; key < n; ++key) look(key);
-      }
+      for (std::int64_t key = first; key < min_of(first + A::kKeyUnit, n); ++key) look(key);
     }
     return all;
   }

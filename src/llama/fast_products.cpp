@@ -115,8 +115,8 @@ bool FastProducts::available() {
 }
 
 FastProducts::FastProducts(int n_threads)
-    : ours_(Operation::custom(&compute_all, this)),
-      of_packed_(Operation::custom(&compute_packed, this)),
+    : ours_(Operation::custom(&compute<false>, this)),
+      of_packed_(Operation::custom(&compute<true>, this)),
       thread_memory_(std::size_t(n_threads)) {}
 
 void FastProducts::take(ggml_tensor* node) {
@@ -167,25 +167,19 @@ void FastProducts::restore() {
   packed_ = {};
 }
 
-void FastProducts::compute(const ggml_tensor* node, int thread, int n_threads, bool is_packed) {
+template <bool IsPacked>
+void FastProducts::compute(ggml_tensor* node, int thread, int n_threads, void* self) {
+  auto& products = *static_cast<FastProducts*>(self);
   const kernels::ProductKernel& kernel = *kernel_of(node, n_tokens_of(node));
-  char* const shared = shared_memory_.get();
-  char* const own = thread_memory_[std::size_t(thread)].get();
+  char* const shared = products.shared_memory_.get();
+  char* const own = products.thread_memory_[std::size_t(thread)].get();
   if (node->src[2] != nullptr) {
-    kernels::run_experts(kernel, *expert_task_of(node), thread, n_threads, shared, own, team_);
-    return;
+    kernels::run_experts(kernel, *expert_task_of(node), thread, n_threads, shared, own, products.team_);
+  } else {
+    kernels::ProductTask task = *task_of(node);
+    task.is_packed = IsPacked;
+    kernel.run(task, thread, n_threads, shared, own, products.team_);
   }
-  kernels::ProductTask task = *task_of(node);
-  task.is_packed = is_packed;
-  kernel.run(task, thread, n_threads, shared, own, team_);
-}
-
-void FastProducts::compute_all(ggml_tensor* node, int thread, int n_threads, void* self) {
-  static_cast<FastProducts*>(self)->compute(node, thread, n_threads, false);
-}
-
-void FastProducts::compute_packed(ggml_tensor* node, int thread, int n_threads, void* self) {
-  static_cast<FastProducts*>(self)->compute(node, thread, n_threads, true);
 }
 
 }  // namespace chunkkv::engine

@@ -47,9 +47,8 @@ class FastProducts {
   void take(ggml_tensor* node, const kernels::ProductKernel& kernel);
   void take_experts(ggml_tensor* node, const kernels::ProductKernel& kernel);
   void reserve(std::size_t shared, std::size_t own);
-  void compute(const ggml_tensor* node, int thread, int n_threads, bool is_packed);
-  static void compute_all(ggml_tensor* node, int thread, int n_threads, void* self);
-  static void compute_packed(ggml_tensor* node, int thread, int n_threads, void* self);
+  template <bool IsPacked>
+  static void compute(ggml_tensor* node, int thread, int n_threads, void* self);
 
   std::vector<TakenNode> taken_;
   Operation ours_, of_packed_;

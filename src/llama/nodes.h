@@ -64,7 +64,7 @@ class TakenNode {
   }
   /// Gives the node another operation of ours, if it still has the one that it was given.
   void change(const Operation& ours) {
-    if (node_ == nullptr || Operation::of(node_) != ours_) return;
+    if (!is_ours()) return;
     ours_ = ours;
     ours.put_into(node_);
   }
@@ -73,11 +73,13 @@ class TakenNode {
   /// Gives the node the engine's operation again, once. Where the engine has built another graph in the same
   /// memory since, its nodes stay as they are.
   void put_back() {
-    if (node_ != nullptr && Operation::of(node_) == ours_) engines_.put_into(node_);
+    if (is_ours()) engines_.put_into(node_);
     node_ = nullptr;
   }
 
  private:
+  bool is_ours() const { return node_ != nullptr && Operation::of(node_) == ours_; }
+
   ggml_tensor* node_ = nullptr;
   Operation engines_, ours_;
 };
