@@ -59,7 +59,7 @@ struct QueryList {
 /// also depends on the first 64 cells that any query sees: their mean is subtracted from all keys.
 struct AttentionKernel {
   const char* name;
-  /// In how many parts it writes the attention that cells receive, if that is wanted; 0: it cannot.
+  /// In how many parts it writes the attention that cells receive, if that is wanted.
   std::int64_t (*n_parts)(const AttentionTask& task, int n_threads);
   /// How many bytes of memory one thread needs; they must be aligned to 64.
   std::size_t (*thread_bytes)(const AttentionTask& task, int n_threads);

@@ -33,7 +33,6 @@ struct TilePrecision {
   using Logits = LogitSteps<T>;
   using Values = ValueSteps<T>;
   using Totals = StripTotals<T>;
-  static constexpr bool kAddsUp = true;
   static constexpr std::size_t kFactorBytes = Totals::kFactorBytes;
 
   static constexpr int strip(std::int64_t) { return kAttentionTileStrip; }

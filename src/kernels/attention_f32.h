@@ -18,7 +18,6 @@ struct SinglePrecision {
   static constexpr int kPairDistance = 1;  // distance of two keys whose weights are stored together
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
-  static constexpr bool kAddsUp = true;
   static constexpr std::size_t kFactorBytes = kLanes * sizeof(float);
   static constexpr float kSlack = 8;      // by how many powers of two a logit may exceed the maximum
   static constexpr int kPowerDegree = 5;  // of the polynomial in powers of two

@@ -1,7 +1,10 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/attention_pair_sums.h"
 #include "kernels/attention_vectors.h"
+
+#include <type_traits>
 
 #ifdef __AVX2__
 #include "kernels/transpose_avx2.h"
@@ -15,7 +18,7 @@ namespace {
 /// - kColumns vectors of queries form a tile, kStrip cells a strip, kItemLanes queries an item at most;
 /// - kChain pairs are added up before single precision; 0: sums are in single precision throughout;
 /// - values are divided by kValueUnit and, if kScalesQueries, queries by powers of two of their own;
-/// - kSlack, kRounding: of the soft max (Softmax); kAddsUp: whether they can add up what cells receive.
+/// - kSlack, kRounding: of the soft max (Softmax).
 template <class H>
 struct PairPrecision {
   using Vector = Vectors<16>;
@@ -28,8 +31,8 @@ struct PairPrecision {
   static constexpr int kPairDistance = 1;
   static constexpr bool kHasSteps = false;
   using Logits = NoSteps;
-  static constexpr bool kAddsUp = H::kAddsUp;
-  static constexpr std::size_t kFactorBytes = 2 * kLanes * sizeof(float);
+  using CellSums = std::conditional_t<(H::kChain > 0), HalfCellSums<H>, SingleCellSums<H>>;
+  static constexpr std::size_t kFactorBytes = kColumns * CellSums::kFactorBytes;
   static constexpr float kSlack = H::kSlack;
   static constexpr int kPowerDegree = 3;
   static constexpr float kRounding = H::kRounding;
@@ -131,12 +134,9 @@ struct PairPrecision {
     }
   }
 
-  /// Packs the factors of lanes into pairs with 0, for the even cells and for the odd ones.
   static void pack_factors(const float* factors, char* packed) {
-    for (int c = 0; c < kColumns; ++c, packed += 64) {
-      H::round_pairs(V::load(factors + c * 16), F{}, packed);
-      H::round_pairs(F{}, V::load(factors + c * 16), packed + kLanes * 4);
-    }
+    for (int c = 0; c < kColumns; ++c, packed += CellSums::kFactorBytes)
+      CellSums::pack_factors(V::load(factors + c * 16), packed);
   }
   /// Adds the weights of `n` cells from the cell `first` of a strip on, each multiplied by its lane's factor,
   /// to the strip's totals. Four cells are added up in registers: sums by lane would take as much memory as
@@ -145,22 +145,16 @@ struct PairPrecision {
                            float* totals) {
     static_assert(kKeyUnit % 4 == 0);
     totals += first;
-    typename H::Pairs even[kColumns], odd[kColumns];
-    for (int c = 0; c < kColumns; ++c) {
-      even[c] = H::load(factors + 64 * c);
-      odd[c] = H::load(factors + kLanes * 4 + 64 * c);
-    }
+    typename CellSums::Factors factor[kColumns];
+    for (int c = 0; c < kColumns; ++c)
+      factor[c] = CellSums::load_factors(factors + c * CellSums::kFactorBytes);
     for (std::int64_t cell = 0; cell < n; cell += 4, totals += 4) {
-      F sums[4] = {};
+      CellSums sums;
 #pragma GCC unroll 2
-      for (int pair = 0; pair < 4; pair += 2, weights += kLanes * 4)
+      for (int pair = 0; pair < 2; ++pair, weights += kLanes * 4)
 #pragma GCC unroll 4
-        for (int c = 0; c < kColumns; ++c) {
-          const typename H::Pairs pairs = H::load(weights + 64 * c);
-          sums[pair] = H::fused(pairs, even[c], sums[pair]);
-          sums[pair + 1] = H::fused(pairs, odd[c], sums[pair + 1]);
-        }
-      add_four_sums<V>(sums, totals);
+        for (int c = 0; c < kColumns; ++c) sums.add(pair, H::load(weights + 64 * c), factor[c]);
+      sums.add_to(totals);
     }
   }
   /// Adds the totals of `n` cells to `out`, [n].
@@ -234,7 +228,7 @@ struct PairPrecision {
 };
 
 /// What pairs in F16 need. Weights are at most 1, values are divided by 64 and 32 pairs are added up in F16:
-/// no sum overflows. They cannot add up what cells receive.
+/// no sum overflows.
 struct HalfPairRules {
   static constexpr int kColumns = 3;
   static constexpr int kStrip = 128;
@@ -244,7 +238,6 @@ struct HalfPairRules {
   static constexpr std::int64_t kChain = 32;
   static constexpr bool kScalesQueries = true;
   static constexpr float kRounding = 0;
-  static constexpr bool kAddsUp = false;
 };
 
 }  // namespace

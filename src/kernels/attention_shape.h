@@ -23,7 +23,7 @@ class Attention {
  public:
   static std::int64_t n_parts(const AttentionTask& task, int n_threads) {
     const std::int64_t chunk = Work::chunk_of(task, n_threads, true);
-    return A::kAddsUp ? (task.n_queries + chunk - 1) / chunk : 0;
+    return (task.n_queries + chunk - 1) / chunk;
   }
   static std::size_t thread_bytes(const AttentionTask& task, int n_threads) {
     return Memory(task, Work::chunk_of(task, n_threads), nullptr).bytes;
@@ -61,17 +61,12 @@ class Attention {
   }
 
   /// Computes the sums of all tiles and, unless it is null, `out`: the attention that cells receive.
-  static void add_up(const Item& item, [[maybe_unused]] float* out) {
+  static void add_up(const Item& item, float* out) {
     for (std::int64_t tile = 0; tile < item.n_tiles(); ++tile) start(item, tile);
-    if constexpr (A::kAddsUp) {
-      if (out != nullptr) {
-        Received<A> received(item, out);
-        compute_strips(item, &received);
-        received.finish();
-        return;
-      }
-    }
-    compute_strips(item, nullptr);
+    if (out == nullptr) return compute_strips(item, nullptr);
+    Received<A> received(item, out);
+    compute_strips(item, &received);
+    received.finish();
   }
 
   static void compute_strips(const Item& item, Received<A>* received) {
@@ -102,8 +97,7 @@ class Attention {
         strips.take(item.memory.queries_of(tile, task.depth), tile, cell, s,
                     min_of(s + A::strip(task.depth), n));
     strips.finish();
-    if constexpr (A::kAddsUp)
-      if (received != nullptr) received->end_block(cell, n);
+    if (received != nullptr) received->end_block(cell, n);
   }
 
   static void start(const Item& item, std::int64_t tile) {

@@ -32,17 +32,14 @@ class StripsInTurn {
     const typename Work::Memory& memory = item_.memory;
     const AttentionTask& task = item_.task;
     const TileSums sums = memory.tile(tile, task.depth);
-    char* kept = nullptr;
-    if constexpr (A::kAddsUp)
-      if (received_ != nullptr) kept = received_->keep(tile, turn_.phase, cell, begin, view);
+    char* const kept = received_ != nullptr ? received_->keep(tile, turn_.phase, cell, begin, view) : nullptr;
     float* const logits = kInPlace && kept != nullptr ? numbers(kept) : memory.logits;
     char* const weights = !kInPlace && kept != nullptr ? kept : memory.weights;
     Work::logits(item_, queries, begin, view, logits);
     Softmax<A>::run(logits, view.low, view.high, view.seen(), task.out != nullptr ? task.depth : 0, sums,
                     weights, *this);
-    if constexpr (A::kAddsUp)
-      if (received_ != nullptr && !received_->after(tile))
-        received_->add(tile, kInPlace ? bytes(logits) : weights, begin, view.low, view.high - view.low);
+    if (received_ != nullptr && !received_->after(tile))
+      received_->add(tile, kInPlace ? bytes(logits) : weights, begin, view.low, view.high - view.low);
     if (task.out != nullptr)
       A::add_values(logits, weights, memory.values, task.depth, begin + view.low, begin + view.high,
                     sums.values);

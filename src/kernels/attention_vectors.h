@@ -136,10 +136,8 @@ struct Vectors {
           _mm512_add_ps(_mm512_unpacklo_ps((__m512)a, (__m512)b), _mm512_unpackhi_ps((__m512)a, (__m512)b));
       const __m512 cd =
           _mm512_add_ps(_mm512_unpacklo_ps((__m512)c, (__m512)d), _mm512_unpackhi_ps((__m512)c, (__m512)d));
-      const __m512 quarters = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
-      const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(quarters),
-                                          _mm256_castpd_ps(_mm512_extractf64x4_pd((__m512d)quarters, 1)));
-      return _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+      return store_sum_of_fours(
+          (F)_mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee)), to);
     }
 #endif
 #if defined(__AVX2__)
@@ -160,6 +158,25 @@ struct Vectors {
         to[r] = (quarters[0] + quarters[2]) + (quarters[1] + quarters[3]);
       }
     }
+  }
+
+  /// Stores for each of two vectors the sum of its even and that of its odd numbers.
+  static CHUNKKV_INLINE void store_sums_of_pairs(const F& a, const F& b, float* to) {
+    static_assert(Width == 16);
+#if defined(__AVX512F__)
+    const __m512d first = (__m512d)a, second = (__m512d)b;
+    store_sum_of_fours((F)_mm512_add_ps((__m512)_mm512_unpacklo_pd(first, second),
+                                        (__m512)_mm512_unpackhi_pd(first, second)),
+                       to);
+#else
+    F fours;
+    for (int i = 0; i < Width; i += 4)
+      for (int k = 0; k < 2; ++k) {
+        fours[i + k] = a[i + k] + a[i + 2 + k];
+        fours[i + 2 + k] = b[i + k] + b[i + 2 + k];
+      }
+    store_sum_of_fours(fours, to);
+#endif
   }
 
   /// Stores four vectors as columns side by side: `to` has a row of 4 for each lane, `stride` numbers apart.
@@ -226,6 +243,17 @@ struct Vectors {
   }
 
  private:
+  /// Stores the sum of the four quarters of a vector.
+  static CHUNKKV_INLINE void store_sum_of_fours(const F& x, float* to) {
+#if defined(__AVX512F__)
+    const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256((__m512)x),
+                                        _mm256_castpd_ps(_mm512_extractf64x4_pd((__m512d)x, 1)));
+    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+#else
+    for (int i = 0; i < 4; ++i) to[i] = (x[i] + x[i + 8]) + (x[i + 4] + x[i + 12]);
+#endif
+  }
+
   /// 2^f + more for f from 0 to 1, by the polynomials with the least maximal relative errors: 7.5e-5
   /// and 7.8e-8.
   template <int Degree>

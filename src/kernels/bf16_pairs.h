@@ -21,7 +21,6 @@ struct Bf16Pairs {
   static constexpr bool kScalesQueries = false;
   static constexpr float kRounding =
       0x1p-8f;  // half of the last bit that stays: cutting off rounds to nearest
-  static constexpr bool kAddsUp = true;
 
 #ifdef __AVX512BF16__
   using Pairs = __m512bh;

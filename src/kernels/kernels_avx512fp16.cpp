@@ -23,9 +23,10 @@ struct Halves : HalfPairRules {
   }
   static CHUNKKV_INLINE Sums fused(Pairs a, Pairs b, Sums c) { return _mm512_fmadd_ph(a, b, c); }
 
+  static CHUNKKV_INLINE Sums zero() { return _mm512_setzero_ph(); }
   template <bool Add>
   static CHUNKKV_INLINE Sums start(const float*) {
-    return _mm512_setzero_ph();
+    return zero();
   }
   template <bool Add>
   static CHUNKKV_INLINE void finish(Sums sums, float* to) {
@@ -39,6 +40,12 @@ struct Halves : HalfPairRules {
     const __m512 even = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(bits));
     const __m512 odd = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
     return (F)_mm512_add_ps(even, odd);
+  }
+  /// The sum of the upper and the lower half, in single precision: pairs stay pairs.
+  static CHUNKKV_INLINE F sum_of_halves(Sums x) {
+    const __m512i bits = (__m512i)x;
+    return (F)_mm512_add_ps(_mm512_cvtph_ps(_mm512_castsi512_si256(bits)),
+                            _mm512_cvtph_ps(_mm512_extracti64x4_epi64(bits, 1)));
   }
   static CHUNKKV_INLINE void round(F x, char* to) {
     _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph((__m512)x, kNearest));

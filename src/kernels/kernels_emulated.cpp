@@ -66,15 +66,17 @@ struct EmulatedHalves : HalfPairRules {
       x.numbers[i] = nearest_half(double(a.numbers[i]) * double(b.numbers[i]) + double(c.numbers[i]));
     return x;
   }
+  static Sums zero() { return {}; }
   template <bool Add>
   static Sums start(const float*) {
-    return {};
+    return zero();
   }
   template <bool Add>
   static void finish(const Sums& sums, float* to) {
     for (int i = 0; i < 16; ++i)
       to[i] = (Add ? to[i] : 0.0f) + (sums.numbers[2 * i] + sums.numbers[2 * i + 1]);
   }
+  static F sum_of_halves(const Sums& x) { return V::load(x.numbers) + V::load(x.numbers + 16); }
   static void round(F x, char* to) {
     for (int i = 0; i < 16; ++i) {
       const std::uint16_t half = half_bits(nearest_half(double(x[i])));

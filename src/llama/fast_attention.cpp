@@ -106,8 +106,8 @@ void FastAttention::take(ggml_tensor* node, bool adds_up) {
 void FastAttention::prepare_many(Call& call, bool adds_up) {
   kernels::AttentionTask& task = call.task;
   const int n_threads = int(thread_memory_.size());
-  task.n_parts = adds_up ? kernel_.n_parts(task, n_threads) : 0;
-  if (task.n_parts > 0) {
+  if (adds_up) {
+    task.n_parts = kernel_.n_parts(task, n_threads);
     received_.resize(std::size_t(task.n_parts * task.n_head * task.n_cells));
     task.received = received_.data();
   }
