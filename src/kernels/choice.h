@@ -56,8 +56,12 @@ constexpr std::int64_t kFewestTokens = 8, kManyTokens = 64;
 Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout,
                         std::int64_t n_tokens);
 
-/// The same for one of several experts, each of which gets some of the tokens: `tokens`, in the mean.
+/// The same for the experts of a mixture, by the rows that each gets in the mean. The engine multiplies these
+/// one by one, so that other weights than small whole numbers, too, pay for their unpacking from few rows on.
+constexpr double kFewestRows = 6, kManyRows = 16;
+
+/// The arithmetic that is fastest for the products with experts, each of which gets `rows` in the mean.
 Arithmetic best_expert_product(const Machine& machine, const WeightShape& weights, Layout layout,
-                               double tokens);
+                               double rows);
 
 }  // namespace chunkkv::kernels

@@ -82,15 +82,15 @@ const kernels::ProductKernel* kernel_of(const ggml_tensor* product, std::int64_t
   const auto source = source_of(w);
   if (!source) return nullptr;
   const kernels::WeightShape shape{.type = ggml_type_name(w->type), .n_out = w->ne[1], .depth = w->ne[0]};
-  if (experts != nullptr) {
-    if (n_tokens < kernels::kManyTokens) return nullptr;
-    const double tokens = double(kUsualTokens * experts->ne[0]) / double(w->ne[2]);
-    return kernel_for(*source, best_expert_product(machine(), shape, layout_of(w), tokens));
-  }
-  const kernels::Arithmetic wanted = best_product(machine(), shape, layout_of(w), n_tokens);
+  // The tokens that each of the experts gets, in the mean.
+  const double rows =
+      experts != nullptr ? double(n_tokens * experts->ne[0]) / double(w->ne[2]) : double(n_tokens);
+  const kernels::Arithmetic wanted = experts != nullptr
+                                         ? best_expert_product(machine(), shape, layout_of(w), rows)
+                                         : best_product(machine(), shape, layout_of(w), n_tokens);
   const kernels::ProductKernel* kernel = kernel_for(*source, wanted);
   const bool is_other = kernel != nullptr && kernel->arithmetic != wanted;  // which is good for many tokens
-  return is_other && n_tokens < kernels::kManyTokens ? nullptr : kernel;
+  return is_other && rows < double(kernels::kManyTokens) ? nullptr : kernel;
 }
 
 /// The same for an operation of the engine's.

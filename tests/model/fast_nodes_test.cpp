@@ -64,20 +64,26 @@ TEST_F(FastProductNodes, ProductsOfManyTokensAreOurs) {
       }
 }
 
-TEST_F(FastProductNodes, ExpertsOfManyTokensAreOurs) {
-  for (const ggml_type type : kTypes) {
-    SCOPED_TRACE(ggml_type_name(type));
-    test::CpuGraph graph;
-    ggml_tensor *w = graph.leaf(type, 256, 128, 4), *x = graph.leaf(GGML_TYPE_F32, 256, 1, 80);
-    ggml_tensor* experts = graph.leaf(GGML_TYPE_I32, 2, 80);
-    graph.build(ggml_mul_mat_id(graph.ctx(), w, x, experts));
-    graph.set_random(w);
-    graph.set_random(x);
-    std::vector<std::int32_t> chosen;
-    for (int token = 0; token < 80; ++token) chosen.insert(chosen.end(), {token % 4, (token + 1) % 4});
-    ggml_backend_tensor_set(experts, chosen.data(), 0, chosen.size() * sizeof(std::int32_t));
-    expect_taken(graph, 1);
-  }
+TEST_F(FastProductNodes, ExpertsWithManyRowsAreOurs) {
+  constexpr int n_experts = 16, n_used = 2;
+  for (const ggml_type type : kTypes)
+    for (const int n_tokens : {47, 48, 127, 128, 512}) {
+      SCOPED_TRACE(testing::Message() << ggml_type_name(type) << ", " << n_tokens << " tokens");
+      test::CpuGraph graph;
+      ggml_tensor *w = graph.leaf(type, 256, 128, n_experts),
+                  *x = graph.leaf(GGML_TYPE_F32, 256, 1, n_tokens);
+      ggml_tensor* experts = graph.leaf(GGML_TYPE_I32, n_used, n_tokens);
+      graph.build(ggml_mul_mat_id(graph.ctx(), w, x, experts));
+      graph.set_random(w);
+      graph.set_random(x);
+      std::vector<std::int32_t> chosen;
+      for (int token = 0; token < n_tokens; ++token)
+        chosen.insert(chosen.end(), {token % n_experts, (token + 1) % n_experts});
+      ggml_backend_tensor_set(experts, chosen.data(), 0, chosen.size() * sizeof(std::int32_t));
+      const bool in_bytes =
+          type == GGML_TYPE_Q5_0 && kernels::product_kernel(kernels::Arithmetic::bytes) != nullptr;
+      expect_taken(graph, n_tokens * n_used >= n_experts * (in_bytes ? 6 : 16) ? 1 : 0);
+    }
 }
 
 TEST(FastAttentionNodes, AttentionOfAnyNumberOfTokensIsOurs) {

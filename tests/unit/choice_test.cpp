@@ -114,28 +114,31 @@ TEST(Choice, AmxKeepsTheLayoutThatGeneratesFastest) {
 }
 
 /// Experts get some of the tokens each: unpacking must pay for itself.
-TEST(Choice, ExpertsAreMultipliedAsSmallNumbersOrWithManyTokens) {
-  const auto product = [](const Machine& machine, const char* type, Layout layout, double tokens) {
-    return best_expert_product(machine, {.type = type, .n_out = 768, .depth = 2048}, layout, tokens);
+TEST(Choice, ExpertsAreMultipliedAsSmallNumbersOrWithManyRows) {
+  const auto product = [](const Machine& machine, const char* type, Layout layout, double rows) {
+    return best_expert_product(machine, {.type = type, .n_out = 768, .depth = 2048}, layout, rows);
   };
   for (const Machine& machine : {kAvx512Vnni, kAvx512fp16, kAmx})
-    for (const double tokens : {4.0, 500.0}) {
-      const auto numbers = machine.amx && tokens > 100 ? Arithmetic::bf16_amx : Arithmetic::bytes;
-      EXPECT_EQ(product(machine, "mxfp4", Layout::interleaved, tokens), numbers);
-      EXPECT_EQ(product(machine, "q4_K", Layout::interleaved, tokens), numbers);
-      EXPECT_EQ(product(machine, "q6_K", Layout::plain, tokens), numbers);
-      EXPECT_EQ(product(machine, "f32", Layout::plain, tokens), Arithmetic::engine);
+    for (const double rows : {5.9, 6.0, 500.0}) {
+      const auto numbers = rows < 6                    ? Arithmetic::engine
+                           : machine.amx && rows > 100 ? Arithmetic::bf16_amx
+                                                       : Arithmetic::bytes;
+      EXPECT_EQ(product(machine, "mxfp4", Layout::interleaved, rows), numbers);
+      EXPECT_EQ(product(machine, "q4_K", Layout::interleaved, rows), numbers);
+      EXPECT_EQ(product(machine, "q6_K", Layout::plain, rows), numbers);
+      EXPECT_EQ(product(machine, "f32", Layout::plain, rows), Arithmetic::engine);
     }
-  EXPECT_EQ(product(kAvx2, "q4_K", Layout::interleaved, 4), Arithmetic::bytes);
-  EXPECT_EQ(product(kAvx2, "q6_K", Layout::plain, 4), Arithmetic::bytes);
+  EXPECT_EQ(product(kAvx2, "q4_K", Layout::interleaved, 6), Arithmetic::bytes);
+  EXPECT_EQ(product(kAvx2, "q6_K", Layout::plain, 6), Arithmetic::bytes);
   EXPECT_EQ(product(kAvx512, "q6_K", Layout::plain, 500), Arithmetic::engine);
   EXPECT_EQ(product(kAvx512, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
   EXPECT_EQ(product(kArm, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
   for (const auto& [machine, f16] :
        {std::pair(kAvx512Vnni, Arithmetic::words), std::pair(kAvx512fp16, Arithmetic::f16_avx512),
-        std::pair(kAmx, Arithmetic::bf16_amx), std::pair(kAvx2, Arithmetic::words)}) {
-    EXPECT_EQ(product(machine, "f16", Layout::plain, 63), Arithmetic::engine);
-    EXPECT_EQ(product(machine, "f16", Layout::plain, 64), f16);
+        std::pair(kAmx, Arithmetic::f16_avx512), std::pair(kAvx2, Arithmetic::words)}) {
+    EXPECT_EQ(product(machine, "f16", Layout::plain, 15.9), Arithmetic::engine);
+    EXPECT_EQ(product(machine, "f16", Layout::plain, 16), f16);
+    EXPECT_EQ(product(machine, "f16", Layout::plain, 64), machine.amx ? Arithmetic::bf16_amx : f16);
   }
 }
 
