@@ -119,13 +119,13 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
 Arithmetic best_expert_product(const Machine& machine, const WeightShape& weights, Layout layout,
                                double rows) {
   if (rows < kFewestRows) return Arithmetic::engine;
-  const bool has_tiles_of_rows = rows >= double(kManyTokens);
-  Arithmetic product = product_of_many(has_tiles_of_rows ? machine : without_tiles(machine), weights, layout);
+  const bool are_many = rows >= double(kManyTokens);
+  Arithmetic product = product_of_many(are_many ? machine : without_tiles(machine), weights, layout);
   // With 16 bits for sums these are as fast in 8 bits as in 16, and unpacked in less time.
   if (product == Arithmetic::words && layout == Layout::plain &&
       one_of(weights.type, {"q2_K", "q3_K", "q6_K"}))
     product = Arithmetic::bytes;
-  return for_tokens(product, rows >= kManyRows);
+  return for_tokens(product, are_many || (rows >= kManyRows && one_of(weights.type, {"f16", "bf16"})));
 }
 
 }  // namespace chunkkv::kernels

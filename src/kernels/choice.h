@@ -56,8 +56,8 @@ constexpr std::int64_t kFewestTokens = 8, kManyTokens = 64;
 Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout,
                         std::int64_t n_tokens);
 
-/// The same for the experts of a mixture, by the rows that each gets in the mean. The engine multiplies these
-/// one by one, so that other weights than small whole numbers, too, pay for their unpacking from few rows on.
+/// The same for the experts of a mixture, by the rows that each gets in the mean, since the engine multiplies
+/// these one by one: for small whole numbers, and for F16 and BF16, which are unpacked in little time.
 constexpr double kFewestRows = 6, kManyRows = 16;
 
 /// The arithmetic that is fastest for the products with experts, each of which gets `rows` in the mean.

@@ -139,6 +139,8 @@ TEST(Choice, ExpertsAreMultipliedAsSmallNumbersOrWithManyRows) {
     EXPECT_EQ(product(machine, "f16", Layout::plain, 15.9), Arithmetic::engine);
     EXPECT_EQ(product(machine, "f16", Layout::plain, 16), f16);
     EXPECT_EQ(product(machine, "f16", Layout::plain, 64), machine.amx ? Arithmetic::bf16_amx : f16);
+    EXPECT_EQ(product(machine, "iq3_s", Layout::plain, 63), Arithmetic::engine);
+    EXPECT_EQ(product(machine, "iq3_s", Layout::plain, 64), machine.amx ? Arithmetic::bf16_amx : f16);
   }
 }
 
