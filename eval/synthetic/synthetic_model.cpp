@@ -24,7 +24,8 @@ namespace {
 constexpr float kAttentionGain = 1.7F;
 
 constexpr std::array kTypes = {GGML_TYPE_F32,  GGML_TYPE_F16,  GGML_TYPE_BF16, GGML_TYPE_Q8_0,
-                               GGML_TYPE_Q5_1, GGML_TYPE_Q5_0, GGML_TYPE_Q4_1, GGML_TYPE_Q4_0};
+                               GGML_TYPE_Q6_K, GGML_TYPE_Q5_K, GGML_TYPE_Q5_1, GGML_TYPE_Q5_0,
+                               GGML_TYPE_Q4_K, GGML_TYPE_Q4_1, GGML_TYPE_Q4_0, GGML_TYPE_MXFP4};
 
 /// A size that the text given to `parse_shape` may change.
 struct Size {
@@ -100,11 +101,16 @@ class SyntheticModel {
     file_.set("attention.value_length", shape_.head_dim);
     file_.set("rope.dimension_count", shape_.head_dim);
     file_.set("rope.freq_base", shape_.rope_base);
+    if (shape_.n_expert > 0) {
+      file_.set("expert_count", shape_.n_expert);
+      file_.set("expert_used_count", shape_.n_expert_used);
+      file_.set("expert_feed_forward_length", shape_.n_ff);
+    }
     file_.set_byte_tokenizer(shape_.n_vocab);
   }
 
   void layer(const std::string& block) {
-    const std::int64_t n_embd = shape_.n_embd, n_ff = shape_.n_ff;
+    const std::int64_t n_embd = shape_.n_embd;
     const std::int64_t n_q = std::int64_t(shape_.n_head) * shape_.head_dim;
     const std::int64_t n_kv = std::int64_t(shape_.n_head_kv) * shape_.head_dim;
     vector(block + "attn_norm.weight", n_embd, 1);
@@ -117,23 +123,41 @@ class SyntheticModel {
       vector(block + "attn_k.bias", n_kv, 0);
       vector(block + "attn_v.bias", n_kv, 0);
     }
-    if (shape_.architecture == "qwen3") {
+    if (shape_.architecture.starts_with("qwen3")) {
       vector(block + "attn_q_norm.weight", shape_.head_dim, 1);
       vector(block + "attn_k_norm.weight", shape_.head_dim, 1);
     }
     vector(block + "ffn_norm.weight", n_embd, 1);
-    matrix(block + "ffn_gate.weight", n_embd, n_ff);
-    matrix(block + "ffn_up.weight", n_embd, n_ff);
-    matrix(block + "ffn_down.weight", n_ff, n_embd);
+    const std::int64_t n_expert = shape_.n_expert, n_ff = shape_.n_ff;
+    const std::string name = n_expert > 0 ? "_exps.weight" : ".weight";
+    // The engine's files keep what chooses the experts in single precision.
+    if (n_expert > 0)
+      add(block + "ffn_gate_inp.weight", {n_embd, n_expert}, GGML_TYPE_F32, 0, deviation(n_embd));
+    matrices(block + "ffn_gate" + name, n_embd, n_ff);
+    matrices(block + "ffn_up" + name, n_embd, n_ff);
+    matrices(block + "ffn_down" + name, n_ff, n_embd);
+  }
+
+  /// Adds a matrix, or in a mixture one for each expert.
+  void matrices(const std::string& name, std::int64_t n_in, std::int64_t n_out) {
+    if (shape_.n_expert == 0) return matrix(name, n_in, n_out);
+    check_row(n_in);
+    add(name, {n_in, n_out, shape_.n_expert}, type_, 0, deviation(n_in));
   }
 
   /// Adds a matrix from n_in values to n_out; a normalised input gives outputs of standard deviation `gain`.
   void matrix(const std::string& name, std::int64_t n_in, std::int64_t n_out, float gain = 1) {
+    check_row(n_in);
+    add(name, {n_in, n_out}, type_, 0, gain * deviation(n_in));
+  }
+
+  static float deviation(std::int64_t n_in) { return 1 / std::sqrt(float(n_in)); }
+
+  void check_row(std::int64_t n_in) const {
     if (n_in % ggml_blck_size(type_) != 0) {
       throw UsageError(
           fmt::format("rows of {} values do not fit the blocks of {}; use f16", n_in, ggml_type_name(type_)));
     }
-    add(name, {n_in, n_out}, type_, 0, gain / std::sqrt(float(n_in)));
   }
 
   void vector(const std::string& name, std::int64_t n, float mean) {
@@ -158,7 +182,7 @@ class SyntheticModel {
 
 std::span<const ModelShape> model_shapes() {
   // The columns: name, architecture, layers, embedding, heads, KV heads, head size, feed-forward, vocabulary,
-  // trained context, RoPE base, norm epsilon, tied output.
+  // trained context, RoPE base, norm epsilon, tied output; of a mixture experts, and those of a token.
   static const std::vector<ModelShape> shapes = {
       {"llama-3.1-8b", "llama", 32, 4096, 32, 8, 128, 14336, 128256, 131072, 500000, 1e-5F, false},
       {"llama-3.2-1b", "llama", 16, 2048, 32, 8, 64, 8192, 128256, 131072, 500000, 1e-5F, true},
@@ -168,7 +192,10 @@ std::span<const ModelShape> model_shapes() {
       {"qwen2.5-1.5b", "qwen2", 28, 1536, 12, 2, 128, 8960, 151936, 32768, 1000000, 1e-6F, true},
       {"qwen2.5-7b", "qwen2", 28, 3584, 28, 4, 128, 18944, 152064, 32768, 1000000, 1e-6F, false},
       {"qwen3-8b", "qwen3", 36, 4096, 32, 8, 128, 12288, 151936, 40960, 1000000, 1e-6F, false},
+      {"mixtral-8x7b", "llama", 32, 4096, 32, 8, 128, 14336, 32000, 32768, 1000000, 1e-5F, false, 8, 2},
+      {"qwen3-30b-a3b", "qwen3moe", 48, 2048, 32, 4, 128, 768, 151936, 40960, 1000000, 1e-6F, false, 128, 8},
       {"tiny", "llama", 2, 128, 4, 2, 32, 256, 512, 8192, 10000, 1e-5F, false},
+      {"tiny-mixture", "qwen3moe", 2, 128, 4, 2, 32, 64, 512, 8192, 10000, 1e-5F, false, 8, 2},
   };
   return shapes;
 }

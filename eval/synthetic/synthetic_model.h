@@ -17,7 +17,9 @@ struct ModelShape {
   std::uint32_t n_layer = 0, n_embd = 0, n_head = 0, n_head_kv = 0, head_dim = 0, n_ff = 0, n_vocab = 0;
   std::uint32_t n_ctx_train = 0;
   float rope_base = 10000, norm_epsilon = 1e-5F;
-  bool tied_output = false;  ///< the embedding is the output matrix as well
+  bool tied_output = false;         ///< the embedding is the output matrix as well
+  std::uint32_t n_expert = 0;       ///< of a mixture, each with n_ff; 0: no mixture
+  std::uint32_t n_expert_used = 0;  ///< by a token
 };
 
 std::span<const ModelShape> model_shapes();

@@ -21,14 +21,15 @@ using test::TemporaryFolder;
 TEST(Shapes, HaveAsManyParametersAsTheModelsTheyAreNamedAfter) {
   // The numbers on the models' own pages.
   const std::map<std::string, std::uint64_t> published = {
-      {"llama-3.1-8b", 8030261248}, {"llama-3.2-1b", 1235814400}, {"llama-3.2-3b", 3212749824},
-      {"mistral-7b", 7248023552},   {"qwen2.5-0.5b", 494032768},  {"qwen2.5-1.5b", 1543714304},
-      {"qwen2.5-7b", 7615616512},   {"qwen3-8b", 8190735360}};
+      {"llama-3.1-8b", 8030261248},  {"llama-3.2-1b", 1235814400}, {"llama-3.2-3b", 3212749824},
+      {"mistral-7b", 7248023552},    {"qwen2.5-0.5b", 494032768},  {"qwen2.5-1.5b", 1543714304},
+      {"qwen2.5-7b", 7615616512},    {"qwen3-8b", 8190735360},     {"mixtral-8x7b", 46702792704},
+      {"qwen3-30b-a3b", 30532122624}};
   for (const ModelShape& shape : model_shapes()) {
-    if (shape.name == "tiny") continue;
+    if (shape.name.starts_with("tiny")) continue;
     EXPECT_EQ(synthetic_bytes(shape, GGML_TYPE_F32) / 4, published.at(shape.name)) << shape.name;
   }
-  EXPECT_EQ(model_shapes().size(), published.size() + 1);
+  EXPECT_EQ(model_shapes().size(), published.size() + 2);
 }
 
 TEST(Shapes, TakeOtherSizes) {
@@ -53,16 +54,28 @@ TEST(Shapes, AreRefusedWhereThereAreNone) {
 
 TEST(SyntheticModel, IsWrittenWholeAndAlwaysTheSame) {
   const TemporaryFolder folder;
-  const ModelShape shape = parse_shape("tiny");
-  for (const char* type : {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"}) {
-    for (const char* name : {"a", "b"}) {
-      write_synthetic_model(shape, parse_weight_type(type), folder.file(name));
-      EXPECT_EQ(gguf_name(folder.file(name)), std::string("synthetic-tiny-") + type);
+  for (const char* size : {"tiny", "tiny-mixture"})
+    for (const char* type : {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "mxfp4"}) {
+      const ModelShape shape = parse_shape(size);
+      for (const char* name : {"a", "b"}) {
+        write_synthetic_model(shape, parse_weight_type(type), folder.file(name));
+        EXPECT_EQ(gguf_name(folder.file(name)), std::string("synthetic-") + size + "-" + type);
+      }
+      EXPECT_EQ(content(folder.file("a")), content(folder.file("b")));
+      EXPECT_GE(content(folder.file("a")).size(), synthetic_bytes(shape, parse_weight_type(type)));
     }
-    EXPECT_EQ(content(folder.file("a")), content(folder.file("b")));
-    EXPECT_GE(content(folder.file("a")).size(), synthetic_bytes(shape, parse_weight_type(type)));
-  }
   EXPECT_EQ(folder.n_files(), 2U);
+}
+
+TEST(SyntheticModel, HasRowsOfWholeBlocks) {
+  for (const char* shape : {"tiny", "tiny-mixture"})
+    for (const char* type : {"q6_K", "q5_K", "q4_K"})
+      expect_mentions(
+          message_of<UsageError>([&] { synthetic_bytes(parse_shape(shape), parse_weight_type(type)); }),
+          {type, "f16"});
+  // 144 bytes for 256 weights.
+  EXPECT_EQ(synthetic_bytes(parse_shape("llama-3.2-1b:layers=1,vocab=512"), GGML_TYPE_Q4_K),
+            std::uint64_t(512 * 2048 + 2048 * (2 * 2048 + 2 * 512 + 3 * 8192)) / 256 * 144 + 3 * 2048 * 4);
 }
 
 TEST(SyntheticModel, LeavesNothingWhenItIsInterrupted) {

@@ -119,8 +119,8 @@ TEST(Choice, ExpertsAreMultipliedAsSmallNumbersOrWithManyRows) {
     return best_expert_product(machine, {.type = type, .n_out = 768, .depth = 2048}, layout, rows);
   };
   for (const Machine& machine : {kAvx512Vnni, kAvx512fp16, kAmx})
-    for (const double rows : {5.9, 6.0, 500.0}) {
-      const auto numbers = rows < 6                    ? Arithmetic::engine
+    for (const double rows : {3.9, 4.0, 500.0}) {
+      const auto numbers = rows < 4                    ? Arithmetic::engine
                            : machine.amx && rows > 100 ? Arithmetic::bf16_amx
                                                        : Arithmetic::bytes;
       EXPECT_EQ(product(machine, "mxfp4", Layout::interleaved, rows), numbers);
@@ -128,8 +128,8 @@ TEST(Choice, ExpertsAreMultipliedAsSmallNumbersOrWithManyRows) {
       EXPECT_EQ(product(machine, "q6_K", Layout::plain, rows), numbers);
       EXPECT_EQ(product(machine, "f32", Layout::plain, rows), Arithmetic::engine);
     }
-  EXPECT_EQ(product(kAvx2, "q4_K", Layout::interleaved, 6), Arithmetic::bytes);
-  EXPECT_EQ(product(kAvx2, "q6_K", Layout::plain, 6), Arithmetic::bytes);
+  EXPECT_EQ(product(kAvx2, "q4_K", Layout::interleaved, 4), Arithmetic::bytes);
+  EXPECT_EQ(product(kAvx2, "q6_K", Layout::plain, 4), Arithmetic::bytes);
   EXPECT_EQ(product(kAvx512, "q6_K", Layout::plain, 500), Arithmetic::engine);
   EXPECT_EQ(product(kAvx512, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
   EXPECT_EQ(product(kArm, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
