@@ -124,6 +124,11 @@ class Speed(unittest.TestCase):
         self.assertIn("first.gguf", result.stderr)
         self.assertEqual(sorted(self.folder.iterdir()), [first, second])
 
+    def test_mixtures_of_experts_have_shapes_as_well(self):
+        result = parsed(self.perf("--synthetic", "tiny-mixture", "--synthetic-type", "q8_0", "--inputs", 128,
+                                  "--outputs", 2, "-r", 1, "--methods", "knorm", "--keep", "50%", "--json"))  # fmt: skip
+        self.assertEqual([case["kept_tokens"] for case in result["cases"]], [128, 64])
+
     def test_mistakes_are_explained(self):
         for arguments, part in (
             (("--synthetic", "nothing"), "llama-3.1-8b"),
