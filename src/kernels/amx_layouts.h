@@ -109,16 +109,30 @@ void read_amx_q5_k(const char* block, ToFloat, float* to, std::int64_t row) {
   }
 }
 
+/// A vector of 16 signed bytes.
+inline Floats signed_bytes_at(const char* from) {
+  Floats result = {};
+  for (int i = 0; i < 16; ++i) result[i] = float((signed char)from[i]);
+  return result;
+}
+
+/// The numbers are places in a table of 16 values; each 32 depths have a scale.
+void read_amx_iq4_xs(const char* block, ToFloat, float* to, std::int64_t row) {
+  const Floats values = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+  const Floats d = halves_at(block + 2176);
+  for (int k = 0; k < 256; k += 32) {
+    const Floats scale = d * signed_bytes_at(block + 2048 + k / 2);
+    for (int i = k; i < k + 32; ++i)
+      put(to, row, i, scale * __builtin_shuffle(values, (Integers)low_bits(block, i)));
+  }
+}
+
 /// The upper two bits of 16 depths are in 4 bytes for each output: bits 2j and 2j + 1 of byte b belong to
 /// depth 4j + b. Each 16 depths have a scale.
 void read_amx_q6_k(const char* block, ToFloat, float* to, std::int64_t row) {
   const Floats d = halves_at(block + 3328);
   Floats scale[16];
-  for (int i = 0; i < 16; ++i) {
-    Floats signed_bytes = {};
-    for (int o = 0; o < 16; ++o) signed_bytes[o] = float((signed char)block[3072 + 16 * i + o]);
-    scale[i] = d * signed_bytes;
-  }
+  for (int i = 0; i < 16; ++i) scale[i] = d * signed_bytes_at(block + 3072 + 16 * i);
   for (int k = 0; k < 256; ++k) {
     const Words high =
         words_at(block + 2048 + k / 16 * 64) >> std::uint32_t(8 * (k % 4) + k % 16 / 4 * 2) & 3u;

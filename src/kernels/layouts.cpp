@@ -31,8 +31,9 @@ const BlockLayout* interleaved_layout([[maybe_unused]] std::string_view type) {
 
 const BlockLayout* amx_layout([[maybe_unused]] std::string_view type) {
 #ifdef CHUNKKV_AMX
-  static const Named layouts[] = {{"q4_0", &kAmxQ40}, {"q4_1", &kAmxQ41}, {"q8_0", &kAmxQ80},
-                                  {"q4_K", &kAmxQ4K}, {"q5_K", &kAmxQ5K}, {"q6_K", &kAmxQ6K}};
+  static const Named layouts[] = {{"q4_0", &kAmxQ40},    {"q4_1", &kAmxQ41}, {"q8_0", &kAmxQ80},
+                                  {"q4_K", &kAmxQ4K},    {"q5_K", &kAmxQ5K}, {"q6_K", &kAmxQ6K},
+                                  {"iq4_xs", &kAmxIq4Xs}};
   return layout_named(layouts, type);
 #else
   return nullptr;

@@ -17,6 +17,6 @@ const BlockLayout* amx_layout(std::string_view type);
 // Each is in a source compiled for the processors that use it.
 extern const BlockLayout kInterleavedQ40, kInterleavedIq4Nl, kInterleavedMxfp4, kInterleavedQ2K,
     kInterleavedQ4K;
-extern const BlockLayout kAmxQ40, kAmxQ41, kAmxQ80, kAmxQ4K, kAmxQ5K, kAmxQ6K;
+extern const BlockLayout kAmxQ40, kAmxQ41, kAmxQ80, kAmxQ4K, kAmxQ5K, kAmxQ6K, kAmxIq4Xs;
 
 }  // namespace chunkkv::kernels

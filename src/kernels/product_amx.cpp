@@ -14,5 +14,6 @@ const BlockLayout kAmxQ80 = {16, 32, 608, true, read_amx_q8_0};
 const BlockLayout kAmxQ4K = {16, 256, 2368, true, read_amx_q4_k};
 const BlockLayout kAmxQ5K = {16, 256, 2880, true, read_amx_q5_k};
 const BlockLayout kAmxQ6K = {16, 256, 3360, true, read_amx_q6_k};
+const BlockLayout kAmxIq4Xs = {16, 256, 2208, true, read_amx_iq4_xs};
 
 }  // namespace chunkkv::kernels

@@ -147,6 +147,27 @@ TEST(AmxLayouts, Q6K) {
   block.check(read_amx_q6_k);
 }
 
+TEST(AmxLayouts, Iq4Xs) {
+  constexpr int values[] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+  test::Random random;
+  AmxBlock block(256, 2208, 0, 15, random);
+  block.put_low_bits();
+  std::vector<int> scale(128);
+  for (int o = 0; o < 16; ++o) {
+    put_half(block.bytes.data() + 2176 + 2 * o, exponent_of(o));
+    for (int p = 0; p < 8; ++p) {
+      const auto at = std::size_t(16 * p + o);
+      scale[at] = random.integer(-32, 31);
+      block.byte(2048 + at) = static_cast<unsigned char>(scale[at]);
+    }
+  }
+  block.expect([&](int o, int k) {
+    return std::ldexp(float(scale[std::size_t(k / 32 * 16 + o)] * values[block.number(o, k)]),
+                      exponent_of(o));
+  });
+  block.check(read_amx_iq4_xs);
+}
+
 TEST(AmxLayouts, HalvesOfEveryKind) {
   const std::vector<std::pair<std::uint16_t, float>> halves = {
       {0x0000, 0.0f},     {0x8000, -0.0f},    {0x3c00, 1.0f},        {0xc000, -2.0f},   {0x3555, 0.33325195f},
