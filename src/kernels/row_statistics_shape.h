@@ -10,7 +10,7 @@ namespace {
 template <class V>
 class RowStatistics {
   using F = typename V::F;
-  static constexpr int kRowsTogether = 4;
+  static constexpr int kRowsTogether = 4, kAhead = 2 * kRowsTogether;
 
  public:
   static void norms(const RowStatisticsTask& task, std::int64_t first, std::int64_t end, float* out) {
@@ -76,11 +76,16 @@ class RowStatistics {
     const char* at[kRowsTogether];
     int count;
 
-    /// Repeats the last row where fewer than four are left.
+    /// Repeats the last row where fewer than four are left. Fetches some that come later: they are far apart.
     FourRows(const RowStatisticsTask& task, std::int64_t i, std::int64_t end)
         : count(int(min_of(kRowsTogether, end - i))) {
-      for (int r = 0; r < kRowsTogether; ++r)
-        at[r] = task.rows + task.row_bytes * std::size_t(task.cells[i + min_of(r, count - 1)]);
+      for (int r = 0; r < kRowsTogether; ++r) at[r] = row(task, i + min_of(r, count - 1));
+      for (std::int64_t later = i + kAhead; later < min_of(i + kAhead + kRowsTogether, end); ++later)
+        for (std::int64_t byte = 0; byte < 2 * task.depth; byte += 64)
+          __builtin_prefetch(row(task, later) + byte);
+    }
+    static CHUNKKV_INLINE const char* row(const RowStatisticsTask& task, std::int64_t i) {
+      return task.rows + task.row_bytes * std::size_t(task.cells[i]);
     }
 
     /// out[r] = sum over d of x other(x, d), x being number d of row r.

@@ -115,12 +115,23 @@ class SimilarKeys {
     for (std::int64_t first; (first = next.fetch_add(item, std::memory_order_relaxed)) < task.n;) {
       const std::int64_t count = min_of(item, task.n - first);
       search(task, memory, first, count);
-      for (std::int64_t i = first; i < first + count; i += 2)
-        Keys::multiply(task, i, min_of(2, first + count - i));
+      multiply(task, first, first + count);
     }
   }
 
  private:
+  /// Multiplies keys with the newest similar ones, which are anywhere in the cache and so fetched ahead.
+  static void multiply(const SimilarKeysTask& task, std::int64_t first, std::int64_t end) {
+    constexpr std::int64_t kAhead = 12;
+    for (std::int64_t i = first; i < end; i += 2) {
+      for (std::int64_t later = i + kAhead; later < min_of(i + kAhead + 2, end); ++later) {
+        Keys::fetch(task, later);
+        Keys::fetch(task, task.newest[later]);
+      }
+      Keys::multiply(task, i, min_of(2, end - i));
+    }
+  }
+
   /// Places stand before the packed keys.
   static constexpr std::size_t places_bytes() {
     if constexpr (A::kHasPlaces) return (sizeof(typename A::Places) + 63) / 64 * 64;
