@@ -96,15 +96,26 @@ Arithmetic product_of_many(const Machine& machine, const WeightShape& weights, L
   return !machine.avx512 || engine_is_slow ? ours : Arithmetic::engine;
 }
 
-/// What is chosen from where there are few tokens: tiles of BF16 are for many.
-Machine without_tiles(Machine machine) {
-  machine.amx = false;
+/// Weights that are unpacked in little time for other than 8-bit products.
+bool are_halves(const WeightShape& weights) {
+  return one_of(weights.type, {"f16", "bf16"});
+}
+
+/// The machine without its tiles unless they are wanted.
+Machine with_tiles(Machine machine, bool are_wanted) {
+  machine.amx = machine.amx && are_wanted;
   return machine;
 }
 
-/// Small whole numbers are unpacked fast enough for any number of tokens, other weights only for many.
-Arithmetic for_tokens(Arithmetic product, bool are_many) {
-  return are_many || product == Arithmetic::bytes ? product : Arithmetic::engine;
+/// From so many tokens on tiles are faster than the engine and than 8-bit products.
+std::int64_t fewest_for_tiles(const WeightShape& weights, Layout layout) {
+  if (are_halves(weights)) return 24;
+  return layout == Layout::amx ? 48 : kManyTokens;
+}
+
+/// With few tokens only small whole numbers are unpacked fast enough, unless `other` weights are, too.
+Arithmetic for_few(Arithmetic product, bool other) {
+  return other || product == Arithmetic::bytes ? product : Arithmetic::engine;
 }
 
 }  // namespace
@@ -112,20 +123,22 @@ Arithmetic for_tokens(Arithmetic product, bool are_many) {
 Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layout layout,
                         std::int64_t n_tokens) {
   if (n_tokens < kFewestTokens) return Arithmetic::engine;
-  const bool are_many = n_tokens >= kManyTokens;
-  return for_tokens(product_of_many(are_many ? machine : without_tiles(machine), weights, layout), are_many);
+  const bool tiles = machine.amx && n_tokens >= fewest_for_tiles(weights, layout);
+  return for_few(product_of_many(with_tiles(machine, tiles), weights, layout),
+                 tiles || n_tokens >= kManyTokens);
 }
 
 Arithmetic best_expert_product(const Machine& machine, const WeightShape& weights, Layout layout,
                                double rows) {
   if (rows < kFewestRows) return Arithmetic::engine;
   const bool are_many = rows >= double(kManyTokens);
-  Arithmetic product = product_of_many(are_many ? machine : without_tiles(machine), weights, layout);
+  const bool tiles = machine.amx && (are_many || are_halves(weights));
+  Arithmetic product = product_of_many(with_tiles(machine, tiles), weights, layout);
   // With 16 bits for sums these are as fast in 8 bits as in 16, and unpacked in less time.
   if (product == Arithmetic::words && layout == Layout::plain &&
       one_of(weights.type, {"q2_K", "q3_K", "q6_K"}))
     product = Arithmetic::bytes;
-  return for_tokens(product, are_many || (rows >= kManyRows && one_of(weights.type, {"f16", "bf16"})));
+  return for_few(product, tiles || are_many || (rows >= kManyRows && are_halves(weights)));
 }
 
 }  // namespace chunkkv::kernels

@@ -49,7 +49,8 @@ Layout best_layout(const Machine& machine, const WeightShape& weights);
 Layout engine_layout(const Machine& machine, const WeightShape& weights);
 
 /// With fewer tokens than these the engine's products are faster than any of ours, since unpacking weights
-/// costs more than is saved; with fewer than many, than all but those of small whole numbers.
+/// costs more than is saved; with fewer than many, than all but those of small whole numbers, and tiles where
+/// weights are F16, BF16 or in the engine's layout for AMX.
 constexpr std::int64_t kFewestTokens = 8, kManyTokens = 64;
 
 /// The arithmetic that is fastest for the product with so many tokens, if the weights lie in `layout`.
@@ -57,9 +58,9 @@ Arithmetic best_product(const Machine& machine, const WeightShape& weights, Layo
                         std::int64_t n_tokens);
 
 /// The same for the experts of a mixture, by the rows that each gets in the mean, since the engine multiplies
-/// these one by one: for small whole numbers, and for F16 and BF16, which are unpacked in little time. Small
-/// ones pay from 6 rows on; a text leaves a part of the experts unused, so that others get more than the
-/// mean.
+/// these one by one: for small whole numbers, and for F16 and BF16, which are unpacked in little time (on
+/// tiles from the fewest on). Small ones pay from 6 rows on; a text leaves a part of the experts unused, so
+/// that others get more than the mean.
 constexpr double kFewestRows = 4, kManyRows = 16;
 
 /// The arithmetic that is fastest for the products with experts, each of which gets `rows` in the mean.

@@ -105,6 +105,7 @@ TEST(Choice, AmxKeepsTheLayoutThatGeneratesFastest) {
                 {"q4_K", Layout::amx, ours},
                 {"q5_K", Layout::amx, ours},
                 {"q6_K", Layout::amx, ours},
+                {"iq4_xs", Layout::amx, ours},
                 {"iq4_nl", Layout::interleaved, ours},
                 {"q5_0", Layout::plain, ours},
                 {"bf16", Layout::plain, ours},
@@ -135,12 +136,15 @@ TEST(Choice, ExpertsAreMultipliedAsSmallNumbersOrWithManyRows) {
   EXPECT_EQ(product(kArm, "q4_K", Layout::interleaved, 500), Arithmetic::engine);
   for (const auto& [machine, f16] :
        {std::pair(kAvx512Vnni, Arithmetic::words), std::pair(kAvx512fp16, Arithmetic::f16_avx512),
-        std::pair(kAmx, Arithmetic::f16_avx512), std::pair(kAvx2, Arithmetic::words)}) {
-    EXPECT_EQ(product(machine, "f16", Layout::plain, 15.9), Arithmetic::engine);
-    EXPECT_EQ(product(machine, "f16", Layout::plain, 16), f16);
-    EXPECT_EQ(product(machine, "f16", Layout::plain, 64), machine.amx ? Arithmetic::bf16_amx : f16);
+        std::pair(kAmx, Arithmetic::bf16_amx), std::pair(kAvx2, Arithmetic::words)}) {
+    const double fewest = machine.amx ? 4 : 16;  // tiles take halves from the fewest rows on
+    for (const char* half : {"f16", "bf16"}) {
+      EXPECT_EQ(product(machine, half, Layout::plain, fewest - 0.1), Arithmetic::engine);
+      EXPECT_EQ(product(machine, half, Layout::plain, fewest), f16);
+      EXPECT_EQ(product(machine, half, Layout::plain, 64), f16);
+    }
     EXPECT_EQ(product(machine, "iq3_s", Layout::plain, 63), Arithmetic::engine);
-    EXPECT_EQ(product(machine, "iq3_s", Layout::plain, 64), machine.amx ? Arithmetic::bf16_amx : f16);
+    EXPECT_EQ(product(machine, "iq3_s", Layout::plain, 64), f16);
   }
 }
 
@@ -176,7 +180,7 @@ TEST(Choice, WeightsElsewhereAreTheEngines) {
             Arithmetic::engine);
 }
 
-TEST(Choice, FewTokensAreOursWhereWeightsAreSmallWholeNumbers) {
+TEST(Choice, FewTokensAreOursWhereWeightsAreUnpackedFastEnough) {
   const auto product = [](const Machine& machine, const char* type, Layout layout, std::int64_t n_tokens) {
     return best_product(machine, {.type = type, .n_out = 1536, .depth = 1536}, layout, n_tokens);
   };
@@ -185,7 +189,13 @@ TEST(Choice, FewTokensAreOursWhereWeightsAreSmallWholeNumbers) {
       EXPECT_EQ(product(*machine, "q5_0", Layout::plain, n_tokens),
                 n_tokens < 8 ? Arithmetic::engine : Arithmetic::bytes);
   EXPECT_EQ(product(kAmx, "q5_0", Layout::plain, 64), Arithmetic::bf16_amx);
-  EXPECT_EQ(product(kAmx, "q4_1", Layout::amx, 63), Arithmetic::engine);
+  EXPECT_EQ(product(kAmx, "q4_1", Layout::amx, 47), Arithmetic::engine);
+  EXPECT_EQ(product(kAmx, "q4_1", Layout::amx, 48), Arithmetic::bf16_amx);
+  for (const char* half : {"f16", "bf16"}) {
+    EXPECT_EQ(product(kAmx, half, Layout::plain, 23), Arithmetic::engine);
+    EXPECT_EQ(product(kAmx, half, Layout::plain, 24), Arithmetic::bf16_amx);
+  }
+  EXPECT_EQ(product(kAmx, "iq3_s", Layout::plain, 63), Arithmetic::engine);
   EXPECT_EQ(product(kAvx512Vnni, "f16", Layout::plain, 63), Arithmetic::engine);
   EXPECT_EQ(product(kAvx512Vnni, "f16", Layout::plain, 64), Arithmetic::words);
   EXPECT_EQ(product(kAvx2, "q6_K", Layout::plain, 63), Arithmetic::engine);
