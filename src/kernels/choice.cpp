@@ -107,10 +107,11 @@ Machine with_tiles(Machine machine, bool are_wanted) {
   return machine;
 }
 
-/// From so many tokens on tiles are faster than the engine and than 8-bit products.
+/// From so many tokens on tiles are faster than the engine and than 8-bit products. The engine's own products
+/// from its layout for AMX take 32 tokens at a time.
 std::int64_t fewest_for_tiles(const WeightShape& weights, Layout layout) {
   if (are_halves(weights)) return 24;
-  return layout == Layout::amx ? 48 : kManyTokens;
+  return layout == Layout::amx && weights.type != "q5_K" ? 33 : kManyTokens;
 }
 
 /// With few tokens only small whole numbers are unpacked fast enough, unless `other` weights are, too.

@@ -189,8 +189,10 @@ TEST(Choice, FewTokensAreOursWhereWeightsAreUnpackedFastEnough) {
       EXPECT_EQ(product(*machine, "q5_0", Layout::plain, n_tokens),
                 n_tokens < 8 ? Arithmetic::engine : Arithmetic::bytes);
   EXPECT_EQ(product(kAmx, "q5_0", Layout::plain, 64), Arithmetic::bf16_amx);
-  EXPECT_EQ(product(kAmx, "q4_1", Layout::amx, 47), Arithmetic::engine);
-  EXPECT_EQ(product(kAmx, "q4_1", Layout::amx, 48), Arithmetic::bf16_amx);
+  for (const auto& [type, fewest] : {std::pair("q4_1", 33), std::pair("q6_K", 33), std::pair("q5_K", 64)}) {
+    EXPECT_EQ(product(kAmx, type, Layout::amx, fewest - 1), Arithmetic::engine);
+    EXPECT_EQ(product(kAmx, type, Layout::amx, fewest), Arithmetic::bf16_amx);
+  }
   for (const char* half : {"f16", "bf16"}) {
     EXPECT_EQ(product(kAmx, half, Layout::plain, 23), Arithmetic::engine);
     EXPECT_EQ(product(kAmx, half, Layout::plain, 24), Arithmetic::bf16_amx);
