@@ -55,11 +55,14 @@ struct TilePrecision {
                         const std::uint32_t* seen, const float* mean, char* packed) {
     const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
     for (std::int64_t key = 0; key < end; ++key) {
-      alignas(64) float row[kMostAttentionDepth + 16];
-      take_row<V>(rows, row_bytes, key, n, depth, seen, row);
-      for (std::int64_t d = 0; d < depth; d += 16) V::store(row + d, V::load(row + d) - V::load(mean + d));
-      V::store(row + depth, F{});
-      pack_key(row, depth, key, packed);
+      const char* row = row_at(rows, row_bytes, key, n, depth, seen);
+      const auto number = [&](std::int64_t d) __attribute__((always_inline)) {
+        return V::from_half(row + 2 * d) - V::load(mean + d);
+      };
+      char* to = packed + packed_key(key, depth);
+      std::int64_t d = 0;
+      for (; d + 32 <= depth; d += 32, to += kTileBytes) put_pairs(number(d), number(d + 16), to);
+      if (d < depth) put_pairs(number(d), F{}, to);
     }
   }
   /// Packs rows [n][depth] of single precision in the same way. errors[n] = their distances from what is
@@ -83,12 +86,13 @@ struct TilePrecision {
   static void pack_values(const char* rows, std::size_t row_bytes, std::int64_t n, std::int64_t depth,
                           const std::uint32_t* seen, char* packed) {
     const std::int64_t end = (n + kKeyUnit - 1) / kKeyUnit * kKeyUnit;
-    float cells[kKeyUnit][kMostAttentionDepth];
+    const char* cells[kKeyUnit];
     for (std::int64_t cell = 0; cell < end; cell += kKeyUnit) {
-      for (int i = 0; i < kKeyUnit; ++i) take_row<V>(rows, row_bytes, cell + i, n, depth, seen, cells[i]);
+      for (int i = 0; i < kKeyUnit; ++i) cells[i] = row_at(rows, row_bytes, cell + i, n, depth, seen);
       for (std::int64_t d = 0; d < depth; d += 16, packed += kTileBytes) {
         Words pairs[16];
-        for (int i = 0; i < 16; ++i) pairs[i] = bf16_pairs(V::load(cells[i] + d), V::load(cells[i + 16] + d));
+        for (int i = 0; i < 16; ++i)
+          pairs[i] = bf16_pairs(V::from_half(cells[i] + 2 * d), V::from_half(cells[i + 16] + 2 * d));
         store_transposed(pairs, packed, 64);
       }
     }
@@ -168,10 +172,12 @@ struct TilePrecision {
 
   static CHUNKKV_INLINE void pack_key(const float* row, std::int64_t depth, std::int64_t key, char* packed) {
     char* to = packed + packed_key(key, depth);
-    for (std::int64_t d = 0; d < depth; d += 32, to += kTileBytes) {
-      const Words pairs = bf16_pairs(V::load(row + d), V::load(row + d + 16));
-      std::memcpy(to, &pairs, sizeof pairs);
-    }
+    for (std::int64_t d = 0; d < depth; d += 32, to += kTileBytes)
+      put_pairs(V::load(row + d), V::load(row + d + 16), to);
+  }
+  static CHUNKKV_INLINE void put_pairs(F even, F odd, char* to) {
+    const Words pairs = bf16_pairs(even, odd);
+    std::memcpy(to, &pairs, sizeof pairs);
   }
 
   /// Where a key's row of its first tile begins.

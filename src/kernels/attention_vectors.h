@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/attention.h"
 #include "kernels/memory_parts.h"
 
 #include <cstdint>
@@ -332,21 +333,25 @@ class Pace {
   std::int64_t steps_ = 0, groups_ = 1, due_ = 0;
 };
 
-/// Reads a row of a cache as F32; zeros if it is not below `n` or its bit in `seen` is 0. Fetches a later
-/// row: rows of other heads lie between those of one, and the processor does not see by itself which come
-/// next.
-template <class V>
-CHUNKKV_INLINE void take_row(const char* rows, std::size_t row_bytes, std::int64_t row, std::int64_t n,
-                             std::int64_t depth, const std::uint32_t* seen, float* to) {
-  if (row >= n || (seen[row / 32] >> (row % 32) & 1) == 0) {
-    std::memset(to, 0, std::size_t(depth) * sizeof(float));
-    return;
-  }
+/// A row of a cache in F16; zeros if it is not below `n` or its bit in `seen` is 0. Fetches a later row: rows
+/// of other heads lie between those of one, and the processor does not see by itself which come next.
+CHUNKKV_INLINE const char* row_at(const char* rows, std::size_t row_bytes, std::int64_t row, std::int64_t n,
+                                  std::int64_t depth, const std::uint32_t* seen) {
+  alignas(64) static const char zeros[2 * kMostAttentionDepth] = {};
+  if (row >= n || (seen[row / 32] >> (row % 32) & 1) == 0) return zeros;
   const char* from = rows + row_bytes * std::size_t(row);
   constexpr std::int64_t ahead = 16;
   if (row + ahead < n)
     for (std::int64_t byte = 0; byte < 2 * depth; byte += 64)
       __builtin_prefetch(from + ahead * std::int64_t(row_bytes) + byte);
+  return from;
+}
+
+/// Reads such a row as F32.
+template <class V>
+CHUNKKV_INLINE void take_row(const char* rows, std::size_t row_bytes, std::int64_t row, std::int64_t n,
+                             std::int64_t depth, const std::uint32_t* seen, float* to) {
+  const char* from = row_at(rows, row_bytes, row, n, depth, seen);
   for (std::int64_t d = 0; d < depth; d += V::kWidth) V::store(to + d, V::from_half(from + 2 * d));
 }
 
