@@ -27,7 +27,7 @@ class StripSums {
       const auto lane = item_.lane(tile, i);
       const float* known = task.statistics + 2 * (lane.head * task.n_queries + lane.token);
       maximum_[i] = known[0];
-      factor_[i] = known[1];
+      factor_[i] = lane.is_real ? known[1] : 0;  // the last query is repeated, but counts once
     }
   }
 
@@ -132,7 +132,8 @@ class AttentionSums {
                .first = queries.first,
                .count = queries.count,
                .stride = queries.stride,
-               .by_head = true},
+               .by_head = true,
+               .may_repeat = true},
               i / task.n_head_kv * block, out);
   }
 

@@ -76,9 +76,11 @@ struct AttentionWork {
     std::int64_t stride = 1;             ///< from token to token
     bool by_head = false;                ///< a tile holds tokens of one head; else heads change fastest
     bool shares_rest = false;  ///< with by_head: what fills no tile of its head shares tiles, head by head
+    bool may_repeat = false;   ///< with by_head: lanes that repeat the last query need not be hidden
     bool only_finite = false;  ///< for queries that see finite values only, of which other cells are left out
 
     std::int64_t group() const { return task.n_head / task.n_head_kv; }
+    bool hides_repeated() const { return by_head && !may_repeat; }
     /// The tiles that hold tokens of one head, for each head; with by_head.
     std::int64_t tiles_of_head() const { return (shares_rest ? count : count + kLanes - 1) / kLanes; }
     /// The tokens of each head that share tiles with those of others.
@@ -221,7 +223,7 @@ struct AttentionWork {
     const std::int64_t first_group = (cell + begin) / 32, n_groups = (end - begin + 31) / 32;
     view.low = end - begin;
     view.high = 0;
-    view.all = item.lane(tile, kLanes - 1).is_real || !item.by_head;
+    view.all = item.lane(tile, kLanes - 1).is_real || !item.hides_repeated();
     for (std::int64_t g = 0; g < n_groups; ++g) {
       const std::uint32_t* words = task.visible + (first_group + g) * task.n_queries;
       std::uint32_t any = 0, every = 0xffffffffu;
@@ -240,7 +242,7 @@ struct AttentionWork {
     if (view.all || view.high == 0) return;
     for (std::int64_t i = 0; i < kLanes; ++i) {
       const Lane lane = item.lane(tile, i);
-      const bool is_used = (lane.is_real || !item.by_head) && takes(lane.token);
+      const bool is_used = (lane.is_real || !item.hides_repeated()) && takes(lane.token);
       for (std::int64_t g = 0; g < n_groups; ++g)
         view.words[g * kLanes + i] =
             is_used ? task.visible[(first_group + g) * task.n_queries + lane.token] : 0;
@@ -263,7 +265,7 @@ struct AttentionWork {
   /// with a stride and of groups of cells that do not end with `end`.
   static bool all_see(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t end) {
     if (item.stride != 1 || end % 32 != 0) return false;
-    if (item.by_head && !item.lane(tile, kLanes - 1).is_real) return false;
+    if (item.hides_repeated() && !item.lane(tile, kLanes - 1).is_real) return false;
     const auto [first, last] = item.tokens(tile);
     const std::int64_t n = last - first + 1, n_groups = (end - cell) / 32;
     const std::uint32_t* words = item.task.visible + cell / 32 * item.task.n_queries + first;
