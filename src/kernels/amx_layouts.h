@@ -116,14 +116,24 @@ inline Floats signed_bytes_at(const char* from) {
   return result;
 }
 
+/// The values at 16 places.
+inline Floats values_at(const Floats& values, const Words& places) {
+#ifdef __AVX512F__
+  return (Floats)_mm512_permutexvar_ps((__m512i)places, (__m512)values);
+#else
+  Floats result = {};
+  for (int i = 0; i < 16; ++i) result[i] = values[places[i]];
+  return result;
+#endif
+}
+
 /// The numbers are places in a table of 16 values; each 32 depths have a scale.
 void read_amx_iq4_xs(const char* block, ToFloat, float* to, std::int64_t row) {
   const Floats values = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
   const Floats d = halves_at(block + 2176);
   for (int k = 0; k < 256; k += 32) {
     const Floats scale = d * signed_bytes_at(block + 2048 + k / 2);
-    for (int i = k; i < k + 32; ++i)
-      put(to, row, i, scale * __builtin_shuffle(values, (Integers)low_bits(block, i)));
+    for (int i = k; i < k + 32; ++i) put(to, row, i, scale * values_at(values, low_bits(block, i)));
   }
 }
 
