@@ -41,12 +41,17 @@ class FastProductNodes : public testing::Test {
 };
 
 /// Types that our kernels multiply on every processor for which there are any. Of fewer than 64 tokens only
-/// the last, where it is multiplied in 8 bits.
+/// the last, where it is multiplied in 8 bits, and the others, where there are tiles.
 constexpr ggml_type kTypes[] = {GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q5_0};
+
+bool is_multiplied(ggml_type type, kernels::Arithmetic arithmetic) {
+  return (type == GGML_TYPE_Q5_0) == (arithmetic == kernels::Arithmetic::bytes) &&
+         kernels::product_kernel(arithmetic) != nullptr;
+}
 
 TEST_F(FastProductNodes, ProductsOfManyTokensAreOurs) {
   for (const ggml_type type : kTypes)
-    for (const std::int64_t n_tokens : {7, 8, 63, 64, 70})
+    for (const std::int64_t n_tokens : {7, 8, 23, 24, 63, 64, 70})
       for (const ggml_prec precision : {GGML_PREC_DEFAULT, GGML_PREC_F32}) {
         SCOPED_TRACE(testing::Message() << ggml_type_name(type) << ", " << n_tokens << " tokens");
         test::CpuGraph graph;
@@ -58,9 +63,11 @@ TEST_F(FastProductNodes, ProductsOfManyTokensAreOurs) {
         graph.set_random(x);
         const kernels::ProductKernel* kernel = prompt_kernel(product);
         EXPECT_TRUE(kernel != nullptr || precision != GGML_PREC_DEFAULT);
-        const bool in_bytes =
-            type == GGML_TYPE_Q5_0 && kernels::product_kernel(kernels::Arithmetic::bytes) != nullptr;
-        expect_taken(graph, n_tokens >= (in_bytes ? 8 : 64) && (in_bytes || kernel != nullptr) ? 1 : 0);
+        const bool in_bytes = is_multiplied(type, kernels::Arithmetic::bytes);
+        const std::int64_t fewest = in_bytes                                             ? 8
+                                    : is_multiplied(type, kernels::Arithmetic::bf16_amx) ? 24
+                                                                                         : 64;
+        expect_taken(graph, n_tokens >= fewest && (in_bytes || kernel != nullptr) ? 1 : 0);
       }
 }
 
@@ -80,9 +87,9 @@ TEST_F(FastProductNodes, ExpertsWithManyRowsAreOurs) {
       for (int token = 0; token < n_tokens; ++token)
         chosen.insert(chosen.end(), {token % n_experts, (token + 1) % n_experts});
       ggml_backend_tensor_set(experts, chosen.data(), 0, chosen.size() * sizeof(std::int32_t));
-      const bool in_bytes =
-          type == GGML_TYPE_Q5_0 && kernels::product_kernel(kernels::Arithmetic::bytes) != nullptr;
-      expect_taken(graph, n_tokens * n_used >= n_experts * (in_bytes ? 4 : 16) ? 1 : 0);
+      const bool takes_few = is_multiplied(type, kernels::Arithmetic::bytes) ||
+                             is_multiplied(type, kernels::Arithmetic::bf16_amx);
+      expect_taken(graph, n_tokens * n_used >= n_experts * (takes_few ? 4 : 16) ? 1 : 0);
     }
 }
 
