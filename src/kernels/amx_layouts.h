@@ -23,11 +23,12 @@ inline Floats to_floats(const Words& words) {
   return __builtin_convertvector((Integers)words, Floats);
 }
 
-/// Loads 16 unsigned bytes, `stride` bytes apart.
+/// Loads 16 bytes, `stride` bytes apart.
+template <class Byte>
 inline Floats bytes_at(const char* from, int stride = 1) {
-  Words words = {};
-  for (int i = 0; i < 16; ++i) words[i] = (unsigned char)from[i * stride];
-  return to_floats(words);
+  Integers numbers = {};
+  for (int i = 0; i < 16; ++i) numbers[i] = (Byte)from[i * stride];
+  return __builtin_convertvector(numbers, Floats);
 }
 
 /// Loads 16 F16 numbers.
@@ -88,8 +89,8 @@ struct Parts {
   explicit Parts(const char* from) {
     const Floats d = halves_at(from + 256), d_min = halves_at(from + 288);
     for (int i = 0; i < 8; ++i) {
-      scale[i] = d * bytes_at(from + 16 * i);
-      min[i] = d_min * bytes_at(from + 128 + i / 2 * 32 + i % 2, 2);
+      scale[i] = d * bytes_at<unsigned char>(from + 16 * i);
+      min[i] = d_min * bytes_at<unsigned char>(from + 128 + i / 2 * 32 + i % 2, 2);
     }
   }
 };
@@ -109,13 +110,6 @@ void read_amx_q5_k(const char* block, ToFloat, float* to, std::int64_t row) {
   }
 }
 
-/// A vector of 16 signed bytes.
-inline Floats signed_bytes_at(const char* from) {
-  Floats result = {};
-  for (int i = 0; i < 16; ++i) result[i] = float((signed char)from[i]);
-  return result;
-}
-
 /// The values at 16 places.
 inline Floats values_at(const Floats& values, const Words& places) {
 #ifdef __AVX512F__
@@ -132,7 +126,7 @@ void read_amx_iq4_xs(const char* block, ToFloat, float* to, std::int64_t row) {
   const Floats values = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
   const Floats d = halves_at(block + 2176);
   for (int k = 0; k < 256; k += 32) {
-    const Floats scale = d * signed_bytes_at(block + 2048 + k / 2);
+    const Floats scale = d * bytes_at<signed char>(block + 2048 + k / 2);
     for (int i = k; i < k + 32; ++i) put(to, row, i, scale * values_at(values, low_bits(block, i)));
   }
 }
@@ -142,7 +136,7 @@ void read_amx_iq4_xs(const char* block, ToFloat, float* to, std::int64_t row) {
 void read_amx_q6_k(const char* block, ToFloat, float* to, std::int64_t row) {
   const Floats d = halves_at(block + 3328);
   Floats scale[16];
-  for (int i = 0; i < 16; ++i) scale[i] = d * signed_bytes_at(block + 3072 + 16 * i);
+  for (int i = 0; i < 16; ++i) scale[i] = d * bytes_at<signed char>(block + 3072 + 16 * i);
   for (int k = 0; k < 256; ++k) {
     const Words high =
         words_at(block + 2048 + k / 16 * 64) >> std::uint32_t(8 * (k % 4) + k % 16 / 4 * 2) & 3u;

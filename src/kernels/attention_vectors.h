@@ -333,6 +333,11 @@ class Pace {
   std::int64_t steps_ = 0, groups_ = 1, due_ = 0;
 };
 
+/// Fetches `n` bytes into the first-level cache.
+CHUNKKV_INLINE void fetch(const char* from, std::int64_t n) {
+  for (std::int64_t byte = 0; byte < n; byte += 64) __builtin_prefetch(from + byte);
+}
+
 /// A row of a cache in F16; zeros if it is not below `n` or its bit in `seen` is 0. Fetches a later row: rows
 /// of other heads lie between those of one, and the processor does not see by itself which come next.
 CHUNKKV_INLINE const char* row_at(const char* rows, std::size_t row_bytes, std::int64_t row, std::int64_t n,
@@ -341,9 +346,7 @@ CHUNKKV_INLINE const char* row_at(const char* rows, std::size_t row_bytes, std::
   if (row >= n || (seen[row / 32] >> (row % 32) & 1) == 0) return zeros;
   const char* from = rows + row_bytes * std::size_t(row);
   constexpr std::int64_t ahead = 16;
-  if (row + ahead < n)
-    for (std::int64_t byte = 0; byte < 2 * depth; byte += 64)
-      __builtin_prefetch(from + ahead * std::int64_t(row_bytes) + byte);
+  if (row + ahead < n) fetch(from + ahead * std::int64_t(row_bytes), 2 * depth);
   return from;
 }
 

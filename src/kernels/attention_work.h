@@ -80,7 +80,8 @@ struct AttentionWork {
     bool only_finite = false;  ///< for queries that see finite values only, of which other cells are left out
 
     std::int64_t group() const { return task.n_head / task.n_head_kv; }
-    bool hides_repeated() const { return by_head && !may_repeat; }
+    /// Whether a lane is taken as the query that it has or repeats; else it sees nothing.
+    bool takes(const Lane& lane) const { return lane.is_real || !by_head || may_repeat; }
     /// The tiles that hold tokens of one head, for each head; with by_head.
     std::int64_t tiles_of_head() const { return (shares_rest ? count : count + kLanes - 1) / kLanes; }
     /// The tokens of each head that share tiles with those of others.
@@ -223,7 +224,7 @@ struct AttentionWork {
     const std::int64_t first_group = (cell + begin) / 32, n_groups = (end - begin + 31) / 32;
     view.low = end - begin;
     view.high = 0;
-    view.all = item.lane(tile, kLanes - 1).is_real || !item.hides_repeated();
+    view.all = item.takes(item.lane(tile, kLanes - 1));
     for (std::int64_t g = 0; g < n_groups; ++g) {
       const std::uint32_t* words = task.visible + (first_group + g) * task.n_queries;
       std::uint32_t any = 0, every = 0xffffffffu;
@@ -242,7 +243,7 @@ struct AttentionWork {
     if (view.all || view.high == 0) return;
     for (std::int64_t i = 0; i < kLanes; ++i) {
       const Lane lane = item.lane(tile, i);
-      const bool is_used = (lane.is_real || !item.hides_repeated()) && takes(lane.token);
+      const bool is_used = item.takes(lane) && takes(lane.token);
       for (std::int64_t g = 0; g < n_groups; ++g)
         view.words[g * kLanes + i] =
             is_used ? task.visible[(first_group + g) * task.n_queries + lane.token] : 0;
@@ -265,7 +266,7 @@ struct AttentionWork {
   /// with a stride and of groups of cells that do not end with `end`.
   static bool all_see(const Item& item, std::int64_t tile, std::int64_t cell, std::int64_t end) {
     if (item.stride != 1 || end % 32 != 0) return false;
-    if (item.hides_repeated() && !item.lane(tile, kLanes - 1).is_real) return false;
+    if (!item.takes(item.lane(tile, kLanes - 1))) return false;
     const auto [first, last] = item.tokens(tile);
     const std::int64_t n = last - first + 1, n_groups = (end - cell) / 32;
     const std::uint32_t* words = item.task.visible + cell / 32 * item.task.n_queries + first;

@@ -113,8 +113,7 @@ class DecodeAttention {
   static void take_rows(const Rows& rows, const Rows& later, std::int64_t depth, float* to) {
     std::int64_t i = 0;
     for (; i < rows.n; ++i, to += depth) {
-      if (i < later.n)
-        for (std::int64_t d = 0; d < depth; d += 32) __builtin_prefetch(later.at(i) + 2 * d);
+      if (i < later.n) fetch(later.at(i), 2 * depth);
       const char* from = rows.at(i);
       for (std::int64_t d = 0; d < depth; d += V::kWidth) V::store(to + d, V::from_half(from + 2 * d));
     }

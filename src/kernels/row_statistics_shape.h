@@ -81,8 +81,7 @@ class RowStatistics {
         : count(int(min_of(kRowsTogether, end - i))) {
       for (int r = 0; r < kRowsTogether; ++r) at[r] = row(task, i + min_of(r, count - 1));
       for (std::int64_t later = i + kAhead; later < min_of(i + kAhead + kRowsTogether, end); ++later)
-        for (std::int64_t byte = 0; byte < 2 * task.depth; byte += 64)
-          __builtin_prefetch(row(task, later) + byte);
+        fetch(row(task, later), 2 * task.depth);
     }
     static CHUNKKV_INLINE const char* row(const RowStatisticsTask& task, std::int64_t i) {
       return task.rows + task.row_bytes * std::size_t(task.cells[i]);

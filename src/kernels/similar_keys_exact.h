@@ -36,10 +36,10 @@ struct ExactKeys {
   /// Fetches a key into the first-level cache.
   static CHUNKKV_INLINE void fetch(const SimilarKeysTask& task, std::int64_t i) {
     const Key key(task, i);
-    const bool is_half = key.numbers == nullptr;
-    const char* const from = is_half ? key.row : bytes(key.numbers);
-    for (std::int64_t byte = 0; byte < (is_half ? 2 : 4) * task.depth; byte += 64)
-      __builtin_prefetch(from + byte);
+    if (key.numbers != nullptr)
+      kernels::fetch(bytes(key.numbers), 4 * task.depth);
+    else
+      kernels::fetch(key.row, 2 * task.depth);
   }
 
   /// Writes of_newest and of_others of `n` keys, one or two.

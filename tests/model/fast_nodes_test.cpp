@@ -44,9 +44,10 @@ class FastProductNodes : public testing::Test {
 /// the last, where it is multiplied in 8 bits, and the others, where there are tiles.
 constexpr ggml_type kTypes[] = {GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q5_0};
 
-bool is_multiplied(ggml_type type, kernels::Arithmetic arithmetic) {
-  return (type == GGML_TYPE_Q5_0) == (arithmetic == kernels::Arithmetic::bytes) &&
-         kernels::product_kernel(arithmetic) != nullptr;
+bool takes_few(ggml_type type) {
+  using kernels::Arithmetic;
+  return kernels::product_kernel(type == GGML_TYPE_Q5_0 ? Arithmetic::bytes : Arithmetic::bf16_amx) !=
+         nullptr;
 }
 
 TEST_F(FastProductNodes, ProductsOfManyTokensAreOurs) {
@@ -63,10 +64,8 @@ TEST_F(FastProductNodes, ProductsOfManyTokensAreOurs) {
         graph.set_random(x);
         const kernels::ProductKernel* kernel = prompt_kernel(product);
         EXPECT_TRUE(kernel != nullptr || precision != GGML_PREC_DEFAULT);
-        const bool in_bytes = is_multiplied(type, kernels::Arithmetic::bytes);
-        const std::int64_t fewest = in_bytes                                             ? 8
-                                    : is_multiplied(type, kernels::Arithmetic::bf16_amx) ? 24
-                                                                                         : 64;
+        const bool in_bytes = type == GGML_TYPE_Q5_0 && takes_few(type);
+        const std::int64_t fewest = in_bytes ? 8 : takes_few(type) ? 24 : 64;
         expect_taken(graph, n_tokens >= fewest && (in_bytes || kernel != nullptr) ? 1 : 0);
       }
 }
@@ -87,9 +86,7 @@ TEST_F(FastProductNodes, ExpertsWithManyRowsAreOurs) {
       for (int token = 0; token < n_tokens; ++token)
         chosen.insert(chosen.end(), {token % n_experts, (token + 1) % n_experts});
       ggml_backend_tensor_set(experts, chosen.data(), 0, chosen.size() * sizeof(std::int32_t));
-      const bool takes_few = is_multiplied(type, kernels::Arithmetic::bytes) ||
-                             is_multiplied(type, kernels::Arithmetic::bf16_amx);
-      expect_taken(graph, n_tokens * n_used >= n_experts * (takes_few ? 4 : 16) ? 1 : 0);
+      expect_taken(graph, n_tokens * n_used >= n_experts * (takes_few(type) ? 4 : 16) ? 1 : 0);
     }
 }
 

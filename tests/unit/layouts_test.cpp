@@ -26,6 +26,10 @@ void put_half(char* to, int exponent) {
   std::memcpy(to, &bits, sizeof bits);
 }
 
+int exponent_of(int o) {
+  return o % 7 - 3;
+}
+
 /// A block of 16 outputs with random numbers, and the weights that must be read from it.
 struct AmxBlock {
   int depth;
@@ -46,6 +50,19 @@ struct AmxBlock {
         byte(std::size_t(k / 8 * 64 + 4 * o + k % 4)) |=
             static_cast<unsigned char>((number(o, k) & 15) << (k % 8 / 4 * 4));
   }
+  /// Stores the factors 2^exponent of the outputs at `at`: exponent_of(output + shift).
+  void put_factors(std::size_t at, int shift = 0) {
+    for (int o = 0; o < 16; ++o) put_half(bytes.data() + at + 2 * o, exponent_of(o + shift));
+  }
+  /// Stores random scales of `parts` of the depth at `at`, and returns them: [part][output].
+  std::vector<int> put_scales(std::size_t at, int parts, int least, int most, test::Random& random) {
+    std::vector<int> scales(std::size_t(16 * parts));
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      scales[i] = random.integer(least, most);
+      byte(at + i) = static_cast<unsigned char>(scales[i]);
+    }
+    return scales;
+  }
   void expect(const std::function<float(int o, int k)>& value) {
     for (int o = 0; o < 16; ++o)
       for (int k = 0; k < depth; ++k) expected[std::size_t(o * depth + k)] = value(o, k);
@@ -60,19 +77,13 @@ struct AmxBlock {
   }
 };
 
-int exponent_of(int o) {
-  return o % 7 - 3;
-}
-
 TEST(AmxLayouts, Q4) {
   test::Random random;
   for (const bool with_min : {false, true}) {
     AmxBlock block(32, with_min ? 320 : 288, 0, 15, random);
     block.put_low_bits();
-    for (int o = 0; o < 16; ++o) {
-      put_half(block.bytes.data() + 256 + 2 * o, exponent_of(o));
-      if (with_min) put_half(block.bytes.data() + 288 + 2 * o, exponent_of(o + 2));
-    }
+    block.put_factors(256);
+    if (with_min) block.put_factors(288, 2);
     block.expect([&](int o, int k) {
       const float d = std::ldexp(1.0f, exponent_of(o));
       return with_min ? d * float(block.number(o, k)) + std::ldexp(1.0f, exponent_of(o + 2))
@@ -85,11 +96,10 @@ TEST(AmxLayouts, Q4) {
 TEST(AmxLayouts, Q8) {
   test::Random random;
   AmxBlock block(32, 608, -128, 127, random);
-  for (int o = 0; o < 16; ++o) {
-    put_half(block.bytes.data() + 512 + 2 * o, exponent_of(o));
+  block.put_factors(512);
+  for (int o = 0; o < 16; ++o)
     for (int k = 0; k < 32; ++k)
       block.byte(std::size_t(k / 4 * 64 + 4 * o + k % 4)) = static_cast<unsigned char>(block.number(o, k));
-  }
   block.expect([&](int o, int k) { return std::ldexp(float(block.number(o, k)), exponent_of(o)); });
   block.check(read_amx_q8_0);
 }
@@ -100,15 +110,14 @@ TEST(AmxLayouts, Q4KAndQ5K) {
     AmxBlock block(256, five ? 2880 : 2368, 0, five ? 31 : 15, random);
     block.put_low_bits();
     const std::size_t scales = five ? 2560 : 2048, mins = scales + 128, factors = scales + 256;
-    std::vector<int> scale(128), min(128);
+    block.put_factors(factors);
+    block.put_factors(factors + 32, 3);
+    const std::vector<int> scale = block.put_scales(scales, 8, 0, 63, random);
+    std::vector<int> min(128);
     for (int o = 0; o < 16; ++o) {
-      put_half(block.bytes.data() + factors + 2 * std::size_t(o), exponent_of(o));
-      put_half(block.bytes.data() + factors + 32 + 2 * std::size_t(o), exponent_of(o + 3));
       for (int p = 0; p < 8; ++p) {
         const auto at = std::size_t(16 * p + o);
-        scale[at] = random.integer(0, 63);
         min[at] = random.integer(0, 63);
-        block.byte(scales + at) = static_cast<unsigned char>(scale[at]);
         block.byte(mins + std::size_t(p / 2 * 32 + 2 * o + p % 2)) = static_cast<unsigned char>(min[at]);
       }
       if (five)
@@ -129,18 +138,12 @@ TEST(AmxLayouts, Q6K) {
   test::Random random;
   AmxBlock block(256, 3360, 0, 63, random);
   block.put_low_bits();
-  std::vector<int> scale(256);
-  for (int o = 0; o < 16; ++o) {
-    put_half(block.bytes.data() + 3328 + 2 * o, exponent_of(o));
-    for (int p = 0; p < 16; ++p) {
-      const auto at = std::size_t(16 * p + o);
-      scale[at] = random.integer(-128, 127);
-      block.byte(3072 + at) = static_cast<unsigned char>(scale[at]);
-    }
+  block.put_factors(3328);
+  const std::vector<int> scale = block.put_scales(3072, 16, -128, 127, random);
+  for (int o = 0; o < 16; ++o)
     for (int k = 0; k < 256; ++k)
       block.byte(std::size_t(2048 + k / 16 * 64 + 4 * o + k % 4)) |=
           static_cast<unsigned char>((block.number(o, k) >> 4) << (k % 16 / 4 * 2));
-  }
   block.expect([&](int o, int k) {
     return std::ldexp(float(scale[std::size_t(k / 16 * 16 + o)] * (block.number(o, k) - 32)), exponent_of(o));
   });
@@ -152,15 +155,8 @@ TEST(AmxLayouts, Iq4Xs) {
   test::Random random;
   AmxBlock block(256, 2208, 0, 15, random);
   block.put_low_bits();
-  std::vector<int> scale(128);
-  for (int o = 0; o < 16; ++o) {
-    put_half(block.bytes.data() + 2176 + 2 * o, exponent_of(o));
-    for (int p = 0; p < 8; ++p) {
-      const auto at = std::size_t(16 * p + o);
-      scale[at] = random.integer(-32, 31);
-      block.byte(2048 + at) = static_cast<unsigned char>(scale[at]);
-    }
-  }
+  block.put_factors(2176);
+  const std::vector<int> scale = block.put_scales(2048, 8, -32, 31, random);
   block.expect([&](int o, int k) {
     return std::ldexp(float(scale[std::size_t(k / 32 * 16 + o)] * values[block.number(o, k)]),
                       exponent_of(o));
