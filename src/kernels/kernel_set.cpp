@@ -54,6 +54,11 @@ const std::vector<RowStatisticsKernel>& row_statistics_kernels() {
   return kernels;
 }
 
+const std::vector<SoftMaxKernel>& soft_max_kernels() {
+  static const auto kernels = kernels_of(kernel_sets(), &KernelSet::soft_max);
+  return kernels;
+}
+
 const std::vector<TokenRowsKernel>& token_rows_kernels() {
   static const auto kernels = kernels_of(kernel_sets(), &KernelSet::token_rows);
   return kernels;

@@ -4,6 +4,7 @@
 #include "kernels/decode_attention.h"
 #include "kernels/row_statistics.h"
 #include "kernels/similar_keys.h"
+#include "kernels/soft_max.h"
 #include "kernels/token_rows.h"
 
 #include <vector>
@@ -16,6 +17,7 @@ struct KernelSet {
   DecodeAttentionKernel decode_attention{};
   SimilarKeysKernel similar_keys{};
   RowStatisticsKernel row_statistics{};
+  SoftMaxKernel soft_max{};
   TokenRowsKernel token_rows{};
 };
 

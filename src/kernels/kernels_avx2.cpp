@@ -7,6 +7,7 @@
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
+#include "kernels/soft_max_shape.h"
 #include "kernels/token_rows_shape.h"
 #include "kernels/word_pairs.h"
 
@@ -18,6 +19,7 @@ KernelSet kernels_avx2() {
           .decode_attention = decode_attention_kernel<Vectors<8>>("AVX2"),
           .similar_keys = similar_keys_kernel<IntegerKeys<WordPairs<8>, 4, 2>>("AVX2"),
           .row_statistics = row_statistics_kernel<Vectors<8>>("AVX2"),
+          .soft_max = soft_max_kernel<Vectors<8>>("AVX2"),
           .token_rows = token_rows_kernel<Vectors<8>>("AVX2")};
 }
 

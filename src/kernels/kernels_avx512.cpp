@@ -7,6 +7,7 @@
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
+#include "kernels/soft_max_shape.h"
 #include "kernels/token_rows_shape.h"
 #include "kernels/word_pairs.h"
 
@@ -18,6 +19,7 @@ KernelSet kernels_avx512() {
           .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512"),
           .similar_keys = similar_keys_kernel<IntegerKeys<WordPairs<16>, 8, 2>>("AVX-512"),
           .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512"),
+          .soft_max = soft_max_kernel<Vectors<16>>("AVX-512"),
           .token_rows = token_rows_kernel<Vectors<16>>("AVX-512")};
 }
 

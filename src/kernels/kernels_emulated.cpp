@@ -10,6 +10,7 @@
 #include "kernels/kernel_set.h"
 #include "kernels/row_statistics_shape.h"
 #include "kernels/similar_keys_shape.h"
+#include "kernels/soft_max_shape.h"
 #include "kernels/token_rows_shape.h"
 #include "kernels/word_pairs.h"
 
@@ -111,11 +112,13 @@ const std::vector<KernelSet>& emulated_kernel_sets() {
        .decode_attention = decode_attention_kernel<Vectors<16>>("AVX-512, emulated"),
        .similar_keys = similar_keys_kernel<IntegerKeys<WordPairs<16>, 8, 2>>("AVX-512, emulated"),
        .row_statistics = row_statistics_kernel<Vectors<16>>("AVX-512, emulated"),
+       .soft_max = soft_max_kernel<Vectors<16>>("AVX-512, emulated"),
        .token_rows = token_rows_kernel<Vectors<16>>("AVX-512, emulated")},
       {.attention = attention_kernel<Narrow>("AVX2, emulated"),
        .decode_attention = decode_attention_kernel<Vectors<8>>("AVX2, emulated"),
        .similar_keys = similar_keys_kernel<IntegerKeys<WordPairs<8>, 4, 2>>("AVX2, emulated"),
        .row_statistics = row_statistics_kernel<Vectors<8>>("AVX2, emulated"),
+       .soft_max = soft_max_kernel<Vectors<8>>("AVX2, emulated"),
        .token_rows = token_rows_kernel<Vectors<8>>("AVX2, emulated")}};
   return sets;
 }
@@ -139,6 +142,11 @@ const std::vector<SimilarKeysKernel>& emulated_similar_keys_kernels() {
 
 const std::vector<RowStatisticsKernel>& emulated_row_statistics_kernels() {
   static const auto kernels = kernels_of(emulated_kernel_sets(), &KernelSet::row_statistics);
+  return kernels;
+}
+
+const std::vector<SoftMaxKernel>& emulated_soft_max_kernels() {
+  static const auto kernels = kernels_of(emulated_kernel_sets(), &KernelSet::soft_max);
   return kernels;
 }
 

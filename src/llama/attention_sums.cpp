@@ -1,12 +1,14 @@
 #include "llama/attention_sums.h"
 
 #include "kernels/dots.h"
+#include "kernels/soft_max.h"
 #include "llama/fast_attention.h"
 #include "llama/kernel_run.h"
 
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <numeric>
 
 namespace chunkkv::engine {
 namespace {
@@ -211,11 +213,37 @@ ggml_tensor* group_max(Graph& g, const CacheLayer& cache, ggml_tensor* kq) {
   return top;
 }
 
+/// Soft maxes of a KV head's logits, [n_kv, count, n_head_kv], added up in parts: [n_kv, parts, n_head_kv].
+/// Overwrites the logits.
+void compute_sums_of_parts(ggml_tensor* out, int thread, int n_threads, void* scale) {
+  const ggml_tensor* logits = out->src[0];
+  const auto add = kernels::soft_max_kernels().front().add;
+  const std::int64_t n = logits->ne[0], count = logits->ne[1], parts = out->ne[1];
+  for (std::int64_t i = thread; i < parts * out->ne[2]; i += n_threads) {
+    float* const sums = static_cast<float*>(out->data) + i * n;
+    std::fill_n(sums, n, 0.0f);
+    const std::int64_t first = i / parts * count, part = i % parts;  // the head's first row
+    for (std::int64_t row = first + part * count / parts; row < first + (part + 1) * count / parts; ++row)
+      add(static_cast<float*>(logits->data) + row * n, n, *static_cast<const float*>(scale), sums);
+  }
+}
+
+/// softmax(logits scale) of logits [n_kv, count, n_head_kv] on the CPU, added up to so many rows that all
+/// threads have the same to do. Overwrites the logits.
+ggml_tensor* soft_max_parts(Graph& g, ggml_tensor* logits, const float& scale, int n_threads) {
+  if (kernels::soft_max_kernels().empty())
+    return ggml_soft_max_ext_inplace(g.ctx(), logits, nullptr, scale, 0.0f);
+  const std::int64_t heads = logits->ne[2],
+                     parts = std::min(logits->ne[1], n_threads / std::gcd(heads, n_threads));
+  return ggml_custom_4d(g.ctx(), GGML_TYPE_F32, logits->ne[0], parts, heads, 1, &logits, 1,
+                        &compute_sums_of_parts, GGML_N_TASKS_MAX, const_cast<float*>(&scale));
+}
+
 /// softmax(logits scale) over the cells of the past, of logits maximised over the query heads of a KV head:
-/// [n_kv, count, n_head_kv]. `past` and `mask` must live until the graph has run; `mask` is filled in if the
-/// device needs one.
+/// [n_kv, count or fewer rows that are sums, n_head_kv]. `past`, `mask` and `a` must live until the graph has
+/// run; `mask` is filled in if the device needs one.
 ggml_tensor* weights_of_past(Graph& g, const CacheLayer& cache, const Attention& a, ggml_tensor* q,
-                             std::span<const std::uint8_t>& past, std::vector<float>& mask) {
+                             std::span<const std::uint8_t>& past, std::vector<float>& mask, int n_threads) {
   if (g.on_cpu()) {
     std::array<ggml_tensor*, 2> inputs{all_keys(g, cache, a), q};
     const bool fast = has_kernel(g, inputs[0], q);
@@ -223,7 +251,7 @@ ggml_tensor* weights_of_past(Graph& g, const CacheLayer& cache, const Attention&
     ggml_tensor* top = ggml_custom_4d(
         g.ctx(), GGML_TYPE_F32, a.n_kv, q->ne[1], cache.n_head_kv, 1, inputs.data(), fast ? 2 : 1,
         fast ? &compute_group_max_of_dots : &compute_group_max, GGML_N_TASKS_MAX, &past);
-    return ggml_soft_max_ext_inplace(g.ctx(), top, nullptr, a.scale, 0.0f);
+    return soft_max_parts(g, top, a.scale, n_threads);
   }
   ggml_tensor* kq = logits(g, cache, a, q);
   for (std::int64_t i = 0; i < kq->ne[1]; ++i)
@@ -245,8 +273,9 @@ std::vector<float> sums_by_tiles(Compute& compute, const CacheLayer& cache, cons
     Graph g(compute.device_of(cache.k), kMaxTensors + (past.empty() ? 0 : 4 * std::size_t(cache.n_head)));
     std::vector<float> mask;
     add_column_sums(g,
-                    past.empty() ? weights(g, cache, a, in_graph(g, now))
-                                 : weights_of_past(g, cache, a, in_graph(g, now).q, past, mask),
+                    past.empty()
+                        ? weights(g, cache, a, in_graph(g, now))
+                        : weights_of_past(g, cache, a, in_graph(g, now).q, past, mask, compute.n_threads()),
                     sums);
   }
   return sums;

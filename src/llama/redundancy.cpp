@@ -29,15 +29,22 @@ struct Comparison {
   std::vector<float> sum_to_others, zeroed_similarity;
   std::vector<std::int32_t> zeroed;
 
-  /// The mean similarity of all keys to each, without what is set to zero.
-  std::vector<float> redundancy() const {
+  /// Writes the mean similarity of all keys to each, without what is set to zero, to `mean`, [keys].
+  void find_mean(float* mean) const {
     const std::size_t n = zeroed.size();
-    std::vector<double> sums(sum_to_others.begin(), sum_to_others.end());
-    for (std::size_t i = 0; i < n; ++i)
-      if (const auto j = std::size_t(zeroed[i]); j != i) sums[j] -= double(zeroed_similarity[i]);
-    std::vector<float> mean(n);
-    for (std::size_t j = 0; j < n; ++j) mean[j] = float(sums[j] / double(n));
-    return mean;
+    // Neighbours are often like the same key, so two sums take turns: none waits for the one before.
+    std::vector<double> sums(sum_to_others.begin(), sum_to_others.end()), others(n);
+    const auto take = [&](std::vector<double>& from, std::size_t i) {
+      const auto j = std::size_t(zeroed[i]);
+      from[j] -= j != i ? double(zeroed_similarity[i]) : 0.0;
+    };
+    for (std::size_t i = 0; i + 1 < n; i += 2) {
+      take(sums, i);
+      take(others, i + 1);
+    }
+    if (n % 2 == 1) take(sums, n - 1);
+    const double share = 1 / double(n);
+    for (std::size_t j = 0; j < n; ++j) mean[j] = float((sums[j] + others[j]) * share);
   }
 };
 
@@ -257,11 +264,10 @@ std::vector<Comparison> compare_by_kernel(Compute& compute, const CacheLayer& ca
 
 std::vector<float> redundancy(Compute& compute, const CacheLayer& cache, std::span<const std::int32_t> cells,
                               float threshold) {
-  std::vector<float> result;
-  result.reserve(cells.size() * std::size_t(cache.n_head_kv));
+  std::vector<float> result(cells.size() * std::size_t(cache.n_head_kv));
+  std::size_t n_done = 0;  // KV heads
   const auto add = [&](const Comparison& comparison) {
-    const std::vector<float> mean = comparison.redundancy();
-    result.insert(result.end(), mean.begin(), mean.end());
+    comparison.find_mean(result.data() + n_done++ * cells.size());
   };
   if (!has_kernel(compute, cache)) {
     for (std::int64_t head = 0; head < cache.n_head_kv; ++head)

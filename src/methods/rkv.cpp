@@ -23,15 +23,20 @@ Number combined(std::span<const float> values, Number start, Join joined) {
   return std::accumulate(parts.begin() + 1, parts.end(), parts[0], joined);
 }
 
+/// The soft max of values: each share is a power times `factor`.
+struct Shares {
+  std::vector<float> powers;
+  double factor = 0;
+};
+
 /// Powers are computed in single precision, which takes a third of the time, and added up in double.
-std::vector<float> softmax(std::span<const float> values) {
-  std::vector<float> shares(values.begin(), values.end());
-  if (shares.empty()) return shares;
+Shares softmax(std::span<const float> values) {
+  Shares shares{{values.begin(), values.end()}};
+  if (values.empty()) return shares;
   const float largest =
       combined(values, values.front(), [](float most, float value) { return std::max(most, value); });
-  for (float& share : shares) share = std::exp(share - largest);
-  const double factor = 1 / combined(std::span<const float>(shares), 0.0, std::plus<>());
-  for (float& share : shares) share = float(share * factor);
+  for (float& power : shares.powers) power = std::exp(power - largest);
+  shares.factor = 1 / combined(std::span<const float>(shares.powers), 0.0, std::plus<>());
   return shares;
 }
 
@@ -60,10 +65,10 @@ class RKV final : public Method {
     const auto redundancy = observed(observation.redundancy, scores.n_heads, observation, "redundancy");
     const auto n = std::size_t(observation.n_entries);
     for (std::int32_t h = 0; h < scores.n_heads; ++h) {
-      const auto shares = softmax(redundancy.subspan(std::size_t(h) * n, n));
+      const Shares shares = softmax(redundancy.subspan(std::size_t(h) * n, n));
+      const float own = float(lambda_), others = float((1 - lambda_) * shares.factor);
       float* values = scores.head(h);
-      for (std::size_t i = 0; i < n; ++i)
-        values[i] = float(lambda_ * values[i] - (1.0 - lambda_) * shares[i]);
+      for (std::size_t i = 0; i < n; ++i) values[i] = own * values[i] - others * shares.powers[i];
     }
     return scores;
   }
