@@ -42,10 +42,12 @@ struct ExactKeys {
       kernels::fetch(key.row, 2 * task.depth);
   }
 
-  /// Writes of_newest and of_others of `n` keys, one or two.
-  static void multiply(const SimilarKeysTask& task, std::int64_t first, std::int64_t n) {
+  /// Writes of_newest and of_others of one or two keys.
+  template <int Keys>
+  static CHUNKKV_INLINE void multiply(const SimilarKeysTask& task, std::int64_t first) {
     F products[4] = {};
-    for (std::int64_t k = 0; k < n; ++k) {
+#pragma GCC unroll 2
+    for (int k = 0; k < Keys; ++k) {
       const Key key(task, first + k), newest(task, task.newest[first + k]);
       for (std::int64_t d = 0; d < task.depth; d += V::kWidth) {
         const F x = key.at(d);
@@ -55,7 +57,7 @@ struct ExactKeys {
     }
     float sums[4];
     V::store_sums(products[0], products[1], products[2], products[3], sums);
-    for (std::int64_t k = 0; k < n; ++k) {
+    for (int k = 0; k < Keys; ++k) {
       task.of_newest[first + k] = sums[2 * k];
       task.of_others[first + k] = sums[2 * k + 1];
     }

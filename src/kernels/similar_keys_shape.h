@@ -128,7 +128,7 @@ class SimilarKeys {
         Keys::fetch(task, later);
         Keys::fetch(task, task.newest[later]);
       }
-      Keys::multiply(task, i, min_of(2, end - i));
+      end - i >= 2 ? Keys::template multiply<2>(task, i) : Keys::template multiply<1>(task, i);
     }
   }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 
 namespace chunkkv::engine {
 namespace {
@@ -26,29 +27,47 @@ std::vector<Run> runs_of(std::span<const std::int32_t> cells) {
   return runs;
 }
 
-/// Moves rows that lie in host memory. The rows of different heads do not overlap: each thread gathers those
-/// of a head into memory of its own and stores them.
+/// Whether rows can be copied one after the other: they ascend and move down, so that none takes the place of
+/// one that is still to be copied.
+bool move_down(std::span<const std::int32_t> from, std::span<const std::int32_t> to) {
+  for (std::size_t r = 0; r < to.size(); ++r)
+    if (from[r] < to[r] || (r > 0 && from[r] <= from[r - 1])) return false;
+  return true;
+}
+
+/// Moves rows that lie in host memory. The rows of different heads do not overlap: each thread takes those of
+/// a head. Where they cannot be copied in turn it gathers them in memory of its own first.
 void move_in_memory(Compute& compute, std::span<ggml_tensor* const> tensors,
                     std::span<const std::vector<std::int32_t>> from, std::span<const std::int32_t> to) {
   constexpr std::size_t ahead = 8;  // rows are far apart: the processor is told which come next
-  std::size_t row_bytes = 0;
-  for (const ggml_tensor* rows : tensors) row_bytes = std::max(row_bytes, rows->nb[1] / from.size());
+  std::vector<std::uint8_t> in_turn;
+  for (const auto& sources : from) in_turn.push_back(move_down(sources, to));
+  std::size_t gathered_bytes = 0;
+  if (!std::ranges::all_of(in_turn, std::identity{}))
+    for (const ggml_tensor* rows : tensors)
+      gathered_bytes = std::max(gathered_bytes, rows->nb[1] / from.size() * to.size());
   const auto n_items = std::int64_t(tensors.size() * from.size());
-  run_kernel(compute, tensors.front(), row_bytes * to.size(),
-             [&](char* kept, std::atomic<std::int64_t>& next) {
-               for (std::int64_t i = 0; (i = next.fetch_add(1)) < n_items;) {
-                 const ggml_tensor& rows = *tensors[std::size_t(i) / from.size()];
-                 const std::size_t head = std::size_t(i) % from.size(), bytes = rows.nb[1] / from.size();
-                 char* const own = static_cast<char*>(rows.data) + head * bytes;
-                 const auto row = [&](std::int32_t cell) { return own + rows.nb[1] * std::size_t(cell); };
-                 const std::vector<std::int32_t>& sources = from[head];
-                 for (std::size_t r = 0; r < to.size(); ++r) {
-                   if (r + ahead < to.size()) __builtin_prefetch(row(sources[r + ahead]));
-                   std::memcpy(kept + r * bytes, row(sources[r]), bytes);
-                 }
-                 for (std::size_t r = 0; r < to.size(); ++r) std::memcpy(row(to[r]), kept + r * bytes, bytes);
-               }
-             });
+  run_kernel(compute, tensors.front(), gathered_bytes, [&](char* gathered, std::atomic<std::int64_t>& next) {
+    for (std::int64_t i = 0; (i = next.fetch_add(1)) < n_items;) {
+      const ggml_tensor& rows = *tensors[std::size_t(i) / from.size()];
+      const std::size_t head = std::size_t(i) % from.size(), bytes = rows.nb[1] / from.size();
+      char* const own = static_cast<char*>(rows.data) + head * bytes;
+      const auto row = [&](std::int32_t cell) { return own + rows.nb[1] * std::size_t(cell); };
+      const auto place = [&](std::size_t r) {
+        return in_turn[head] != 0 ? row(to[r]) : gathered + r * bytes;
+      };
+      const std::vector<std::int32_t>& sources = from[head];
+      for (std::size_t r = 0; r < to.size(); ++r) {
+        if (r + ahead < to.size()) {
+          __builtin_prefetch(row(sources[r + ahead]));
+          __builtin_prefetch(place(r + ahead), 1);
+        }
+        std::memmove(place(r), row(sources[r]), bytes);  // a row may stay where it is
+      }
+      if (in_turn[head] == 0)
+        for (std::size_t r = 0; r < to.size(); ++r) std::memcpy(row(to[r]), place(r), bytes);
+    }
+  });
 }
 
 /// Gathers rows into a temporary and stores them, as 32-bit words, which every backend copies unchanged.
